@@ -1,0 +1,148 @@
+#include "core/autograd.h"
+
+#include <atomic>
+#include <queue>
+#include <utility>
+
+#include "core/parallel.h"
+
+namespace gt {
+
+struct Node {
+  struct Output {
+    Shape shape;
+    DType dtype;
+    Device device;
+  };
+  uint64_t id;
+  const char* name;
+  std::vector<Output> outputs;
+  Tensors inputs;
+  Backward backward;
+  Tensors grads = Tensors(outputs.size());  // of the outputs, as they come in
+  bool queued = false;
+
+  ~Node();
+};
+
+namespace {
+
+thread_local bool recording = true;
+std::atomic<uint64_t> last_id{0};
+
+void add_in_place(const Tensor& sum, const Tensor& x) {
+  visit_float(sum.dtype(), [&]<class T>() {
+    T* s = sum.data<T>();
+    const T* v = x.data<T>();
+    parallel_for(sum.size(), 1 << 15, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) s[i] += v[i];
+    });
+  });
+}
+
+}  // namespace
+
+// What the engine may see of a tensor.
+struct Autograd {
+  static std::shared_ptr<Node>& node(const Tensor& t) { return t.impl_->node; }
+  static int output(const Tensor& t) { return t.impl_->output; }
+
+  static void attach(const Tensor& t, std::shared_ptr<Node> node, int output) {
+    t.impl_->requires_grad = true;
+    t.impl_->node = std::move(node);
+    t.impl_->output = output;
+  }
+
+  /// slot += dx, into a fresh buffer where the old one is shared with somebody.
+  static void add(Tensor& slot, const Tensor& dx) {
+    if (!slot.defined()) {
+      slot = dx.detach();
+      return;
+    }
+    if (!slot.sole_owner()) slot = slot.clone();
+    add_in_place(slot, dx);
+  }
+
+  static void add_to_leaf(const Tensor& leaf, const Tensor& dx) {
+    Tensor slot;
+    slot.impl_ = std::move(leaf.impl_->grad);
+    add(slot, dx);
+    leaf.impl_->grad = std::move(slot.impl_);
+  }
+};
+
+// Dropping the last node of a long chain must not recurse through the destructors of all before it: the outermost
+// destructor takes over what the inner ones would have dropped, and drops it in a loop.
+Node::~Node() {
+  static thread_local Tensors* pending = nullptr;
+  if (pending != nullptr) {
+    for (Tensor& t : inputs) pending->push_back(std::move(t));
+    return;
+  }
+  Tensors mine = std::move(inputs);
+  pending = &mine;
+  while (!mine.empty()) {
+    Tensor last = std::move(mine.back());
+    mine.pop_back();
+  }
+  pending = nullptr;
+}
+
+bool will_record(const Tensors& inputs) {
+  if (!recording) return false;
+  for (const Tensor& t : inputs)
+    if (t.requires_grad()) return true;
+  return false;
+}
+
+Tensors record(const char* name, Tensors outputs, Tensors inputs, Backward backward) {
+  if (!will_record(inputs)) return outputs;
+  std::vector<Node::Output> made;
+  for (const Tensor& y : outputs) made.push_back({y.shape(), y.dtype(), y.device()});
+  auto node = std::shared_ptr<Node>(new Node{++last_id, name, std::move(made), std::move(inputs), std::move(backward)});
+  for (size_t i = 0; i < outputs.size(); ++i) Autograd::attach(outputs[i], node, int(i));
+  return outputs;
+}
+
+Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Tensors(const Tensor&)> backward) {
+  if (!will_record(inputs)) return output;
+  return record(name, Tensors{std::move(output)}, std::move(inputs),
+                Backward([backward = std::move(backward)](const Tensors& dy) { return backward(dy[0]); }))[0];
+}
+
+void backward(const Tensor& output, const Tensor& seed) {
+  GT_CHECK(output.requires_grad(), "backward: the output does not depend on a tensor that requires a gradient");
+  GT_CHECK(seed.defined() || output.size() == 1, "backward: an output of shape ", output.shape(), " needs a seed");
+  const auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
+  std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> ready(older);
+
+  const auto give = [&](const Tensor& to, const Tensor& dx, const char* from) {
+    GT_CHECK(dx.shape() == to.shape() && dx.dtype() == to.dtype() && dx.device() == to.device(), from,
+             ": gradient is ", dx.dtype(), dx.shape(), " on ", dx.device(), ", its tensor ", to.dtype(), to.shape(),
+             " on ", to.device());
+    const std::shared_ptr<Node>& node = Autograd::node(to);
+    if (node == nullptr) return Autograd::add_to_leaf(to, dx);
+    GT_CHECK(node->backward != nullptr, "backward: the graph through '", node->name, "' was used up before");
+    Autograd::add(node->grads[size_t(Autograd::output(to))], dx);
+    if (!node->queued) ready.push(node);
+    node->queued = true;
+  };
+
+  give(output, seed.defined() ? seed : Tensor::full(output.shape(), 1, output.dtype(), output.device()), "backward");
+  const NoGrad no_grad;
+  while (!ready.empty()) {
+    const std::shared_ptr<Node> node = ready.top();
+    ready.pop();
+    const Tensors grads = std::exchange(node->backward, nullptr)(std::exchange(node->grads, {}));
+    GT_CHECK(grads.size() == node->inputs.size(), node->name, ": ", grads.size(), " gradients for ",
+             node->inputs.size(), " inputs");
+    for (size_t i = 0; i < grads.size(); ++i)
+      if (grads[i].defined() && node->inputs[i].requires_grad()) give(node->inputs[i], grads[i], node->name);
+    node->inputs.clear();
+  }
+}
+
+NoGrad::NoGrad() : before_(std::exchange(recording, false)) {}
+NoGrad::~NoGrad() { recording = before_; }
+
+}  // namespace gt

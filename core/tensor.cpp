@@ -1,0 +1,158 @@
+#include "core/tensor.h"
+
+#include <cstring>
+#include <ostream>
+
+namespace gt {
+
+const char* name(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return "f32";
+    case DType::f64: return "f64";
+    case DType::u8: return "u8";
+    case DType::i32: return "i32";
+  }
+  return "?";
+}
+
+size_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::u8 ? 1 : 4; }
+
+int64_t Shape::size() const {
+  int64_t n = 1;
+  for (const int64_t d : *this) n *= d;
+  return n;
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  out << '(';
+  for (int i = 0; i < shape.rank(); ++i) out << (i > 0 ? "," : "") << shape[size_t(i)];
+  return out << ')';
+}
+std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dtype); }
+std::ostream& operator<<(std::ostream& out, Device device) { return out << name(device); }
+
+namespace {
+
+/// Calls f.operator()<T>() for any element type.
+template <class F>
+void visit_any(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f32: return f.template operator()<float>();
+    case DType::f64: return f.template operator()<double>();
+    case DType::u8: return f.template operator()<uint8_t>();
+    case DType::i32: return f.template operator()<int32_t>();
+  }
+}
+
+}  // namespace
+
+Tensor::Tensor(Shape shape, DType dtype, Device device) {
+  for (const int64_t d : shape) GT_CHECK(d >= 0, "negative dimension in shape ", shape);
+  const size_t bytes = size_t(shape.size()) * size_of(dtype);
+  impl_ = std::make_shared<Impl>(std::move(shape), dtype, device, std::make_shared<Buffer>(bytes, device));
+}
+
+Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
+  Tensor t(std::move(shape), dtype, device);
+  std::memset(t.raw(), 0, t.bytes());
+  return t;
+}
+
+Tensor Tensor::full(Shape shape, double value, DType dtype, Device device) {
+  Tensor t(std::move(shape), dtype, device);
+  visit_any(dtype, [&]<class T>() { std::fill_n(t.data<T>(), t.size(), T(value)); });
+  return t;
+}
+
+const Shape& Tensor::shape() const {
+  GT_CHECK(defined(), "the tensor is undefined");
+  return impl_->shape;
+}
+
+int64_t Tensor::dim(int i) const {
+  const int r = rank(), k = i < 0 ? i + r : i;
+  GT_CHECK(k >= 0 && k < r, "dimension ", i, " of a tensor of shape ", shape());
+  return impl_->shape[size_t(k)];
+}
+
+DType Tensor::dtype() const {
+  GT_CHECK(defined(), "the tensor is undefined");
+  return impl_->dtype;
+}
+
+Device Tensor::device() const {
+  GT_CHECK(defined(), "the tensor is undefined");
+  return impl_->device;
+}
+
+void* Tensor::raw() const {
+  GT_CHECK(defined(), "the tensor is undefined");
+  return impl_->buffer->data();
+}
+
+double Tensor::item() const {
+  GT_CHECK(size() == 1, "item() of a tensor of shape ", shape());
+  double value = 0;
+  visit_any(dtype(), [&]<class T>() { value = double(*data<T>()); });
+  return value;
+}
+
+Tensor Tensor::view(Shape shape) const {
+  GT_CHECK(shape.size() == size(), "cannot view shape ", this->shape(), " as ", shape);
+  Tensor t;
+  t.impl_ = std::make_shared<Impl>(std::move(shape), dtype(), device(), impl_->buffer);
+  return t;
+}
+
+Tensor Tensor::detach() const { return view(shape()); }
+
+Tensor Tensor::clone() const {
+  Tensor t(shape(), dtype(), device());
+  std::memcpy(t.raw(), raw(), bytes());
+  return t;
+}
+
+Tensor Tensor::cast(DType to) const {
+  Tensor t(shape(), to, device());
+  visit_any(dtype(), [&]<class From>() {
+    visit_any(to, [&]<class To>() {
+      const From* from = data<From>();
+      To* out = t.data<To>();
+      for (int64_t i = 0; i < size(); ++i) out[i] = To(from[i]);
+    });
+  });
+  return t;
+}
+
+void Tensor::copy_from(const Tensor& other) const {
+  GT_CHECK(other.shape() == shape() && other.dtype() == dtype(), "cannot copy ", other.dtype(), other.shape(), " into ",
+           dtype(), shape());
+  std::memcpy(raw(), other.raw(), bytes());
+}
+
+bool Tensor::requires_grad() const { return defined() && impl_->requires_grad; }
+
+Tensor& Tensor::set_requires_grad(bool on) {
+  GT_CHECK(defined() && impl_->node == nullptr, "requires_grad is set on leaves only");
+  GT_CHECK(!on || dtype() == DType::f32 || dtype() == DType::f64, "a tensor of ", dtype(), " has no gradient");
+  impl_->requires_grad = on;
+  return *this;
+}
+
+Tensor Tensor::grad() const {
+  Tensor g;
+  if (defined()) g.impl_ = impl_->grad;
+  return g;
+}
+
+void Tensor::clear_grad() const {
+  if (defined()) impl_->grad = nullptr;
+}
+
+bool Tensor::same_buffer(const Tensor& other) const {
+  return defined() && other.defined() && impl_->buffer == other.impl_->buffer;
+}
+
+bool Tensor::sole_owner() const { return impl_.use_count() == 1 && impl_->buffer.use_count() == 1; }
+
+}  // namespace gt

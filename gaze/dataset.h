@@ -1,0 +1,112 @@
+// Data set folders in the Kvasir-SEG layout:
+//   root/images/NAME.jpg|png   root/masks/NAME.jpg|png   root/{train,val,test}.txt (one NAME a line)   root/gaze.csv
+// and the batches made from them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "gaze/fixation.h"
+#include "gaze/image.h"
+#include "gaze/maps.h"
+
+namespace gt {
+
+struct DataOptions {
+  std::string root;               // folder of the data set
+  std::string gaze = "gaze.csv";  // fixation table, relative to root unless absolute
+  int64_t size = 224;             // side of the square that images are resized to, pixels
+  int64_t channels = 3;           // 3 RGB, 1 grey
+  std::vector<double> mean = {0.485, 0.456, 0.406};  // of ImageNet, subtracted from values in [0,1]
+  std::vector<double> std = {0.229, 0.224, 0.225};
+  int64_t threads = 2;            // that prepare batches ahead
+
+  template <class V>
+  void visit(V& v) {
+    v("root", root);
+    v("gaze", gaze);
+    v("size", size, Range{16, 4096});
+    v("channels", channels, Range{1, 3});
+    v("mean", mean, Length{channels, {}});
+    v("std", std, Length{channels, {1e-6, 1e6}});
+    v("threads", threads, Range{1, 64});
+  }
+};
+
+struct AugmentOptions {
+  double flip_x = 0.5, flip_y = 0.5;  // probabilities
+  double rotate = 0;                  // largest angle, degrees
+  double scale = 0;                   // largest relative change of size, e.g. 0.2 for 0.8 .. 1.2
+  double brightness = 0, contrast = 0, saturation = 0;  // largest relative changes
+
+  template <class V>
+  void visit(V& v) {
+    v("flip_x", flip_x, Range{0, 1});
+    v("flip_y", flip_y, Range{0, 1});
+    v("rotate", rotate, Range{0, 180});
+    v("scale", scale, Range{0, 0.9});
+    v("brightness", brightness, Range{0, 1});
+    v("contrast", contrast, Range{0, 1});
+    v("saturation", saturation, Range{0, 1});
+  }
+};
+
+struct Sample {
+  std::string name;
+  Image image;  // (size,size,channels), resized
+  Image mask;   // (size,size,1), 0 or 255, resized; empty unless masks were asked for
+  Image label;  // (own height, own width, 1), 0 or 255; empty unless labels were asked for
+  Track track;  // empty unless gaze was asked for
+};
+
+/// What a split is loaded for; what is not asked for need not be there.
+struct Wanted {
+  bool masks = false;   // training on masks
+  bool labels = false;  // evaluation, at the label's own size
+  bool gaze = false;
+};
+
+struct Dataset {
+  std::vector<Sample> samples;
+  bool simulated_gaze = false;
+};
+
+/// Loads a split, decoding in parallel. Throws Error, naming the file (and line), for: a missing folder or list, an empty
+/// list, a duplicate name, a missing, ambiguous (NAME.jpg beside NAME.png) or undecodable image or mask, a mask of another
+/// size than its image, an image without gaze, and gaze for an image that root/images does not have.
+Dataset load_dataset(const DataOptions& options, const std::string& split, const Wanted& wanted);
+
+/// What one iteration trains on. Images and masks are as loaded; geometry and colour say what kernels/augment.cu is to do
+/// with them (colour includes the normalisation); fixations have been moved already.
+struct Batch {
+  int64_t iteration = 0;
+  std::vector<int64_t> index;  // of the samples in the data set
+  Tensor images;               // (B,S,S,C) u8
+  Tensor masks;                // (B,S,S) u8, undefined without masks
+  Tensor geometry;             // (B,2,3)
+  Tensor colour;               // (B,C,C+1)
+  PackedTracks tracks;         // undefined tensors without gaze
+};
+
+/// geometry (B,2,3) and colour (B,C,C+1) that leave the picture as it is and normalise it: for evaluation.
+std::pair<Tensor, Tensor> no_augmentation(int64_t batch, const DataOptions& options);
+
+/// Batches of iterations first, first+1, ... prepared ahead by options.threads threads. Batch k depends on (seed, k) and
+/// the data alone: epoch e visits the samples in an order drawn from (seed, e), and what is left at an epoch's end starts
+/// the next batch. The data set must outlive the loader.
+class Loader {
+ public:
+  Loader(const Dataset& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
+         int64_t batch, uint64_t seed, int64_t first);
+  ~Loader();
+  Batch next();  ///< throws what a preparing thread threw
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gt

@@ -1,0 +1,121 @@
+// What the rows of op_cases.h are put through.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+
+#include "core/autograd.h"
+#include "tests/op_cases.h"
+
+namespace gt {
+
+struct GradCheck {
+  double worst = 0;   ///< relative error
+  std::string where;  ///< input and element it is at
+};
+
+namespace detail {
+
+/// sum_k <u_k, y_k> over the defined, differentiable outputs, with fixed random u.
+inline double project(const Tensors& y, const Tensors& u) {
+  double s = 0;
+  for (size_t k = 0; k < y.size(); ++k)
+    if (u[k].defined())
+      for (int64_t i = 0; i < y[k].size(); ++i) s += y[k].data<double>()[i] * u[k].data<double>()[i];
+  return s;
+}
+
+}  // namespace detail
+
+/// Gradients of `op` at `inputs` (f64) by backward() against central differences of fourth order, step h, element by
+/// element (at most `most` elements of each input, evenly spread). The error of an element is relative to the larger of
+/// the two values, but to no less than 1 % of that input's largest gradient, which is what rounding leaves meaningful.
+inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
+                                 int64_t most = 200, double h = 1e-4) {
+  for (const Tensor& x : inputs) x.clear_grad();
+  const Tensors y = op(inputs);
+  Tensors u(y.size());
+  Tensor total;
+  for (size_t k = 0; k < y.size(); ++k) {
+    if (!y[k].requires_grad()) continue;
+    u[k] = Maker{DType::f64, random}.normal(y[k].shape());
+    random.bits();
+    const Tensor part = sum(mul(y[k], u[k]));
+    total = total.defined() ? add(total, part) : part;
+  }
+  GT_CHECK(total.defined(), "no output depends on an input");
+  backward(total);
+
+  GradCheck result;
+  const NoGrad no_grad;
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const Tensor& x = inputs[k];
+    if (!x.requires_grad() || x.size() == 0) continue;
+    const std::vector<double> analytic =
+        x.grad().defined() ? x.grad().values<double>() : std::vector<double>(size_t(x.size()), 0.0);
+    double largest = 0;
+    for (const double g : analytic) largest = std::max(largest, std::fabs(g));
+    const int64_t step = std::max<int64_t>(1, x.size() / most);
+    for (int64_t i = 0; i < x.size(); i += step) {
+      double& value = x.data<double>()[i];
+      const double at = value;
+      const auto f = [&](double offset) { return value = at + offset, detail::project(op(inputs), u); };
+      const double numeric = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
+      value = at;
+      const double scale = std::max({std::fabs(numeric), std::fabs(analytic[size_t(i)]), 0.01 * largest, 1e-9});
+      const double error = std::fabs(numeric - analytic[size_t(i)]) / scale;
+      if (!(error <= result.worst)) {
+        result.worst = error;
+        result.where = text("input ", k, " ", x.shape(), " element ", i, ": backward ", analytic[size_t(i)],
+                            ", differences ", numeric);
+      }
+    }
+  }
+  return result;
+}
+
+inline GradCheck check_gradients(const OpCase& c, const Sizes& sizes) {
+  Maker maker{DType::f64, Random(7, hash64(c.name))};
+  return check_gradients(c.op, c.inputs(sizes, maker), Random(11, hash64(c.name)));
+}
+
+/// Largest difference of two tensors relative to the largest value of the second.
+inline double relative_difference(const Tensor& a, const Tensor& b) {
+  GT_CHECK(a.shape() == b.shape(), "shapes ", a.shape(), " and ", b.shape(), " differ");
+  const std::vector<double> x = a.cast(DType::f64).values<double>(), y = b.cast(DType::f64).values<double>();
+  double worst = 0, largest = 1e-30;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (x[i] == y[i]) continue;  // infinities
+    worst = std::isnan(x[i] - y[i]) ? 1e30 : std::max(worst, std::fabs(x[i] - y[i]));
+  }
+  for (const double v : y)
+    if (std::isfinite(v)) largest = std::max(largest, std::fabs(v));
+  return worst / largest;
+}
+
+/// Outputs and, behind them, the gradients of all inputs under fixed random output gradients.
+inline Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random) {
+  for (const Tensor& x : inputs) x.clear_grad();
+  Tensors result;
+  Tensor total;
+  for (const Tensor& y : op(inputs)) {
+    if (!y.defined()) continue;
+    result.push_back(y.detach());
+    const Tensor u = Maker{y.dtype(), random}.normal(y.shape());
+    random.bits();
+    if (!y.requires_grad()) continue;
+    const Tensor part = sum(mul(y, u));
+    total = total.defined() ? add(total, part) : part;
+  }
+  if (total.defined()) backward(total);
+  for (const Tensor& x : inputs)
+    if (x.requires_grad() && x.grad().defined()) result.push_back(x.grad());
+  for (const Tensor& x : inputs) x.clear_grad();
+  return result;
+}
+
+inline bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.dtype() == b.dtype() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+}
+
+}  // namespace gt

@@ -1,0 +1,97 @@
+// The table of ops: one row each, and the row drives everything: gradient check in double, fused against composed, run
+// twice the same bits, memory back to the start, wrong shapes throw, `gradtrack gradcheck`, and the benchmark.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+#include "kernels/ops.h"
+
+namespace gt {
+
+using Sizes = std::vector<int64_t>;
+
+/// Makes inputs of one element type from one random stream. What is passed through param() is differentiated.
+struct Maker {
+  DType dtype;
+  Random random;
+
+  Tensor param(Tensor t) { return t.set_requires_grad(), t; }
+
+  Tensor uniform(const Shape& shape, double lo, double hi) {
+    Tensor t(shape, DType::f64);
+    for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = random.uniform(lo, hi);
+    return t.cast(dtype);
+  }
+
+  Tensor normal(const Shape& shape, double scale = 1) {
+    Tensor t(shape, DType::f64);
+    for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = scale * random.normal();
+    return t.cast(dtype);
+  }
+
+  /// Normal, but no value within `margin` of 0, where the op has a kink.
+  Tensor off_zero(const Shape& shape, double margin = 0.05) {
+    Tensor t = normal(shape).cast(DType::f64);
+    for (int64_t i = 0; i < t.size(); ++i) {
+      double& v = t.data<double>()[i];
+      v += v < 0 ? -margin : margin;
+    }
+    return t.cast(dtype);
+  }
+
+  /// Values all at least 2/size apart, in random order, in [-1, 1]: no ties for a maximum.
+  Tensor distinct(const Shape& shape) {
+    Tensor t(shape, DType::f64);
+    double* v = t.data<double>();
+    for (int64_t i = 0; i < t.size(); ++i) v[i] = -1 + (2.0 * double(i) + 1) / double(t.size());
+    for (int64_t i = t.size() - 1; i > 0; --i) std::swap(v[i], v[random.below(i + 1)]);
+    return t.cast(dtype);
+  }
+
+  /// 0 or 1 at random, 1 with probability p.
+  Tensor zero_one(const Shape& shape, double p = 0.5) {
+    Tensor t(shape, DType::f64);
+    for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = random.chance(p);
+    return t.cast(dtype);
+  }
+};
+
+/// Work of one forward call, for the roofline: bytes that must move and floating-point operations, in f32.
+struct Cost {
+  double bytes = 0, flops = 0;
+};
+
+struct OpCase {
+  std::string name;
+  std::vector<Sizes> sizes;  ///< small ones, for checks; what the numbers mean is up to `inputs`
+  std::vector<Sizes> large;  ///< of a real training step, for the benchmark
+  std::function<Tensors(const Sizes&, Maker&)> inputs;
+  std::function<Tensors(const Tensors&)> op;        ///< undefined outputs are passed over
+  std::function<Tensors(const Tensors&)> composed;  ///< the same from other ops or plain loops; null if there is none
+  std::function<void()> wrong;                      ///< a call with wrong shapes, which must throw
+  std::function<Cost(const Sizes&)> cost;
+  double f32_tolerance = 1e-5;  ///< fused against composed, relative to the largest value
+};
+
+std::vector<OpCase> pointwise_cases();  // op_cases_pointwise.h
+std::vector<OpCase> dense_cases();      // op_cases_dense.h
+std::vector<OpCase> gaze_cases();       // op_cases_gaze.h
+
+}  // namespace gt
+
+#include "tests/op_cases_dense.h"
+#include "tests/op_cases_gaze.h"
+#include "tests/op_cases_pointwise.h"
+
+namespace gt {
+
+inline std::vector<OpCase> op_cases() {
+  std::vector<OpCase> all = pointwise_cases();
+  for (const auto& more : {dense_cases(), gaze_cases()}) all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+}  // namespace gt
