@@ -130,15 +130,22 @@ void backward(const Tensor& output, const Tensor& seed) {
 
   give(output, seed.defined() ? seed : Tensor::full(output.shape(), 1, output.dtype(), output.device()), "backward");
   const NoGrad no_grad;
-  while (!ready.empty()) {
-    const std::shared_ptr<Node> node = ready.top();
-    ready.pop();
-    const Tensors grads = std::exchange(node->backward, nullptr)(std::exchange(node->grads, {}));
-    GT_CHECK(grads.size() == node->inputs.size(), node->name, ": ", grads.size(), " gradients for ",
-             node->inputs.size(), " inputs");
+  const auto step = [&](const Node& node, const Tensors& grads) {
+    GT_CHECK(grads.size() == node.inputs.size(), node.name, ": ", grads.size(), " gradients for ", node.inputs.size(),
+             " inputs");
     for (size_t i = 0; i < grads.size(); ++i)
-      if (grads[i].defined() && node->inputs[i].requires_grad()) give(node->inputs[i], grads[i], node->name);
-    node->inputs.clear();
+      if (grads[i].defined() && node.inputs[i].requires_grad()) give(node.inputs[i], grads[i], node.name);
+  };
+  try {
+    while (!ready.empty()) {
+      const std::shared_ptr<Node> node = ready.top();
+      ready.pop();
+      step(*node, std::exchange(node->backward, nullptr)(std::exchange(node->grads, {})));
+      node->inputs.clear();
+    }
+  } catch (...) {
+    for (; !ready.empty(); ready.pop()) ready.top()->backward = nullptr;  // with half their gradients, of no more use
+    throw;
   }
 }
 

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <map>
 #include <numeric>
-#include <sstream>
+#include <utility>
 
 #include "core/check.h"
+#include "core/io.h"
 
 namespace gt {
 namespace config {
@@ -19,12 +19,17 @@ class Source {
   YAML::Node node;
   std::string file;
   std::string prefix;                             // "train." inside the mapping `train`
-  std::shared_ptr<std::map<std::string, std::string>> overrides;  // full key -> the words on the command line
+  std::shared_ptr<std::map<std::string, std::string>> overrides;  // full key -> the word on the command line
   std::vector<std::string> known;                 // keys asked for so far
 
   std::string where(const YAML::Node& at, const std::string& key) const {
-    if (const auto it = overrides->find(prefix + key); it != overrides->end()) return text("command line '", it->second, "'");
-    const YAML::Mark mark = at.Mark();
+    const std::string full = prefix + key + ".";
+    for (const auto& [o, word] : *overrides)  // a.b=1 is to blame for a, if nobody knows it, and a={b: 1} for a.b
+      if (full.starts_with(o + ".") || (o + ".").starts_with(full)) return text("command line '", word, "'");
+    YAML::Mark mark = at.Mark();
+    if (at.IsNull())  // yaml-cpp places a value that is not there on the next line
+      for (const auto& item : node)
+        if (item.first.IsScalar() && item.first.Scalar() == key) mark = item.first.Mark();
     return mark.is_null() ? file : text(file, ":", mark.line + 1);
   }
 };
@@ -85,14 +90,6 @@ YAML::Node take(Source& s, const char* key) {
   return static_cast<const YAML::Node&>(s.node)[key];
 }
 
-std::string slurp(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) fail(path, ": cannot open the configuration file");
-  std::ostringstream all;
-  all << in.rdbuf();
-  return all.str();
-}
-
 void put(YAML::Node node, const std::string& key, const YAML::Node& value, const std::string& word) {
   const size_t dot = key.find('.');
   const std::string head = key.substr(0, dot);
@@ -123,7 +120,7 @@ std::shared_ptr<Source> parse(const std::string& yaml, const std::string& name) 
 }
 
 std::shared_ptr<Source> open(const std::string& path, const std::vector<std::string>& overrides) {
-  auto source = parse(slurp(path), path);
+  auto source = parse(read_file(path), path);
   for (const std::string& word : overrides) {
     const size_t equals = word.find('=');
     if (equals == std::string::npos) fail("command line '", word, "': expected key=value, such as train.lr=0.01");
@@ -132,10 +129,6 @@ std::shared_ptr<Source> open(const std::string& path, const std::vector<std::str
       put(source->node, key, YAML::Load(word.substr(equals + 1)), word);
     } catch (const YAML::ParserException& e) {
       fail("command line '", word, "': the value is not valid YAML: ", e.msg);
-    }
-    for (size_t dot = 0; dot != std::string::npos;) {  // an unknown `a` in a.b=1 is to be blamed on the command line too
-      dot = key.find('.', dot + 1);
-      source->overrides->emplace(key.substr(0, dot), word);
     }
     (*source->overrides)[key] = word;
   }
@@ -196,7 +189,7 @@ std::shared_ptr<Source> Reader::enter(const char* key) {
   if (!node.IsDefined() || node.IsNull()) return nullptr;
   if (!node.IsMap()) wrong(*source_, key, node, "a mapping");
   auto child = std::make_shared<Source>(*source_);
-  child->node = node;
+  child->node.reset(node);  // operator= would turn the parent, which shares the handle, into the child
   child->prefix += std::string(key) + ".";
   child->known.clear();
   return child;

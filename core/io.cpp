@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 namespace gt {
 namespace {
@@ -31,49 +33,68 @@ DType dtype_named(const std::string& word, const std::string& path, const std::s
   fail(path, ": tensor '", tensor, "' has type '", word, "': expected F32, F64, U8 or I32");
 }
 
-Tensor read_tensor(const std::string& path, const std::string& key, const nlohmann::json& entry, const char* data,
-                   size_t data_size, size_t& expected_begin) {
+/// What the header says of one tensor.
+struct Entry {
+  std::string key;
+  DType dtype;
+  Shape shape;
+  size_t begin, end;  // in the data behind the header
+};
+
+Entry read_entry(const std::string& path, const std::string& key, const nlohmann::json& json) {
+  const auto whole = [&](const nlohmann::json& number) {
+    if (!number.is_number_unsigned() || number.get<uint64_t>() > uint64_t(INT64_MAX))
+      fail(path, ": the header's entry for tensor '", key, "' has ", number.dump(), ": expected a whole number");
+    return number.get<int64_t>();
+  };
   try {
-    const DType dtype = dtype_named(entry.at("dtype").get<std::string>(), path, key);
-    Shape shape;
-    double count = 1;
-    for (const auto& d : entry.at("shape")) {
-      shape.push_back(d.get<int64_t>());
-      if (shape.back() < 0) fail(path, ": tensor '", key, "' has a negative dimension");
-      count *= double(shape.back());
-    }
-    const size_t begin = entry.at("data_offsets").at(0), end = entry.at("data_offsets").at(1);
-    if (begin != expected_begin || end < begin || end > data_size || count * double(size_of(dtype)) != double(end - begin))
-      fail(path, ": tensor '", key, "' of shape ", shape, " does not fit its place in the file (truncated file?)");
-    Tensor t(shape, dtype);
-    std::memcpy(t.raw(), data + begin, end - begin);
-    expected_begin = end;
-    return t;
+    Entry e{key, dtype_named(json.at("dtype").get<std::string>(), path, key), {}, 0, 0};
+    for (const auto& d : json.at("shape").get_ref<const nlohmann::json::array_t&>()) e.shape.push_back(whole(d));
+    const auto& place = json.at("data_offsets").get_ref<const nlohmann::json::array_t&>();
+    if (place.size() != 2) fail(path, ": tensor '", key, "' has ", place.size(), " data offsets, expected 2");
+    e.begin = size_t(whole(place[0]));
+    e.end = size_t(whole(place[1]));
+    return e;
   } catch (const nlohmann::json::exception&) {
     fail(path, ": the header's entry for tensor '", key, "' is not as safetensors has it");
   }
 }
 
+Tensor read_tensor(const std::string& path, const Entry& e, const char* data, size_t data_size, size_t expected_begin) {
+  double bytes = double(size_of(e.dtype));  // no overflow, and exact wherever the file could hold as much
+  for (const int64_t d : e.shape) bytes *= double(d);
+  if (e.begin != expected_begin || e.end < e.begin || e.end > data_size || bytes != double(e.end - e.begin))
+    fail(path, ": tensor '", e.key, "' of shape ", e.shape, " does not fit its place in the file (truncated file?)");
+  Tensor t(e.shape, e.dtype);
+  std::memcpy(t.raw(), data + e.begin, e.end - e.begin);
+  return t;
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) fail(path, ": is a folder, expected a file");
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) fail(path, ": cannot open: ", std::strerror(errno));
-  std::string bytes(size_t(in.tellg()), '\0');
-  in.seekg(0);
-  if (!in.read(bytes.data(), std::streamsize(bytes.size()))) fail(path, ": cannot read: ", std::strerror(errno));
-  return bytes;
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
+  if (file == nullptr) fail(path, ": cannot open: ", std::strerror(errno));
+  std::string bytes;
+  for (size_t done = 0;;) {  // to the end and not to a size, which pipes and /proc do not have
+    bytes.resize(std::max<size_t>(done + done / 2, 1 << 16));
+    done += std::fread(bytes.data() + done, 1, bytes.size() - done, file.get());
+    if (std::ferror(file.get())) fail(path, ": cannot read: ", std::strerror(errno));
+    if (done == bytes.size()) continue;
+    bytes.resize(done);
+    return bytes;
+  }
 }
 
 void write_file(const std::string& path, const std::string& bytes) {
-  const std::string temporary = path + ".tmp" + std::to_string(getpid());
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  std::error_code none;
+  const bool special = std::filesystem::is_other(path, none);  // a device or a pipe: no old content to keep
+  const std::string target = special ? path : path + ".tmp" + std::to_string(getpid());
+  const int file = ::open(target.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
   const auto give_up = [&](const char* what) {
     const int reason = errno;
-    ::unlink(temporary.c_str());
+    if (!special) ::unlink(target.c_str());
     fail(path, ": cannot ", what, ": ", std::strerror(reason));
   };
   for (size_t done = 0; done < bytes.size();) {
@@ -89,7 +110,7 @@ void write_file(const std::string& path, const std::string& bytes) {
   }
   const bool synced = ::fsync(file) == 0 || errno == EINVAL || errno == EROFS;  // pipes and some file systems cannot
   if (::close(file) != 0 || !synced) give_up("write");
-  if (::rename(temporary.c_str(), path.c_str()) != 0) give_up("replace");
+  if (!special && ::rename(target.c_str(), path.c_str()) != 0) give_up("replace");
 }
 
 void make_folder(const std::string& path) {
@@ -114,40 +135,43 @@ SafeTensors read_safetensors(const std::string& path) {
   if (!header.is_object()) fail(path, ": not a safetensors file: its header is not a JSON object");
 
   SafeTensors content;
-  std::vector<std::pair<size_t, std::string>> order;
-  for (const auto& [key, entry] : header.items()) {
-    if (key == "__metadata__") {
-      if (!entry.is_object()) fail(path, ": __metadata__ is not a JSON object");
-      for (const auto& [k, v] : entry.items())
-        if (v.is_string()) content.metadata[k] = v.get<std::string>();
+  std::vector<Entry> entries;
+  for (const auto& [key, json] : header.items()) {
+    if (key != "__metadata__") {
+      entries.push_back(read_entry(path, key, json));
       continue;
     }
-    const bool placed = entry.is_object() && entry.contains("data_offsets") && entry["data_offsets"].is_array() &&
-                        entry["data_offsets"].size() == 2 && entry["data_offsets"][0].is_number_unsigned();
-    if (!placed) fail(path, ": the header's entry for tensor '", key, "' is not as safetensors has it");
-    order.emplace_back(entry["data_offsets"][0].get<size_t>(), key);
+    if (!json.is_object()) fail(path, ": __metadata__ is not a JSON object");
+    for (const auto& [k, v] : json.items())
+      if (v.is_string()) content.metadata[k] = v.get<std::string>();
   }
-  std::sort(order.begin(), order.end());
+  // By place in the file; empty tensors stand before the one that begins where they do.
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.begin, a.end, a.key) < std::tie(b.begin, b.end, b.key);
+  });
   const char* data = bytes.data() + 8 + header_size;
   const size_t data_size = bytes.size() - 8 - header_size;
   size_t end = 0;
-  for (const auto& [begin, key] : order)
-    content.tensors.emplace_back(key, read_tensor(path, key, header[key], data, data_size, end));
+  for (const Entry& e : entries) {
+    content.tensors.emplace_back(e.key, read_tensor(path, e, data, data_size, end));
+    end = e.end;
+  }
   if (end != data_size) fail(path, ": ", data_size - end, " bytes after the last tensor, expected none");
   return content;
 }
 
 void write_safetensors(const std::string& path, const SafeTensors& content) {
-  nlohmann::ordered_json header;
+  auto header = nlohmann::ordered_json::object();
   if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
   size_t offset = 0;
   for (const auto& [key, t] : content.tensors) {
+    GT_CHECK(!header.contains(key) && key != "__metadata__", path, ": two tensors named '", key, "'");
     header[key] = {{"dtype", format_name(t.dtype())},
                    {"shape", std::vector<int64_t>(t.shape())},
                    {"data_offsets", {offset, offset + t.bytes()}}};
     offset += t.bytes();
   }
-  std::string head = header.dump();
+  std::string head = header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // text need not be UTF-8
   head.resize((head.size() + 7) / 8 * 8, ' ');  // keeps the data aligned
   const uint64_t header_size = head.size();
   std::string bytes(reinterpret_cast<const char*>(&header_size), 8);

@@ -33,6 +33,14 @@ std::ostream& operator<<(std::ostream& out, Device device) { return out << name(
 
 namespace {
 
+/// Bytes of the elements. Throws Error for a negative dimension or more than fits in 63 bits.
+size_t checked_bytes(const Shape& shape, DType dtype) {
+  int64_t bytes = int64_t(size_of(dtype));
+  for (const int64_t d : shape)
+    GT_CHECK(d >= 0 && !__builtin_mul_overflow(bytes, d, &bytes), "negative or too large a dimension in shape ", shape);
+  return size_t(bytes);
+}
+
 /// Calls f.operator()<T>() for any element type.
 template <class F>
 void visit_any(DType dtype, F&& f) {
@@ -47,8 +55,7 @@ void visit_any(DType dtype, F&& f) {
 }  // namespace
 
 Tensor::Tensor(Shape shape, DType dtype, Device device) {
-  for (const int64_t d : shape) GT_CHECK(d >= 0, "negative dimension in shape ", shape);
-  const size_t bytes = size_t(shape.size()) * size_of(dtype);
+  const size_t bytes = checked_bytes(shape, dtype);
   impl_ = std::make_shared<Impl>(std::move(shape), dtype, device, std::make_shared<Buffer>(bytes, device));
 }
 
@@ -98,7 +105,7 @@ double Tensor::item() const {
 }
 
 Tensor Tensor::view(Shape shape) const {
-  GT_CHECK(shape.size() == size(), "cannot view shape ", this->shape(), " as ", shape);
+  GT_CHECK(checked_bytes(shape, dtype()) == bytes(), "cannot view shape ", this->shape(), " as ", shape);
   Tensor t;
   t.impl_ = std::make_shared<Impl>(std::move(shape), dtype(), device(), impl_->buffer);
   return t;

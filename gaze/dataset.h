@@ -91,6 +91,9 @@ struct Batch {
   PackedTracks tracks;         // undefined tensors without gaze
 };
 
+/// Images of one size, stacked: (B,H,W,C) u8.
+Tensor stack_images(const std::vector<const Image*>& images);
+
 /// geometry (B,2,3) and colour (B,C,C+1) that leave the picture as it is and normalise it: for evaluation.
 std::pair<Tensor, Tensor> no_augmentation(int64_t batch, const DataOptions& options);
 

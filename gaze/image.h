@@ -18,6 +18,9 @@ struct Image {
   const uint8_t* at(int64_t y, int64_t x) const { return pixels.data() + (y * width + x) * channels; }
 };
 
+/// Whether a mask's pixel is foreground. Masks kept as JPEG ring, so their pixels are not only 0 and 255.
+inline bool foreground(uint8_t pixel) { return pixel > 127; }
+
 /// Decodes a JPEG or PNG into 1 (grey) or 3 (RGB) channels. Throws Error with the path and the reason.
 Image read_image(const std::string& path, int channels);
 

@@ -23,6 +23,8 @@ Tensor sigmoid(const Tensor& x);
 Tensor softplus(const Tensor& x);                  // log(1 + e^x)
 Tensor leaky_relu(const Tensor& x, double slope);  // x > 0 ? x : slope * x
 Tensor gaussian(const Tensor& d, double sigma);    // exp(-d^2 / (2 sigma^2)); 0 at d = infinity
+Tensor greater(const Tensor& x, double threshold);  // x > threshold ? 1 : 0, without gradient
+Tensor less(const Tensor& x, double threshold);     // x < threshold ? 1 : 0, without gradient
 
 // ---- broadcast.cu: sums, and small tensors spread over large ones -----------------------------------------------------
 Tensor sum(const Tensor& x);                                   // -> ()

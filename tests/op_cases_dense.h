@@ -1,8 +1,227 @@
-// Rows of tests/op_cases.h.
+// Rows of tests/op_cases.h: convolutions, pooling, matrix product. Their twins are the definitions as plain loops, with
+// sums in double: one list of (output, input, weight) triples drives value and gradients, so no formula is shared with
+// the ops.
 #pragma once
 
 namespace gt {
 
-inline std::vector<OpCase> dense_cases() { return {}; }
+namespace detail {
+
+/// Calls its argument for every product x[ix] w[iw] that is part of y[iy].
+using Triples = std::function<void(const std::function<void(int64_t iy, int64_t ix, int64_t iw)>&)>;
+
+/// y[iy] = sum of the products listed for it + bias[iy % K], recorded; bias (K) may be undefined.
+inline Tensor sum_of_products(Shape shape, const Triples& each, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  const Tensor x64 = x.cast(DType::f64), w64 = w.cast(DType::f64), y = Tensor::zeros(shape, DType::f64);
+  const double *xs = x64.data<double>(), *ws = w64.data<double>();
+  double* ys = y.data<double>();
+  const int64_t outputs = shape.back();
+  each([&](int64_t iy, int64_t ix, int64_t iw) { ys[iy] += xs[ix] * ws[iw]; });
+  if (bias.defined()) {
+    const Tensor b = bias.cast(DType::f64);
+    for (int64_t i = 0; i < y.size(); ++i) ys[i] += b.data<double>()[i % outputs];
+  }
+  return record("sum_of_products", y.cast(x.dtype()), {x, w, bias},
+                [=, dtype = x.dtype(), has_bias = bias.defined()](const Tensor& dy) -> Tensors {
+                  const Tensor dy64 = dy.cast(DType::f64);
+                  const Tensor dx = Tensor::zeros(x64.shape(), DType::f64), dw = Tensor::zeros(w64.shape(), DType::f64);
+                  const Tensor dbias = Tensor::zeros({outputs}, DType::f64);
+                  const double *dys = dy64.data<double>(), *xs = x64.data<double>(), *ws = w64.data<double>();
+                  each([&](int64_t iy, int64_t ix, int64_t iw) {
+                    dx.data<double>()[ix] += dys[iy] * ws[iw];
+                    dw.data<double>()[iw] += dys[iy] * xs[ix];
+                  });
+                  for (int64_t i = 0; i < dy64.size(); ++i) dbias.data<double>()[i % outputs] += dys[i];
+                  return {dx.cast(dtype), dw.cast(dtype), has_bias ? dbias.cast(dtype) : Tensor{}};
+                });
+}
+
+inline Tensor naive_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
+  const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3), K = w.dim(0), R = w.dim(2);
+  const auto each = [=](const auto& f) {
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t r = 0; r < H; ++r)
+        for (int64_t p = 0; p < W; ++p)
+          for (int64_t i = 0; i < R; ++i)
+            for (int64_t j = 0; j < R; ++j) {
+              const int64_t u = r + i - R / 2, v = p + j - R / 2;
+              if (u < 0 || u >= H || v < 0 || v >= W) continue;
+              for (int64_t k = 0; k < K; ++k)
+                for (int64_t c = 0; c < C; ++c)
+                  f(((b * H + r) * W + p) * K + k, ((b * H + u) * W + v) * C + c, ((k * C + c) * R + i) * R + j);
+            }
+  };
+  return sum_of_products({B, H, W, K}, each, x, w, bias);
+}
+
+inline Tensor naive_conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
+  const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3), K = w.dim(1);
+  const auto each = [=](const auto& f) {
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t u = 0; u < 2 * H; ++u)
+        for (int64_t v = 0; v < 2 * W; ++v)
+          for (int64_t k = 0; k < K; ++k)
+            for (int64_t c = 0; c < C; ++c)
+              f(((b * 2 * H + u) * 2 * W + v) * K + k, ((b * H + u / 2) * W + v / 2) * C + c,
+                ((c * K + k) * 2 + u % 2) * 2 + v % 2);
+  };
+  return sum_of_products({B, 2 * H, 2 * W, K}, each, x, w, bias);
+}
+
+inline Tensor naive_matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  const int64_t M = a.dim(transpose_a), K = a.dim(!transpose_a), N = b.dim(!transpose_b);
+  const auto each = [=](const auto& f) {
+    for (int64_t m = 0; m < M; ++m)
+      for (int64_t n = 0; n < N; ++n)
+        for (int64_t k = 0; k < K; ++k)
+          f(m * N + n, transpose_a ? k * M + m : m * K + k, transpose_b ? n * K + k : k * N + n);
+  };
+  return sum_of_products({M, N}, each, a, b, {});
+}
+
+/// Picks the largest, then sums what was picked with weight 1: the gradient goes where the value came from.
+inline Tensor naive_max_pool2x2(const Tensor& x) {
+  const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3);
+  const Tensor x64 = x.cast(DType::f64);
+  std::vector<int64_t> from;
+  for (int64_t row = 0; row < B * H; row += 2)
+    for (int64_t p = 0; p < W; p += 2)
+      for (int64_t c = 0; c < C; ++c) {
+        int64_t best = (row * W + p) * C + c;
+        for (const int64_t i : {best + C, best + W * C, best + W * C + C})
+          if (x64.data<double>()[i] > x64.data<double>()[best]) best = i;
+        from.push_back(best);
+      }
+  const auto each = [from](const auto& f) {
+    for (size_t i = 0; i < from.size(); ++i) f(int64_t(i), from[i], 0);
+  };
+  return sum_of_products({B, H / 2, W / 2, C}, each, x, Tensor::full({1}, 1, x.dtype()), {});
+}
+
+/// Sizes: B, H, W, C, K, and 1 with a bias or 0 without.
+inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
+  const double taps = double(kernel * kernel);
+  return {.name = kernel == 3 ? "conv2d 3x3" : "conv2d 1x1",
+          .sizes = {{1, 1, 1, 1, 1, 1},
+                    {2, 1, 5, 3, 2, 1},
+                    {1, 7, 1, 5, 16, 0},
+                    {1, 3, 4, 16, 17, 1},
+                    {2, 9, 7, 17, 33, 1},
+                    {1, 5, 31, 3, 16, 1},
+                    {3, 6, 15, 20, 48, 1},
+                    {1, 4, 3, 33, 80, 0},
+                    {1, 45, 26, 2, 33, 1}},
+          .large = std::move(large),
+          .inputs = [=](const Sizes& s, Maker& make) -> Tensors {
+            Tensors t = {make.param(make.normal({s[0], s[1], s[2], s[3]})),
+                         make.param(make.normal({s[4], s[3], kernel, kernel}, 1 / std::sqrt(taps * double(s[3]))))};
+            t.push_back(s[5] ? make.param(make.normal({s[4]})) : Tensor{});
+            return t;
+          },
+          .op = [](const Tensors& t) -> Tensors { return {conv2d(t[0], t[1], t[2])}; },
+          .composed = [](const Tensors& t) -> Tensors { return {naive_conv2d(t[0], t[1], t[2])}; },
+          .wrong =
+              [] {
+                conv2d(Tensor::zeros({1, 4, 4, 3}), Tensor::zeros({2, 4, 3, 3}), {});
+              },
+          .cost = [=](const Sizes& s) -> Cost {
+            const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+            return {4 * (pixels * (in + out) + taps * in * out), 2 * taps * pixels * in * out};
+          }};
+}
+
+}  // namespace detail
+
+inline std::vector<OpCase> dense_cases() {
+  using namespace detail;
+  return {
+      conv2d_case(3, {{8, 128, 128, 3, 16, 1},
+                      {8, 128, 128, 16, 16, 1},
+                      {8, 64, 64, 32, 32, 1},
+                      {8, 32, 32, 64, 64, 1},
+                      {8, 16, 16, 128, 128, 1},
+                      {8, 8, 8, 256, 256, 1},
+                      {8, 128, 128, 48, 16, 1},
+                      {8, 224, 224, 3, 64, 1},
+                      {8, 224, 224, 64, 64, 1},
+                      {8, 28, 28, 512, 512, 1}}),
+      conv2d_case(1, {{8, 128, 128, 16, 1, 1}, {8, 224, 224, 128, 1, 1}, {8, 64, 64, 64, 64, 1}}),
+
+      // Sizes: B, H, W, C, K, and 1 with a bias or 0 without.
+      {.name = "conv_transpose2x2",
+       .sizes =
+           {{1, 1, 1, 1, 1, 1}, {2, 1, 3, 5, 2, 1}, {1, 5, 2, 16, 17, 0}, {2, 4, 7, 33, 16, 1}, {2, 5, 31, 3, 33, 1}},
+       .large = {{8, 8, 8, 256, 128, 1},
+                 {8, 16, 16, 128, 64, 1},
+                 {8, 32, 32, 64, 32, 1},
+                 {8, 64, 64, 32, 32, 1},
+                 {8, 112, 112, 64, 64, 1}},
+       .inputs = [](const Sizes& s, Maker& make) -> Tensors {
+         Tensors t = {make.param(make.normal({s[0], s[1], s[2], s[3]})),
+                      make.param(make.normal({s[3], s[4], 2, 2}, 1 / std::sqrt(double(s[3]))))};
+         t.push_back(s[5] ? make.param(make.normal({s[4]})) : Tensor{});
+         return t;
+       },
+       .op = [](const Tensors& t) -> Tensors { return {conv_transpose2x2(t[0], t[1], t[2])}; },
+       .composed = [](const Tensors& t) -> Tensors { return {naive_conv_transpose2x2(t[0], t[1], t[2])}; },
+       .wrong =
+           [] {
+             conv_transpose2x2(Tensor::zeros({1, 4, 4, 3}), Tensor::zeros({3, 2, 3, 3}), {});
+           },
+       .cost = [](const Sizes& s) -> Cost {
+         const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+         return {4 * (pixels * (in + 4 * out) + 4 * in * out), 8 * pixels * in * out};
+       }},
+
+      // Sizes: B, H, W, C.
+      {.name = "max_pool2x2",
+       .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}},
+       .large = {{8, 128, 128, 16}, {8, 16, 16, 128}, {8, 224, 224, 64}},
+       .inputs = [](const Sizes& s, Maker& make) -> Tensors {
+         return {make.param(make.distinct({s[0], s[1], s[2], s[3]}))};
+       },
+       .op = [](const Tensors& t) -> Tensors { return {max_pool2x2(t[0])}; },
+       .composed = [](const Tensors& t) -> Tensors { return {naive_max_pool2x2(t[0])}; },
+       .wrong =
+           [] {
+             max_pool2x2(Tensor::zeros({1, 3, 4, 2}));
+           },
+       .cost = [](const Sizes& s) -> Cost {
+         const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
+         return {21 * outputs, 3 * outputs};
+       }},
+
+      // Sizes: M, N, K, transpose a, transpose b.
+      {.name = "matmul",
+       .sizes = {{1, 1, 1, 0, 0},
+                 {3, 5, 7, 0, 1},
+                 {33, 1, 17, 1, 0},
+                 {1, 40, 9, 1, 1},
+                 {130, 60, 70, 0, 0},
+                 {100, 65, 70, 1, 1}},
+       .large = {{512, 512, 512, 0, 0}, {131072, 16, 48, 0, 1}},
+       .inputs = [](const Sizes& s, Maker& make) -> Tensors {
+         return {make.param(make.normal(s[3] ? Shape{s[2], s[0]} : Shape{s[0], s[2]})),
+                 make.param(make.normal(s[4] ? Shape{s[1], s[2]} : Shape{s[2], s[1]})),
+                 Tensor::of<int32_t>({2}, {int32_t(s[3]), int32_t(s[4])})};
+       },
+       .op = [](const Tensors& t) -> Tensors {
+         const int32_t* transpose = t[2].data<int32_t>();
+         return {matmul(t[0], t[1], transpose[0], transpose[1])};
+       },
+       .composed = [](const Tensors& t) -> Tensors {
+         const int32_t* transpose = t[2].data<int32_t>();
+         return {naive_matmul(t[0], t[1], transpose[0], transpose[1])};
+       },
+       .wrong =
+           [] {
+             matmul(Tensor::zeros({2, 3}), Tensor::zeros({3, 4}), false, true);
+           },
+       .cost = [](const Sizes& s) -> Cost {
+         const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
+         return {4 * (m * k + k * n + m * n), 2 * m * n * k};
+       }},
+  };
+}
 
 }  // namespace gt

@@ -1,8 +1,347 @@
-// Rows of tests/op_cases.h.
+// Rows of tests/op_cases.h: pointwise ops, sums and broadcasts, resize, normalisation. Most twins say the op as a
+// product with a constant matrix.
 #pragma once
 
-namespace gt {
+#include <algorithm>
+#include <cmath>
 
-inline std::vector<OpCase> pointwise_cases() { return {}; }
+namespace gt {
+namespace detail {
+
+inline const std::vector<Sizes> flat_sizes = {{1}, {17}, {31, 33}, {3, 5, 7}, {20011}};             // any shape
+inline const std::vector<Sizes> pixel_sizes = {{1, 1}, {7, 3}, {5, 1, 64}, {130, 20}, {1001, 17}};  // (..,C)
+inline const std::vector<Sizes> image_sizes = {{8, 128, 128, 16}, {8, 224, 224, 64}};  // (B,H,W,C) of a training step
+
+inline int64_t volume(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()).size(); }
+inline Shape shape_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()); }
+inline Shape pixels_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end() - 1); }
+
+/// Bytes for `tensors` tensors of the row's size in f32, and `flops` operations per element.
+inline std::function<Cost(const Sizes&)> per_element(double tensors, double flops) {
+  return [=](const Sizes& s) { return Cost{4 * tensors * double(volume(s)), flops * double(volume(s))}; };
+}
+
+/// (rows,columns) of value(i, j), in the type of `like`.
+inline Tensor matrix(int64_t rows, int64_t columns, const Tensor& like,
+                     const std::function<double(int64_t, int64_t)>& value) {
+  Tensor m({rows, columns}, DType::f64);
+  for (int64_t i = 0; i < rows * columns; ++i) m.data<double>()[i] = value(i / columns, i % columns);
+  return m.cast(like.dtype());
+}
+
+inline Tensor ones(int64_t rows, int64_t columns, const Tensor& like) {
+  return Tensor::full({rows, columns}, 1, like.dtype());
+}
+
+/// x (..,C) as (P,C).
+inline Tensor rows(const Tensor& x) { return reshape(x, {x.size() / x.dim(-1), x.dim(-1)}); }
+
+using Unary = std::function<Tensor(const Tensor&)>;
+using Binary = std::function<Tensor(const Tensor&, const Tensor&)>;
+
+inline OpCase unary_case(const std::string& name, double flops, const Unary& op, const Unary& composed) {
+  OpCase c;
+  c.name = name;
+  c.sizes = flat_sizes;
+  c.large = image_sizes;
+  c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(m.off_zero(shape_of(s)))}; };
+  c.op = [=](const Tensors& x) { return Tensors{op(x[0])}; };
+  if (composed) c.composed = [=](const Tensors& x) { return Tensors{composed(x[0])}; };
+  c.wrong = [=] { op(Tensor::zeros({2, 2}, DType::u8)); };
+  c.cost = per_element(2, flops);
+  return c;
+}
+
+inline OpCase binary_case(const std::string& name, const Binary& op, const Binary& composed) {
+  OpCase c;
+  c.name = name;
+  c.sizes = flat_sizes;
+  c.large = image_sizes;
+  c.inputs = [](const Sizes& s, Maker& m) {
+    return Tensors{m.param(m.normal(shape_of(s))), m.param(m.normal(shape_of(s)))};
+  };
+  c.op = [=](const Tensors& x) { return Tensors{op(x[0], x[1])}; };
+  c.composed = [=](const Tensors& x) { return Tensors{composed(x[0], x[1])}; };
+  c.wrong = [=] { op(Tensor({2, 3}), Tensor({3, 2})); };
+  c.cost = per_element(3, 1);
+  return c;
+}
+
+/// An op of x (..,C) and a second tensor, whose shape second() gives.
+inline OpCase channels_case(const std::string& name, const std::function<Cost(const Sizes&)>& cost,
+                            const std::function<Shape(const Sizes&)>& second, const Binary& op,
+                            const Binary& composed) {
+  OpCase c;
+  c.name = name;
+  c.sizes = pixel_sizes;
+  c.large = image_sizes;
+  c.inputs = [=](const Sizes& s, Maker& m) {
+    return Tensors{m.param(m.normal(shape_of(s))), m.param(m.normal(second(s)))};
+  };
+  c.op = [=](const Tensors& x) { return Tensors{op(x[0], x[1])}; };
+  c.composed = [=](const Tensors& x) { return Tensors{composed(x[0], x[1])}; };
+  c.wrong = [=] { op(Tensor({3, 5}), Tensor({4})); };
+  c.cost = cost;
+  return c;
+}
+
+inline std::vector<OpCase> functor_cases() {
+  std::vector<OpCase> cases;
+  const auto unary = [&](auto... row) { cases.push_back(unary_case(row...)); };
+  const auto binary = [&](auto... row) { cases.push_back(binary_case(row...)); };
+
+  binary("add", add, [](auto& a, auto& b) { return sub(a, scale(b, -1)); });
+  binary("sub", sub, [](auto& a, auto& b) { return add(a, scale(b, -1)); });
+  // a b = ((a + b)^2 - (a - b)^2) / 4
+  binary("mul", mul, [](auto& a, auto& b) { return scale(sub(square(add(a, b)), square(sub(a, b))), 0.25); });
+
+  const auto constant = [](const Tensor& x, double value) { return Tensor::full(x.shape(), value, x.dtype()); };
+  unary(
+      "scale", 2, [](auto& x) { return scale(x, -1.7, 0.3); },
+      [=](auto& x) { return add(mul(x, constant(x, -1.7)), constant(x, 0.3)); });
+  // e^x = sigmoid(x) (1 + e^x)
+  unary(
+      "exp", 1, [](auto& x) { return exp(x); }, [](auto& x) { return mul(sigmoid(x), exp(softplus(x))); });
+  unary("square", 1, square, [](auto& x) { return mul(x, x); });
+  unary("sigmoid", 20, sigmoid, [](auto& x) { return exp(scale(softplus(scale(x, -1)), -1)); });
+  unary("softplus", 40, softplus, [](auto& x) { return add(x, softplus(scale(x, -1))); });
+  unary(
+      "leaky_relu", 2, [](auto& x) { return leaky_relu(x, 0.1); },
+      [](auto& x) { return add(mul(x, greater(x, 0)), scale(mul(x, less(x, 0)), 0.1)); });
+  unary(
+      "gaussian", 20, [](auto& d) { return gaussian(d, 0.7); },
+      [](auto& d) { return exp(scale(square(d), -0.5 / (0.7 * 0.7))); });
+
+  // What has no gradient of its own, as a factor: x [x > 0] - x [x < 0] = |x|.
+  OpCase c = unary_case(
+      "greater_less", 5, [](auto& x) { return sub(mul(x, greater(x, 0)), mul(x, less(x, 0))); },
+      [](auto& x) { return add(leaky_relu(x, 0), leaky_relu(scale(x, -1), 0)); });
+  c.large = {};
+  cases.push_back(c);
+
+  // Where there is no track the distance is infinite: value and gradient are 0 there.
+  c = unary_case(
+      "gaussian_infinite", 20, [](auto& d) { return gaussian(d, 0.7); }, nullptr);
+  c.large = {};
+  c.inputs = [](const Sizes& s, Maker& m) {
+    const Tensor d = m.normal({volume(s), 1}), far = Tensor::full(d.shape(), INFINITY, d.dtype());
+    return Tensors{m.param(concat(d, far))};
+  };
+  c.wrong = [] { gaussian(Tensor::zeros({2}), 0); };
+  cases.push_back(c);
+  return cases;
+}
+
+inline std::vector<OpCase> broadcast_cases() {
+  std::vector<OpCase> cases;
+  const auto total = [](const Tensor& x) {
+    return reshape(matmul(reshape(x, {1, x.size()}), ones(x.size(), 1, x)), {});
+  };
+  cases.push_back(unary_case("sum", 1, sum, total));
+  cases.push_back(unary_case("mean", 1, mean, [=](auto& x) { return scale(total(x), 1 / double(x.size())); }));
+  for (OpCase& c : cases) c.cost = per_element(1, 1);
+
+  OpCase c = unary_case("sum_last", 1, sum_last,
+                        [](auto& x) { return reshape(matmul(rows(x), ones(x.dim(-1), 1, x)), pixels_of(x.shape())); });
+  c.sizes = pixel_sizes;
+  c.wrong = [] { sum_last(Tensor::zeros({})); };
+  c.cost = [](const Sizes& s) { return Cost{4 * double(volume(s)) * (1 + 1 / double(s.back())), double(volume(s))}; };
+  cases.push_back(c);
+
+  const auto channels = [](const Sizes& s) { return Shape{s.back()}; };
+  const auto on_all_pixels = [](const Tensor& b, const Tensor& x) {  // (C) -> (..,C)
+    return reshape(matmul(ones(x.size() / b.size(), 1, x), reshape(b, {1, b.size()})), x.shape());
+  };
+  cases.push_back(channels_case("add_channels", per_element(2, 1), channels, add_channels,
+                                [=](auto& x, auto& b) { return add(x, on_all_pixels(b, x)); }));
+  cases.push_back(channels_case("mul_channels", per_element(2, 1), channels, mul_channels,
+                                [=](auto& x, auto& g) { return mul(x, on_all_pixels(g, x)); }));
+  const auto cost = [](const Sizes& s) {
+    return Cost{4 * double(volume(s)) * (2 + 1 / double(s.back())), double(volume(s))};
+  };
+  cases.push_back(channels_case("mul_pixels", cost, pixels_of, mul_pixels, [](auto& x, auto& a) {
+    return mul(x, reshape(matmul(reshape(a, {a.size(), 1}), ones(1, x.dim(-1), x)), x.shape()));
+  }));
+
+  const auto flat = [](const Tensor& x) { return reshape(x, Shape{x.size(), 1}); };
+  c = unary_case("reshape", 0, flat, [=](auto& x) { return flat(scale(x, 1)); });
+  c.large = {};
+  c.wrong = [] { reshape(Tensor({2, 3}), {7}); };
+  cases.push_back(c);
+  return cases;
+}
+
+/// sizes: a's shape, then b's channels.
+inline OpCase concat_case() {
+  OpCase c;
+  c.name = "concat";
+  c.sizes = {{1, 1, 1}, {7, 3, 2}, {2, 3, 5, 64, 1}, {500, 17, 20}};
+  c.large = {{8, 128, 128, 16, 16}, {8, 224, 224, 64, 64}};
+  c.inputs = [](const Sizes& s, Maker& m) {
+    Shape a(s.begin(), s.end() - 1), b = a;
+    b.back() = s.back();
+    return Tensors{m.param(m.normal(a)), m.param(m.normal(b))};
+  };
+  c.op = [](const Tensors& x) { return Tensors{concat(x[0], x[1])}; };
+  c.composed = [](const Tensors& x) {
+    const int64_t c1 = x[0].dim(-1), c2 = x[1].dim(-1);
+    const Tensor left = matrix(c1, c1 + c2, x[0], [](int64_t i, int64_t j) { return i == j; });
+    const Tensor right = matrix(c2, c1 + c2, x[0], [=](int64_t i, int64_t j) { return c1 + i == j; });
+    Shape shape = x[0].shape();
+    shape.back() = c1 + c2;
+    return Tensors{reshape(add(matmul(rows(x[0]), left), matmul(rows(x[1]), right)), shape)};
+  };
+  c.wrong = [] { concat(Tensor({2, 3, 4}), Tensor({2, 2, 4})); };
+  c.cost = [](const Sizes& s) {
+    const double pixels = double(Shape(s.begin(), s.end() - 2).size());
+    return Cost{4 * 2 * pixels * double(s[s.size() - 2] + s.back()), 0};
+  };
+  return c;
+}
+
+/// The maps of the row and, behind them, one without a value above 0.
+inline Tensor with_zero_map(const Tensor& maps) {
+  const int64_t size = maps.size() / maps.dim(0);
+  const Tensor zeros = Tensor::zeros({1, size}, maps.dtype());
+  return reshape(concat(reshape(maps, {1, maps.size()}), zeros), {maps.dim(0) + 1, size});
+}
+
+inline OpCase normalize_max_case() {
+  OpCase c;
+  c.name = "normalize_max";
+  c.sizes = {{1, 1}, {1, 7}, {3, 5, 7}, {2, 33, 65}};
+  c.large = {{8, 128, 128}, {8, 224, 224}};
+  c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(scale(m.distinct(shape_of(s)), 0.5, 0.6))}; };
+  c.op = [](const Tensors& x) { return Tensors{normalize_max(with_zero_map(x[0]))}; };
+  c.composed = [](const Tensors& x) {
+    const Tensor s = with_zero_map(x[0]);  // (B,n)
+    const int64_t n = s.dim(1);
+    const std::vector<double> v = s.cast(DType::f64).values<double>();
+    const auto top = [&](int64_t b) {
+      return std::max_element(v.begin() + b * n, v.begin() + (b + 1) * n) - v.begin();
+    };
+    const Tensor inverse =
+        matrix(s.dim(0), 1, s, [&](int64_t b, int64_t) { return b + 1 < s.dim(0) ? 1 / v[size_t(top(b))] : 0; });
+    const Tensor is_top = matrix(s.dim(0), n, s, [&](int64_t b, int64_t i) { return b * n + i == top(b); });
+    // With k the maximum m as a constant, 1/m is (2 - m/k)/k to first order.
+    const Tensor y = mul_pixels(s, reshape(inverse, {s.dim(0)}));
+    return Tensors{mul_pixels(y, scale(sum_last(mul(y, is_top)), -1, 2))};
+  };
+  c.wrong = [] { normalize_max(Tensor::zeros({})); };
+  c.cost = per_element(3, 2);
+  return c;
+}
+
+/// sizes: x (B,H,W,C), then the new height and width.
+inline OpCase resize_case() {
+  OpCase c;
+  c.name = "resize_bilinear";
+  c.sizes = {{1, 1, 1, 1, 1, 1},  {1, 1, 1, 3, 4, 5},  {2, 5, 7, 3, 10, 14}, {2, 9, 8, 1, 5, 3},
+             {1, 6, 5, 17, 6, 5}, {3, 4, 3, 2, 1, 11}, {2, 3, 11, 33, 13, 2}};
+  c.large = {{8, 64, 64, 32, 128, 128}, {8, 112, 112, 64, 224, 224}, {8, 224, 224, 1, 128, 128}};
+  c.inputs = [](const Sizes& s, Maker& m) {
+    return Tensors{m.param(m.normal({s[0], s[1], s[2], s[3]})), Tensor({s[4], s[5]}, DType::u8)};
+  };
+  c.op = [](const Tensors& x) { return Tensors{resize_bilinear(x[0], x[1].dim(0), x[1].dim(1))}; };
+  c.composed = [](const Tensors& x) {
+    // As one matrix from (B,H,W) to (B,H',W') of hat functions around the place that is read.
+    const int64_t b = x[0].dim(0), h = x[0].dim(1), w = x[0].dim(2), oh = x[1].dim(0), ow = x[1].dim(1);
+    const auto hat = [](int64_t output, int64_t outputs, int64_t input, int64_t inputs) {
+      const double place = (double(output) + 0.5) * double(inputs) / double(outputs) - 0.5;
+      return std::max(0.0, 1 - std::fabs(std::clamp(place, 0.0, double(inputs - 1)) - double(input)));
+    };
+    const Tensor weights = matrix(b * oh * ow, b * h * w, x[0], [&](int64_t o, int64_t i) {
+      if (o / (oh * ow) != i / (h * w)) return 0.0;
+      return hat(o / ow % oh, oh, i / w % h, h) * hat(o % ow, ow, i % w, w);
+    });
+    return Tensors{reshape(matmul(weights, rows(x[0])), {b, oh, ow, x[0].dim(3)})};
+  };
+  c.wrong = [] { resize_bilinear(Tensor({2, 3, 4}), 2, 2); };
+  c.cost = [](const Sizes& s) {
+    const double in = double(s[0] * s[1] * s[2] * s[3]), out = double(s[0] * s[4] * s[5] * s[3]);
+    return Cost{4 * (in + out), 3 * out + 3 * double(s[0] * s[4] * s[2] * s[3])};
+  };
+  return c;
+}
+
+/// group_norm() by matrix products, averages over an image's group being P' (P x Q) Q' / n with P (B,BHW) and Q (C,G)
+/// of zeros and ones.
+inline Tensor composed_group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups) {
+  const int64_t images = x.dim(0), pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
+  const Tensor p = matrix(images, images * pixels, x, [=](int64_t b, int64_t i) { return i / pixels == b; });
+  const Tensor q = matrix(channels, groups, x, [=](int64_t c, int64_t g) { return c / (channels / groups) == g; });
+  const auto average = [&](const Tensor& t) {
+    const Tensor sums = matmul(matmul(p, t), q);
+    return matmul(matmul(p, scale(sums, double(groups) / double(pixels * channels)), true), q, false, true);
+  };
+  const Tensor centred = sub(rows(x), average(rows(x))), variance = scale(average(square(centred)), 1, 1e-5);
+  // With k = v^-1/2 as a constant, v^-1/2 is k (3 - v k^2) / 2 to first order.
+  const std::vector<double> v = variance.cast(DType::f64).values<double>();
+  const Tensor k = matrix(images * pixels, channels, x,
+                          [&](int64_t i, int64_t c) { return 1 / std::sqrt(v[size_t(i * channels + c)]); });
+  const Tensor rstd = mul(k, scale(mul(variance, square(k)), -0.5, 1.5));
+  return reshape(add_channels(mul_channels(mul(centred, rstd), gamma), beta), x.shape());
+}
+
+/// x moved, where it must be, until no element of group_norm(x) is within 0.02 of 0, where the activation has its kink.
+inline void move_off_kinks(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups) {
+  const NoGrad no_grad;
+  for (int round = 0; round < 100; ++round) {
+    bool moved = false;
+    const std::vector<double> z = group_norm(x, gamma, beta, groups).values<double>();
+    for (size_t i = 0; i < z.size(); ++i) {
+      if (std::fabs(z[i]) >= 0.02) continue;
+      x.data<double>()[i] += z[i] < 0 ? -0.1 : 0.1;
+      moved = true;
+    }
+    if (!moved) return;
+  }
+  fail("group_norm_leaky_relu: the inputs stay near the kink");
+}
+
+/// sizes: x (B,H,W,C), then the groups.
+inline OpCase norm_case(const std::string& name, double slope) {
+  OpCase c;
+  c.name = name;
+  c.sizes = {{1, 1, 1, 8, 2},   {2, 3, 5, 6, 3},  {1, 4, 4, 20, 4},
+             {3, 7, 5, 16, 16}, {2, 5, 3, 33, 1}, {2, 29, 31, 20, 4}};
+  c.large = {{8, 128, 128, 16, 4}, {8, 16, 16, 128, 4}, {8, 224, 224, 64, 4}};
+  c.inputs = [=](const Sizes& s, Maker& m) {
+    Maker in_double{DType::f64, m.random};
+    const Shape shape{s[0], s[1], s[2], s[3]};
+    const Tensor x = scale(in_double.normal(shape), 1.5, 0.7);
+    const Tensor gamma = in_double.uniform({s[3]}, 0.7, 1.6), beta = in_double.uniform({s[3]}, -0.4, 0.4);
+    if (slope != 1 && volume(s) < 1 << 20) move_off_kinks(x, gamma, beta, s[4]);
+    return Tensors{m.param(x.cast(m.dtype)), m.param(gamma.cast(m.dtype)), m.param(beta.cast(m.dtype)),
+                   Tensor({s[4]}, DType::u8)};
+  };
+  c.op = [=](const Tensors& x) {
+    const int64_t groups = x[3].size();
+    return Tensors{slope == 1 ? group_norm(x[0], x[1], x[2], groups)
+                              : group_norm_leaky_relu(x[0], x[1], x[2], groups, slope)};
+  };
+  c.composed = [=](const Tensors& x) {
+    const int64_t groups = x[3].size();
+    return Tensors{slope == 1 ? composed_group_norm(x[0], x[1], x[2], groups)
+                              : leaky_relu(group_norm(x[0], x[1], x[2], groups), slope)};
+  };
+  c.wrong = [=] { group_norm_leaky_relu(Tensor({1, 2, 2, 6}), Tensor({6}), Tensor({6}), 4, slope); };
+  c.cost = [](const Sizes& s) {
+    const double n = double(s[0] * s[1] * s[2] * s[3]);
+    return Cost{4 * 3 * n, 7 * n};
+  };
+  return c;
+}
+
+}  // namespace detail
+
+inline std::vector<OpCase> pointwise_cases() {
+  std::vector<OpCase> cases = detail::functor_cases();
+  const std::vector<OpCase> more = detail::broadcast_cases();
+  cases.insert(cases.end(), more.begin(), more.end());
+  cases.insert(cases.end(), {detail::concat_case(), detail::normalize_max_case(), detail::resize_case(),
+                             detail::norm_case("group_norm", 1), detail::norm_case("group_norm_leaky_relu", 0.1)});
+  return cases;
+}
 
 }  // namespace gt

@@ -1,0 +1,51 @@
+# GradTrack. `make help` lists the targets. Everything is built by CMake under build/.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+CMAKE = cmake -S . -G Ninja
+
+.DEFAULT_GOAL := all
+.PHONY: all demo test gradcheck asan bench format help clean
+
+all: ## build the program, build/gradtrack
+	@.ci/packages
+	@$(CMAKE) -B $(BUILD) -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=OFF >$(BUILD).log || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@cmake --build $(BUILD) --target gradtrack -j $(JOBS)
+
+demo: all ## make synthetic images with simulated gaze, train GradTrack on them, evaluate, write runs/demo/report.html
+	@rm -rf runs/demo runs/demo-data
+	$(BUILD)/gradtrack synth --out runs/demo-data --count 200 --size 96
+	$(BUILD)/gradtrack train configs/demo.yaml --out runs/demo
+	$(BUILD)/gradtrack eval runs/demo --untrained
+	$(BUILD)/gradtrack report runs/demo
+	@echo "open runs/demo/report.html"
+
+test: ## build and run all tests, ending with a count
+	@.ci/packages catch2
+	@$(CMAKE) -B $(BUILD)/test -DGRADTRACK_TESTS=ON >/dev/null
+	@cmake --build $(BUILD)/test -j $(JOBS)
+	@tests/run $(BUILD)/test
+
+gradcheck: all ## check every op's gradient against finite differences
+	@$(BUILD)/gradtrack gradcheck
+
+asan: ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
+	@.ci/packages catch2
+	@$(CMAKE) -B $(BUILD)/asan -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON -DGRADTRACK_TESTS=ON >/dev/null
+	@cmake --build $(BUILD)/asan -j $(JOBS)
+	@tests/run $(BUILD)/asan
+
+bench: ## time every op of the op table: ms, GB/s, GFLOP/s
+	@.ci/packages libbenchmark-dev
+	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
+	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)
+	@$(BUILD)/bench/gradtrack_bench
+
+format: ## clang-format every source file
+	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu')
+
+clean: ## remove build/
+	@rm -rf $(BUILD)
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12

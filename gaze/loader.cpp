@@ -1,0 +1,229 @@
+// Batches: which samples, how they are augmented, and the threads that prepare them ahead.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <numbers>
+#include <numeric>
+#include <stop_token>
+#include <thread>
+#include <tuple>
+#include <utility>
+
+#include "core/random.h"
+#include "gaze/dataset.h"
+
+namespace gt {
+namespace {
+
+// ---- Augmentation ---------------------------------------------------------------------------------------------------
+
+/// What is done to one picture; as it is born, nothing.
+struct Augmentation {
+  bool flip_x = false, flip_y = false;
+  double angle = 0;                                     // radians, from the x axis towards the y axis
+  double size = 1;                                      // 2 shows everything twice as large
+  double brightness = 1, contrast = 1, saturation = 1;  // factors
+};
+
+/// Of sample `place` in the batch of this iteration. As many numbers are drawn whatever the options are, so that
+/// changing one leaves the others' numbers alone.
+Augmentation draw(const AugmentOptions& options, uint64_t seed, int64_t iteration, int64_t place) {
+  Random random(seed ^ hash64("augmentation"), uint64_t(iteration), uint32_t(place));
+  const auto within = [&](double largest) { return random.uniform(-largest, largest); };
+  Augmentation a;
+  a.flip_x = random.chance(options.flip_x);
+  a.flip_y = random.chance(options.flip_y);
+  a.angle = within(options.rotate) * std::numbers::pi / 180;
+  a.size = 1 + within(options.scale);
+  a.brightness = 1 + within(options.brightness);
+  a.contrast = 1 + within(options.contrast);
+  a.saturation = 1 + within(options.saturation);
+  return a;
+}
+
+/// Writes (2,3): output position -> input position, image sides. The picture is flipped, turned and scaled about its
+/// centre c, so out = c + size R(angle) F (in - c), of which this is the inverse.
+void write_geometry(const Augmentation& a, float* out) {
+  const double cos = std::cos(a.angle) / a.size, sin = std::sin(a.angle) / a.size;
+  const double fx = a.flip_x ? -1 : 1, fy = a.flip_y ? -1 : 1;
+  const double m[2][2] = {{fx * cos, fx * sin}, {-fy * sin, fy * cos}};
+  for (int i = 0; i < 2; ++i) {
+    out[3 * i] = float(m[i][0]);
+    out[3 * i + 1] = float(m[i][1]);
+    out[3 * i + 2] = float(0.5 - 0.5 * (m[i][0] + m[i][1]));
+  }
+}
+
+/// Writes (C,C+1): brightness b, contrast k about 0.5, saturation s about the luma (ITU-R BT.601), then normalisation.
+/// Saturation leaves grey alone, so the three make b k (s c + (1 - s) luma(c)) + 0.5 (1 - k).
+void write_colour(const Augmentation& a, const DataOptions& data, float* out) {
+  const int64_t channels = data.channels;
+  const std::array<double, 3> luma = {0.299, 0.587, 0.114};
+  const double s = channels == 3 ? a.saturation : 1;
+  for (int64_t i = 0; i < channels; ++i) {
+    const double mean = data.mean[size_t(i)], std = data.std[size_t(i)];
+    for (int64_t j = 0; j < channels; ++j) {
+      const double mixed = (i == j ? s : 0) + (1 - s) * luma[size_t(j)];
+      *out++ = float(a.brightness * a.contrast * mixed / std);
+    }
+    *out++ = float((0.5 * (1 - a.contrast) - mean) / std);
+  }
+}
+
+// ---- Which samples --------------------------------------------------------------------------------------------------
+
+std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  Random random(seed ^ hash64("order of an epoch"), uint64_t(epoch));
+  for (int64_t i = count - 1; i > 0; --i) std::swap(order[size_t(i)], order[size_t(random.below(i + 1))]);
+  return order;
+}
+
+/// The samples of an iteration: items iteration * batch .. of the epochs' orders, one after the other.
+std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, int64_t count, uint64_t seed) {
+  std::vector<int64_t> index, order;
+  for (int64_t at = iteration * batch; at < (iteration + 1) * batch; ++at) {
+    if (order.empty() || at % count == 0) order = epoch_order(count, seed, at / count);
+    index.push_back(order[size_t(at % count)]);
+  }
+  return index;
+}
+
+}  // namespace
+
+Tensor stack_images(const std::vector<const Image*>& images) {
+  GT_CHECK(!images.empty(), "stack_images: no images");
+  const Image& one = *images[0];
+  Tensor stacked({int64_t(images.size()), one.height, one.width, one.channels}, DType::u8);
+  uint8_t* out = stacked.data<uint8_t>();
+  for (const Image* image : images) {
+    GT_CHECK(image->height == one.height && image->width == one.width && image->channels == one.channels,
+             "stack_images: an image is ", image->height, "x", image->width, "x", image->channels, ", the first is ",
+             one.height, "x", one.width, "x", one.channels);
+    out = std::copy(image->pixels.begin(), image->pixels.end(), out);
+  }
+  return stacked;
+}
+
+std::pair<Tensor, Tensor> no_augmentation(int64_t batch, const DataOptions& options) {
+  Tensor geometry({batch, 2, 3}), colour({batch, options.channels, options.channels + 1});
+  for (int64_t b = 0; b < batch; ++b) {
+    write_geometry({}, geometry.data<float>() + b * 6);
+    write_colour({}, options, colour.data<float>() + b * options.channels * (options.channels + 1));
+  }
+  return {geometry, colour};
+}
+
+// ---- The loader -----------------------------------------------------------------------------------------------------
+
+struct Loader::State {
+  const Dataset& dataset;
+  const DataOptions data;
+  const AugmentOptions augment;
+  const MapOptions maps;
+  const int64_t batch;
+  const uint64_t seed;
+  int64_t to_make, to_give;  // the next iteration to prepare and the next to give out
+
+  // Batch k waits in slot k % slots.size() from when it is ready until it is given out.
+  struct Slot {
+    bool ready = false;
+    Batch batch;
+    std::exception_ptr error;
+  };
+  std::vector<Slot> slots = std::vector<Slot>(size_t(data.threads) + 2);
+  std::mutex mutex = {};  // of to_make, to_give and slots
+  std::condition_variable_any room = {}, ready = {};
+  std::vector<std::jthread> threads = {};  // last, so that they end before what they use
+
+  Batch make(int64_t iteration) const;
+  void work(std::stop_token stop);
+};
+
+Batch Loader::State::make(int64_t iteration) const {
+  Batch b;
+  b.iteration = iteration;
+  b.index = samples_of(iteration, batch, int64_t(dataset.samples.size()), seed);
+  std::vector<const Image*> images, masks;
+  std::vector<const Track*> tracks;
+  for (const int64_t i : b.index) {
+    const Sample& sample = dataset.samples[size_t(i)];
+    images.push_back(&sample.image);
+    if (!sample.mask.pixels.empty()) masks.push_back(&sample.mask);
+    if (!sample.track.fixations.empty()) tracks.push_back(&sample.track);
+  }
+  b.images = stack_images(images);
+  if (!masks.empty()) b.masks = stack_images(masks).view({batch, data.size, data.size});
+
+  std::tie(b.geometry, b.colour) = no_augmentation(batch, data);
+  for (int64_t i = 0; i < batch; ++i) {
+    const Augmentation a = draw(augment, seed, iteration, i);
+    write_geometry(a, b.geometry.data<float>() + i * 6);
+    write_colour(a, data, b.colour.data<float>() + i * data.channels * (data.channels + 1));
+  }
+  if (!tracks.empty()) {
+    b.tracks = pack_tracks(tracks, maps);
+    b.tracks.xy = augment_fixations(b.tracks.xy, b.tracks.offsets, b.geometry);
+  }
+  return b;
+}
+
+void Loader::State::work(std::stop_token stop) {
+  for (;;) {
+    std::unique_lock lock(mutex);
+    room.wait(lock, stop, [&] { return to_make < to_give + int64_t(slots.size()); });
+    if (stop.stop_requested()) return;
+    const int64_t iteration = to_make++;
+    lock.unlock();
+    Slot made;
+    try {
+      made.batch = make(iteration);
+    } catch (...) {
+      made.error = std::current_exception();
+    }
+    made.ready = true;
+    lock.lock();
+    slots[size_t(iteration) % slots.size()] = std::move(made);
+    ready.notify_one();
+  }
+}
+
+Loader::Loader(const Dataset& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
+               int64_t batch, uint64_t seed, int64_t first) {
+  GT_CHECK(!dataset.samples.empty() && batch > 0 && first >= 0 && data.threads > 0, "Loader: ", dataset.samples.size(),
+           " samples, batch ", batch, ", first ", first, ", threads ", data.threads);
+  GT_CHECK(int64_t(data.mean.size()) == data.channels && int64_t(data.std.size()) == data.channels,
+           "Loader: ", data.channels, " channels, mean has ", data.mean.size(), " and std ", data.std.size());
+  const Sample& one = dataset.samples[0];
+  for (const Sample& sample : dataset.samples)
+    GT_CHECK(sample.image.height == data.size && sample.image.width == data.size &&
+                 sample.image.channels == data.channels && sample.mask.pixels.size() == one.mask.pixels.size() &&
+                 sample.track.fixations.empty() == one.track.fixations.empty(),
+             "Loader: sample '", sample.name, "' was not loaded like the others and these options");
+  state_.reset(new State{dataset, data, augment, maps, batch, seed, first, first});
+  for (int64_t t = 0; t < data.threads; ++t)
+    state_->threads.emplace_back([state = state_.get()](std::stop_token stop) { state->work(stop); });
+}
+
+Loader::~Loader() {
+  for (std::jthread& thread : state_->threads) thread.request_stop();  // all at once; each is then waited for
+}
+
+Batch Loader::next() {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  State::Slot& slot = s.slots[size_t(s.to_give) % s.slots.size()];
+  s.ready.wait(lock, [&] { return slot.ready; });
+  State::Slot given = std::exchange(slot, {});
+  ++s.to_give;
+  s.room.notify_one();
+  lock.unlock();
+  if (given.error) std::rethrow_exception(given.error);
+  return std::move(given.batch);
+}
+
+}  // namespace gt

@@ -1,0 +1,138 @@
+#include "gaze/maps.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace gt {
+
+namespace {
+
+constexpr int64_t canvas = 768;  // pixels; the screen that GazeMedSeg's images were shown on, and its heat maps' size
+
+/// exp(-k^2 / (2 sigma^2)) for |k| <= radius, summing to 1, cut at 4 sigma as in scipy.ndimage.gaussian_filter.
+std::vector<double> gaussian_kernel(double sigma) {
+  const int64_t radius = int64_t(4 * sigma + 0.5);
+  std::vector<double> kernel(size_t(2 * radius + 1));
+  double total = 0;
+  for (int64_t k = -radius; k <= radius; ++k)
+    total += kernel[size_t(k + radius)] = std::exp(-0.5 * double(k * k) / (sigma * sigma));
+  for (double& v : kernel) v /= total;
+  return kernel;
+}
+
+/// A unit impulse at pixel p of a canvas row, filtered. The row is continued by its mirror image (d c b a | a b c d |
+/// d c b a), so impulses stand at p and -p - 1, and again at every 2 canvas.
+void filter_impulse(const std::vector<double>& kernel, int64_t p, float* row) {
+  const int64_t radius = int64_t(kernel.size()) / 2, period = 2 * canvas, reach = radius / period + 1;
+  std::vector<double> sum(size_t(canvas), 0.0);
+  for (int64_t n = -reach; n <= reach; ++n)
+    for (const int64_t at : {p + n * period, -p - 1 + n * period})
+      for (int64_t i = std::max<int64_t>(0, at - radius); i <= std::min(canvas - 1, at + radius); ++i)
+        sum[size_t(i)] += kernel[size_t(i - at + radius)];
+  std::copy(sum.begin(), sum.end(), row);
+}
+
+int64_t canvas_pixel(double position) { return std::clamp<int64_t>(int64_t(position * double(canvas)), 0, canvas - 1); }
+
+/// (levels + 1, 2): the levels' spread, and the finest level's again for the full track.
+Tensor sigmas(const MapOptions& options, DType dtype) {
+  std::vector<double> values;
+  for (int64_t l = 0; l <= levels; ++l) {
+    const size_t level = size_t(std::min(l, levels - 1));
+    values.insert(values.end(), {options.sigma_x[level], options.sigma_y[level]});
+  }
+  return Tensor::of({levels + 1, 2}, values).cast(dtype);
+}
+
+}  // namespace
+
+std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double keep, const MapOptions& options) {
+  const int64_t n = int64_t(track.size());
+  const bool last = options.keep_end == "last", by_time = options.keep_by == "time";
+  const auto share = [&](int64_t k) {  // of the k-th fixation from the end that is kept
+    return by_time ? track[size_t(last ? n - 1 - k : k)].duration : 1.0;
+  };
+  double total = 0;
+  for (int64_t k = 0; k < n; ++k) total += share(k);
+  const double wanted = keep * total * (1 - 1e-12);  // an exact fraction must not need one more through rounding
+  double sum = 0;
+  int64_t count = 0;
+  while (count < n && (count == 0 || sum < wanted)) sum += share(count++);
+  return last ? std::pair{n - count, n} : std::pair{int64_t(0), count};
+}
+
+PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype) {
+  const int64_t batch = int64_t(tracks.size());
+  std::vector<int32_t> offsets(1, 0);
+  for (const Track* track : tracks) offsets.push_back(offsets.back() + int32_t(track->fixations.size()));
+  const int64_t total = offsets.back();
+
+  std::vector<double> xy, weight(size_t((levels + 1) * total), 0.0);
+  std::vector<int32_t> kept(size_t((levels + 1) * batch * 2));
+  for (int64_t b = 0; b < batch; ++b) {
+    const std::vector<Fixation>& f = tracks[size_t(b)]->fixations;
+    const int64_t n = int64_t(f.size()), first = offsets[size_t(b)];
+    double time = 0;
+    for (const Fixation& fixation : f) {
+      xy.insert(xy.end(), {fixation.x, fixation.y});
+      time += fixation.duration;
+    }
+    for (int64_t l = 0; l <= levels; ++l) {
+      const auto [begin, end] = l < levels ? truncate(f, options.keep[size_t(l)], options) : std::pair{int64_t(0), n};
+      for (int64_t i = begin; i < end; ++i)
+        weight[size_t(l * total + first + i)] =
+            f[size_t(i)].duration / std::max(time, 1e-300) * std::pow(options.gamma, double(n - 1 - i));
+      kept[size_t((l * batch + b) * 2)] = int32_t(first + begin);
+      kept[size_t((l * batch + b) * 2 + 1)] = int32_t(first + end);
+    }
+  }
+  return {Tensor::of({total, 2}, xy).cast(dtype), Tensor::of({levels + 1, total}, weight).cast(dtype),
+          Tensor::of({levels + 1, batch, 2}, kept), Tensor::of({batch + 1}, offsets)};
+}
+
+Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes) {
+  GT_CHECK(int64_t(sizes.size()) == levels + 1, "track_maps: expected ", levels + 1, " sizes, got ", sizes.size());
+  Tensors splats, distances;
+  if (options.mix > 0)
+    splats = splat(tracks.xy, tracks.weight, sigmas(options, tracks.xy.dtype()), tracks.offsets, sizes);
+  if (options.mix < 1) distances = track_distance(tracks.xy, tracks.kept, sizes);
+  Tensors maps;
+  for (size_t l = 0; l < sizes.size(); ++l) {
+    Tensor order, path;
+    if (options.mix > 0) order = normalize_max(splats[l]);
+    if (options.mix < 1) path = gaussian(distances[l], options.tau[std::min(l, size_t(levels - 1))]);
+    if (!path.defined())
+      maps.push_back(order);
+    else if (!order.defined())
+      maps.push_back(path);
+    else
+      maps.push_back(add(scale(order, options.mix), scale(path, 1 - options.mix)));
+  }
+  return maps;
+}
+
+Tensor heat_map(const Track& track, int64_t height, int64_t width, double sigma) {
+  GT_CHECK(!track.fixations.empty(), "heat_map: the track of ", track.image, " has no fixations");
+  // A filtered sum of impulses is the sum of the impulses' outer products.
+  const std::vector<double> kernel = gaussian_kernel(sigma);
+  const size_t n = track.fixations.size();
+  std::vector<float> across(n * canvas), down(n * canvas);
+  for (size_t i = 0; i < n; ++i) {
+    filter_impulse(kernel, canvas_pixel(track.fixations[i].x), &across[i * canvas]);
+    filter_impulse(kernel, canvas_pixel(track.fixations[i].y), &down[i * canvas]);
+  }
+  const Tensor sum = Tensor::zeros({1, canvas, canvas, 1});
+  float* const values = sum.data<float>();
+  for (int64_t y = 0; y < canvas; ++y)
+    for (size_t i = 0; i < n; ++i) {
+      const float weight = float(track.fixations[i].duration) * down[i * canvas + size_t(y)];
+      for (int64_t x = 0; x < canvas; ++x) values[y * canvas + x] += weight * across[i * canvas + size_t(x)];
+    }
+  const auto [least, most] = std::minmax_element(values, values + sum.size());
+  const double range = double(*most) - double(*least), factor = range > 0 ? 1 / range : 0;
+  const Tensor map = scale(sum, factor, -factor * double(*least));
+  return resize_bilinear(map, height, width).view({height, width});
+}
+
+}  // namespace gt

@@ -1,0 +1,244 @@
+// Augmentation: one affine map per image moves its pixels, its mask and its fixations alike.
+//
+//   y[b](p) = colour[b] (c, 1),  c = images[b] at q / 255,  q = geometry[b] (p_x, p_y, 1), in image sides
+//
+// images (B,H,W,C) u8, geometry (B,2,3), colour (B,C,C+1) -> (B,H,W,C) in geometry's type. Between pixel centres images
+// are read bilinearly, outside the outermost centres their edge pixels are repeated. A mask is 1 where its bilinear
+// value is at least one half. A fixation at q goes to p with q = geometry[b] (p, 1): p = A^-1 (q - t), geometry[b] = (A
+// | t).
+//
+// Saved: for the fixations their geometry, the transpose of A^-1 being the gradient; images and masks have none. Per
+// element, forward reads 1 byte and writes 4; a pixel takes 20 + 8 C + 2 C^2 FLOPs.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/parallel.h"
+#include "kernels/op.h"
+#include "kernels/ops.h"
+#include "kernels/tracks.h"
+
+namespace gt {
+namespace {
+
+constexpr int64_t max_channels = 8;
+
+// ---- Maths ----------------------------------------------------------------------------------------------------------
+
+/// Where output pixel (u, v) is read, in pixels of the image: (xu (u+1/2) + xv (v+1/2) + x, likewise y), measured from
+/// the first pixel's centre. In pixels instead of image sides the identity and flips are exact whatever the size.
+template <class T>
+struct PixelGeometry {
+  T xu, xv, x, yu, yv, y;
+
+  GT_HD PixelGeometry(const T* g, int64_t height, int64_t width)  // g (2,3)
+      : xu(g[0]),
+        xv(g[1] * T(width) / T(height)),
+        x(g[2] * T(width) - T(0.5)),
+        yu(g[3] * T(height) / T(width)),
+        yv(g[4]),
+        y(g[5] * T(height) - T(0.5)) {}
+};
+
+/// Two neighbouring pixels along an axis and the second one's weight.
+template <class T>
+struct Neighbours {
+  int64_t first, second;
+  T weight;
+};
+
+/// Position s, clamped to the pixel centres 0 .. n-1. Within 1e-4 of a centre it counts as there, so that a turn by a
+/// right angle, whose sine and cosine are rounded, copies pixels instead of blending them by a millionth.
+template <class T>
+GT_HD inline Neighbours<T> neighbours(T s, int64_t n) {
+  s = s > 0 ? s : T(0);
+  s = s < T(n - 1) ? s : T(n - 1);
+  const T nearest = std::nearbyint(s);
+  if (std::fabs(s - nearest) < T(1e-4)) s = nearest;
+  const int64_t first = int64_t(s);
+  return {first, first + 1 < n ? first + 1 : first, s - T(first)};
+}
+
+/// Bilinear value of one channel between four pixels, given by their places.
+template <class T>
+GT_HD inline T bilinear(const uint8_t* pixels, const Neighbours<T>& y, const Neighbours<T>& x, int64_t row,
+                        int64_t pixel) {
+  const uint8_t *above = pixels + y.first * row, *below = pixels + y.second * row;
+  const int64_t left = x.first * pixel, right = x.second * pixel;
+  const T top = T(above[left]) + x.weight * T(int(above[right]) - int(above[left]));
+  const T bottom = T(below[left]) + x.weight * T(int(below[right]) - int(below[left]));
+  return top + y.weight * (bottom - top);
+}
+
+/// Inverse of an affine map q = A p + t as p = I (q - t).
+template <class T>
+struct Inverse {
+  T xx, xy, yx, yy;  // I
+  T tx, ty;
+};
+
+template <class T>
+GT_HD inline Inverse<T> invert(const T* g, T determinant) {  // g (2,3)
+  return {g[4] / determinant, -g[1] / determinant, -g[3] / determinant, g[0] / determinant, g[2], g[5]};
+}
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
+
+template <class T>
+struct Augmentation {
+  const uint8_t* images;  // (B,H,W,C)
+  const T* geometry;      // (B,2,3)
+  int64_t batch, height, width, channels;
+};
+
+namespace cpu {
+
+constexpr int64_t block_rows = 8;
+
+/// Calls f(b, i, y, x) for every output pixel i of image b, read between rows y and columns x.
+template <class T, class F>
+void for_each_pixel(const Augmentation<T>& a, const F& f) {
+  parallel_for(a.batch * a.height, block_rows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t b = row / a.height;
+      const PixelGeometry<T> g(a.geometry + 6 * b, a.height, a.width);
+      const T v = T(row % a.height) + T(0.5);
+      for (int64_t column = 0; column < a.width; ++column) {
+        const T u = T(column) + T(0.5);
+        f(b, row * a.width + column, neighbours(g.yu * u + g.yv * v + g.y, a.height),
+          neighbours(g.xu * u + g.xv * v + g.x, a.width));
+      }
+    }
+  });
+}
+
+/// colour (B,C,C+1); channels at most max_channels.
+template <class T>
+void augment_forward(const Augmentation<T>& a, const T* colour, T* out) {
+  const int64_t channels = a.channels, image_size = a.height * a.width * channels;
+  for_each_pixel(a, [&](int64_t b, int64_t i, const Neighbours<T>& y, const Neighbours<T>& x) {
+    const uint8_t* image = a.images + b * image_size;
+    T c[max_channels];
+    for (int64_t k = 0; k < channels; ++k) c[k] = bilinear(image + k, y, x, a.width * channels, channels) / 255;
+    for (int64_t k = 0; k < channels; ++k) {
+      const T* m = colour + (b * channels + k) * (channels + 1);
+      T value = m[channels];
+      for (int64_t j = 0; j < channels; ++j) value += m[j] * c[j];
+      out[i * channels + k] = value;
+    }
+  });
+}
+
+template <class T>
+void augment_masks_forward(const Augmentation<T>& a, T* out) {
+  for_each_pixel(a, [&](int64_t b, int64_t i, const Neighbours<T>& y, const Neighbours<T>& x) {
+    const T value = bilinear(a.images + b * a.height * a.width, y, x, a.width, int64_t(1));
+    out[i] = value >= T(127.5) ? T(1) : T(0);
+  });
+}
+
+template <class T>
+void augment_fixations_forward(const T* xy, const int32_t* offsets, const std::vector<Inverse<T>>& inverse, T* out) {
+  for (size_t b = 0; b < inverse.size(); ++b) {
+    const Inverse<T>& m = inverse[b];
+    for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i) {
+      const T x = xy[2 * i] - m.tx, y = xy[2 * i + 1] - m.ty;
+      out[2 * i] = m.xx * x + m.xy * y;
+      out[2 * i + 1] = m.yx * x + m.yy * y;
+    }
+  }
+}
+
+template <class T>
+void augment_fixations_backward(const T* dy, const int32_t* offsets, const std::vector<Inverse<T>>& inverse, T* dxy) {
+  for (size_t b = 0; b < inverse.size(); ++b) {
+    const Inverse<T>& m = inverse[b];
+    for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i) {
+      dxy[2 * i] = m.xx * dy[2 * i] + m.yx * dy[2 * i + 1];
+      dxy[2 * i + 1] = m.xy * dy[2 * i] + m.yy * dy[2 * i + 1];
+    }
+  }
+}
+
+}  // namespace cpu
+
+/// The geometries' inverses. Throws Error where the determinant is lost in rounding.
+template <class T>
+std::vector<Inverse<T>> inverses(const Tensor& geometry) {
+  std::vector<Inverse<T>> result;
+  for (int64_t b = 0; b < geometry.dim(0); ++b) {
+    const T* g = geometry.data<T>() + 6 * b;
+    const T determinant = g[0] * g[4] - g[1] * g[3], norm2 = g[0] * g[0] + g[1] * g[1] + g[3] * g[3] + g[4] * g[4];
+    GT_CHECK(std::fabs(determinant) > T(1e-6) * norm2, "augment_fixations: geometry ", b, " cannot be inverted: ((",
+             g[0], ",", g[1], "),(", g[3], ",", g[4], "))");
+    result.push_back(invert(g, determinant));
+  }
+  return result;
+}
+
+void check_pixels(const char* op, const Tensor& pixels, int rank, const char* shape, const Tensor& geometry) {
+  GT_CHECK(pixels.rank() == rank && pixels.dtype() == DType::u8 && pixels.size() > 0, op, ": pixels are ",
+           pixels.dtype(), pixels.shape(), ", expected u8", shape, " and not empty");
+  const Shape expected{pixels.dim(0), 2, 3};
+  GT_CHECK(geometry.shape() == expected, op, ": geometry is ", geometry.shape(), ", expected ", expected);
+  GT_CHECK(!geometry.requires_grad(), op, ": geometry has no gradient");
+}
+
+template <class T>
+Augmentation<T> augmentation(const Tensor& pixels, const Tensor& geometry) {
+  const int64_t channels = pixels.rank() == 4 ? pixels.dim(3) : 1;
+  return {pixels.data<uint8_t>(), geometry.data<T>(), pixels.dim(0), pixels.dim(1), pixels.dim(2), channels};
+}
+
+}  // namespace
+
+// ---- The ops --------------------------------------------------------------------------------------------------------
+
+Tensor augment(const Tensor& images, const Tensor& geometry, const Tensor& colour) {
+  check_pixels("augment", images, 4, "(B,H,W,C)", geometry);
+  const int64_t channels = images.dim(3);
+  GT_CHECK(channels <= max_channels, "augment: ", channels, " channels, expected at most ", max_channels);
+  const Shape expected{images.dim(0), channels, channels + 1};
+  GT_CHECK(colour.shape() == expected && colour.dtype() == geometry.dtype(), "augment: colour is ", colour.dtype(),
+           colour.shape(), ", expected ", geometry.dtype(), expected);
+  GT_CHECK(!colour.requires_grad(), "augment: colour has no gradient");
+  const Tensor out(images.shape(), geometry.dtype(), images.device());
+  visit_float(geometry.dtype(), [&]<class T>() {
+    GT_DISPATCH(images.device(), augment_forward, augmentation<T>(images, geometry), colour.data<T>(), out.data<T>());
+  });
+  return out;
+}
+
+Tensor augment_masks(const Tensor& masks, const Tensor& geometry) {
+  check_pixels("augment_masks", masks, 3, "(B,H,W)", geometry);
+  const Tensor out(masks.shape(), geometry.dtype(), masks.device());
+  visit_float(geometry.dtype(), [&]<class T>() {
+    GT_DISPATCH(masks.device(), augment_masks_forward, augmentation<T>(masks, geometry), out.data<T>());
+  });
+  return out;
+}
+
+Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& geometry) {
+  GT_CHECK(xy.rank() == 2 && xy.dim(1) == 2, "augment_fixations: xy is ", xy.shape(), ", expected (N,2)");
+  check_offsets("augment_fixations", offsets, xy.dim(0));
+  const Shape expected{offsets.dim(0) - 1, 2, 3};
+  GT_CHECK(geometry.shape() == expected && geometry.dtype() == xy.dtype(), "augment_fixations: geometry is ",
+           geometry.dtype(), geometry.shape(), ", expected ", xy.dtype(), expected);
+  GT_CHECK(!geometry.requires_grad(), "augment_fixations: geometry has no gradient");
+  const Tensor out(xy.shape(), xy.dtype(), xy.device());
+  visit_float(xy.dtype(), [&]<class T>() {
+    GT_DISPATCH(xy.device(), augment_fixations_forward, xy.data<T>(), offsets.data<int32_t>(), inverses<T>(geometry),
+                out.data<T>());
+  });
+  return record("augment_fixations", out, {xy},
+                [offsets = offsets.detach(), geometry = geometry.detach()](const Tensor& dy) -> Tensors {
+                  const Tensor dxy = gradient_of(dy, true);
+                  visit_float(dy.dtype(), [&]<class T>() {
+                    GT_DISPATCH(dy.device(), augment_fixations_backward, dy.data<T>(), offsets.data<int32_t>(),
+                                inverses<T>(geometry), dxy.data<T>());
+                  });
+                  return {dxy};
+                });
+}
+
+}  // namespace gt

@@ -1,0 +1,197 @@
+// Sums, and small tensors spread over large ones. Seen as x (P,C), P pixels of C channels:
+//
+//   sum, mean      y   = sum_pc x_pc (/ PC)    dx_pc = dy (/ PC)
+//   sum_last       y_p = sum_c x_pc            dx_pc = dy_p
+//   add_channels   y_pc = x_pc + b_c           dx_pc = dy_pc        db_c = sum_p dy_pc
+//   mul_channels   y_pc = x_pc g_c             dx_pc = dy_pc g_c    dg_c = sum_p dy_pc x_pc
+//   mul_pixels     y_pc = x_pc a_p             dx_pc = dy_pc a_p    da_p = sum_c dy_pc x_pc
+//
+// Saved: the factors of products, nothing else. Each pass reads or writes each large tensor in it once and takes a FLOP
+// or two per element. Sums run in double.
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
+#include "kernels/channels.h"
+#include "kernels/op.h"
+#include "kernels/ops.h"
+
+namespace gt {
+namespace {
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
+
+namespace cpu {
+
+constexpr int64_t block = 1 << 14;  // elements
+
+/// sum_i x_i, times a_i unless a is null.
+template <class T>
+double inner(const T* x, const T* a, int64_t n) {
+  double s = 0;
+#pragma omp simd reduction(+ : s)
+  for (int64_t i = 0; i < n; ++i) s += a == nullptr ? double(x[i]) : double(x[i]) * double(a[i]);
+  return s;
+}
+
+template <class T>
+void sum_forward(int64_t n, const T* x, double factor, T* y) {
+  const auto part = [=](int64_t begin, int64_t end) { return inner<T>(x + begin, nullptr, end - begin); };
+  *y = T(factor * parallel_sum<double>(n, block, part));
+}
+
+template <class T>
+void sum_backward(int64_t n, const T* dy, double factor, T* dx) {
+  parallel_for(n, block, [&](int64_t begin, int64_t end) { std::fill(dx + begin, dx + end, T(factor * double(*dy))); });
+}
+
+/// y_p = sum_c x_pc, times a_pc unless a is null.
+template <class T>
+void sum_channels(const Channels& s, const T* x, const T* a, T* y) {
+  for_pixels(s, [=, n = s.channels](int64_t p) { y[p] = T(inner(x + p * n, a == nullptr ? a : a + p * n, n)); });
+}
+
+/// y_pc = a_p, times x_pc unless x is null.
+template <class T>
+void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
+  for_pixels(s, [=](int64_t p) {
+    const T factor = a[p];
+    const int64_t first = p * s.channels;
+#pragma omp simd
+    for (int64_t i = first; i < first + s.channels; ++i) y[i] = x == nullptr ? factor : factor * x[i];
+  });
+}
+
+/// y_c = sum_p x_pc, times a_pc unless a is null.
+template <class T>
+void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
+  const std::vector<double> sums = channel_sums<1>(s, [=](int64_t) {
+    return
+        [=](int64_t i, int64_t, const auto& add) { add(0, a == nullptr ? double(x[i]) : double(x[i]) * double(a[i])); };
+  });
+  std::copy(sums.begin(), sums.end(), y);
+}
+
+template <class T>
+void add_to_channels(const Channels& s, const T* x, const T* b, T* y) {
+  const std::vector<T> tile = tiled<T>(s, b);
+  const T* offset = tile.data();
+  for_blocks(s, [&](int64_t, int64_t, int64_t begin, int64_t end) {
+    map_tiles(s, begin, end, y, [=](int64_t i, int64_t j) { return x[i] + offset[j]; });
+  });
+}
+
+template <class T>
+void scale_channels(const Channels& s, const T* x, const T* g, T* y) {
+  const std::vector<T> tile = tiled<T>(s, g);
+  const T* factor = tile.data();
+  for_blocks(s, [&](int64_t, int64_t, int64_t begin, int64_t end) {
+    map_tiles(s, begin, end, y, [=](int64_t i, int64_t j) { return x[i] * factor[j]; });
+  });
+}
+
+}  // namespace cpu
+
+// ---- The ops --------------------------------------------------------------------------------------------------------
+
+/// x (..,C) as one image of pixels. Throws Error unless it has a last dimension of one or more.
+Channels channels_of(const char* name, const Tensor& x) {
+  GT_CHECK(x.rank() >= 1 && x.dim(-1) >= 1, name, ": expected x (..,C) with C at least 1, got ", x.shape());
+  return {1, x.size() / x.dim(-1), x.dim(-1)};
+}
+
+Shape without_last(const Shape& shape) { return Shape(shape.begin(), shape.end() - 1); }
+
+void check_second(const char* name, const Tensor& x, const Tensor& b, const Shape& expected) {
+  GT_CHECK(b.shape() == expected && b.dtype() == x.dtype() && b.device() == x.device(), name, ": x is ", x.dtype(),
+           x.shape(), " on ", x.device(), ", so the second is expected to have shape ", expected, ", got ", b.dtype(),
+           b.shape(), " on ", b.device());
+}
+
+Tensor scaled_sum(const char* name, const Tensor& x, double factor) {
+  const Tensor y({}, x.dtype(), x.device());
+  visit_float(x.dtype(),
+              [&]<class T>() { GT_DISPATCH(x.device(), sum_forward, x.size(), x.data<T>(), factor, y.data<T>()); });
+  return record(name, y, {x}, [factor, shape = x.shape()](const Tensor& dy) -> Tensors {
+    const Tensor dx(shape, dy.dtype(), dy.device());
+    visit_float(dy.dtype(), [&]<class T>() {
+      GT_DISPATCH(dy.device(), sum_backward, dx.size(), dy.data<T>(), factor, dx.data<T>());
+    });
+    return {dx};
+  });
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x) { return scaled_sum("sum", x, 1); }
+
+Tensor mean(const Tensor& x) {
+  GT_CHECK(x.size() > 0, "mean: x is empty, ", x.shape());
+  return scaled_sum("mean", x, 1 / double(x.size()));
+}
+
+Tensor sum_last(const Tensor& x) {
+  const Channels s = channels_of("sum_last", x);
+  const Tensor y(without_last(x.shape()), x.dtype(), x.device()), none;
+  visit_float(x.dtype(),
+              [&]<class T>() { GT_DISPATCH(x.device(), sum_channels, s, x.data<T>(), pointer<T>(none), y.data<T>()); });
+  return record("sum_last", y, {x}, [s, shape = x.shape()](const Tensor& dy) -> Tensors {
+    const Tensor dx(shape, dy.dtype(), dy.device()), none;
+    visit_float(dy.dtype(), [&]<class T>() {
+      GT_DISPATCH(dy.device(), spread_pixels, s, dy.data<T>(), pointer<T>(none), dx.data<T>());
+    });
+    return {dx};
+  });
+}
+
+Tensor add_channels(const Tensor& x, const Tensor& b) {
+  const Channels s = channels_of("add_channels", x);
+  check_second("add_channels", x, b, {s.channels});
+  const Tensor y(x.shape(), x.dtype(), x.device());
+  visit_float(x.dtype(),
+              [&]<class T>() { GT_DISPATCH(x.device(), add_to_channels, s, x.data<T>(), b.data<T>(), y.data<T>()); });
+  return record("add_channels", y, {x, b}, [s, b_needs = b.requires_grad()](const Tensor& dy) -> Tensors {
+    if (!b_needs) return {dy, {}};
+    const Tensor db({s.channels}, dy.dtype(), dy.device()), none;
+    visit_float(dy.dtype(), [&]<class T>() {
+      GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), pointer<T>(none), db.data<T>());
+    });
+    return {dy, db};
+  });
+}
+
+Tensor mul_channels(const Tensor& x, const Tensor& g) {
+  const Channels s = channels_of("mul_channels", x);
+  check_second("mul_channels", x, g, {s.channels});
+  const Tensor y(x.shape(), x.dtype(), x.device());
+  visit_float(x.dtype(),
+              [&]<class T>() { GT_DISPATCH(x.device(), scale_channels, s, x.data<T>(), g.data<T>(), y.data<T>()); });
+  const bool x_needs = x.requires_grad(), g_needs = g.requires_grad();
+  return record("mul_channels", y, {x, g}, [=, x = x.detach(), g = g.detach()](const Tensor& dy) -> Tensors {
+    const Tensor dx = gradient_of(x, x_needs), dg = gradient_of(g, g_needs);
+    visit_float(dy.dtype(), [&]<class T>() {
+      if (x_needs) GT_DISPATCH(dy.device(), scale_channels, s, dy.data<T>(), g.data<T>(), dx.data<T>());
+      if (g_needs) GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), x.data<T>(), dg.data<T>());
+    });
+    return {dx, dg};
+  });
+}
+
+Tensor mul_pixels(const Tensor& x, const Tensor& a) {
+  const Channels s = channels_of("mul_pixels", x);
+  check_second("mul_pixels", x, a, without_last(x.shape()));
+  const Tensor y(x.shape(), x.dtype(), x.device());
+  visit_float(x.dtype(),
+              [&]<class T>() { GT_DISPATCH(x.device(), spread_pixels, s, a.data<T>(), x.data<T>(), y.data<T>()); });
+  const bool x_needs = x.requires_grad(), a_needs = a.requires_grad();
+  return record("mul_pixels", y, {x, a}, [=, x = x.detach(), a = a.detach()](const Tensor& dy) -> Tensors {
+    const Tensor dx = gradient_of(x, x_needs), da = gradient_of(a, a_needs);
+    visit_float(dy.dtype(), [&]<class T>() {
+      if (x_needs) GT_DISPATCH(dy.device(), spread_pixels, s, a.data<T>(), dy.data<T>(), dx.data<T>());
+      if (a_needs) GT_DISPATCH(dy.device(), sum_channels, s, dy.data<T>(), x.data<T>(), da.data<T>());
+    });
+    return {dx, da};
+  });
+}
+
+}  // namespace gt

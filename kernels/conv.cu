@@ -1,0 +1,70 @@
+// 2-D convolution (as everywhere in deep learning, a correlation), zero padding that keeps the size, stride 1:
+//   y(b,r,p,k) = bias(k) + sum_{c,i,j} x(b, r+i-h, p+j-h, c) w(k,c,i,j),   h = R/2
+//   dx(b,r,p,c) = sum_{k,i,j} dy(b, r-i+h, p-j+h, k) w(k,c,i,j)            (w flipped and transposed)
+//   dw(k,c,i,j) = sum_{b,r,p} dy(b,r,p,k) x(b, r+i-h, p+j-h, c),           dbias(k) = sum_{b,r,p} dy(b,r,p,k)
+// x (B,H,W,C), w (K,C,R,R), bias (K) or undefined -> y (B,H,W,K).
+// Saved for backward: x and w, both alive anyway.
+// Forward: 2 R^2 B H W C K FLOPs, reads x, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads
+// dy and w and writes dx for the one, reads dy and x and writes dw for the other.
+#include "core/autograd.h"
+#include "kernels/conv_cpu.h"
+#include "kernels/op.h"
+#include "kernels/ops.h"
+
+namespace gt {
+namespace {
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
+
+namespace cpu {
+
+template <class T>
+void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
+  const int64_t taps = n.kernel * n.kernel;
+  correlate<T>(n, all_pixels(x, n.height, n.width, n.in), {w, n.in * taps, taps, n.kernel, 1}, bias,
+               all_pixels(y, n.height, n.width, n.out));
+}
+
+/// dx, dw and dbias may be null; dbias comes with dw.
+template <class T>
+void conv2d_backward(const CorrelationSize& n, const T* dy, const T* x, const T* w, T* dx, T* dw, T* dbias) {
+  const int64_t taps = n.kernel * n.kernel;
+  const PixelView<const T> gradient = all_pixels(dy, n.height, n.width, n.out);
+  if (dx != nullptr)
+    correlate<T>({n.images, n.height, n.width, n.out, n.in, n.kernel}, gradient,
+                 {w + taps - 1, taps, n.in * taps, -n.kernel, -1}, nullptr, all_pixels(dx, n.height, n.width, n.in));
+  if (dw != nullptr)
+    correlate_weight_gradient<T>(n, all_pixels(x, n.height, n.width, n.in), gradient,
+                                 {dw, n.in * taps, taps, n.kernel, 1}, dbias);
+}
+
+}  // namespace cpu
+}  // namespace
+
+// ---- The op ---------------------------------------------------------------------------------------------------------
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
+  GT_CHECK(x.rank() == 4 && w.rank() == 4 && w.dim(1) == x.dim(3) && w.dim(2) == w.dim(3) &&
+               (w.dim(2) == 1 || w.dim(2) == 3) && x.size() > 0 && w.size() > 0,
+           "conv2d: expected x (B,H,W,C) and w (K,C,R,R) with R 1 or 3, none empty, got x ", x.shape(), " and w ",
+           w.shape());
+  const CorrelationSize n{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2)};
+  check_weights("conv2d", x, w, bias, n.out);
+  const Tensor y({n.images, n.height, n.width, n.out}, x.dtype(), x.device());
+  visit_float(x.dtype(), [&]<class T>() {
+    GT_DISPATCH(x.device(), conv2d_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias), y.data<T>());
+  });
+  const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
+  return record("conv2d", y, {x, w, bias},
+                [n, x = x.detach(), w = w.detach(), x_needs, w_needs, bias_needs](const Tensor& dy) -> Tensors {
+                  const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
+                  const Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
+                  visit_float(dy.dtype(), [&]<class T>() {
+                    GT_DISPATCH(dy.device(), conv2d_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(), pointer<T>(dx),
+                                pointer<T>(dw), pointer<T>(dbias));
+                  });
+                  return {dx, dw, dbias};
+                });
+}
+
+}  // namespace gt

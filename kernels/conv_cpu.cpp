@@ -1,0 +1,334 @@
+// Direct correlation on packed operands. Input rows become [row][C / 16][W + 2h][16] with a halo of zeros, private to a
+// thread and small enough for the L2 cache: constant strides, no special case at the edges. Weights become, per group
+// of output channels, one stream in the order of the reduction. FLOPs decide, not bytes: 2 R^2 C K per pixel in each of
+// forward, data gradient (a correlation as well) and weight gradient.
+#include "kernels/conv_tiles.h"  // first: its pragma is for the whole file
+
+#include "kernels/conv_cpu.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
+#include "core/tensor.h"
+
+namespace gt {
+namespace {
+
+using namespace tiles;
+
+// ---- Sharing out ----------------------------------------------------------------------------------------------------
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How many items are worth a thread, each of so many multiplications (copying an element takes as long as 16).
+int64_t grain(int64_t multiplications) { return ceil_div(1 << 18, multiplications); }
+
+// Calls f(begin, count) for the fewest parts of [0, n) of at most `most`, all nearly as large.
+template <class F>
+void for_parts(int64_t n, int64_t most, F&& f) {
+  const int64_t parts = ceil_div(n, most);
+  for (int64_t i = 0; i < parts; ++i) f(n * i / parts, n * (i + 1) / parts - n * i / parts);
+}
+
+// ---- Output channels in groups, one after another in packed buffers -------------------------------------------------
+
+struct Group {
+  int64_t first;  // output channel
+  int vectors;    // 4, 2 or 1; the last of the last group may be only partly used
+
+  template <class T>
+  int64_t width() const {
+    return vectors * lanes<T>;
+  }
+};
+
+// Calls f.operator()<V>() with V = vectors.
+template <class F>
+void visit_vectors(int vectors, F&& f) {
+  if (vectors == 4)
+    f.template operator()<4>();
+  else if (vectors == 2)
+    f.template operator()<2>();
+  else
+    f.template operator()<1>();
+}
+
+template <class T>
+std::vector<Group> make_groups(int64_t channels, int most) {
+  std::vector<Group> groups;
+  for (int64_t left = ceil_div(channels, lanes<T>), first = 0; left > 0;) {
+    const int vectors = left >= 4 && most >= 4 ? 4 : left >= 2 ? 2 : 1;
+    groups.push_back({first, vectors});
+    first += vectors * lanes<T>;
+    left -= vectors;
+  }
+  return groups;
+}
+
+template <class T>
+int64_t padded_width(const std::vector<Group>& groups) {
+  return groups.back().first + groups.back().template width<T>();
+}
+
+// ---- Packing --------------------------------------------------------------------------------------------------------
+
+// Packed input rows: [row][C / 16][W + 2 halo][16].
+struct RowLayout {
+  explicit RowLayout(const CorrelationSize& n)
+      : halo(n.kernel / 2), column((n.width + 2 * halo) * block), row(ceil_div(n.in, block) * column) {}
+  int64_t halo;
+  int64_t column;  // elements of one block of channels in a row
+  int64_t row;     // elements of a row
+};
+
+// Copies rows [begin, end) of image b, which must be inside it.
+template <class T>
+void pack_rows(const CorrelationSize& n, const PixelView<const T>& x, int64_t b, int64_t begin, int64_t end,
+               const RowLayout& layout, T* to) {
+  const int64_t edge = layout.halo * block;
+  for (int64_t r = begin; r < end; ++r, to += layout.row) {
+    const T* from = x.data + b * x.image + r * x.row;
+    for (int64_t c = 0; c < n.in; c += block) {
+      T* column = to + c / block * layout.column;
+      std::fill_n(column, edge, T(0));
+      std::fill_n(column + layout.column - edge, edge, T(0));
+    }
+    const int64_t whole = n.in / block * block;
+    for (int64_t p = 0; p < n.width; ++p) {
+      T* pixel = to + edge + p * block;
+      for (int64_t c = 0; c < whole; c += block, pixel += layout.column)
+        std::memcpy(pixel, from + p * x.pixel + c, block * sizeof(T));
+    }
+    for (int64_t c = whole; c < n.in; ++c)
+      for (int64_t p = 0; p < n.width; ++p)
+        to[whole / block * layout.column + edge + p * block + c - whole] = from[p * x.pixel + c];
+  }
+}
+
+// Copies V vectors of output channels, of which `used` are there, of rows [begin, end) of image b to [row][W][V
+// vectors], zeros where there are none. dy starts at the first of these channels.
+template <class T, int V>
+void pack_gradient(const CorrelationSize& n, const PixelView<const T>& dy, int64_t used, int64_t b, int64_t begin,
+                   int64_t end, T* to) {
+  constexpr int64_t width = V * lanes<T>;
+  for (int64_t r = begin; r < end; ++r) {
+    const T* from = dy.data + b * dy.image + r * dy.row;
+    for (int64_t p = 0; p < n.width; ++p, from += dy.pixel, to += width) {
+      if (used >= width)
+        std::memcpy(to, from, width * sizeof(T));
+      else
+        for (int i = 0; i < width; ++i) to[i] = i < used ? from[i] : T(0);
+    }
+  }
+}
+
+// Weights in the order in which tile() reads them: [group][i][C / 16][j][c][channel of the group], zeros in missing
+// ones.
+template <class T>
+void pack_weights(const CorrelationSize& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* packed) {
+  const int64_t blocks = ceil_div(n.in, block), items = n.kernel * blocks;
+  const int64_t at_once = grain(16 * n.kernel * block * groups[0].width<T>());
+  parallel_for(int64_t(groups.size()) * items, at_once, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const Group& group = groups[size_t(item / items)];
+      const int64_t i = item % items / blocks, c0 = item % blocks * block, count = std::min<int64_t>(block, n.in - c0);
+      const int64_t width = group.width<T>(), used = std::min(width, n.out - group.first);
+      T* to = packed + group.first * n.kernel * n.kernel * n.in + (i * n.in + c0) * n.kernel * width;
+      if (used < width) std::fill_n(to, n.kernel * count * width, T(0));
+      for (int64_t k = 0; k < used; ++k) {
+        const T* from = w.data + (group.first + k) * w.out + c0 * w.in + i * w.row;
+        for (int64_t c = 0; c < count; ++c)
+          for (int64_t j = 0; j < n.kernel; ++j) to[(j * count + c) * width + k] = from[c * w.in + j * w.column];
+      }
+    }
+  });
+}
+
+// ---- Correlation ----------------------------------------------------------------------------------------------------
+
+// One group of output channels in row r: x is the packed row r - h, segments and w those of the kernel rows inside the
+// image.
+template <class T, int V>
+void correlate_row(const CorrelationSize& n, const T* x, const Segment* begin, const Segment* end, const T* w,
+                   const T* bias, bool accumulate, int64_t used, T* y, int64_t y_pixel) {
+  constexpr int64_t width = V * lanes<T>;
+  for_parts(n.width, tile_limit(V), [&](int64_t p, int64_t count) {
+    const auto kernel = forward_tiles<T, V>[size_t(count - 1)];
+    T* to = y + p * y_pixel;
+    if (used >= width) {
+      kernel(x + p * block, begin, end, w, accumulate ? to : bias, accumulate ? y_pixel : 0, to, y_pixel);
+      return;
+    }
+    T part[tile_limit(V) * width] = {};  // the group's last vector reaches beyond the pixel
+    if (accumulate)
+      for (int64_t i = 0; i < count; ++i) std::copy_n(to + i * y_pixel, used, part + i * width);
+    kernel(x + p * block, begin, end, w, accumulate ? part : bias, accumulate ? width : 0, part, width);
+    for (int64_t i = 0; i < count; ++i) std::copy_n(part + i * width, used, to + i * y_pixel);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void correlate(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+               const PixelView<T>& y, bool accumulate) {
+  const RowLayout layout(n);
+  const int64_t halo = layout.halo, taps = n.kernel * n.kernel;
+  // Wide groups need their weights in the L2 cache, and rows that fill tiles of few pixels.
+  const bool wide = registers == 32 && taps * n.in * 4 * vector_bytes <= 1 << 20 && n.width >= 2 * tile_limit(4);
+  const std::vector<Group> groups = make_groups<T>(n.out, wide ? 4 : 2);
+  const int64_t padded = padded_width<T>(groups);
+  const Tensor packed({padded * taps * n.in}, dtype_of<T>());
+  pack_weights(n, w, groups, packed.data<T>());
+  const Tensor start = Tensor::zeros({padded}, dtype_of<T>());
+  if (bias != nullptr) std::copy_n(bias, n.out, start.data<T>());
+
+  std::vector<Segment> segments;
+  for (int64_t i = 0; i < n.kernel; ++i)
+    for (int64_t c = 0; c < n.in; c += block)
+      for (int64_t j = 0; j < n.kernel; ++j)
+        segments.push_back(
+            {i * layout.row + c / block * layout.column + j * block, std::min<int64_t>(block, n.in - c)});
+
+  const int64_t cached = (384 << 10) / (layout.row * int64_t(sizeof(T))) - 2 * halo;
+  const int64_t shared = std::max<int64_t>(4, ceil_div(n.images * n.height, 16));
+  const int64_t rows = std::clamp<int64_t>(cached, 1, std::min(shared, n.height)), bands = ceil_div(n.height, rows);
+  const Tensor scratch({num_threads(), (rows + 2 * halo) * layout.row}, dtype_of<T>());
+  const auto correlate_band = [&](int64_t item) {
+    const int64_t b = item / bands, r0 = item % bands * rows, r1 = std::min(r0 + rows, n.height);
+    T* band = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    const int64_t top = std::max<int64_t>(0, r0 - halo), bottom = std::min(n.height, r1 + halo);
+    pack_rows(n, x, b, top, bottom, layout, band + (top - (r0 - halo)) * layout.row);
+    for (const Group& group : groups)
+      for (int64_t r = r0; r < r1; ++r) {
+        const int64_t i0 = std::max<int64_t>(0, halo - r), i1 = std::min(n.kernel, n.height + halo - r);
+        const int64_t per_row = int64_t(segments.size()) / n.kernel;
+        const Segment *begin = segments.data() + i0 * per_row, *end = segments.data() + i1 * per_row;
+        const T* weights = packed.data<T>() + (group.first * n.kernel + i0 * group.width<T>()) * n.kernel * n.in;
+        visit_vectors(group.vectors, [&]<int V>() {
+          correlate_row<T, V>(n, band + (r - r0) * layout.row, begin, end, weights, start.data<T>() + group.first,
+                              accumulate, n.out - group.first, y.data + b * y.image + r * y.row + group.first, y.pixel);
+        });
+      }
+  };
+  parallel_for(n.images * bands, grain(rows * n.width * taps * n.in * n.out), [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) correlate_band(item);
+  });
+}
+
+// ---- Weight gradient ------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Adds one strip's part to dw [c][i][j][group] of one group of output channels. x holds the strip's packed rows with
+// their halo, dy its packed gradient; the strip's first row is r0 of the image.
+template <class T, int J, int V>
+void add_strip(const CorrelationSize& n, const RowLayout& layout, const T* x, const T* dy, int64_t r0, int64_t rows,
+               T* dw) {
+  constexpr int64_t width = V * lanes<T>;
+  const auto& kernels = gradient_tiles<T, J, V>;
+  for (int64_t c0 = 0; c0 < n.in; c0 += block)
+    for (int64_t i = 0; i < J; ++i) {
+      const int64_t above = std::max<int64_t>(0, layout.halo - i - r0);  // rows whose input is outside the image
+      const int64_t below = std::max<int64_t>(0, r0 + rows + i - layout.halo - n.height);
+      if (above + below >= rows) continue;
+      const T* xi = x + (above + i) * layout.row + c0 / block * layout.column;
+      for_parts(std::min<int64_t>(block, n.in - c0), int64_t(kernels.size()), [&](int64_t c, int64_t count) {
+        kernels[size_t(count - 1)](xi + c, layout.row, dy + above * n.width * width, rows - above - below, n.width,
+                                   dw + ((c0 + c) * J + i) * J * width, J * J * width);
+      });
+    }
+}
+
+template <class T, int V>
+void add_bias(const T* dy, int64_t pixels, T* dbias) {
+  for (int v = 0; v < V; ++v) {
+    Vector<T> sum{};
+    for (int64_t p = 0; p < pixels; ++p) sum += load(dy + (p * V + v) * lanes<T>);
+    store(dbias + v * lanes<T>, load(dbias + v * lanes<T>) + sum);
+  }
+}
+
+// Adds the chunks' partial sums [chunk][c][i][j][group] (a chunk is `stride` elements) in order and puts them in place.
+template <class T>
+void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
+                     const WeightView<T>& dw, T* dbias) {
+  const int64_t taps = n.kernel * n.kernel, width = group.width<T>(), used = std::min(width, n.out - group.first);
+  const int64_t at_once = grain(16 * chunks * taps * width);
+  parallel_for(n.in + 1, at_once, [&](int64_t begin, int64_t end) {  // the last "channel" is the bias, of one tap
+    T* sum = partial + begin * taps * width;
+    const int64_t elements = (std::min(end, n.in) - begin) * taps * width + (end > n.in ? width : 0);
+    for (int64_t chunk = 1; chunk < chunks; ++chunk) {
+      const T* more = sum + chunk * stride;
+      for (int64_t e = 0; e < elements; ++e) sum[e] += more[e];
+    }
+    for (int64_t k = 0; k < used; ++k) {
+      T* to = dw.data + (group.first + k) * dw.out;
+      const T* from = sum + k;
+      for (int64_t c = begin; c < std::min(end, n.in); ++c)
+        for (int64_t i = 0; i < n.kernel; ++i)
+          for (int64_t j = 0; j < n.kernel; ++j, from += width) to[c * dw.in + i * dw.row + j * dw.column] = *from;
+      if (end > n.in && dbias != nullptr) dbias[group.first + k] = *from;
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void correlate_weight_gradient(const CorrelationSize& n, const PixelView<const T>& x, const PixelView<const T>& dy,
+                               const WeightView<T>& dw, T* dbias) {
+  const RowLayout layout(n);
+  const int64_t taps = n.kernel * n.kernel;
+  const std::vector<Group> groups = make_groups<T>(n.out, registers == 32 ? 4 : 2);
+  const int64_t count = int64_t(groups.size()), stride = padded_width<T>(groups) * (taps * n.in + 1);
+
+  // A strip's gradient of one group is 64 KiB. Strips are shared out to a few chunks, each with sums of its own: about
+  // eight pieces of work, whatever the number of groups.
+  const int64_t pixels = (64 << 10) / (groups[0].vectors * vector_bytes);
+  const int64_t rows = std::clamp<int64_t>(pixels / n.width, 1, n.height), bands = ceil_div(n.height, rows);
+  const int64_t strips = n.images * bands, worth = ceil_div(strips, grain(rows * n.width * taps * n.in * n.out));
+  const int64_t chunks = std::clamp<int64_t>(8 / count, 1, worth);
+  const Tensor partial({chunks, stride}, dtype_of<T>());
+  const int64_t packed_rows = (rows + 2 * layout.halo) * layout.row;
+  const Tensor scratch({num_threads(), packed_rows + rows * n.width * groups[0].width<T>()}, dtype_of<T>());
+  const auto group_sums = [&](int64_t chunk, const Group& group) {
+    return partial.data<T>() + chunk * stride + group.first * (taps * n.in + 1);
+  };
+  parallel_for(chunks * count, 1, [&](int64_t item, int64_t) {
+    const int64_t chunk = item / count;
+    const Group& group = groups[size_t(item % count)];
+    T* band = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    T* gradient = band + packed_rows;
+    T* sums = group_sums(chunk, group);
+    std::fill_n(sums, group.width<T>() * (taps * n.in + 1), T(0));
+    for (int64_t strip = strips * chunk / chunks; strip < strips * (chunk + 1) / chunks; ++strip) {
+      const int64_t b = strip / bands, r0 = strip % bands * rows, r1 = std::min(r0 + rows, n.height);
+      const int64_t top = std::max<int64_t>(0, r0 - layout.halo), bottom = std::min(n.height, r1 + layout.halo);
+      pack_rows(n, x, b, top, bottom, layout, band + (top - (r0 - layout.halo)) * layout.row);
+      visit_vectors(group.vectors, [&]<int V>() {
+        const PixelView<const T> part{dy.data + group.first, dy.image, dy.row, dy.pixel};
+        pack_gradient<T, V>(n, part, n.out - group.first, b, r0, r1, gradient);
+        if (n.kernel == 3)
+          add_strip<T, 3, V>(n, layout, band, gradient, r0, r1 - r0, sums);
+        else
+          add_strip<T, 1, V>(n, layout, band, gradient, r0, r1 - r0, sums);
+        if (dbias != nullptr) add_bias<T, V>(gradient, (r1 - r0) * n.width, sums + taps * n.in * group.width<T>());
+      });
+    }
+  });
+  for (const Group& group : groups) unpack_gradient(n, group, group_sums(0, group), chunks, stride, dw, dbias);
+}
+
+#define GT_INSTANTIATE(T)                                                                                             \
+  template void correlate<T>(const CorrelationSize&, const PixelView<const T>&, const WeightView<const T>&, const T*, \
+                             const PixelView<T>&, bool);                                                              \
+  template void correlate_weight_gradient<T>(const CorrelationSize&, const PixelView<const T>&,                       \
+                                             const PixelView<const T>&, const WeightView<T>&, T*);
+GT_INSTANTIATE(float)
+GT_INSTANTIATE(double)
+
+}  // namespace gt

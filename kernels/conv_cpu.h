@@ -1,0 +1,58 @@
+// Correlation of images with small kernels on the CPU: what conv2d, conv_transpose2x2 and all their gradients have in
+// common. Images and weights come as strided views, so that flipped or transposed weights and every second pixel of an
+// image need no copy.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace gt {
+
+/// x has `in` channels, y has `out`; both have images * height * width pixels. Kernels are R x R, R = 1 or 3.
+struct CorrelationSize {
+  int64_t images, height, width, in, out, kernel;
+};
+
+/// Pixel (b, r, p) starts at data + b * image + r * row + p * pixel; its channels lie side by side.
+template <class T>
+struct PixelView {
+  T* data;
+  int64_t image, row, pixel;
+};
+
+/// All of an image tensor (B,H,W,C).
+template <class T>
+PixelView<T> all_pixels(T* data, int64_t height, int64_t width, int64_t channels) {
+  return {data, height * width * channels, width * channels, channels};
+}
+
+/// Weight (k, c, i, j) of output channel k, input channel c, kernel row i and column j is at
+/// data + k * out + c * in + i * row + j * column. Strides may be negative.
+template <class T>
+struct WeightView {
+  T* data;
+  int64_t out, in, row, column;
+};
+
+/// y(b,r,p,k) = s + sum over c, i, j of x(b, r+i-h, p+j-h, c) w(k,c,i,j), with h = R/2 and x = 0 outside the image.
+/// s is bias[k] (0 where bias is null) or, with `accumulate`, what y held before.
+template <class T>
+void correlate(const CorrelationSize& size, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+               const PixelView<T>& y, bool accumulate = false);
+
+/// The weight gradient of correlate(): dw(k,c,i,j) = sum over b, r, p of dy(b,r,p,k) x(b, r+i-h, p+j-h, c), and
+/// dbias[k] = sum over b, r, p of dy(b,r,p,k) unless dbias is null.
+template <class T>
+void correlate_weight_gradient(const CorrelationSize& size, const PixelView<const T>& x, const PixelView<const T>& dy,
+                               const WeightView<T>& dw, T* dbias);
+
+/// What the convolutions ask of their weights beyond the shape of w: x's type and device, and a bias (out) or none.
+inline void check_weights(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, int64_t out) {
+  GT_CHECK(w.dtype() == x.dtype() && w.device() == x.device(), op, ": x is ", x.dtype(), " on ", x.device(), ", w ",
+           w.dtype(), " on ", w.device());
+  if (!bias.defined()) return;
+  GT_CHECK(bias.shape() == Shape{out} && bias.dtype() == x.dtype() && bias.device() == x.device(), op,
+           ": expected a bias ", x.dtype(), Shape{out}, " on ", x.device(), ", got ", bias.dtype(), bias.shape(),
+           " on ", bias.device());
+}
+
+}  // namespace gt

@@ -1,0 +1,143 @@
+// Optimiser steps, in place, over all tensors of a model at once: the tensors are taken as one long array, so that the
+// hundred small ones of a network cost no more than their elements. With gradient g, rate lr and decay wd:
+//
+//   SGD (PyTorch's)                       v <- momentum v + g + wd p     p <- p - lr v
+//   AdamW (Loshchilov and Hutter 2019)    m <- b1 m + (1 - b1) g         v <- b2 v + (1 - b2) g^2
+//                                         p <- (1 - lr wd) p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+//
+// Not differentiated, nothing is saved. Per element of size s SGD moves 5s and takes 6 FLOPs, AdamW 7s and 13.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "core/parallel.h"
+#include "kernels/ops.h"
+
+namespace gt {
+namespace {
+
+// ---- Maths ----------------------------------------------------------------------------------------------------------
+
+template <class T>
+struct SgdUpdate {
+  T lr, momentum, weight_decay;
+
+  GT_HD void operator()(T& p, T g, T& v) const {
+    v = momentum * v + (g + weight_decay * p);
+    p -= lr * v;
+  }
+};
+
+template <class T>
+struct AdamWUpdate {
+  T blend1, blend2;  // 1 - b1, 1 - b2
+  T rate;            // lr / (1 - b1^t)
+  T scale;           // 1 / sqrt(1 - b2^t)
+  T keep;            // 1 - lr wd
+  T eps;
+
+  GT_HD void operator()(T& p, T g, T& m, T& v) const {
+    m += blend1 * (g - m);
+    v += blend2 * (g * g - v);
+    p = keep * p - rate * m / (std::sqrt(v) * scale + eps);
+  }
+};
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
+
+/// The same elements of the N tensors that belong to a parameter: itself, its gradient, its state.
+template <class T, size_t N>
+struct Span {
+  std::array<T*, N> data;
+  int64_t first, last;  // place in the long array
+};
+
+namespace cpu {
+
+template <class T, class Update, size_t... I>
+void update_range(const Update& update, const std::array<T*, sizeof...(I)>& data, int64_t begin, int64_t end,
+                  std::index_sequence<I...>) {
+#pragma omp simd
+  for (int64_t i = begin; i < end; ++i) update(data[I][i]...);
+}
+
+template <class T, size_t N, class Update>
+void multi_tensor_step(const std::vector<Span<T, N>>& spans, const Update& update) {
+  parallel_for(spans.empty() ? 0 : spans.back().last, 1 << 14, [&](int64_t begin, int64_t end) {
+    auto span = std::partition_point(spans.begin(), spans.end(), [=](const auto& s) { return s.last <= begin; });
+    for (; span != spans.end() && span->first < end; ++span)
+      update_range(update, span->data, std::max(begin, span->first) - span->first,
+                   std::min(end, span->last) - span->first, std::make_index_sequence<N>{});
+  });
+}
+
+}  // namespace cpu
+
+// ---- The ops --------------------------------------------------------------------------------------------------------
+
+/// The lists (parameters, gradients, state..) as spans, without the parameters whose gradient is undefined.
+template <class T, size_t N>
+std::vector<Span<T, N>> spans_of(const std::array<const Tensors*, N>& lists) {
+  std::vector<Span<T, N>> spans;
+  int64_t first = 0;
+  for (size_t k = 0; k < lists[0]->size(); ++k) {
+    if (!(*lists[1])[k].defined()) continue;
+    Span<T, N> span{{}, first, first + (*lists[0])[k].size()};
+    for (size_t n = 0; n < N; ++n) span.data[n] = (*lists[n])[k].template data<T>();
+    first = span.last;
+    spans.push_back(span);
+  }
+  return spans;
+}
+
+template <size_t N>
+void check_lists(const char* name, const std::array<const Tensors*, N>& lists) {
+  const Tensors& parameters = *lists[0];
+  for (const Tensors* list : lists)
+    GT_CHECK(list->size() == parameters.size(), name, ": ", parameters.size(),
+             " parameters need as many gradients and ", "states, got ", list->size());
+  for (size_t k = 0; k < parameters.size(); ++k)
+    for (const Tensors* list : lists) {
+      const Tensor &p = parameters[k], &t = (*list)[k];
+      if (list == lists[1] && !t.defined()) continue;
+      GT_CHECK(t.shape() == p.shape() && t.dtype() == parameters[0].dtype() && t.device() == parameters[0].device(),
+               name, ": parameter ", k, " is ", p.dtype(), p.shape(), " on ", p.device(), ", its gradient or state ",
+               t.dtype(), t.shape(), " on ", t.device(), " (all are expected to have one type and device)");
+    }
+}
+
+}  // namespace
+
+void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr,
+              double momentum, double weight_decay) {
+  const std::array lists{&parameters, &gradients, &velocities};
+  check_lists("sgd_step", lists);
+  if (parameters.empty()) return;
+  visit_float(parameters[0].dtype(), [&]<class T>() {
+    const SgdUpdate<T> update{T(lr), T(momentum), T(weight_decay)};
+    GT_DISPATCH(parameters[0].device(), multi_tensor_step, spans_of<T>(lists), update);
+  });
+}
+
+void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
+                const Tensors& second_moments, int64_t step, double lr, double weight_decay, const AdamW& options) {
+  GT_CHECK(step >= 1, "adamw_step: steps are counted from 1, got ", step);
+  const std::array lists{&parameters, &gradients, &first_moments, &second_moments};
+  check_lists("adamw_step", lists);
+  if (parameters.empty()) return;
+  const double correction1 = 1 - std::pow(options.beta1, double(step));
+  const double correction2 = 1 - std::pow(options.beta2, double(step));
+  visit_float(parameters[0].dtype(), [&]<class T>() {
+    const AdamWUpdate<T> update{.blend1 = T(1 - options.beta1),
+                                .blend2 = T(1 - options.beta2),
+                                .rate = T(lr / correction1),
+                                .scale = T(1 / std::sqrt(correction2)),
+                                .keep = T(1 - lr * weight_decay),
+                                .eps = T(options.eps)};
+    GT_DISPATCH(parameters[0].device(), multi_tensor_step, spans_of<T>(lists), update);
+  });
+}
+
+}  // namespace gt

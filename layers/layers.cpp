@@ -1,0 +1,36 @@
+#include "layers/layers.h"
+
+#include <cmath>
+
+namespace gt {
+
+Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel) {
+  const double bound = 1 / std::sqrt(double(in * kernel * kernel));
+  weight = scope.uniform("weight", {out, in, kernel, kernel}, bound);
+  bias = scope.uniform("bias", {out}, bound);
+}
+
+ConvTranspose2x2::ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out) {
+  const double bound = 1 / std::sqrt(double(out * 4));  // PyTorch counts a transposed kernel's fan in by its outputs
+  weight = scope.uniform("weight", {in, out, 2, 2}, bound);
+  bias = scope.uniform("bias", {out}, bound);
+}
+
+NormActivation::NormActivation(const Scope& scope, int64_t channels, int64_t groups_, double slope_)
+    : weight(scope.constant("weight", {channels}, 1)),
+      bias(scope.constant("bias", {channels}, 0)),
+      groups(groups_),
+      slope(slope_) {}
+
+TrackAttention::TrackAttention(const Scope& scope, int64_t channels) {
+  const double bound = 1 / std::sqrt(double(channels));
+  weight = scope.uniform("weight", {channels}, bound);
+  bias = scope.uniform("bias", {1}, bound);
+}
+
+TrackAttention::Output TrackAttention::operator()(const Tensor& features, const Tensor& map) const {
+  const Tensors out = track_attention(features, weight, bias, map);
+  return {out[0], out[1], out[2]};
+}
+
+}  // namespace gt

@@ -1,0 +1,47 @@
+// Modules of one op each. First values are PyTorch's defaults: uniform within 1 / sqrt(fan in).
+#pragma once
+
+#include "kernels/ops.h"
+#include "layers/module.h"
+
+namespace gt {
+
+/// kernel x kernel convolution that keeps the size: (B,H,W,in) -> (B,H,W,out).
+struct Conv2d {
+  Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel);
+  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias); }
+  Tensor weight;  // (out,in,kernel,kernel)
+  Tensor bias;    // (out)
+};
+
+/// Doubles the size: (B,H,W,in) -> (B,2H,2W,out).
+struct ConvTranspose2x2 {
+  ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out);
+  Tensor operator()(const Tensor& x) const { return conv_transpose2x2(x, weight, bias); }
+  Tensor weight;  // (in,out,2,2)
+  Tensor bias;    // (out)
+};
+
+/// Group normalisation, then leaky ReLU, fused.
+struct NormActivation {
+  NormActivation(const Scope& scope, int64_t channels, int64_t groups, double slope);
+  Tensor operator()(const Tensor& x) const { return group_norm_leaky_relu(x, weight, bias, groups, slope); }
+  Tensor weight, bias;  // (channels)
+  int64_t groups;
+  double slope;
+};
+
+/// Track Attention (METHOD 4) on features (B,H,W,channels), supervised by a map (B,H,W) where there is one.
+struct TrackAttention {
+  struct Output {
+    Tensor features;  // F (1 + A), (B,H,W,channels)
+    Tensor map;       // A, (B,H,W)
+    Tensor loss;      // BCE(A, M), (); undefined without a map
+  };
+  TrackAttention(const Scope& scope, int64_t channels);
+  Output operator()(const Tensor& features, const Tensor& map) const;
+  Tensor weight;  // (channels)
+  Tensor bias;    // (1)
+};
+
+}  // namespace gt

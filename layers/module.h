@@ -1,0 +1,59 @@
+// How models own their parameters. A module is a plain struct: its constructor asks a Scope for parameters, which names
+// them, draws their first values and lists them in order; operator() applies the ops. Nothing else needs to be declared.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace gt {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+/// The parameters of a model, in the order in which its modules asked for them.
+class Parameters {
+ public:
+  explicit Parameters(uint64_t seed, DType dtype = DType::f32, Device device = Device::cpu)
+      : seed_(seed), dtype_(dtype), device_(device) {}
+
+  /// Uniform in [-bound, bound], from a stream keyed by (seed, name): no other parameter changes it.
+  Tensor uniform(const std::string& name, const Shape& shape, double bound);
+  Tensor constant(const std::string& name, const Shape& shape, double value);
+
+  const NamedTensors& named() const { return named_; }
+  Tensors tensors() const;
+  int64_t count() const;  ///< numbers in all of them
+
+  /// Overwrites every parameter by the tensor of its name in `values`. Throws Error, naming `source` and the parameter,
+  /// where one is missing or of another shape; nothing is overwritten then.
+  void assign(const NamedTensors& values, const std::string& source) const;
+
+ private:
+  Tensor add(const std::string& name, Tensor value);
+  uint64_t seed_;
+  DType dtype_;
+  Device device_;
+  NamedTensors named_;
+};
+
+/// A place in the tree of names: Scope(p) / "down_1" / "convs" names its parameters down_1.convs.<name>.
+class Scope {
+ public:
+  Scope(Parameters& parameters) : parameters_(parameters) {}
+  Scope operator/(const std::string& child) const { return Scope(parameters_, prefix_ + child + "."); }
+  Tensor uniform(const std::string& name, const Shape& shape, double bound) const {
+    return parameters_.uniform(prefix_ + name, shape, bound);
+  }
+  Tensor constant(const std::string& name, const Shape& shape, double value) const {
+    return parameters_.constant(prefix_ + name, shape, value);
+  }
+
+ private:
+  Scope(Parameters& parameters, std::string prefix) : parameters_(parameters), prefix_(std::move(prefix)) {}
+  Parameters& parameters_;
+  std::string prefix_;
+};
+
+}  // namespace gt

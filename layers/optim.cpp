@@ -1,0 +1,63 @@
+#include "layers/optim.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "kernels/ops.h"
+
+namespace gt {
+namespace {
+
+std::string state_name(const std::string& moment, const std::string& parameter) {
+  return "optimizer." + moment + "." + parameter;
+}
+
+}  // namespace
+
+double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n) {
+  const double phase = std::numbers::pi * double(k) / double(n);
+  return options.lr_end + 0.5 * (options.lr - options.lr_end) * (1 + std::cos(phase));
+}
+
+Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& parameters)
+    : options_(options), parameters_(parameters.named()) {
+  if (options.kind == "sgd") moments_ = {{"velocity", {}}};
+  else moments_ = {{"first_moment", {}}, {"second_moment", {}}};
+  for (auto& [moment, tensors] : moments_)
+    for (const auto& [name, p] : parameters_) tensors.push_back(Tensor::zeros(p.shape(), p.dtype(), p.device()));
+}
+
+void Optimizer::step(double lr) {
+  Tensors values, gradients;
+  for (const auto& [name, p] : parameters_) {
+    values.push_back(p);
+    gradients.push_back(p.grad());
+  }
+  ++steps_;
+  if (options_.kind == "sgd")
+    sgd_step(values, gradients, moments_[0].second, lr, options_.momentum, options_.weight_decay);
+  else
+    adamw_step(values, gradients, moments_[0].second, moments_[1].second, steps_, lr, options_.weight_decay);
+  for (const Tensor& p : values) p.clear_grad();
+}
+
+NamedTensors Optimizer::state() const {
+  NamedTensors all;
+  for (const auto& [moment, tensors] : moments_)
+    for (size_t i = 0; i < tensors.size(); ++i) all.emplace_back(state_name(moment, parameters_[i].first), tensors[i]);
+  return all;
+}
+
+void Optimizer::restore(const NamedTensors& values, int64_t steps, const std::string& source) {
+  for (const auto& [name, tensor] : state()) {
+    const Tensor* found = nullptr;
+    for (const auto& [other, value] : values)
+      if (other == name) found = &value;
+    if (found == nullptr || found->shape() != tensor.shape())
+      fail(source, ": tensor '", name, "' of shape ", tensor.shape(), " is not in the file");
+    tensor.copy_from(*found);
+  }
+  steps_ = steps;
+}
+
+}  // namespace gt

@@ -1,0 +1,57 @@
+#include "models/evaluate.h"
+
+#include <algorithm>
+
+#include "core/autograd.h"
+#include "core/parallel.h"
+
+namespace gt {
+
+Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data) {
+  const auto [geometry, colour] = no_augmentation(int64_t(images.size()), data);
+  return augment(stack_images(images), geometry, colour);
+}
+
+Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
+  const NoGrad no_grad;
+  const Tensor z = resize_bilinear(logits.view({1, logits.dim(0), logits.dim(1), 1}), height, width);
+  Image mask(height, width, 1);
+  const float* v = z.data<float>();
+  for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] = v[i] > 0 ? 255 : 0;
+  return mask;
+}
+
+std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, const DataOptions& data, int64_t batch,
+                                  const std::function<void(int64_t)>& progress) {
+  const NoGrad no_grad;
+  const int64_t n = int64_t(dataset.samples.size());
+  std::vector<ImageScores> result(dataset.samples.size());
+  for (int64_t first = 0; first < n; first += batch) {
+    const int64_t count = std::min(batch, n - first);
+    std::vector<const Image*> images;
+    for (int64_t i = first; i < first + count; ++i) images.push_back(&dataset.samples[size_t(i)].image);
+    const Tensor logits = model.predict(network_input(images, data)).logits;
+    const int64_t pixels = logits.dim(1) * logits.dim(2);
+    std::vector<Image> masks;
+    for (int64_t i = 0; i < count; ++i) {
+      const Image& label = dataset.samples[size_t(first + i)].label;
+      Tensor one({logits.dim(1), logits.dim(2)});
+      std::copy_n(logits.data<float>() + i * pixels, pixels, one.data<float>());
+      masks.push_back(predicted_mask(one, label.height, label.width));
+    }
+    parallel_for(count, 1, [&](int64_t i, int64_t) {
+      const Sample& sample = dataset.samples[size_t(first + i)];
+      result[size_t(first + i)] = {sample.name, score(masks[size_t(i)], sample.label)};
+    });
+    if (progress) progress(first + count);
+  }
+  return result;
+}
+
+MeanStd summarize(const std::vector<ImageScores>& images, double Scores::*value) {
+  std::vector<double> values;
+  for (const ImageScores& image : images) values.push_back(image.scores.*value);
+  return mean_std(values);
+}
+
+}  // namespace gt

@@ -1,0 +1,41 @@
+// Prediction on whole images and evaluation of data sets.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gaze/metrics.h"
+#include "models/model.h"
+
+namespace gt {
+
+/// Images of the network's size as its input: (B,S,S,C), normalised.
+Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data);
+
+/// The mask that logits (h,w) say at height x width: resized bilinearly, sigmoid > 0.5 -> 255, else 0.
+Image predicted_mask(const Tensor& logits, int64_t height, int64_t width);
+
+struct ImageScores {
+  std::string name;
+  Scores scores;
+};
+
+/// Scores of every image of a data set loaded with labels, at the label's own size.
+std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, const DataOptions& data, int64_t batch,
+                                  const std::function<void(int64_t done)>& progress = nullptr);
+
+/// One metric: its key in files and what it is read from.
+struct Metric {
+  const char* name;
+  double Scores::*value;
+};
+inline constexpr Metric metrics[] = {{"dice", &Scores::dice},
+                                     {"iou", &Scores::iou},
+                                     {"precision", &Scores::precision},
+                                     {"recall", &Scores::recall},
+                                     {"hd95", &Scores::hd95}};
+
+MeanStd summarize(const std::vector<ImageScores>& images, double Scores::*value);
+
+}  // namespace gt

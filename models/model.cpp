@@ -1,0 +1,56 @@
+#include "models/model.h"
+
+#include "models/full.h"
+#include "models/gradtrack.h"
+
+namespace gt {
+namespace {
+
+Config checked(Config c, const std::string& name) {
+  const auto require = [&](bool ok, const auto&... parts) {
+    if (!ok) fail(name, ": ", parts...);
+  };
+  require(c.data.size % 16 == 0, "key 'data.size': expected a multiple of 16, got ", c.data.size);
+  require(c.data.channels != 2, "key 'data.channels': expected 1 or 3, got 2");
+  for (const int64_t f : c.model.features)
+    require(f % c.model.groups == 0, "key 'model.features': ", f, " is not a multiple of model.groups, ", c.model.groups);
+  require(c.model.features[4] % 2 == 0 && c.model.features[3] % 2 == 0 && c.model.features[2] % 2 == 0,
+          "key 'model.features': the third to fifth must be even, the decoder halves them");
+  require(c.loss.background <= c.loss.foreground, "key 'loss.background': expected at most loss.foreground, ",
+          c.loss.foreground, ", got ", c.loss.background);
+  require(c.train.val_every % c.train.log_every == 0, "key 'train.val_every': expected a multiple of train.log_every, ",
+          c.train.log_every, ", got ", c.train.val_every);
+  require(c.train.checkpoint_every % c.train.log_every == 0,
+          "key 'train.checkpoint_every': expected a multiple of train.log_every, ", c.train.log_every, ", got ",
+          c.train.checkpoint_every);
+  return c;
+}
+
+}  // namespace
+
+Config load_config(const std::string& path, const std::vector<std::string>& overrides) {
+  return checked(read_config<Config>(path, overrides), path);
+}
+
+Config parse_run_config(const std::string& yaml, const std::string& name) {
+  return checked(parse_config<Config>(yaml, name), name);
+}
+
+Wanted supervision(const std::string& recipe) {
+  Wanted wanted;
+  (recipe == "full" ? wanted.masks : wanted.gaze) = true;
+  return wanted;
+}
+
+std::unique_ptr<Model> make_model(const Config& config, DType dtype) {
+  if (config.recipe == "full") return std::make_unique<FullMasks>(config, dtype);
+  if (config.recipe == "gradtrack") return std::make_unique<GradTrack>(config, dtype);
+  fail("recipe '", config.recipe, "': expected gradtrack or full");
+}
+
+Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options) {
+  const Tensor z = reshape(logits, target.shape());
+  return add(scale(dice_loss(z, target, counted), options.dice), scale(bce_with_logits(z, target, counted), options.bce));
+}
+
+}  // namespace gt

@@ -1,0 +1,118 @@
+// What the trainer, evaluation and prediction need of a network, and the table of recipes.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "gaze/dataset.h"
+#include "layers/optim.h"
+#include "models/unet.h"
+
+namespace gt {
+
+struct LossOptions {
+  double dice = 0.5, bce = 0.5;                           // weights of the segmentation loss's two parts
+  std::vector<double> lambda = std::vector<double>(4, 1);  // weight of each level's track attention loss, coarsest first
+  double foreground = 0.5, background = 0.3;  // the pseudo mask: above, below; pixels between are not counted
+
+  template <class V>
+  void visit(V& v) {
+    v("dice", dice, Range{0, 1e3});
+    v("bce", bce, Range{0, 1e3});
+    v("lambda", lambda, Length{levels, {0, 1e3}});
+    v("foreground", foreground, Range{0, 1});
+    v("background", background, Range{0, 1});
+  }
+};
+
+struct TrainOptions {
+  int64_t batch = 8;            // images
+  int64_t iterations = 15000;
+  int64_t log_every = 20;       // iterations; a line of metrics.jsonl
+  int64_t val_every = 500;      // iterations, a multiple of log_every
+  int64_t checkpoint_every = 500;  // iterations, a multiple of log_every
+
+  template <class V>
+  void visit(V& v) {
+    v("batch", batch, Range{1, 4096});
+    v("iterations", iterations, Range{1, 1e9});
+    v("log_every", log_every, Range{1, 1e9});
+    v("val_every", val_every, Range{1, 1e9});
+    v("checkpoint_every", checkpoint_every, Range{1, 1e9});
+  }
+};
+
+/// A training run: everything that decides its result.
+struct Config {
+  std::string recipe = "gradtrack";
+  int64_t seed = 1;
+  int64_t threads = 0;  // that compute; 0 is all processors
+  DataOptions data;
+  AugmentOptions augment;
+  UNetOptions model;
+  MapOptions maps;
+  LossOptions loss;
+  OptimizerOptions optimizer;
+  TrainOptions train;
+
+  template <class V>
+  void visit(V& v) {
+    v("recipe", recipe, OneOf{"gradtrack", "full"});
+    v("seed", seed, Range{0, 9e15});
+    v("threads", threads, Range{0, 1024});
+    v("data", data);
+    v("augment", augment);
+    v("model", model);
+    v("maps", maps);
+    v("loss", loss);
+    v("optimizer", optimizer);
+    v("train", train);
+  }
+};
+
+/// Reads and checks a run's configuration, also what concerns several keys. Throws Error.
+Config load_config(const std::string& path, const std::vector<std::string>& overrides = {});
+Config parse_run_config(const std::string& yaml, const std::string& name);
+
+/// Losses of one batch. Scalars; total is what is differentiated.
+struct Losses {
+  Tensor total;
+  Tensor segmentation;
+  Tensors track;  // one per level, coarsest first; empty in recipes without
+};
+
+struct Prediction {
+  Tensor logits;      // (B,H,W,1)
+  Tensors attention;  // A_l (B,H_l,W_l), coarsest first; empty in recipes without
+};
+
+/// Training images with what supervises them, on the device: x (B,S,S,C), masks (B,S,S) or undefined, tracks or undefined.
+struct Supervised {
+  Tensor images;
+  Tensor masks;
+  PackedTracks tracks;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  /// Needs no gaze and no mask.
+  virtual Prediction predict(const Tensor& images) const = 0;
+  virtual Losses losses(const Supervised& batch) const = 0;
+  const Parameters& parameters() const { return parameters_; }
+
+ protected:
+  Model(uint64_t seed, DType dtype) : parameters_(seed, dtype) {}
+  Parameters parameters_;
+};
+
+/// What a recipe trains on.
+Wanted supervision(const std::string& recipe);
+
+/// The network of config.recipe, with first values from config.seed.
+std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32);
+
+/// 0.5 Dice + 0.5 BCE (options.dice, options.bce) of logits (B,H,W,1) against target (B,H,W), over pixels where counted is 1.
+Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options);
+
+}  // namespace gt

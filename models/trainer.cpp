@@ -1,0 +1,244 @@
+#include "models/trainer.h"
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/autograd.h"
+#include "core/io.h"
+#include "core/parallel.h"
+#include "models/checkpoint.h"
+
+namespace gt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// metrics.jsonl, one line at a time, each on disk (as far as the system goes) before the next thing happens.
+class MetricsLog {
+ public:
+  /// Opens for appending, keeping only what was written up to `iteration`; nothing is kept for -1.
+  MetricsLog(const std::string& path, int64_t iteration) : path_(path) {
+    std::string kept;
+    if (iteration >= 0 && std::filesystem::exists(path)) {
+      std::istringstream lines(read_file(path));
+      for (std::string line; std::getline(lines, line);) {
+        const Json entry = Json::parse(line, nullptr, false);
+        if (entry.is_object() && entry.value("iteration", int64_t(0)) <= iteration) kept += line + "\n";
+      }
+    }
+    write_file(path, kept);
+    out_.open(path, std::ios::app);
+  }
+
+  void add(const Json& entry) {
+    out_ << entry.dump() << std::endl;
+    if (!out_) fail(path_, ": cannot write: ", std::strerror(errno));
+  }
+
+ private:
+  std::string path_;
+  std::ofstream out_;
+};
+
+/// First line in which two texts differ, for a message.
+std::string first_difference(const std::string& a, const std::string& b) {
+  std::istringstream first(a), second(b);
+  for (std::string x, y; std::getline(first, x) && std::getline(second, y);)
+    if (x != y) return text("'", x, "' there, '", y, "' here");
+  return "one has more lines";
+}
+
+/// Sums of losses since the last log line.
+struct Sums {
+  int64_t count = 0;
+  double total = 0, segmentation = 0;
+  std::vector<double> track;
+
+  void add(const TrainReport& r) {
+    ++count;
+    total += r.total;
+    segmentation += r.segmentation;
+    track.resize(r.track.size());
+    for (size_t i = 0; i < track.size(); ++i) track[i] += r.track[i];
+  }
+
+  void mean_into(TrainReport& r) const {
+    r.total = total / double(count);
+    r.segmentation = segmentation / double(count);
+    for (size_t i = 0; i < track.size(); ++i) r.track[i] = track[i] / double(count);
+  }
+};
+
+}  // namespace
+
+struct Trainer::State {
+  Config config;
+  std::string folder;
+  Observer observer;
+  Dataset train, val;
+  std::unique_ptr<Model> model;
+  std::optional<Optimizer> optimizer;
+  std::optional<MetricsLog> log;
+  int64_t done = 0;          // iterations
+  double best_dice = -1;     // on validation
+  double seconds_before = 0; // of training in earlier sessions of this run
+  Clock::time_point start = Clock::now();
+
+  std::string file(const char* name) const { return folder + "/" + name; }
+  double seconds() const { return seconds_before + seconds_since(start); }
+
+  void load_data() {
+    Wanted for_training = supervision(config.recipe);
+    train = load_dataset(config.data, "train", for_training);
+    Wanted for_validation;
+    for_validation.labels = true;
+    val = load_dataset(config.data, "val", for_validation);
+    if (!observer.note) return;
+    observer.note(text("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
+                       train.simulated_gaze ? ", SIMULATED gaze" : ""));
+  }
+
+  void open(bool resume) {
+    const bool there = std::filesystem::exists(file("last.safetensors"));
+    if (there && !resume)
+      fail(folder, ": holds a run already; resume it with --resume, or choose another folder with --out");
+    make_folder(folder);
+    const std::string yaml = write_config(config);
+    if (there) restore(yaml);
+    else write_file(file("config.yaml"), yaml);
+    log.emplace(file("metrics.jsonl"), there ? done : -1);
+    if (!there) log->add({{"run", facts()}});
+  }
+
+  /// What gaze this run learns from.
+  const char* gaze() const {
+    return !supervision(config.recipe).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
+  }
+
+  Json facts() const {
+    return {{"recipe", config.recipe},
+            {"parameters", model->parameters().count()},
+            {"train_images", train.samples.size()},
+            {"val_images", val.samples.size()},
+            {"gaze", gaze()},
+            {"device", name(Device::cpu)},
+            {"threads", num_threads()}};
+  }
+
+  void restore(const std::string& yaml) {
+    const std::string path = file("last.safetensors");
+    const SafeTensors checkpoint = read_safetensors(path);
+    const std::string& before = metadata(checkpoint, "config", path);
+    if (before != yaml) fail(folder, ": holds a run of another configuration: ", first_difference(before, yaml));
+    model->parameters().assign(checkpoint.tensors, path);
+    const Json counters = Json::parse(metadata(checkpoint, "counters", path), nullptr, false);
+    if (!counters.is_object()) fail(path, ": its counters are not a JSON object");
+    done = counters.value("iteration", int64_t(0));
+    best_dice = counters.value("best_dice", -1.0);
+    seconds_before = counters.value("seconds", 0.0);
+    optimizer->restore(checkpoint.tensors, done, path);
+    if (observer.note) observer.note(text("resuming after iteration ", done));
+  }
+
+  void save() {
+    const Json counters = {{"iteration", done}, {"best_dice", best_dice}, {"seconds", seconds()}};
+    SafeTensors checkpoint = weights(*model, config, gaze(), {{"counters", counters.dump()}});
+    for (auto& entry : optimizer->state()) checkpoint.tensors.push_back(std::move(entry));
+    write_safetensors(file("last.safetensors"), checkpoint);
+  }
+
+  TrainReport step(const Batch& batch) {
+    Supervised supervised;
+    supervised.images = augment(batch.images, batch.geometry, batch.colour);
+    if (batch.masks.defined()) supervised.masks = augment_masks(batch.masks, batch.geometry);
+    supervised.tracks = batch.tracks;
+    const Losses losses = model->losses(supervised);
+    TrainReport report;
+    report.iteration = done + 1;
+    report.iterations = config.train.iterations;
+    report.lr = cosine_lr(config.optimizer, done, config.train.iterations);
+    report.total = losses.total.item();
+    report.segmentation = losses.segmentation.item();
+    for (const Tensor& t : losses.track) report.track.push_back(t.item());
+    if (!std::isfinite(report.total))
+      fail("iteration ", done + 1, ": the loss is not finite; try a smaller optimizer.lr (", config.optimizer.lr, " now)");
+    backward(losses.total);
+    optimizer->step(report.lr);
+    ++done;
+    return report;
+  }
+
+  void write(const TrainReport& r) {
+    log->add({{"iteration", r.iteration},
+              {"lr", r.lr},
+              {"loss", r.total},
+              {"seg", r.segmentation},
+              {"track", r.track},
+              {"images_per_s", r.images_per_second},
+              {"seconds", seconds()}});
+    if (observer.log) observer.log(r);
+  }
+
+  void validate() {
+    const std::vector<ImageScores> scores = evaluate(*model, val, config.data, config.train.batch);
+    Json means;
+    for (const Metric& m : metrics) means[m.name] = summarize(scores, m.value).mean;
+    log->add({{"iteration", done}, {"val", means}, {"seconds", seconds()}});
+    ValidationReport report{done, means["dice"], means["iou"], means["dice"] > best_dice};
+    if (report.best) {
+      best_dice = report.dice;
+      const Json facts = {{"iteration", done}, {"val_dice", best_dice}};
+      write_safetensors(file("best.safetensors"), weights(*model, config, gaze(), {{"best", facts.dump()}}));
+    }
+    if (observer.validation) observer.validation(report);
+  }
+};
+
+Trainer::Trainer(const Config& config, const std::string& folder, bool resume, Observer observer)
+    : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.config = config;
+  s.folder = folder;
+  s.observer = std::move(observer);
+  s.load_data();
+  s.model = make_model(config);
+  s.optimizer.emplace(config.optimizer, s.model->parameters());
+  s.open(resume);
+}
+
+Trainer::~Trainer() = default;
+
+bool Trainer::run() {
+  State& s = *state_;
+  const TrainOptions& t = s.config.train;
+  if (s.done == 0) s.validate();  // where the untrained network stands
+  Loader loader(s.train, s.config.data, s.config.augment, s.config.maps, t.batch, uint64_t(s.config.seed), s.done);
+  Sums sums;
+  Clock::time_point window = Clock::now();
+  while (s.done < t.iterations) {
+    TrainReport report = s.step(loader.next());
+    sums.add(report);
+    report.images_per_second = double(sums.count * t.batch) / seconds_since(window);
+    if (s.observer.iteration) s.observer.iteration(report);
+    const bool last = s.done == t.iterations;
+    if (s.done % t.log_every != 0 && !last) continue;
+
+    sums.mean_into(report);
+    s.write(report);
+    const bool stop = s.observer.stop && s.observer.stop();
+    if (s.done % t.val_every == 0 || last) s.validate();
+    if (s.done % t.checkpoint_every == 0 || last || stop) s.save();
+    if (stop && !last) return false;
+    sums = {};
+    window = Clock::now();
+  }
+  return true;
+}
+
+}  // namespace gt

@@ -1,0 +1,56 @@
+// Training. A run is a folder:
+//   config.yaml        the configuration, every key resolved
+//   metrics.jsonl      one JSON object a line: facts of the run, losses every log_every iterations, validations
+//   last.safetensors   where to go on from: parameters, optimiser state, counters
+//   best.safetensors   the parameters with the best validation Dice so far
+// Killed at any moment and resumed, a run writes the same metrics (times aside) and weights as one left alone.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "models/evaluate.h"
+#include "models/model.h"
+
+namespace gt {
+
+/// Losses averaged over the iterations since the last report.
+struct TrainReport {
+  int64_t iteration = 0, iterations = 0;
+  double lr = 0;
+  double total = 0, segmentation = 0;
+  std::vector<double> track;  // coarsest first
+  double images_per_second = 0;
+};
+
+struct ValidationReport {
+  int64_t iteration = 0;
+  double dice = 0, iou = 0;
+  bool best = false;
+};
+
+/// What a run tells while it goes on; each may be empty.
+struct Observer {
+  std::function<void(const std::string&)> note;                   // a line for people
+  std::function<void(const TrainReport&)> iteration;              // after every iteration; losses are that iteration's
+  std::function<void(const TrainReport&)> log;                    // every log_every iterations; losses are means
+  std::function<void(const ValidationReport&)> validation;
+  std::function<bool()> stop;                                     // asked after every iteration: true saves and ends
+};
+
+class Trainer {
+ public:
+  /// Loads the data, makes the network, opens the run's folder. With `resume`, goes on from last.safetensors if there is
+  /// one. Throws Error if the folder holds a run and `resume` is off, or a run of another configuration.
+  Trainer(const Config& config, const std::string& folder, bool resume, Observer observer);
+  ~Trainer();
+  /// Trains to the last iteration, or until the observer stops it. True if the last iteration is done.
+  bool run();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gt

@@ -1,0 +1,272 @@
+// The program as its users meet it: its commands end to end, its error lines and exit codes, and being killed.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/io.h"
+#include "core/random.h"
+#include "gaze/image.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+struct Result {
+  int status = 0;
+  std::string out, err;
+};
+
+/// Runs `gradtrack ARGUMENTS` in a shell.
+Result run(const std::string& arguments) {
+  const TempFolder tmp;
+  const std::string command = std::string(GT_PROGRAM) + " " + arguments + " >" + tmp / "out" + " 2>" + tmp / "err" + " </dev/null";
+  const int status = std::system(command.c_str());
+  return {WEXITSTATUS(status), read_file(tmp / "out"), read_file(tmp / "err")};
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// Exit code 1 and one line on stderr, which names what it should.
+void check_error(const std::string& arguments, const std::vector<std::string>& parts) {
+  const Result r = run(arguments);
+  INFO(arguments << "\n" << r.err);
+  CHECK(r.status == 1);
+  const std::string last = r.err.substr(r.err.rfind("gradtrack: ") == std::string::npos ? 0 : r.err.rfind("gradtrack: "));
+  CHECK(std::count(last.begin(), last.end(), '\n') == 1);
+  CHECK(last.rfind("gradtrack: ", 0) == 0);
+  for (const std::string& part : parts) {
+    INFO("expected to see: " << part);
+    CHECK(has(last, part));
+  }
+}
+
+const char* tiny_yaml =
+    "data: {size: 32, threads: 2}\n"
+    "model: {features: [4, 4, 8, 8, 16, 4]}\n"
+    "augment: {rotate: 20}\n"
+    "train: {batch: 4, iterations: 60, log_every: 2, val_every: 20, checkpoint_every: 4}\n";
+
+/// A small data set and a configuration for it, in a folder of their own.
+struct Workplace {
+  TempFolder tmp;
+  std::string data = tmp / "data", config = tmp / "tiny.yaml";
+  Workplace() {
+    REQUIRE(run("synth --out " + data + " --count 20 --size 48").status == 0);
+    write(config, tiny_yaml);
+  }
+  std::string train(const std::string& more, const std::string& out) const {
+    return "train " + config + " data.root=" + data + " " + more + " --out " + tmp / out;
+  }
+};
+
+std::string metrics_of(const std::string& folder) {
+  std::istringstream lines(read_file(folder + "/metrics.jsonl"));
+  std::string all;
+  for (std::string line; std::getline(lines, line);) {
+    auto entry = nlohmann::ordered_json::parse(line);
+    entry.erase("seconds");
+    entry.erase("images_per_s");
+    all += entry.dump() + "\n";
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("train, eval, predict and report work in a row", "[cli]") {
+  const Workplace w;
+  const Result trained = run(w.train("", "run"));
+  INFO(trained.err);
+  REQUIRE(trained.status == 0);
+  CHECK(has(trained.err, "iteration 60/60"));
+  CHECK(has(trained.err, "SIMULATED"));
+
+  const Result scored = run("eval " + w.tmp / "run" + " --untrained --panels 1");
+  INFO(scored.err);
+  REQUIRE(scored.status == 0);
+  CHECK(has(scored.out, "SIMULATED"));
+  const auto result = nlohmann::json::parse(read_file(w.tmp / "run/eval.json"));
+  CHECK(result["gaze"] == "simulated");
+  CHECK(result["per_image"].size() == result["images"]);
+  double sum = 0;
+  int pictured = 0;
+  for (const auto& image : result["per_image"]) {
+    sum += image["dice"].get<double>();
+    if (!image.contains("panel")) continue;
+    ++pictured;
+    CHECK(read_image(w.tmp / ("run/" + image["panel"].get<std::string>()), 3).width > 4 * 256);
+  }
+  CHECK(pictured == 3);
+  CHECK(result["dice"]["mean"].get<double>() == Approx(sum / double(result["images"])));
+  CHECK(result["untrained"]["dice"]["mean"].is_number());
+
+  write_png(w.tmp / "odd.png", Image(37, 53, 3, 90));
+  const Result predicted = run("predict " + w.tmp / "run" + " " + w.tmp / "odd.png" + " --maps --out " + w.tmp / "masks");
+  INFO(predicted.err);
+  REQUIRE(predicted.status == 0);
+  for (const std::string name : {"odd_mask", "odd_overlay", "odd_attention1", "odd_attention4"}) {
+    const Image picture = read_image(w.tmp / ("masks/" + name + ".png"), 3);
+    CHECK(picture.height == 37);
+    CHECK(picture.width == 53);
+  }
+
+  const Result report = run("report " + w.tmp / "run");
+  INFO(report.err);
+  REQUIRE(report.status == 0);
+  CHECK(has(read_file(w.tmp / "run/report.html"), "simulated"));
+}
+
+TEST_CASE("maps and simulate work from files", "[cli]") {
+  const Workplace w;
+  const Result simulated = run("simulate --data " + w.data + " --out " + w.tmp / "again.csv" + " --seed 5");
+  INFO(simulated.err);
+  REQUIRE(simulated.status == 0);
+  CHECK(has(read_file(w.tmp / "again.csv"), "SIMULATED"));
+  std::string first;
+  for (const auto& file : std::filesystem::directory_iterator(w.data + "/images")) first = file.path().string();
+  const Result maps = run("maps --gaze " + w.tmp / "again.csv" + " --image " + first + " --out " + w.tmp / "maps");
+  INFO(maps.err);
+  REQUIRE(maps.status == 0);
+  for (const std::string name : {"track", "level1", "level4", "heat"})
+    CHECK(read_image(w.tmp / ("maps/" + name + ".png"), 3).height > 0);
+}
+
+TEST_CASE("killed at random moments and resumed, a run gives the same metrics", "[cli]") {
+  const Workplace w;
+  REQUIRE(run(w.train("", "whole")).status == 0);
+  const std::string expected = metrics_of(w.tmp / "whole");
+  Random random(1);
+  const std::string command = std::string("exec ") + GT_PROGRAM + " " + w.train("", "killed") + " --resume >/dev/null 2>&1";
+  int killed = 0;
+  for (int i = 0; i < 10; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    usleep(useconds_t(random.uniform(20e3, 400e3)));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    killed += WIFSIGNALED(status);
+  }
+  CHECK(killed > 0);
+  const Result last = run(w.train("", "killed") + " --resume");
+  INFO(last.err);
+  REQUIRE(last.status == 0);
+  CHECK(metrics_of(w.tmp / "killed") == expected);
+  CHECK(read_file(w.tmp / "killed/best.safetensors") == read_file(w.tmp / "whole/best.safetensors"));
+  for (const auto& file : std::filesystem::directory_iterator(w.tmp / "killed"))
+    CHECK_FALSE(has(file.path().string(), ".tmp"));
+}
+
+TEST_CASE("help teaches: every subcommand has one with an example", "[cli]") {
+  for (const std::string command : {"train", "eval", "predict", "maps", "synth", "simulate", "gradcheck", "report", "info"}) {
+    const Result r = run(command + " --help");
+    INFO(command);
+    CHECK(r.status == 0);
+    CHECK(has(r.out, "Example"));
+    CHECK(has(r.out, "gradtrack " + command));
+  }
+}
+
+TEST_CASE("wrong usage exits with 2", "[cli]") {
+  CHECK(run("").status == 2);
+  CHECK(run("trian").status == 2);
+  CHECK(run("train").status == 2);
+  CHECK(run("eval --no-such-option").status == 2);
+  CHECK(run("--version").status == 0);
+}
+
+TEST_CASE("info tells the state of CUDA with the reason", "[cli]") {
+  const Result r = run("info");
+  CHECK(r.status == 0);
+  CHECK(has(r.out, "cuda"));
+  CHECK(has(r.out, "not built: built without CUDA"));
+}
+
+TEST_CASE("gradcheck passes on the whole network and refuses an unknown op", "[cli]") {
+  const Result r = run("gradcheck --op network");
+  INFO(r.out << r.err);
+  CHECK(r.status == 0);
+  CHECK(has(r.out, "1 checked, 0 failed"));
+  check_error("gradcheck --op splatt", {"no such op", "did you mean 'splat'?"});
+}
+
+TEST_CASE("bad configurations: one line with file, line and key", "[cli]") {
+  const Workplace w;
+  const std::string bad = w.tmp / "bad.yaml";
+  const auto train_with = [&](const std::string& yaml) {
+    write(bad, yaml);
+    return "train " + bad + " data.root=" + w.data + " --out " + w.tmp / "none";
+  };
+  check_error(train_with("seed: 1\noptimizer:\n  lern_rate: 1\n"), {"bad.yaml:3", "optimizer.lern_rate"});
+  check_error(train_with("train:\n  batch: many\n"), {"bad.yaml:2", "train.batch", "a whole number", "'many'"});
+  check_error(train_with("train: [1]\n"), {"bad.yaml:1", "train", "a mapping"});
+  check_error(train_with("a: [1\n"), {"bad.yaml:", "not valid YAML"});
+  check_error(w.train("optimizer.lr=fast", "none"), {"command line", "optimizer.lr", "a number"});
+  check_error(w.train("optimizer.rl=1", "none"), {"command line", "did you mean 'optimizer.lr'?"});
+  check_error(w.train("--device cuda", "none"), {"cuda", "built without CUDA"});
+  check_error("train " + w.tmp / "absent.yaml", {"absent.yaml", "cannot open"});
+  CHECK_FALSE(std::filesystem::exists(w.tmp / "none"));  // nothing half-written
+}
+
+TEST_CASE("bad data: one line, nothing written", "[cli]") {
+  const Workplace w;
+  const std::string header = read_file(w.data + "/gaze.csv").substr(0, read_file(w.data + "/gaze.csv").find('\n') + 1);
+  const auto with_gaze = [&](const std::string& csv) {
+    write(w.data + "/bad.csv", csv);
+    return w.train("data.gaze=bad.csv", "none");
+  };
+  check_error(with_gaze(""), {"bad.csv"});
+  check_error(with_gaze(header), {"bad.csv"});
+  check_error(with_gaze(header + "a.png,1,x,0.5,200,1000,0,48,48,1\n"), {"bad.csv:2", "CURRENT_FIX_X", "'x'"});
+  check_error(with_gaze(header + "a.png,1,nan,0.5,200,1000,0,48,48,1\n"), {"bad.csv:2", "nan"});
+  check_error(with_gaze(header + "a.png,1,0.5\n"), {"bad.csv:2"});
+  check_error(w.train("data.gaze=absent.csv", "none"), {"absent.csv"});
+  check_error(w.train("", "none") + " data.root=" + w.tmp / "nowhere", {"nowhere"});
+  CHECK_FALSE(std::filesystem::exists(w.tmp / "none"));
+}
+
+TEST_CASE("bad checkpoints, images and folders: one line", "[cli]") {
+  const Workplace w;
+  REQUIRE(run(w.train("train.iterations=4", "run")).status == 0);
+  const std::string best = w.tmp / "run/best.safetensors", image = w.tmp / "a.png";
+  write_png(image, Image(20, 20, 3, 9));
+  const std::string whole = read_file(best);
+  write(w.tmp / "cut.safetensors", whole.substr(0, whole.size() / 2));
+  write(w.tmp / "foreign.safetensors", "this is not one");
+  write(w.tmp / "broken.png", read_file(image).substr(0, 40));
+  check_error("eval " + w.tmp / "cut.safetensors", {"cut.safetensors"});
+  check_error("eval " + w.tmp / "foreign.safetensors", {"foreign.safetensors", "not a safetensors file"});
+  check_error("eval " + w.tmp / "absent.safetensors", {"absent.safetensors"});
+  check_error("predict " + best + " " + w.tmp / "broken.png" + " --out " + w.tmp / "p", {"broken.png"});
+  check_error("predict " + best + " " + w.tmp / "absent.png" + " --out " + w.tmp / "p", {"absent.png"});
+  check_error("predict " + best + " " + image + " --out " + image + "/below", {"a.png/below"});
+  check_error("predict " + best + " " + image + " " + image + " --out " + w.tmp / "p", {"same name"});
+  check_error(w.train("", "a.png/run"), {"a.png"});
+  check_error("report " + w.tmp / "data", {"data"});
+  CHECK(read_file(best) == whole);
+}
+
+TEST_CASE("a full disk loses nothing that was there", "[cli]") {
+  const Workplace w;
+  // A file-size limit stands in for the full disk: the write that crosses it fails as on one.
+  REQUIRE(run(w.train("train.iterations=8", "run")).status == 0);
+  const std::string before = read_file(w.tmp / "run/last.safetensors");
+  const std::string limited = "ulimit -f 8; trap '' XFSZ; exec " + std::string(GT_PROGRAM) + " " +
+                              w.train("train.iterations=8", "other") + " >/dev/null 2>" + w.tmp / "err";
+  const int status = std::system(("sh -c \"" + limited + "\"").c_str());
+  CHECK(WEXITSTATUS(status) == 1);
+  CHECK(has(read_file(w.tmp / "err"), "cannot write"));
+  CHECK_FALSE(std::filesystem::exists(w.tmp / "other/last.safetensors"));
+  for (const auto& file : std::filesystem::directory_iterator(w.tmp / "other")) CHECK_FALSE(has(file.path().string(), ".tmp"));
+  CHECK(read_file(w.tmp / "run/last.safetensors") == before);
+}

@@ -1,0 +1,195 @@
+// Reading and writing configurations.
+#include <limits>
+
+#include "core/config.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+struct Inner {
+  double lr = 0.1;
+  int64_t batch = 8;
+
+  bool operator==(const Inner&) const = default;
+  template <class V>
+  void visit(V& v) {
+    v("lr", lr, Range{0, 1});
+    v("batch", batch, Range{1, 64});
+  }
+};
+
+struct Outer {
+  bool verbose = false;
+  int64_t seed = 1;
+  double factor = 1;
+  std::string name = "run";
+  std::string recipe = "gradtrack";
+  std::vector<int64_t> features = {1, 2};
+  std::vector<double> keep = {1, 0.5, 0.25};
+  Inner train;
+
+  bool operator==(const Outer&) const = default;
+  template <class V>
+  void visit(V& v) {
+    v("verbose", verbose);
+    v("seed", seed);
+    v("factor", factor);
+    v("name", name);
+    v("recipe", recipe, OneOf{"gradtrack", "full"});
+    v("features", features, Length{2, {1, 100}});
+    v("keep", keep, Length{3, {0, 1}});
+    v("train", train);
+  }
+};
+
+Outer parse(const std::string& yaml) { return parse_config<Outer>(yaml, "c.yaml"); }
+
+std::string error_in(const std::string& yaml) {
+  return error_of([&] { parse(yaml); });
+}
+
+}  // namespace
+
+TEST_CASE("config: every type", "[config]") {
+  const Outer c = parse(
+      "verbose: true\nseed: -9007199254740993\nfactor: 1e-3\nname: a b\nrecipe: full\nfeatures: [3, 4]\n"
+      "keep:\n  - 1\n  - 0.5\n  - 0\ntrain:\n  lr: 1\n  batch: 64  # both ends are in the range\n");
+  CHECK(c == Outer{true, -9007199254740993, 1e-3, "a b", "full", {3, 4}, {1, 0.5, 0}, {1, 64}});
+}
+
+TEST_CASE("config: a silent file leaves everything as it was born", "[config]") {
+  for (const char* yaml : {"", "# a comment\n", "{}", "train:\n", "---\n"}) CHECK(parse(yaml) == Outer{});
+}
+
+TEST_CASE("config: windows line ends", "[config]") {
+  const Outer c = parse("name: word\r\nverbose: true\r\nkeep: [1, 1, 1]\r\ntrain:\r\n  lr: 0.5\r\n");
+  CHECK(c.name == "word");
+  CHECK(c.verbose);
+  CHECK(c.train.lr == 0.5);
+  CHECK(error_in("seed: 1\r\n\r\nnames: x\r\n").starts_with("c.yaml:3: "));
+}
+
+TEST_CASE("config: wrong values say file, line, key, expected and got", "[config]") {
+  CHECK(error_in("seed: 1\nverbose: yes\n") == "c.yaml:2: key 'verbose': expected true or false, got 'yes'");
+  CHECK(error_in("seed: 1.5\n") == "c.yaml:1: key 'seed': expected a whole number, got '1.5'");
+  CHECK(error_in("seed: 12x\n") == "c.yaml:1: key 'seed': expected a whole number, got '12x'");
+  CHECK(error_in("seed: 99999999999999999999\n").find("whole number") != std::string::npos);
+  CHECK(error_in("seed:\n") == "c.yaml:1: key 'seed': expected a whole number, got nothing");
+  CHECK(error_in("factor: fast\n") == "c.yaml:1: key 'factor': expected a number, got 'fast'");
+  CHECK(error_in("factor: nan\n") == "c.yaml:1: key 'factor': expected a number, got 'nan'");
+  CHECK(error_in("factor: [1]\n") == "c.yaml:1: key 'factor': expected a number, got a list");
+  CHECK(error_in("name: [a]\n") == "c.yaml:1: key 'name': expected a word, got a list");
+  CHECK(error_in("name: {a: b}\n") == "c.yaml:1: key 'name': expected a word, got a mapping");
+  CHECK(error_in("recipe: best\n") == "c.yaml:1: key 'recipe': expected gradtrack or full, got 'best'");
+  CHECK(error_in("\n\ntrain: 5\n") == "c.yaml:3: key 'train': expected a mapping, got '5'");
+}
+
+TEST_CASE("config: ranges, also of list items, also nested", "[config]") {
+  CHECK(error_in("train:\n  batch: 4\n  lr: 2\n") == "c.yaml:3: key 'train.lr': expected a number in [0, 1], got '2'");
+  CHECK(error_in("train: {batch: 0}\n") == "c.yaml:1: key 'train.batch': expected a whole number in [1, 64], got '0'");
+  CHECK(error_in("features: [1, 101]\n") ==
+        "c.yaml:1: key 'features': expected a list of 2 whole numbers in [1, 100], got '101'");
+  CHECK(error_in("keep:\n  - 1\n  - 1\n  - -1\n")
+            .starts_with("c.yaml:4: key 'keep': expected a list of 3 numbers in [0, 1]"));
+}
+
+TEST_CASE("config: lists have their length", "[config]") {
+  CHECK(error_in("features: [1]\n") ==
+        "c.yaml:1: key 'features': expected a list of 2 whole numbers in [1, 100], got 1");
+  CHECK(error_in("features: 1\n").ends_with("got '1'"));
+  CHECK(error_in("features: [1, x]\n").ends_with("got 'x'"));
+  CHECK(error_in("keep: []\n").ends_with("got 0"));
+}
+
+TEST_CASE("config: unknown keys, with a suggestion where one is near", "[config]") {
+  CHECK(error_in("seed: 1\nverbse: true\n") == "c.yaml:2: unknown key 'verbse', did you mean 'verbose'?");
+  CHECK(error_in("train:\n  bach: 2\n") == "c.yaml:2: unknown key 'train.bach', did you mean 'train.batch'?");
+  CHECK(error_in("something_else: 1\n") == "c.yaml:1: unknown key 'something_else'");
+  CHECK(error_in("lr: 1\n").starts_with("c.yaml:1: unknown key 'lr'"));  // known only inside train
+  CHECK(error_in("[1, 2]: x\n").starts_with("c.yaml:1: unknown key"));
+}
+
+TEST_CASE("config: a key stands once", "[config]") {
+  CHECK(error_in("seed: 1\nname: x\nseed: 2\n") == "c.yaml:3: key 'seed' stands twice");
+  CHECK(error_in("train:\n  lr: 1\n  lr: 1\n") == "c.yaml:3: key 'train.lr' stands twice");
+}
+
+TEST_CASE("config: what is not YAML, or not a mapping", "[config]") {
+  CHECK(error_in("seed: 1\nname: [1, 2\nfactor: 2\n").starts_with("c.yaml:"));
+  CHECK(error_in("seed: 1\n\tname: x\n").starts_with("c.yaml:2: not valid YAML"));
+  CHECK(error_in("name: 'open").starts_with("c.yaml:1: not valid YAML"));
+  CHECK(error_in("name: *nowhere\n").starts_with("c.yaml:1: not valid YAML"));
+  CHECK(error_in("- a\n- b\n") == "c.yaml: expected a mapping of keys to values, got a list");
+  CHECK(error_in("word\n") == "c.yaml: expected a mapping of keys to values, got 'word'");
+  CHECK_THROWS_AS(parse("train: " + std::string(100000, '[')), Error);
+  CHECK_THROWS_AS(parse(std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16)), Error);
+}
+
+TEST_CASE("config: files", "[config]") {
+  const TempFolder folder;
+  write(folder / "a.yaml", "name: from file\ntrain:\n  lr: 0.25\n");
+  CHECK(read_config<Outer>(folder / "a.yaml").name == "from file");
+  CHECK(error_of([&] { read_config<Outer>(folder / "b.yaml"); }).starts_with((folder / "b.yaml") + ": cannot open"));
+  CHECK(error_of([&] { read_config<Outer>(folder.path()); }).starts_with(folder.path() + ": "));
+}
+
+TEST_CASE("config: overrides", "[config]") {
+  const TempFolder folder;
+  const std::string path = folder / "c.yaml";
+  write(path, "name: file\nseed: 3\ntrain:\n  lr: 0.25\n");
+  const auto with = [&](const std::vector<std::string>& overrides) { return read_config<Outer>(path, overrides); };
+  const auto error = [&](const std::string& o) { return error_of([&] { with({o}); }); };
+
+  const Outer c = with({"train.batch=16", "name=a=b", "keep=[1, 1, 0]", "verbose=true", "seed=4", "seed=5"});
+  CHECK(c == Outer{true, 5, 1, "a=b", "gradtrack", {1, 2}, {1, 1, 0}, {0.25, 16}});
+  CHECK(with({"train={batch: 2}"}).train == Inner{0.1, 2});  // the whole mapping is replaced
+  write(path, "");
+  CHECK(with({"train.lr=1"}).train.lr == 1);
+
+  write(path, "name: file\n\n\ntrain:\n  lr: 0.25\n");
+  CHECK(error("train.lr=2") == "command line 'train.lr=2': key 'train.lr': expected a number in [0, 1], got '2'");
+  CHECK(error("train.lx=1") == "command line 'train.lx=1': unknown key 'train.lx', did you mean 'train.lr'?");
+  CHECK(error("trian.lr=1") == "command line 'trian.lr=1': unknown key 'trian', did you mean 'train'?");
+  CHECK(error("train={lx: 1}").starts_with("command line 'train={lx: 1}': unknown key 'train.lx'"));
+  CHECK(error("train={lr: 5}").starts_with("command line 'train={lr: 5}': key 'train.lr'"));
+  CHECK(error("name.x=1") == "command line 'name.x=1': key 'name' is not a mapping");
+  CHECK(error("keep=[1, 1, 2]").starts_with("command line 'keep=[1, 1, 2]': key 'keep'"));
+  CHECK(error("seed=").starts_with("command line 'seed=': key 'seed': expected a whole number, got nothing"));
+  CHECK(error("seed").starts_with("command line 'seed': expected key=value"));
+  for (const char* word : {"=1", ".lr=1", "train.=1", "train..lr=1"})
+    CHECK(error(word).starts_with(text("command line '", word, "': expected key=value")));
+  CHECK(error("name='x").starts_with("command line 'name='x': the value is not valid YAML"));
+
+  // An error of the file stays the file's.
+  write(path, "train:\n  batch: 0\n");
+  CHECK(error("train.lr=1").starts_with(path + ":2: key 'train.batch'"));
+}
+
+TEST_CASE("config: what is written reads back the same", "[config]") {
+  Outer c{true, -5, 0.1 + 0.2, "", "full", {7, 100}, {1, 1.0 / 3, 1e-300}, {1e-5, 64}};
+  for (const std::string name : {"", "plain", "a: b", "# no comment", "'", "\"", "back\\slash", "tab\tnew\nline",
+                                 "true", "12", "null", "~", " edges ", "caf\xc3\xa9"}) {
+    c.name = name;
+    CHECK(parse(write_config(c)) == c);
+  }
+  for (const double factor : {0.0, 1.0, -1e300, 5e-324, 123456789.125, std::numeric_limits<double>::infinity()}) {
+    c.factor = factor;
+    CHECK(parse(write_config(c)) == c);
+  }
+  CHECK(write_config(Inner{}) == "lr: 0.1\nbatch: 8\n");
+  CHECK(write_config(Outer{}).find("train:\n  lr: 0.1\n  batch: 8\n") != std::string::npos);
+  CHECK(write_config(Outer{}).find("keep: [1, 0.5, 0.25]\n") != std::string::npos);
+}
+
+TEST_CASE("nearest word", "[config]") {
+  const std::vector<std::string> words = {"lr", "momentum", "weight_decay"};
+  CHECK(nearest("momentun", words) == "momentum");
+  CHECK(nearest("weight-decay", words) == "weight_decay");
+  CHECK(nearest("mmentum", words) == "momentum");
+  CHECK(nearest("lr", words) == "lr");
+  CHECK(nearest("completely_else", words).empty());
+  CHECK(nearest("x", {}).empty());
+}

@@ -1,0 +1,167 @@
+// Errors, tensors, threads, devices.
+#include <omp.h>
+
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+
+#include "core/parallel.h"
+#include "core/tensor.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+TEST_CASE("an error is one line; a broken contract also names its place", "[core]") {
+  CHECK(error_of([] { fail("file.csv:", 3, ": expected ", 2.5); }) == "file.csv:3: expected 2.5");
+  CHECK(error_of([] { GT_CHECK(1 > 2, "one is ", 1); }).starts_with("one is 1 ["));
+  CHECK(error_of([] { GT_CHECK(1 > 2, "one"); }).find("test_core.cpp:") != std::string::npos);
+  CHECK_NOTHROW([] { GT_CHECK(true, "never"); }());
+}
+
+TEST_CASE("tensor: shape, type, values", "[core][tensor]") {
+  const Tensor t = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6});
+  CHECK(t.shape() == Shape{2, 3});
+  CHECK(text(t.shape(), t.dtype(), t.device()) == "(2,3)f32cpu");
+  CHECK(t.rank() == 2);
+  CHECK(t.size() == 6);
+  CHECK(t.bytes() == 24);
+  CHECK(t.dim(0) == 2);
+  CHECK(t.dim(-1) == 3);
+  CHECK(t.values<float>() == std::vector<float>{1, 2, 3, 4, 5, 6});
+  CHECK(reinterpret_cast<uintptr_t>(t.raw()) % 64 == 0);
+
+  CHECK(Tensor::zeros({3}, DType::i32).values<int32_t>() == std::vector<int32_t>{0, 0, 0});
+  CHECK(Tensor::full({2}, 7, DType::u8).values<uint8_t>() == std::vector<uint8_t>{7, 7});
+  CHECK(Tensor::full({}, 2.5, DType::f64).item() == 2.5);
+  CHECK(Tensor(Shape{}).size() == 1);
+  CHECK(Tensor({0, 5}).size() == 0);
+  CHECK(Tensor({0, 5}).values<float>().empty());
+}
+
+TEST_CASE("tensor: what is wrong throws", "[core][tensor]") {
+  const Tensor t = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), none;
+  CHECK_THROWS_AS(t.data<double>(), Error);
+  CHECK_THROWS_AS(t.item(), Error);
+  CHECK_THROWS_AS(t.dim(2), Error);
+  CHECK_THROWS_AS(t.dim(-3), Error);
+  CHECK_THROWS_AS(t.view({7}), Error);
+  CHECK_THROWS_AS(t.view({-2, -3}), Error);
+  CHECK_THROWS_AS(t.copy_from(Tensor({3, 2})), Error);
+  CHECK_THROWS_AS(t.copy_from(Tensor({2, 3}, DType::f64)), Error);
+  CHECK_THROWS_AS(Tensor::of<float>({2}, {1}), Error);
+  CHECK_THROWS_AS(Tensor({2, -1}), Error);
+  CHECK_THROWS_AS(Tensor({int64_t(1) << 32, int64_t(1) << 32}), Error);
+  CHECK_THROWS_AS(Tensor({int64_t(1) << 61}, DType::f64), Error);
+#ifndef __SANITIZE_ADDRESS__                           // which ends the program instead
+  CHECK_THROWS_AS(Tensor({int64_t(1) << 50}), Error);  // representable, but no machine has it
+#endif
+  CHECK_THROWS_AS(Tensor({2}, DType::u8).set_requires_grad(), Error);
+  CHECK_FALSE(none.defined());
+  CHECK_FALSE(none.requires_grad());
+  CHECK_FALSE(none.grad().defined());
+  CHECK_THROWS_AS(none.shape(), Error);
+  CHECK_THROWS_AS(none.raw(), Error);
+  CHECK_THROWS_AS(none.detach(), Error);
+  CHECK_THROWS_AS(visit_float(DType::u8, []<class T>() { return sizeof(T); }), Error);
+  CHECK(visit_float(DType::f64, []<class T>() { return sizeof(T); }) == 8);
+}
+
+TEST_CASE("tensor: handles share, clones do not", "[core][tensor]") {
+  Tensor t = Tensor::of<float>({2, 2}, {1, 2, 3, 4});
+  CHECK(t.sole_owner());
+  const Tensor flat = t.view({4}), copy = t.clone();
+  CHECK_FALSE(t.sole_owner());
+  t.data<float>()[0] = 9;
+  CHECK(flat.data<float>()[0] == 9);
+  CHECK(copy.data<float>()[0] == 1);
+  CHECK(flat.same_buffer(t));
+  CHECK_FALSE(copy.same_buffer(t));
+  CHECK_FALSE(Tensor().same_buffer(Tensor()));
+  t.set_requires_grad();
+  CHECK_FALSE(t.detach().requires_grad());
+  CHECK_FALSE(t.view({4}).requires_grad());
+  copy.copy_from(t);
+  CHECK(copy.values<float>() == t.values<float>());
+}
+
+TEST_CASE("tensor: conversion between element types", "[core][tensor]") {
+  const std::vector<uint8_t> bytes = {0, 1, 127, 255};
+  for (const DType dtype : {DType::f32, DType::f64, DType::i32, DType::u8}) {
+    const Tensor there = Tensor::of<uint8_t>({4}, bytes).cast(dtype);
+    CHECK(there.dtype() == dtype);
+    CHECK(there.cast(DType::u8).values<uint8_t>() == bytes);
+  }
+  CHECK(Tensor::of<double>({1}, {0.1}).cast(DType::f32).data<float>()[0] == 0.1f);
+}
+
+TEST_CASE("device memory is counted and given back", "[core][device]") {
+  const int64_t before = live_bytes();
+  reset_peak_bytes();
+  {
+    const Tensor a({1000}), b({10}, DType::u8);
+    CHECK(live_bytes() == before + 4010);
+    const Tensor shared = a.view({10, 100});
+    CHECK(live_bytes() == before + 4010);
+  }
+  CHECK(live_bytes() == before);
+  CHECK(peak_bytes() == before + 4010);
+  reset_peak_bytes();
+  CHECK(peak_bytes() == before);
+}
+
+TEST_CASE("devices: auto falls back and says why, cuda does not", "[core][device]") {
+  std::string why;
+  CHECK(choose_device("cpu", &why) == Device::cpu);
+  CHECK(why.empty());
+  CHECK_THROWS_AS(choose_device("gpu"), Error);
+  const CudaStatus& status = cuda_status();
+  CHECK_FALSE(status.reason.empty());
+  const Device chosen = choose_device("auto", &why);
+  if (status.state == CudaState::device) {
+    CHECK(chosen == Device::cuda);
+    CHECK(choose_device("cuda") == Device::cuda);
+  } else {
+    CHECK(chosen == Device::cpu);
+    CHECK(choose_device("auto", nullptr) == Device::cpu);
+    CHECK(why == status.reason);
+    CHECK(error_of([] { choose_device("cuda"); }).find(status.reason) != std::string::npos);
+    CHECK_THROWS_AS(require_device(Device::cuda), Error);
+    CHECK_THROWS_AS(Tensor({1}, DType::f32, Device::cuda), Error);
+  }
+}
+
+TEST_CASE("parallel_for covers every item once, in blocks of the size asked for", "[core][parallel]") {
+  for (const int64_t n : {0, 1, 2, 7, 64, 65, 1000})
+    for (const int64_t block : {1, 3, 64, 5000}) {
+      std::vector<int> hits(size_t(n), 0);
+      parallel_for(n, block, [&](int64_t begin, int64_t end) {
+        if (begin % block != 0 || end - begin > block || (end < n && end - begin < block)) hits.assign(1, -1);
+        for (int64_t i = begin; i < end; ++i) ++hits[size_t(i)];
+      });
+      CHECK(hits == std::vector<int>(size_t(n), 1));
+    }
+}
+
+TEST_CASE("parallel_sum has the same bits for any number of threads", "[core][parallel]") {
+  const int before = num_threads();
+  std::vector<double> terms(100003);
+  for (size_t i = 0; i < terms.size(); ++i) terms[i] = std::sin(double(i)) * std::pow(10.0, double(i % 17) - 8);
+  const auto total = [&] {
+    return parallel_sum<double>(int64_t(terms.size()), 1000, [&](int64_t begin, int64_t end) {
+      return std::accumulate(terms.begin() + begin, terms.begin() + end, 0.0);
+    });
+  };
+  set_num_threads(1);
+  const double one = total();
+  for (const int threads : {2, 3, 8}) {
+    set_num_threads(threads);
+    CHECK(num_threads() == threads);
+    CHECK(total() == one);
+  }
+  CHECK(parallel_sum<double>(0, 8, [](int64_t, int64_t) { return 1.0; }) == 0);
+  set_num_threads(0);
+  CHECK(num_threads() == omp_get_num_procs());
+  CHECK_THROWS_AS(set_num_threads(-1), Error);
+  set_num_threads(before);
+}

@@ -1,0 +1,223 @@
+#include "gaze/dataset.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "core/parallel.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Wanted everything = {.masks = true, .labels = true, .gaze = true};
+
+DataOptions options_for(const TempFolder& tmp) {
+  DataOptions options;
+  options.root = tmp.path();
+  options.size = 16;
+  return options;
+}
+
+std::string gaze_table(const std::vector<std::string>& rows) {
+  std::string table = "IMAGE,CURRENT_FIX_INDEX,CURRENT_FIX_X,CURRENT_FIX_Y,CURRENT_FIX_DURATION\n";
+  for (const std::string& row : rows) table += row + "\n";
+  return table;
+}
+
+// Three images a, b, c of 20x30 with masks of their left half and gaze of two fixations.
+void make_dataset(const TempFolder& tmp) {
+  make_folder(tmp / "images");
+  make_folder(tmp / "masks");
+  for (const std::string name : {"a", "b", "c"}) {
+    Image image(20, 30, 3, uint8_t(name[0])), mask(20, 30, 1);
+    for (int64_t y = 0; y < 20; ++y)
+      for (int64_t x = 0; x < 15; ++x) *mask.at(y, x) = 255;
+    write_png(tmp / ("images/" + name + ".png"), image);
+    write_png(tmp / ("masks/" + name + ".png"), mask);
+  }
+  write(tmp / "train.txt", "a\nb\nc\n");
+  write(tmp / "gaze.csv",
+        gaze_table({"a.jpg,1,0.5,0.5,100", "a.jpg,2,0.25,0.5,200", "b.jpg,1,0.5,0.5,100", "c.jpg,1,0.5,0.5,100"}));
+}
+
+// What loading is refused with, once `spoil` has been at a good data set.
+template <class F>
+std::string refusal(F&& spoil, const Wanted& wanted = everything) {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  DataOptions options = options_for(tmp);
+  spoil(tmp, options);
+  std::string message = error_of([&] { load_dataset(options, "train", wanted); });
+  CHECK(message.find('\n') == message.npos);
+  for (size_t at; (at = message.find(tmp.path())) != message.npos;) message.replace(at, tmp.path().size(), "ROOT");
+  return message;
+}
+
+}  // namespace
+
+TEST_CASE("dataset: a folder is loaded as asked", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  const Dataset dataset = load_dataset(options_for(tmp), "train", everything);
+  REQUIRE(dataset.samples.size() == 3);
+  CHECK(!dataset.simulated_gaze);
+  for (size_t i = 0; i < 3; ++i) {
+    const Sample& s = dataset.samples[i];
+    CHECK(s.name == std::string(1, char('a' + i)));
+    CHECK(s.image.pixels == std::vector<uint8_t>(16 * 16 * 3, uint8_t('a' + i)));
+    CHECK(s.label.height == 20);
+    CHECK(s.label.width == 30);
+    CHECK(s.mask.pixels.size() == 16 * 16);
+    for (int64_t x = 0; x < 16; ++x) CHECK(*s.mask.at(3, x) == (x < 8 ? 255 : 0));
+    CHECK(s.track.fixations.size() == (i == 0 ? 2 : 1));
+  }
+  CHECK(dataset.samples[0].track.fixations[1].x == 0.25);
+}
+
+TEST_CASE("dataset: what is not asked for need not be there", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  fs::remove_all(tmp / "masks");
+  fs::remove(tmp / "gaze.csv");
+  const Dataset dataset = load_dataset(options_for(tmp), "train", {});
+  REQUIRE(dataset.samples.size() == 3);
+  CHECK(dataset.samples[0].mask.pixels.empty());
+  CHECK(dataset.samples[0].label.pixels.empty());
+  CHECK(dataset.samples[0].track.fixations.empty());
+}
+
+TEST_CASE("dataset: a list may have CRLF, a byte order mark, blank lines and extensions", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  write(tmp / "train.txt",
+        "\xEF\xBB\xBF"
+        "b.jpg\r\n\r\n  c \r\na");
+  const Dataset dataset = load_dataset(options_for(tmp), "train", everything);
+  REQUIRE(dataset.samples.size() == 3);
+  CHECK(dataset.samples[0].name == "b");
+  CHECK(dataset.samples[1].name == "c");
+  CHECK(dataset.samples[2].name == "a");
+}
+
+TEST_CASE("dataset: gaze may be marked as simulated, and lie elsewhere", "[dataset]") {
+  const TempFolder tmp, elsewhere;
+  make_dataset(tmp);
+  const Track track = {.image = "b", .fixations = {{0.5, 0.5, 100, 0}}, .image_height = 20, .image_width = 30};
+  write_gaze(elsewhere / "g.csv", {track}, true);
+  write(tmp / "val.txt", "b\n");
+  DataOptions options = options_for(tmp);
+  options.gaze = elsewhere / "g.csv";
+  CHECK(load_dataset(options, "val", everything).simulated_gaze);
+}
+
+TEST_CASE("dataset: ringing masks are cut at 127, and a shrunk mask at half", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  Image ringing(20, 30, 1, 43);
+  for (int64_t y = 0; y < 10; ++y)
+    for (int64_t x = 0; x < 30; ++x) *ringing.at(y, x) = 211;
+  write_png(tmp / "masks/a.png", ringing);
+  const Dataset dataset = load_dataset(options_for(tmp), "train", everything);
+  const Sample& s = dataset.samples[0];
+  for (int64_t y = 0; y < 20; ++y) CHECK(*s.label.at(y, 7) == (y < 10 ? 255 : 0));
+  for (int64_t y = 0; y < 16; ++y) CHECK(*s.mask.at(y, 7) == (y < 8 ? 255 : 0));
+}
+
+TEST_CASE("dataset: grey images", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  DataOptions options = options_for(tmp);
+  options.channels = 1;
+  CHECK(load_dataset(options, "train", {}).samples[1].image.pixels == std::vector<uint8_t>(16 * 16, 'b'));
+  options.channels = 2;
+  CHECK(error_of([&] { load_dataset(options, "train", {}); }) == "data.channels: expected 1 (grey) or 3 (RGB), got 2");
+}
+
+TEST_CASE("dataset: missing folders and lists are refused", "[dataset]") {
+  CHECK(refusal([](auto&, auto& options) { options.root += "/none"; }).starts_with("data.root: no folder 'ROOT/none'"));
+  CHECK(refusal([](auto& tmp, auto&) {
+          fs::remove_all(tmp / "images");
+        }).starts_with("ROOT/images: cannot read the folder"));
+  CHECK(refusal([](auto& tmp, auto&) {
+          fs::remove_all(tmp / "masks");
+        }).starts_with("ROOT/masks: cannot read the folder"));
+  CHECK(refusal([](auto& tmp, auto&) { fs::remove(tmp / "train.txt"); }).starts_with("ROOT/train.txt: cannot open"));
+  CHECK(refusal([](auto& tmp, auto&) { fs::remove(tmp / "gaze.csv"); }).starts_with("ROOT/gaze.csv: cannot open"));
+}
+
+TEST_CASE("dataset: a bad list is refused", "[dataset]") {
+  for (const std::string empty : {"", "\n \r\n", "\xEF\xBB\xBF"})
+    CHECK(refusal([&](auto& tmp, auto&) { write(tmp / "train.txt", empty); }) ==
+          "ROOT/train.txt: lists nothing, expected the name of one image a line");
+  CHECK(refusal([](auto& tmp, auto&) { write(tmp / "train.txt", "a\n\nb\na.png\n"); }) ==
+        "ROOT/train.txt:4: 'a' is listed already, on line 1");
+}
+
+TEST_CASE("dataset: missing, ambiguous and undecodable images are refused", "[dataset]") {
+  CHECK(refusal([](auto& tmp, auto&) { write(tmp / "train.txt", "a\nx\n"); }, {}) ==
+        "ROOT/train.txt:2: expected ROOT/images/x.jpg or .png, there is neither");
+  CHECK(refusal([](auto& tmp, auto&) { fs::remove(tmp / "masks/b.png"); }) ==
+        "ROOT/train.txt:2: expected ROOT/masks/b.jpg or .png, there is neither");
+  for (const std::string folder : {"images", "masks"}) {
+    const std::string c = folder + "/c";
+    CHECK(refusal([&](auto& tmp, auto&) { fs::copy(tmp / (c + ".png"), tmp / (c + ".jpg")); }) ==
+          "ROOT/train.txt:3: expected ROOT/" + c + ".jpg or .png, there are both");
+    CHECK(refusal([&](auto& tmp, auto&) { write(tmp / (c + ".png"), "what"); }) ==
+          "ROOT/" + c + ".png: is neither a JPEG nor a PNG image");
+  }
+}
+
+TEST_CASE("dataset: a mask of another size than its image is refused", "[dataset]") {
+  CHECK(refusal([](auto& tmp, auto&) { write_png(tmp / "masks/b.png", Image(30, 20, 1)); }) ==
+        "ROOT/masks/b.png: is 30x20, expected 20x30 as its image ROOT/images/b.png");
+}
+
+TEST_CASE("dataset: an image without gaze and gaze without an image are refused", "[dataset]") {
+  const auto with_gaze = [](const std::vector<std::string>& rows) {
+    return refusal([&](auto& tmp, auto&) { write(tmp / "gaze.csv", gaze_table(rows)); });
+  };
+  const std::string no_gaze =
+      "ROOT/train.txt:2: image 'b' has no gaze: ROOT/gaze.csv has no fixation of it (those too brief or outside the "
+      "image "
+      "do not count)";
+  CHECK(with_gaze({"a,1,0.5,0.5,100", "c,1,0.5,0.5,100"}) == no_gaze);
+  CHECK(with_gaze({"a,1,0.5,0.5,100", "b,1,0.5,1.5,100", "b,2,0.5,0.5,20", "c,1,0.5,0.5,100"}) == no_gaze);
+  CHECK(with_gaze({"a,1,0.5,0.5,100", "b,1,0.5,0.5,100", "c,1,0.5,0.5,100", "d,1,0.5,0.5,100"}) ==
+        "ROOT/gaze.csv: gaze for image 'd', which ROOT/images does not have");
+}
+
+TEST_CASE("dataset: the first error in the list's order is the one reported", "[dataset]") {
+  const int before = num_threads();
+  for (const int threads : {1, 3}) {
+    set_num_threads(threads);
+    CHECK(refusal([](auto& tmp, auto&) {
+            write(tmp / "images/c.png", "what");
+            write(tmp / "images/b.png", "");
+          }).starts_with("ROOT/images/b.png"));
+  }
+  set_num_threads(before);
+}
+
+TEST_CASE("dataset: Kvasir-SEG, where GRADTRACK_DATA has it", "[dataset]") {
+  const char* data = std::getenv("GRADTRACK_DATA");
+  if (!data) {
+    WARN("skipped: GRADTRACK_DATA is not set");
+    return;
+  }
+  DataOptions options;
+  options.root = std::string(data) + "/kvasir-seg";
+  const Dataset dataset = load_dataset(options, "val", {.labels = true});
+  CHECK(dataset.samples.size() == 100);
+  for (const Sample& s : dataset.samples) {
+    CHECK(s.image.pixels.size() == 224 * 224 * 3);
+    CHECK((s.label.height == 352 && s.label.width == 352));
+    const auto set = std::count(s.label.pixels.begin(), s.label.pixels.end(), 255);
+    CHECK(set > 0);
+    CHECK(set + std::count(s.label.pixels.begin(), s.label.pixels.end(), 0) == 352 * 352);
+  }
+}

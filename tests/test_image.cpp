@@ -1,0 +1,154 @@
+#include "gaze/image.h"
+
+#include "core/random.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+// An 8x8 grey JPEG of the value 178: every quantiser 8, one DC code "0" of 6 bits' category, one AC code "0" for the
+// end of the block; the data are 0 110010 0, a DC coefficient of 50 = 178 - 128.
+std::string grey_jpeg() {
+  const auto bytes = [](std::initializer_list<int> list) { return std::string(list.begin(), list.end()); };
+  const std::string one_code_of_length_1 = bytes({1}) + std::string(15, '\0');
+  return bytes({0xFF, 0xD8}) +                                                   // start of image
+         bytes({0xFF, 0xDB, 0, 67, 0}) + std::string(64, 8) +                    // quantisers
+         bytes({0xFF, 0xC0, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0}) +              // frame
+         bytes({0xFF, 0xC4, 0, 20, 0x00}) + one_code_of_length_1 + bytes({6}) +  // DC codes
+         bytes({0xFF, 0xC4, 0, 20, 0x10}) + one_code_of_length_1 + bytes({0}) +  // AC codes
+         bytes({0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0}) + bytes({0b01100100}) +
+         bytes({0xFF, 0xD9});  // scan, end of image
+}
+
+// The same with a comment that holds a whole JPEG, as an EXIF thumbnail does.
+std::string jpeg_with_thumbnail() {
+  const std::string jpeg = grey_jpeg();
+  const size_t length = jpeg.size() + 2;
+  return jpeg.substr(0, 2) + "\xFF\xE1" + char(length >> 8) + char(length & 255) + jpeg + jpeg.substr(2);
+}
+
+Image noise(int64_t height, int64_t width, int64_t channels) {
+  Image image(height, width, channels);
+  Random random(3);
+  for (uint8_t& p : image.pixels) p = uint8_t(random.below(256));
+  return image;
+}
+
+// Why reading the file with these bytes is refused; the message must begin with the path.
+std::string refusal(const std::string& bytes) {
+  const TempFolder tmp;
+  const std::string path = tmp / "x.png";
+  write(path, bytes);
+  const std::string message = error_of([&] { read_image(path, 3); });
+  CHECK(message.starts_with(path + ": "));
+  return message.substr(std::min(message.size(), path.size() + 2));
+}
+
+}  // namespace
+
+TEST_CASE("image: a PNG comes back as it was written", "[image]") {
+  const TempFolder tmp;
+  for (const int channels : {1, 3}) {
+    const Image image = noise(5, 7, channels);
+    write_png(tmp / "a.png", image);
+    const Image back = read_image(tmp / "a.png", channels);
+    CHECK(back.height == 5);
+    CHECK(back.width == 7);
+    CHECK(back.channels == channels);
+    CHECK(back.pixels == image.pixels);
+  }
+}
+
+TEST_CASE("image: channels are converted to those asked for", "[image]") {
+  const TempFolder tmp;
+  write_png(tmp / "grey.png", Image(2, 2, 1, 77));
+  CHECK(read_image(tmp / "grey.png", 3).pixels == std::vector<uint8_t>(12, 77));
+  Image with_alpha(1, 1, 4, 10);
+  with_alpha.at(0, 0)[3] = 0;
+  write_png(tmp / "alpha.png", with_alpha);
+  CHECK(read_image(tmp / "alpha.png", 3).pixels == std::vector<uint8_t>(3, 10));
+  CHECK(read_image(tmp / "alpha.png", 1).pixels == std::vector<uint8_t>(1, 10));
+  CHECK_THROWS_AS(read_image(tmp / "grey.png", 2), Error);
+}
+
+TEST_CASE("image: a JPEG is decoded, whatever the file is called", "[image]") {
+  const TempFolder tmp;
+  for (const std::string& bytes : {grey_jpeg(), jpeg_with_thumbnail(), grey_jpeg() + "appended"}) {
+    write(tmp / "a.png", bytes);
+    const Image image = read_image(tmp / "a.png", 3);
+    CHECK(image.height == 8);
+    CHECK(image.width == 8);
+    CHECK(image.pixels == std::vector<uint8_t>(8 * 8 * 3, 178));
+  }
+}
+
+TEST_CASE("image: what cannot be read is refused with the path and the reason", "[image]") {
+  const TempFolder tmp;
+  CHECK(error_of([&] { read_image(tmp / "none.png", 3); }) ==
+        (tmp / "none.png") + ": cannot open: No such file or directory");
+  CHECK(refusal("") == "is empty, expected a JPEG or PNG image");
+  CHECK(refusal("GIF89a") == "is neither a JPEG nor a PNG image");
+  CHECK(refusal("\x89PNG") == "is neither a JPEG nor a PNG image");
+}
+
+TEST_CASE("image: a file cut short anywhere is refused", "[image]") {
+  const auto truncated = [](const std::string& whole, size_t from) {
+    for (size_t size = from; size < whole.size(); ++size) {
+      const std::string why = refusal(whole.substr(0, size));
+      INFO(size << " of " << whole.size() << " bytes: " << why);
+      CHECK(why.find("truncated") != std::string::npos);
+    }
+  };
+  truncated(grey_jpeg(), 3);
+  truncated(jpeg_with_thumbnail().substr(0, 400), 300);
+  const std::string png = encode_png(noise(4, 4, 3));
+  truncated(png.substr(0, png.size() - 8), 8);  // up to the name of the last chunk, which has nothing but a checksum
+}
+
+TEST_CASE("image: damage inside a file is refused", "[image]") {
+  std::string overlong = grey_jpeg();
+  overlong.replace(overlong.find("\xFF\xC4") + 5, 3, "\xFF\xFF\xFF");
+  CHECK(refusal(overlong) == "is damaged, a Huffman table has more than 256 codes");
+  std::string jpeg = grey_jpeg();
+  jpeg[jpeg.find("\xFF\xDA")] = 0;
+  CHECK(refusal(jpeg).starts_with("cannot decode the JPEG image: "));
+  std::string png = encode_png(noise(4, 4, 3));
+  png.replace(png.find("IDAT"), 4, "iDAT");
+  CHECK(refusal(png).starts_with("cannot decode the PNG image: "));
+}
+
+TEST_CASE("image: resizing to the same size changes nothing", "[image]") {
+  const Image image = noise(6, 5, 3);
+  CHECK(resize_image(image, 6, 5).pixels == image.pixels);
+}
+
+TEST_CASE("image: a flat image stays flat at any size", "[image]") {
+  for (const int64_t size : {1, 2, 7, 13, 40})
+    CHECK(resize_image(Image(13, 13, 3, 200), size, size + 1).pixels ==
+          std::vector<uint8_t>(size_t(size * (size + 1) * 3), 200));
+}
+
+TEST_CASE("image: shrinking averages, so that a fine pattern turns grey", "[image]") {
+  Image stripes(64, 64, 1);
+  for (int64_t y = 0; y < 64; ++y)
+    for (int64_t x = 0; x < 64; ++x) *stripes.at(y, x) = x % 2 ? 255 : 0;
+  const Image small = resize_image(stripes, 16, 16);
+  for (int64_t y = 0; y < 16; ++y)
+    for (int64_t x = 1; x < 15; ++x) CHECK(std::abs(*small.at(y, x) - 127.5) <= 1);
+}
+
+TEST_CASE("image: growing interpolates between pixel centres", "[image]") {
+  Image pair(1, 2, 1);
+  *pair.at(0, 1) = 200;
+  CHECK(resize_image(pair, 1, 4).pixels == std::vector<uint8_t>{0, 50, 150, 200});
+}
+
+TEST_CASE("image: writing where one cannot is an error that names the path", "[image]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "none/a.png";
+  CHECK(error_of([&] { write_png(path, Image(1, 1, 1)); }).starts_with(path + ": cannot write"));
+  CHECK_THROWS_AS(encode_png(Image(1, 1, 2)), Error);
+  CHECK_THROWS_AS(encode_png(Image()), Error);
+}

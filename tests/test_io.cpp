@@ -1,0 +1,277 @@
+// Files: reading, writing whole or not at all, safetensors.
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/io.h"
+#include "core/random.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+size_t files_in(const TempFolder& folder) {
+  return size_t(std::distance(std::filesystem::directory_iterator(folder.path()), {}));
+}
+
+/// A safetensors file made by hand.
+std::string raw_file(const std::string& header, const std::string& data) {
+  const uint64_t size = header.size();
+  return std::string(reinterpret_cast<const char*>(&size), 8) + header + data;
+}
+
+/// The same tensor entry with one part replaced.
+std::string entry(const std::string& dtype = "\"F32\"", const std::string& shape = "[2]",
+                  const std::string& place = "[0,8]") {
+  return R"({"x":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + place + "}}";
+}
+
+SafeTensors example() {
+  SafeTensors s;
+  s.tensors = {{"conv.weight", Tensor::of<float>({2, 1, 2}, {1, -2, 3.5f, 4})},
+               {"f64", Tensor::of<double>({2}, {0.1, 1e300})},
+               {"bytes", Tensor::of<uint8_t>({3}, {0, 127, 255})},
+               {"scalar", Tensor::of<int32_t>({}, {-7})},
+               {"a \"quoted\" name", Tensor::of<float>({1}, {0})}};
+  s.metadata = {{"recipe", "gradtrack"}, {"config", "lr: 1\nname: \"x\"\n"}};
+  return s;
+}
+
+bool same(const SafeTensors& a, const SafeTensors& b) {
+  if (a.metadata != b.metadata || a.tensors.size() != b.tensors.size()) return false;
+  for (size_t i = 0; i < a.tensors.size(); ++i) {
+    const auto& [name, x] = a.tensors[i];
+    const auto& [other, y] = b.tensors[i];
+    if (name != other || x.shape() != y.shape() || x.dtype() != y.dtype()) return false;
+    if (std::memcmp(x.raw(), y.raw(), x.bytes()) != 0) return false;
+  }
+  return true;
+}
+
+/// While one is alive no file of this process grows over `bytes`: the nearest thing to a full disk.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t bytes) : handler_(signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit now{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~FileLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_;
+  void (*handler_)(int);
+};
+
+}  // namespace
+
+TEST_CASE("files: bytes come back as written", "[io]") {
+  const TempFolder folder;
+  std::string bytes;
+  for (uint32_t i = 0; i < 300000; ++i) bytes += char(i * 7919 >> 3);
+  for (const size_t size : {size_t(0), size_t(1), size_t(65536), bytes.size()}) {
+    write_file(folder / "f", bytes.substr(0, size));
+    CHECK(read_file(folder / "f") == bytes.substr(0, size));
+  }
+  CHECK(files_in(folder) == 1);
+}
+
+TEST_CASE("files: reading what is not a file, and what has no size", "[io]") {
+  const TempFolder folder;
+  CHECK(error_of([&] { read_file(folder / "none"); }) ==
+        (folder / "none") + ": cannot open: No such file or directory");
+  CHECK(error_of([&] { read_file(folder.path()); }) == folder.path() + ": cannot read: Is a directory");
+  write(folder / "f", "x");
+  CHECK_THROWS_AS(read_file(folder / "f/g"), Error);
+  CHECK_FALSE(read_file("/proc/self/status").empty());
+  CHECK(read_file("/dev/null").empty());
+}
+
+TEST_CASE("files: folders are made with their parents, or the reason is given", "[io]") {
+  const TempFolder folder;
+  make_folder(folder / "a/b/c");
+  make_folder(folder / "a/b/c");
+  CHECK(std::filesystem::is_directory(folder / "a/b/c"));
+  write(folder / "f", "x");
+  CHECK(error_of([&] { make_folder(folder / "f/d"); }).starts_with((folder / "f/d") + ": cannot make the folder: "));
+  CHECK_THROWS_AS(make_folder(folder / "f"), Error);
+  CHECK_THROWS_AS(make_folder("/proc/gradtrack"), Error);
+}
+
+TEST_CASE("files: a failed write says why, keeps the old file and leaves nothing behind", "[io]") {
+  const TempFolder folder;
+  write(folder / "f", "old");
+  const std::string large(100000, 'x');
+  {
+    const FileLimit limit(5000);
+    CHECK(error_of([&] { write_file(folder / "f", large); }) == (folder / "f") + ": cannot write: File too large");
+    CHECK_THROWS_AS(write_file(folder / "new", large), Error);
+  }
+  CHECK(read_file(folder / "f") == "old");
+  CHECK(files_in(folder) == 1);
+
+  make_folder(folder / "d");
+  CHECK(error_of([&] { write_file(folder / "d", "x"); }) == (folder / "d") + ": cannot replace: Is a directory");
+  CHECK(files_in(folder) == 2);
+  CHECK_THROWS_AS(write_file(folder / "f/under a file", "x"), Error);
+  CHECK_THROWS_AS(write_file(folder / "none/f", "x"), Error);
+  CHECK_THROWS_AS(write_file("/proc/gradtrack", "x"), Error);
+  CHECK_THROWS_AS(write_file(folder / std::string(300, 'n'), "x"), Error);
+  CHECK_THROWS_AS(write_file("", "x"), Error);
+}
+
+TEST_CASE("files: devices and pipes are written to, not replaced", "[io]") {
+  CHECK(error_of([] { write_file("/dev/full", "x"); }) == "/dev/full: cannot write: No space left on device");
+  write_file("/dev/null", "x");
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+  CHECK(std::filesystem::is_character_file("/dev/full"));
+}
+
+TEST_CASE("safetensors: what is written reads back, in order, bit for bit", "[io][safetensors]") {
+  const TempFolder folder;
+  const SafeTensors s = example();
+  write_safetensors(folder / "a.safetensors", s);
+  const SafeTensors back = read_safetensors(folder / "a.safetensors");
+  CHECK(same(s, back));
+  REQUIRE(back.find("scalar") != nullptr);
+  CHECK(back.find("scalar")->item() == -7);
+  CHECK(back.find("none") == nullptr);
+
+  write_safetensors(folder / "empty.safetensors", {});
+  CHECK(same(read_safetensors(folder / "empty.safetensors"), {}));
+}
+
+TEST_CASE("safetensors: empty tensors, wherever they stand", "[io][safetensors]") {
+  const TempFolder folder;
+  SafeTensors s;
+  for (const char* name : {"z", "a", "m"}) s.tensors.emplace_back(std::string(name) + "0", Tensor({0, 3}));
+  s.tensors.emplace_back("b", Tensor::of<float>({1}, {5}));
+  s.tensors.emplace_back("c0", Tensor({int64_t(1) << 40, 0}));
+  write_safetensors(folder / "f", s);
+  const SafeTensors back = read_safetensors(folder / "f");
+  CHECK(back.tensors.size() == 5);
+  for (const auto& [name, t] : s.tensors) CHECK(back.find(name)->shape() == t.shape());
+  CHECK(back.find("b")->item() == 5);
+}
+
+TEST_CASE("safetensors: the bytes are laid out as the format says", "[io][safetensors]") {
+  const TempFolder folder;
+  const SafeTensors s = example();
+  write_safetensors(folder / "f", s);
+  const std::string bytes = read_file(folder / "f");
+  uint64_t size = 0;  // little endian
+  for (size_t i = 0; i < 8; ++i) size |= uint64_t(uint8_t(bytes[i])) << (8 * i);
+  REQUIRE(size <= bytes.size() - 8);
+  CHECK(size % 8 == 0);
+  CHECK(bytes[8] == '{');
+  const nlohmann::json header = nlohmann::json::parse(bytes.substr(8, size));
+  CHECK(header.size() == s.tensors.size() + 1);
+  CHECK(header["__metadata__"]["recipe"] == "gradtrack");
+  CHECK(header["conv.weight"] == nlohmann::json({{"dtype", "F32"}, {"shape", {2, 1, 2}}, {"data_offsets", {0, 16}}}));
+  CHECK(header["f64"]["dtype"] == "F64");
+  CHECK(header["f64"]["data_offsets"] == nlohmann::json({16, 32}));
+  CHECK(header["bytes"]["dtype"] == "U8");
+  CHECK(header["scalar"] ==
+        nlohmann::json({{"dtype", "I32"}, {"shape", nlohmann::json::array()}, {"data_offsets", {35, 39}}}));
+  CHECK(bytes.size() == 8 + size + 43);
+  CHECK(bytes.substr(8 + size, 8) == std::string("\0\0\x80\x3f\0\0\0\xc0", 8));  // 1.0f, -2.0f
+}
+
+TEST_CASE("safetensors: names are told apart and text need not be UTF-8", "[io][safetensors]") {
+  const TempFolder folder;
+  SafeTensors s;
+  s.tensors = {{"x", Tensor({1})}, {"x", Tensor({2})}};
+  CHECK_THROWS_AS(write_safetensors(folder / "f", s), Error);
+  s.tensors = {{"__metadata__", Tensor({1})}};
+  CHECK_THROWS_AS(write_safetensors(folder / "f", s), Error);
+  s.tensors = {{"x", Tensor()}};
+  CHECK_THROWS_AS(write_safetensors(folder / "f", s), Error);
+  CHECK(files_in(folder) == 0);
+  s.tensors.clear();
+  s.metadata = {{"path", "caf\xe9"}};
+  write_safetensors(folder / "f", s);
+  CHECK(read_safetensors(folder / "f").metadata.at("path") == "caf\xef\xbf\xbd");
+}
+
+TEST_CASE("safetensors: a file cut off anywhere is an error that names it", "[io][safetensors]") {
+  const TempFolder folder;
+  const std::string path = folder / "f";
+  write_safetensors(path, example());
+  const std::string bytes = read_file(path);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    write_file(path, bytes.substr(0, size));
+    INFO("first " << size << " of " << bytes.size() << " bytes");
+    CHECK(error_of([&] { read_safetensors(path); }).starts_with(path + ": "));
+  }
+  write_file(path, bytes + "x");
+  CHECK(error_of([&] { read_safetensors(path); }).find("1 bytes after the last tensor") != std::string::npos);
+}
+
+TEST_CASE("safetensors: foreign files are refused", "[io][safetensors]") {
+  const TempFolder folder;
+  const std::string path = folder / "f";
+  const std::string data(8, '\1');
+  const auto refused = [&](const std::string& bytes) {
+    write_file(path, bytes);
+    return error_of([&] { read_safetensors(path); }).starts_with(path + ": ");
+  };
+  REQUIRE_FALSE(refused(raw_file(entry(), data)));
+
+  CHECK(refused(std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR and more", 26)));
+  CHECK(refused("Some text, which is not a tensor file at all.\n"));
+  CHECK(refused(std::string(8, '\xff') + entry() + data));                // header of 2^64 - 1 bytes
+  CHECK(refused(std::string("\0\0\0\0\0\0\0\x80", 8) + entry() + data));  // and of 2^63
+  for (const char* header : {"", " ", "[]", "3", "null", "\"x\"", "{", "{}{}", "{\"x\":}", "{\"x\":1}", "{\"x\":[]}",
+                             "{\"x\":{}}", "{\"__metadata__\":1}", "{\"\xff\":1}"})
+    CHECK(refused(raw_file(header, header == std::string("{}") ? data : "")));
+  CHECK(refused(raw_file(std::string(100000, '['), data)));
+
+  for (const char* dtype : {"\"BF16\"", "\"f32\"", "4", "null", "[]"}) CHECK(refused(raw_file(entry(dtype), data)));
+  for (const char* shape : {"2", "[3]", "[-2]", "[-1,-2]", "[2.0]", "[\"2\"]", "[true,2]", "{}", "null", "[[2]]",
+                            "[9223372036854775807]", "[18446744073709551615]", "[4294967296,4294967296]",
+                            "[4611686018427387904,2]", "[2305843009213693954]", "[4611686018427387904,4,0]"})
+    CHECK(refused(raw_file(entry("\"F32\"", shape), data)));
+  for (const char* place : {"[0]", "[0,8,8]", "[0,9]", "[0,7]", "[8,0]", "[-1,7]", "[0,-1]", "[0.0,8.0]", "[4,12]", "8",
+                            "null", "[0,18446744073709551615]", "[18446744073709551608,0]", "[\"0\",\"8\"]"})
+    CHECK(refused(raw_file(entry("\"F32\"", "[2]", place), data)));
+
+  const auto two = [&](const std::string& a, const std::string& b) {
+    const std::string first = entry("\"F32\"", "[1]", a), second = entry("\"F32\"", "[1]", b);
+    return raw_file(first.substr(0, first.size() - 1) + ",\"y\"" + second.substr(4), data);
+  };
+  CHECK_FALSE(refused(two("[4,8]", "[0,4]")));  // any order is good
+  CHECK(read_safetensors(path).tensors[0].first == "y");
+  CHECK(refused(two("[0,4]", "[0,4]")));  // overlap
+  CHECK(refused(two("[0,4]", "[2,6]")));
+  CHECK(refused(two("[0,4]", "[5,9]")));  // hole
+}
+
+TEST_CASE("safetensors: damaged bytes are read or refused, never worse", "[io][safetensors]") {
+  const TempFolder folder;
+  const std::string path = folder / "f";
+  write_safetensors(path, example());
+  const std::string good = read_file(path);
+  Random random(17);
+  int refused = 0;
+  for (int trial = 0; trial < 3000; ++trial) {
+    std::string bytes = good;
+    for (int64_t flips = 1 + random.below(4); flips > 0; --flips) {
+      const size_t at = size_t(random.below(random.chance(0.2) ? 8 : int64_t(bytes.size()) - 43));
+      bytes[at] = random.chance(0.5) ? char(random.below(256)) : "0123456789-[]{},\":."[random.below(19)];
+    }
+    write_file(path, bytes);
+    const std::string error = error_of([&] { read_safetensors(path); });
+    refused += !error.empty();
+    REQUIRE((error.empty() || error.starts_with(path + ": ")));
+  }
+  CHECK(refused > 1000);
+}

@@ -1,0 +1,142 @@
+#include "gaze/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+#include "core/random.h"
+#include "tests/catch.h"
+
+using namespace gt;
+
+namespace {
+
+// A mask from rows of '.' and '#'.
+Image mask(const std::vector<std::string>& rows) {
+  Image image(int64_t(rows.size()), int64_t(rows[0].size()), 1);
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = rows[i / rows[0].size()][i % rows[0].size()] == '#' ? 255 : 0;
+  return image;
+}
+
+using Points = std::vector<std::pair<int64_t, int64_t>>;
+
+Points boundary_by_definition(const Image& m) {
+  const auto inside = [&](int64_t y, int64_t x) {
+    return y >= 0 && x >= 0 && y < m.height && x<m.width&& * m.at(y, x)> 127;
+  };
+  Points points;
+  for (int64_t y = 0; y < m.height; ++y)
+    for (int64_t x = 0; x < m.width; ++x)
+      if (inside(y, x) && inside(y - 1, x) + inside(y + 1, x) + inside(y, x - 1) + inside(y, x + 1) < 4)
+        points.emplace_back(y, x);
+  return points;
+}
+
+double hd95_by_definition(const Image& a, const Image& b) {
+  const Points pa = boundary_by_definition(a), pb = boundary_by_definition(b);
+  std::vector<double> distances;
+  for (const auto& [from, to] : {std::pair{pa, pb}, std::pair{pb, pa}})
+    for (const auto& p : from) {
+      double least = 1e9;
+      for (const auto& q : to)
+        least = std::min(least, std::hypot(double(p.first - q.first), double(p.second - q.second)));
+      distances.push_back(least);
+    }
+  std::sort(distances.begin(), distances.end());
+  const double rank = 0.95 * double(distances.size() - 1);
+  const size_t low = size_t(rank), high = std::min(low + 1, distances.size() - 1);
+  return distances[low] + (distances[high] - distances[low]) * (rank - double(low));
+}
+
+}  // namespace
+
+TEST_CASE("metrics: overlap by hand", "[metrics]") {
+  const Scores s = score(mask({"##..", "##.."}), mask({".##.", ".##."}));
+  CHECK(s.dice == Approx(2 * 2.0 / 8));
+  CHECK(s.iou == Approx(2.0 / 6));
+  CHECK(s.precision == Approx(0.5));
+  CHECK(s.recall == Approx(0.5));
+  const Scores part = score(mask({"#...", "...."}), mask({"####", "...."}));
+  CHECK(part.dice == Approx(2.0 / 5));
+  CHECK(part.precision == Approx(1));
+  CHECK(part.recall == Approx(0.25));
+}
+
+TEST_CASE("metrics: a perfect prediction", "[metrics]") {
+  const Image m = mask({"....", ".##.", "...."});
+  const Scores s = score(m, m);
+  CHECK(s.dice == 1);
+  CHECK(s.iou == 1);
+  CHECK(s.precision == 1);
+  CHECK(s.recall == 1);
+  CHECK(s.hd95 == 0);
+}
+
+TEST_CASE("metrics: both masks empty agree, one empty is the worst", "[metrics]") {
+  const Image empty(3, 4, 1), full = mask({"####", "####", "####"});
+  const Scores agree = score(empty, empty);
+  CHECK(agree.dice == 1);
+  CHECK(agree.iou == 1);
+  CHECK(agree.precision == 1);
+  CHECK(agree.recall == 1);
+  CHECK(agree.hd95 == 0);
+  for (const Scores& s : {score(empty, full), score(full, empty)}) {
+    CHECK(s.dice == Approx(0).margin(1e-7));
+    CHECK(s.iou == Approx(0).margin(1e-7));
+    CHECK(s.precision == Approx(0).margin(1e-7));
+    CHECK(s.recall == Approx(0).margin(1e-7));
+    CHECK(s.hd95 == 5);
+  }
+}
+
+TEST_CASE("metrics: foreground is above 127", "[metrics]") {
+  CHECK(score(Image(2, 2, 1, 128), Image(2, 2, 1, 255)).dice == 1);
+  CHECK(score(Image(2, 2, 1, 127), Image(2, 2, 1, 0)).dice == 1);
+}
+
+TEST_CASE("metrics: hd95 by hand", "[metrics]") {
+  CHECK(score(mask({"#....", "....."}), mask({"...#.", "....."})).hd95 == 3);  // both ways 3
+  CHECK(score(mask({"#...", "....", "....", "...."}), mask({"....", "....", "....", "...#"})).hd95 ==
+        Approx(std::sqrt(18.0)));
+  // Distances 0 and 4 one way, 0 the other: sorted 0 0 4, rank 0.95 x 2 = 1.9, so 0.9 of the way from 0 to 4.
+  CHECK(score(mask({"#...#"}), mask({"#...."})).hd95 == Approx(3.6));
+}
+
+TEST_CASE("metrics: the image's border is a boundary, the inside of a region is not", "[metrics]") {
+  const Image full(5, 5, 1, 255);
+  Image ring = full;
+  for (int64_t y = 1; y < 4; ++y)
+    for (int64_t x = 1; x < 4; ++x) *ring.at(y, x) = 0;
+  CHECK(score(full, ring).hd95 == 0);
+}
+
+TEST_CASE("metrics: hd95 agrees with its definition on random masks", "[metrics]") {
+  Random random(5);
+  for (int i = 0; i < 300; ++i) {
+    const int64_t h = 1 + random.below(14), w = 1 + random.below(14);
+    const double density = random.uniform(0.02, 0.9);
+    Image a(h, w, 1), b(h, w, 1);
+    for (Image* m : {&a, &b}) {
+      for (uint8_t& p : m->pixels) p = random.chance(density) ? 255 : 0;
+      m->pixels[size_t(random.below(h * w))] = 255;
+    }
+    INFO(h << "x" << w);
+    CHECK(score(a, b).hd95 == Approx(hd95_by_definition(a, b)).margin(1e-12));
+    CHECK(score(b, a).hd95 == score(a, b).hd95);
+  }
+}
+
+TEST_CASE("metrics: masks of different sizes are refused", "[metrics]") {
+  CHECK_THROWS_AS(score(Image(2, 3, 1), Image(3, 2, 1)), Error);
+  CHECK_THROWS_AS(score(Image(2, 3, 3), Image(2, 3, 3)), Error);
+}
+
+TEST_CASE("metrics: mean and standard deviation", "[metrics]") {
+  const MeanStd m = mean_std({1, 2, 3, 4});
+  CHECK(m.mean == 2.5);
+  CHECK(m.std == Approx(std::sqrt(5.0 / 3)));
+  CHECK(mean_std({7}).mean == 7);
+  CHECK(mean_std({7}).std == 0);
+  CHECK_THROWS_AS(mean_std({}), Error);
+}

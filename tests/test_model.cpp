@@ -1,0 +1,178 @@
+#include "core/io.h"
+#include "models/checkpoint.h"
+#include "models/gradtrack.h"
+#include "tests/catch.h"
+#include "tests/op_cases.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+Config tiny_config(const std::string& recipe) {
+  Config c;
+  c.recipe = recipe;
+  c.data.size = 32;
+  c.model.features = {4, 4, 8, 8, 16, 4};
+  return c;
+}
+
+Supervised tiny_batch(const Config& c) {
+  static const Track track{"t", {{0.4, 0.4, 300, 0}, {0.6, 0.5, 250, 400}, {0.5, 0.6, 200, 800}}, 0, 0};
+  Supervised batch;
+  Maker maker{DType::f32, Random(1)};
+  batch.images = maker.normal({2, 32, 32, 3});
+  if (supervision(c.recipe).masks) batch.masks = maker.zero_one({2, 32, 32});
+  else batch.tracks = pack_tracks({&track, &track}, c.maps);
+  return batch;
+}
+
+}  // namespace
+
+TEST_CASE("the U-Net has the parameters of MONAI's BasicUNet, in order", "[model]") {
+  Parameters parameters(1);
+  const UNetOptions options;
+  const UNet net(parameters, 3, 2, options);
+  const NamedTensors& named = parameters.named();
+  const auto shape = [&](const std::string& name) {
+    for (const auto& [other, t] : named)
+      if (other == name) return text(t.shape());
+    return std::string("missing");
+  };
+  CHECK(shape("conv_0.conv_0.conv.weight") == "(64,3,3,3)");
+  CHECK(shape("conv_0.conv_0.adn.N.weight") == "(64)");
+  CHECK(shape("down_4.convs.conv_1.conv.weight") == "(1024,1024,3,3)");
+  CHECK(shape("upcat_4.upsample.deconv.weight") == "(1024,512,2,2)");
+  CHECK(shape("upcat_4.convs.conv_0.conv.weight") == "(512,1024,3,3)");
+  CHECK(shape("upcat_1.upsample.deconv.weight") == "(128,128,2,2)");
+  CHECK(shape("upcat_1.convs.conv_0.conv.weight") == "(128,192,3,3)");
+  CHECK(shape("final_conv.weight") == "(2,128,1,1)");
+  CHECK(named.front().first == "conv_0.conv_0.conv.weight");
+  CHECK(named[1].first == "conv_0.conv_0.conv.bias");
+  CHECK(named[2].first == "conv_0.conv_0.adn.N.weight");
+  CHECK(named.back().first == "final_conv.bias");
+  CHECK(named.size() == 9 * 8 + 4 * 2 + 2);
+}
+
+TEST_CASE("first values depend on seed and name alone", "[model]") {
+  Parameters a(1), b(1), c(2);
+  const Tensor first = a.uniform("w", {5}, 1);
+  b.uniform("another", {7}, 1);
+  CHECK(b.uniform("w", {5}, 1).values<float>() == first.values<float>());
+  CHECK(c.uniform("w", {5}, 1).values<float>() != first.values<float>());
+}
+
+TEST_CASE("every recipe learns: the loss of one batch falls", "[model]") {
+  for (const std::string recipe : {"gradtrack", "full"}) {
+    const Config c = tiny_config(recipe);
+    const auto model = make_model(c);
+    Optimizer optimizer(c.optimizer, model->parameters());
+    const Supervised batch = tiny_batch(c);
+    const double before = model->losses(batch).total.item();
+    for (int i = 0; i < 30; ++i) {
+      backward(model->losses(batch).total);
+      optimizer.step(0.02);
+    }
+    const double after = model->losses(batch).total.item();
+    INFO(recipe << " " << before << " -> " << after);
+    CHECK(after < 0.9 * before);
+  }
+}
+
+TEST_CASE("GradTrack's total is the weighted sum of its parts", "[model]") {
+  Config c = tiny_config("gradtrack");
+  c.loss.lambda = {0.5, 1, 2, 0};
+  const Losses l = make_model(c)->losses(tiny_batch(c));
+  REQUIRE(l.track.size() == 4);
+  double expected = l.segmentation.item();
+  for (size_t i = 0; i < 4; ++i) expected += c.loss.lambda[i] * l.track[i].item();
+  CHECK(l.total.item() == Approx(expected));
+}
+
+TEST_CASE("prediction needs no gaze and gives an attention map per decoder stage", "[model]") {
+  const Config c = tiny_config("gradtrack");
+  const Prediction p = make_model(c)->predict(tiny_batch(c).images);
+  CHECK(text(p.logits.shape()) == "(2,32,32,1)");
+  REQUIRE(p.attention.size() == 4);
+  CHECK(text(p.attention[0].shape()) == "(2,4,4)");
+  CHECK(text(p.attention[3].shape()) == "(2,32,32)");
+}
+
+TEST_CASE("the pseudo mask counts what is surely inside or outside", "[model]") {
+  const PseudoMask p = pseudo_mask(Tensor::of<float>({5}, {0.1f, 0.3f, 0.4f, 0.5f, 0.9f}), {});
+  CHECK(p.target.values<float>() == std::vector<float>{0, 0, 0, 0, 1});
+  CHECK(p.counted.values<float>() == std::vector<float>{1, 0, 0, 0, 1});
+}
+
+TEST_CASE("the learning rate falls on a cosine", "[model]") {
+  const OptimizerOptions o;
+  CHECK(cosine_lr(o, 0, 100) == Approx(1e-2));
+  CHECK(cosine_lr(o, 50, 100) == Approx((1e-2 + 1e-4) / 2));
+  CHECK(cosine_lr(o, 100, 100) == Approx(1e-4));
+}
+
+TEST_CASE("a checkpoint gives the same network back", "[model]") {
+  const TempFolder tmp;
+  const Config c = tiny_config("gradtrack");
+  const auto model = make_model(c);
+  const std::string path = tmp / "best.safetensors";
+  write_safetensors(path, weights(*model, c, "simulated"));
+  for (const std::string& from : {path, tmp.path()}) {
+    const LoadedModel loaded = load_model(from);
+    CHECK(loaded.gaze == "simulated");
+    CHECK(write_config(loaded.config) == write_config(c));
+    const Tensor x = tiny_batch(c).images;
+    CHECK(loaded.model->predict(x).logits.values<float>() == model->predict(x).logits.values<float>());
+  }
+}
+
+TEST_CASE("checkpoints that do not fit are refused", "[model]") {
+  const TempFolder tmp;
+  const Config c = tiny_config("gradtrack");
+  const auto model = make_model(c);
+  CHECK(error_of([&] { load_model(tmp.path()); }).find("no best.safetensors") != std::string::npos);
+
+  SafeTensors file = weights(*model, c, "none");
+  file.tensors.pop_back();
+  write_safetensors(tmp / "short.safetensors", file);
+  CHECK(error_of([&] { load_model(tmp / "short.safetensors"); }).find("parameter 'attention_1.bias' is not in the file") !=
+        std::string::npos);
+
+  file = weights(*model, c, "none");
+  file.tensors[0].second = Tensor::zeros({4, 3, 1, 1});
+  write_safetensors(tmp / "shape.safetensors", file);
+  CHECK(error_of([&] { load_model(tmp / "shape.safetensors"); }).find("has shape (4,3,1,1), expected (4,3,3,3)") !=
+        std::string::npos);
+
+  write_safetensors(tmp / "foreign.safetensors", {{{"w", Tensor::zeros({2})}}, {}});
+  CHECK(error_of([&] { load_model(tmp / "foreign.safetensors"); }).find("not a GradTrack checkpoint") != std::string::npos);
+}
+
+TEST_CASE("configurations that do not fit together are refused", "[model]") {
+  const TempFolder tmp;
+  const auto message = [&](const std::string& yaml) {
+    write(tmp / "c.yaml", yaml);
+    return error_of([&] { load_config(tmp / "c.yaml"); });
+  };
+  CHECK(message("data: {size: 100}").find("data.size") != std::string::npos);
+  CHECK(message("model: {groups: 5}").find("model.groups") != std::string::npos);
+  CHECK(message("loss: {background: 0.6}").find("loss.background") != std::string::npos);
+  CHECK(message("train: {val_every: 30}").find("train.val_every") != std::string::npos);
+  CHECK(message("data: {channels: 1}").find("data.mean") != std::string::npos);
+  CHECK(message("recipe: gradtrak").find("gradtrack or full") != std::string::npos);
+  CHECK(message("maps: {kep: [1, 1, 1, 1]}").find("did you mean 'maps.keep'?") != std::string::npos);
+}
+
+TEST_CASE("the shipped configurations are valid and complete", "[model]") {
+  for (const std::string name : {"demo", "kvasir", "kvasir_small"}) {
+    const std::string path = std::string(GT_SOURCE_DIR) + "/configs/" + name + ".yaml";
+    const Config c = load_config(path);
+    const std::string resolved = write_config(c), file = read_file(path);
+    std::istringstream lines(resolved);
+    for (std::string line; std::getline(lines, line);) {  // every key stands in the file, with a comment where it is a value
+      const std::string key = line.substr(0, line.find(':') + 1);
+      INFO(name << ": " << key);
+      CHECK(("\n" + file).find("\n" + key) != std::string::npos);
+    }
+  }
+}

@@ -1,0 +1,147 @@
+// The optimisers' steps against plain loops in double.
+#include <cmath>
+#include <functional>
+
+#include "core/parallel.h"
+#include "core/random.h"
+#include "kernels/ops.h"
+#include "tests/catch.h"
+
+using namespace gt;
+
+namespace {
+
+// Small tensors, one of no elements, and one of several of the blocks that threads take.
+const std::vector<Shape> shapes = {{1}, {16}, {3, 5, 7}, {0}, {40009}, {20, 3, 3, 3}};
+
+Tensors random_tensors(DType dtype, Random random, double scale) {
+  Tensors tensors;
+  for (const Shape& shape : shapes) {
+    Tensor t(shape, DType::f64);
+    for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = scale * random.normal();
+    tensors.push_back(t.cast(dtype));
+  }
+  return tensors;
+}
+
+Tensors zeros(DType dtype) { return random_tensors(dtype, Random(0), 0); }
+
+using Step = std::function<void(const Tensors& p, const Tensors& g, const Tensors& a, const Tensors& b, int64_t step)>;
+using Reference = std::function<void(double& p, double g, double& a, double& b, int64_t step)>;
+
+// Takes five steps with new gradients each time, parameter 1's gradient being undefined in every second one, and gives
+// the largest difference of a parameter from the reference.
+double worst_difference(DType dtype, const Step& step, const Reference& reference) {
+  const Tensors p = random_tensors(dtype, Random(1), 1), a = zeros(dtype), b = zeros(dtype);
+  std::vector<std::vector<double>> expected, first(shapes.size()), second(shapes.size());
+  for (size_t k = 0; k < p.size(); ++k) {
+    expected.push_back(p[k].cast(DType::f64).values<double>());
+    first[k].resize(expected[k].size());
+    second[k].resize(expected[k].size());
+  }
+  double worst = 0;
+  for (int64_t t = 1; t <= 5; ++t) {
+    Tensors g = random_tensors(dtype, Random(2, uint64_t(t)), 0.1);
+    if (t % 2 == 0) g[1] = {};
+    step(p, g, a, b, t);
+    for (size_t k = 0; k < p.size(); ++k) {
+      const std::vector<double> got = p[k].cast(DType::f64).values<double>();
+      const std::vector<double> gradient = g[k].defined() ? g[k].cast(DType::f64).values<double>() : got;
+      for (size_t i = 0; i < got.size(); ++i) {
+        if (g[k].defined()) reference(expected[k][i], gradient[i], first[k][i], second[k][i], t);
+        worst = std::max(worst, std::fabs(got[i] - expected[k][i]));
+      }
+    }
+  }
+  return worst;
+}
+
+double tolerance(DType dtype) { return dtype == DType::f64 ? 1e-14 : 2e-6; }
+
+}  // namespace
+
+TEST_CASE("optimizer: SGD is its formula", "[optimizer]") {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const double momentum : {0.0, 0.9})
+      for (const double decay : {0.0, 4e-2}) {
+        const double worst = worst_difference(
+            dtype, [=](auto& p, auto& g, auto& v, auto&, int64_t) { sgd_step(p, g, v, 0.05, momentum, decay); },
+            [=](double& p, double g, double& v, double&, int64_t) {
+              v = momentum * v + g + decay * p;
+              p -= 0.05 * v;
+            });
+        INFO(dtype << " momentum " << momentum << " decay " << decay);
+        CHECK(worst < tolerance(dtype));
+      }
+}
+
+TEST_CASE("optimizer: AdamW is its formula", "[optimizer]") {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const double decay : {0.0, 0.1}) {
+      const AdamW options{.beta1 = 0.8, .beta2 = 0.99, .eps = 1e-7};
+      const double worst = worst_difference(
+          dtype,
+          [=](auto& p, auto& g, auto& m, auto& v, int64_t t) { adamw_step(p, g, m, v, t, 0.02, decay, options); },
+          [=](double& p, double g, double& m, double& v, int64_t t) {
+            m = 0.8 * m + 0.2 * g;
+            v = 0.99 * v + 0.01 * g * g;
+            const double m_hat = m / (1 - std::pow(0.8, double(t))), v_hat = v / (1 - std::pow(0.99, double(t)));
+            p -= 0.02 * (m_hat / (std::sqrt(v_hat) + 1e-7) + decay * p);
+          });
+      INFO(dtype << " decay " << decay);
+      CHECK(worst < tolerance(dtype));
+    }
+}
+
+TEST_CASE("optimizer: a parameter without a gradient is left alone, state and all", "[optimizer]") {
+  const Tensor p = Tensor::full({3}, 2), m = Tensor::full({3}, 5), v = Tensor::full({3}, 7);
+  sgd_step({p}, {Tensor{}}, {m}, 0.1, 0.9, 0.1);
+  adamw_step({p}, {Tensor{}}, {m}, {v}, 1, 0.1, 0.1);
+  CHECK(p.values<float>() == std::vector<float>(3, 2));
+  CHECK(m.values<float>() == std::vector<float>(3, 5));
+  CHECK(v.values<float>() == std::vector<float>(3, 7));
+  CHECK_NOTHROW(sgd_step({}, {}, {}, 0.1, 0.9, 0.1));
+}
+
+TEST_CASE("optimizer: weight decay alone shrinks by its rate", "[optimizer]") {
+  const Tensor p = Tensor::full({2}, 1, DType::f64), g = Tensor::zeros({2}, DType::f64);
+  const Tensor m = g.clone(), v = g.clone();
+  adamw_step({p}, {g}, {m}, {v}, 1, 0.1, 0.5);
+  CHECK(p.data<double>()[1] == Approx(0.95));
+  sgd_step({p}, {g}, {m}, 0.1, 0.9, 0.5);
+  CHECK(p.data<double>()[1] == Approx(0.95 * 0.95));
+}
+
+TEST_CASE("optimizer: the same bits with any number of threads, and no memory taken", "[optimizer]") {
+  const int threads = num_threads();
+  std::vector<float> first;
+  for (const int n : {1, 3}) {
+    set_num_threads(n);
+    const Tensors p = random_tensors(DType::f32, Random(1), 1), g = random_tensors(DType::f32, Random(2), 1);
+    const Tensors m = zeros(DType::f32), v = zeros(DType::f32);
+    reset_peak_bytes();
+    const int64_t before = live_bytes();
+    adamw_step(p, g, m, v, 1, 0.1, 0.1);
+    sgd_step(p, g, m, 0.1, 0.9, 0.1);
+    CHECK(peak_bytes() == before);
+    const std::vector<float> now = p[4].values<float>();
+    if (n == 1) first = now;
+    CHECK(now == first);
+  }
+  set_num_threads(threads);
+}
+
+TEST_CASE("optimizer: what does not belong together is refused", "[optimizer]") {
+  const Tensor p = Tensor::zeros({3}), wrong_shape = Tensor::zeros({4}), wrong_type = Tensor::zeros({3}, DType::f64);
+  CHECK_THROWS_AS(sgd_step({p}, {p}, {}, 0.1, 0.9, 0), Error);
+  CHECK_THROWS_AS(sgd_step({p}, {Tensor{}}, {Tensor{}}, 0.1, 0.9, 0), Error);
+  for (const Tensor& wrong : {wrong_shape, wrong_type}) {
+    CHECK_THROWS_AS(sgd_step({p}, {wrong}, {p}, 0.1, 0.9, 0), Error);
+    CHECK_THROWS_AS(sgd_step({p}, {p}, {wrong}, 0.1, 0.9, 0), Error);
+    CHECK_THROWS_AS(adamw_step({p}, {p}, {p}, {wrong}, 1, 0.1, 0), Error);
+    CHECK_THROWS_AS(sgd_step({p, wrong_type}, {p, wrong}, {p, wrong}, 0.1, 0.9, 0), Error);
+  }
+  CHECK_THROWS_AS(adamw_step({p}, {p}, {p}, {p}, 0, 0.1, 0), Error);
+  const Tensor bytes = Tensor::zeros({3}, DType::u8);
+  CHECK_THROWS_AS(sgd_step({bytes}, {bytes}, {bytes}, 0.1, 0.9, 0), Error);
+}

@@ -1,0 +1,170 @@
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/io.h"
+#include "core/parallel.h"
+#include "gaze/synth.h"
+#include "models/checkpoint.h"
+#include "models/trainer.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+/// A data set of tiny synthetic images, made once.
+const std::string& data_root() {
+  static const TempFolder folder;
+  static const std::string root = [] {
+    write_synthetic_dataset(folder / "data", 20, 48, 1);
+    return folder / "data";
+  }();
+  return root;
+}
+
+Config small_run(const std::string& recipe = "gradtrack") {
+  Config c;
+  c.recipe = recipe;
+  c.data.root = data_root();
+  c.data.size = 32;
+  c.model.features = {4, 4, 8, 8, 16, 4};
+  c.augment.rotate = 20;
+  c.augment.scale = 0.2;
+  c.augment.brightness = 0.2;
+  c.train = {.batch = 3, .iterations = 24, .log_every = 2, .val_every = 8, .checkpoint_every = 4};
+  return c;
+}
+
+bool train(const Config& c, const std::string& folder, bool resume = false, int64_t stop_after = -1) {
+  int64_t now = 0;
+  Observer observer;
+  observer.iteration = [&](const TrainReport& r) { now = r.iteration; };
+  observer.stop = [&] { return stop_after >= 0 && now >= stop_after; };
+  return Trainer(c, folder, resume, observer).run();
+}
+
+/// metrics.jsonl without times.
+std::string metrics_of(const std::string& folder) {
+  std::istringstream lines(read_file(folder + "/metrics.jsonl"));
+  std::string all;
+  for (std::string line; std::getline(lines, line);) {
+    auto entry = nlohmann::ordered_json::parse(line);
+    entry.erase("seconds");
+    entry.erase("images_per_s");
+    all += entry.dump() + "\n";
+  }
+  return all;
+}
+
+std::vector<float> best_weights(const std::string& folder) {
+  std::vector<float> all;
+  for (const auto& [name, t] : read_safetensors(folder + "/best.safetensors").tensors) {
+    const std::vector<float> v = t.values<float>();
+    all.insert(all.end(), v.begin(), v.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a run leaves its files, and its metrics are complete", "[trainer]") {
+  const TempFolder tmp;
+  for (const std::string recipe : {"gradtrack", "full"}) {
+    const std::string run = tmp / recipe;
+    const Config c = small_run(recipe);
+    CHECK(train(c, run));
+    CHECK(read_file(run + "/config.yaml") == write_config(c));
+    CHECK(write_config(load_config(run + "/config.yaml")) == write_config(c));
+    int trained = 0, validated = 0;
+    std::istringstream lines(metrics_of(run));
+    for (std::string line; std::getline(lines, line);) {
+      const auto entry = nlohmann::json::parse(line);
+      if (entry.contains("run")) {
+        CHECK(entry["run"]["recipe"] == recipe);
+        CHECK(entry["run"]["gaze"] == (recipe == "full" ? "none" : "simulated"));
+      }
+      trained += entry.contains("loss");
+      validated += entry.contains("val");
+      if (entry.contains("track")) CHECK(entry["track"].size() == (recipe == "full" ? 0 : 4));
+    }
+    CHECK(trained == 12);
+    CHECK(validated == 4);  // at 0, 8, 16, 24
+    CHECK(load_model(run).gaze == (recipe == "full" ? "none" : "simulated"));
+  }
+}
+
+TEST_CASE("the same seed gives the same bits, with any number of loader and compute threads", "[trainer]") {
+  const TempFolder tmp;
+  const int threads = num_threads();
+  Config c = small_run();
+  train(c, tmp / "first");
+  const std::string expected = metrics_of(tmp / "first");
+  for (const int64_t loaders : {1, 2, 4}) {
+    c.data.threads = loaders;
+    const std::string run = tmp / text("loaders", loaders);
+    train(c, run);
+    CHECK(metrics_of(run) == expected);
+    CHECK(best_weights(run) == best_weights(tmp / "first"));
+  }
+  c.data.threads = 2;
+  set_num_threads(3);
+  train(c, tmp / "compute");
+  set_num_threads(threads);
+  CHECK(best_weights(tmp / "compute") == best_weights(tmp / "first"));
+  c.seed = 2;
+  train(c, tmp / "seed");
+  CHECK(metrics_of(tmp / "seed") != expected);
+}
+
+TEST_CASE("a stopped run resumes as if it had never stopped", "[trainer]") {
+  const TempFolder tmp;
+  for (const std::string kind : {"sgd", "adamw"}) {
+    Config c = small_run();
+    c.optimizer.kind = kind;
+    train(c, tmp / (kind + "_whole"));
+    for (const int64_t stop : {2, 10, 16}) {
+      const std::string run = tmp / text(kind, "_stopped", stop);
+      CHECK_FALSE(train(c, run, false, stop));
+      CHECK(train(c, run, true));
+      CHECK(metrics_of(run) == metrics_of(tmp / (kind + "_whole")));
+      CHECK(read_safetensors(run + "/last.safetensors").find("conv_0.conv_0.conv.weight")->values<float>() ==
+            read_safetensors(tmp / (kind + "_whole/last.safetensors")).find("conv_0.conv_0.conv.weight")->values<float>());
+      CHECK(best_weights(run) == best_weights(tmp / (kind + "_whole")));
+    }
+  }
+}
+
+TEST_CASE("a finished run, resumed, changes nothing", "[trainer]") {
+  const TempFolder tmp;
+  train(small_run(), tmp / "run");
+  const std::string before = read_file(tmp / "run/metrics.jsonl");
+  CHECK(train(small_run(), tmp / "run", true));
+  CHECK(read_file(tmp / "run/metrics.jsonl") == before);
+}
+
+TEST_CASE("a run is not overwritten, nor resumed under another configuration", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  train(c, tmp / "run", false, 4);
+  CHECK(error_of([&] { train(c, tmp / "run"); }).find("holds a run already") != std::string::npos);
+  c.optimizer.lr = 0.5;
+  const std::string message = error_of([&] { train(c, tmp / "run", true); });
+  CHECK(message.find("another configuration") != std::string::npos);
+  CHECK(message.find("lr: 0.01") != std::string::npos);
+}
+
+TEST_CASE("a loss that is not finite ends the run with advice", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  c.optimizer.lr = 100;
+  c.optimizer.lr_end = 100;
+  c.optimizer.weight_decay = 100;
+  CHECK(error_of([&] { train(c, tmp / "run"); }).find("optimizer.lr") != std::string::npos);
+}
+
+TEST_CASE("a run's folder that cannot be made is an error", "[trainer]") {
+  const TempFolder tmp;
+  write(tmp / "file", "in the way");
+  CHECK(error_of([&] { train(small_run(), tmp / "file/run"); }).find("cannot make the folder") != std::string::npos);
+}

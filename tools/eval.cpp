@@ -1,0 +1,137 @@
+// gradtrack eval
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/autograd.h"
+#include "core/io.h"
+#include "core/parallel.h"
+#include "models/checkpoint.h"
+#include "models/evaluate.h"
+#include "tools/commands.h"
+#include "tools/panels.h"
+#include "tools/progress.h"
+
+namespace gt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string model;
+  std::string data;
+  std::string split = "test";
+  std::string out;
+  int64_t threads = 0;
+  int64_t panels = 3;
+  bool untrained = false;
+};
+
+Json summary(const std::vector<ImageScores>& scores) {
+  Json all;
+  for (const Metric& m : metrics) {
+    const MeanStd s = summarize(scores, m.value);
+    all[m.name] = {{"mean", s.mean}, {"std", s.std}};
+  }
+  return all;
+}
+
+void print_table(const char* title, const Json& all) {
+  std::printf("%-10s %10s %10s\n", title, "mean", "std");
+  for (const Metric& m : metrics) {
+    const bool pixels = std::string(m.name) == "hd95";
+    std::printf("%-10s %10.*f %10.*f%s\n", m.name, pixels ? 2 : 4, all[m.name]["mean"].get<double>(), pixels ? 2 : 4,
+                all[m.name]["std"].get<double>(), pixels ? "  pixels" : "");
+  }
+}
+
+std::vector<ImageScores> evaluate_with_progress(const char* title, const Model& model, const Dataset& dataset,
+                                                const Config& config) {
+  ProgressBar bar(title, int64_t(dataset.samples.size()));
+  return evaluate(model, dataset, config.data, config.train.batch,
+                  [&bar](int64_t done) { bar.update(done, "images"); });
+}
+
+/// Indices of the `count` best, median and worst images by Dice, each with its rank's name; no image twice.
+std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<ImageScores>& scores, size_t count) {
+  std::vector<size_t> order(scores.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return scores[a].scores.dice > scores[b].scores.dice; });
+  const size_t n = order.size(), each = std::min(count, n / 3);
+  std::vector<std::pair<size_t, const char*>> cases;
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[i], "best");
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[(n - each) / 2 + i], "median");
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[n - each + i], "worst");
+  return cases;
+}
+
+void evaluate_run(const Options& o) {
+  set_num_threads(int(o.threads));
+  LoadedModel loaded = load_model(o.model);
+  Config& config = loaded.config;
+  if (!o.data.empty()) config.data.root = o.data;
+  Wanted wanted;
+  wanted.labels = true;
+  wanted.gaze = gaze_is_there(config.data);  // shown in the panels, not used otherwise
+  const Dataset dataset = load_dataset(config.data, o.split, wanted);
+  const std::string folder =
+      !o.out.empty() ? o.out : std::filesystem::path(loaded.path).parent_path().string();
+
+  const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
+  Json result = {{"checkpoint", loaded.path}, {"data", config.data.root},      {"split", o.split},
+                 {"images", scores.size()},   {"recipe", config.recipe},       {"gaze", loaded.gaze}};
+  const Json means = summary(scores);
+  result.update(means);
+  if (o.untrained) {
+    const std::unique_ptr<Model> fresh = make_model(config);
+    result["untrained"] = summary(evaluate_with_progress("untrained", *fresh, dataset, config));
+  }
+  result["per_image"] = Json::array();
+  for (const ImageScores& s : scores) {
+    Json entry = {{"name", s.name}};
+    for (const Metric& m : metrics) entry[m.name] = s.scores.*m.value;
+    result["per_image"].push_back(entry);
+  }
+  make_folder(folder.empty() ? "." : folder);
+  for (const auto& [i, rank] : cases_to_show(scores, size_t(o.panels))) {
+    const std::string path = "panels/" + dataset.samples[i].name + ".png";
+    make_folder(folder + "/panels");
+    write_png(folder + "/" + path, case_panel(*loaded.model, config, dataset.samples[i]));
+    result["per_image"][i]["panel"] = path;
+    result["per_image"][i]["rank"] = rank;
+  }
+  write_file(folder + "/eval.json", result.dump(1) + "\n");
+
+  std::printf("%s on %s (%s), %zu images\n", config.recipe.c_str(), o.split.c_str(), config.data.root.c_str(),
+              scores.size());
+  if (loaded.gaze == "simulated") std::printf("trained on SIMULATED gaze\n");
+  print_table("metric", means);
+  if (o.untrained) print_table("untrained", result["untrained"]);
+  std::printf("written: %s/eval.json\n", folder.c_str());
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+  auto* command = app.add_subcommand("eval", "Score a trained network against masks");
+  auto o = std::make_shared<Options>();
+  command->add_option("model", o->model, "folder of a run (its best.safetensors) or a checkpoint")
+      ->required()
+      ->type_name("RUN_OR_CHECKPOINT");
+  command->add_option("--data", o->data, "data set folder (default: the one it was trained on)")->type_name("ROOT");
+  command->add_option("--split", o->split, "list of images: ROOT/SPLIT.txt")->capture_default_str();
+  command->add_option("--out", o->out, "folder for eval.json and panels/ (default: the run's)")->type_name("DIR");
+  command->add_option("--panels", o->panels, "pictures of this many best, median and worst images each")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--threads", o->threads, "compute threads, 0 for all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_flag("--untrained", o->untrained, "score the network with its first, untrained values too");
+  command->footer(
+      "Example:\n  gradtrack eval runs/kvasir_small --split val\n\n"
+      "Logits are resized to each label's own size, sigmoid > 0.5; scores are per image, then mean and std.");
+  command->callback([o] { evaluate_run(*o); });
+}
+
+}  // namespace gt

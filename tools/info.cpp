@@ -1,0 +1,68 @@
+// gradtrack info
+#include <cstdio>
+
+#include <Eigen/Core>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "core/device.h"
+#include "core/parallel.h"
+#include "tools/commands.h"
+
+namespace gt {
+namespace {
+
+std::string cpu_features() {
+  std::string all;
+#if defined(__x86_64__)
+  const auto add = [&](bool there, const char* name) { all += there ? std::string(all.empty() ? "" : " ") + name : ""; };
+  add(__builtin_cpu_supports("avx2"), "avx2");
+  add(__builtin_cpu_supports("fma"), "fma");
+  add(__builtin_cpu_supports("avx512f"), "avx512f");
+  add(__builtin_cpu_supports("avx512bw"), "avx512bw");
+  add(__builtin_cpu_supports("avx512vl"), "avx512vl");
+  add(__builtin_cpu_supports("avx512bf16"), "avx512bf16");
+#endif
+  return all.empty() ? "none known" : all;
+}
+
+const char* compiled_for() {
+#if defined(__AVX512F__)
+  return "avx512f";
+#elif defined(__AVX2__)
+  return "avx2";
+#else
+  return "baseline";
+#endif
+}
+
+const char* cuda_state() {
+  switch (cuda_status().state) {
+    case CudaState::not_built: return "not built";
+    case CudaState::no_device: return "built, no device";
+    case CudaState::device: return "device";
+  }
+  return "?";
+}
+
+void info() {
+  const auto row = [](const char* name, const std::string& value) { std::printf("%-14s %s\n", name, value.c_str()); };
+  row("gradtrack", GT_VERSION);
+  row("build", text(GT_BUILD_TYPE, ", ", __VERSION__, ", for ", compiled_for()));
+  row("cpu", cpu_features());
+  row("threads", std::to_string(num_threads()));
+  row("cuda", text(cuda_state(), ": ", cuda_status().reason));
+  row("Eigen", text(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
+  row("nlohmann-json", text(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
+  row("CLI11", CLI11_VERSION);
+}
+
+}  // namespace
+
+void add_info_command(CLI::App& app) {
+  auto* command = app.add_subcommand("info", "Version, build, processor, threads, CUDA and libraries");
+  command->footer("Example:\n  gradtrack info");
+  command->callback(info);
+}
+
+}  // namespace gt

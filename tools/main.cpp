@@ -1,0 +1,30 @@
+// gradtrack: the command line. Exit status 0 done, 1 an error (one line on stderr), 2 wrong usage.
+#include <iostream>
+
+#include "core/check.h"
+#include "tools/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Medical image segmentation trained from physicians' eye movements (GradTrack).", "gradtrack");
+  app.set_version_flag("--version", GT_VERSION);
+  app.require_subcommand(1);
+  app.footer("Each subcommand has its own --help, with an example. Start with: gradtrack train --help");
+  gt::add_train_command(app);
+  gt::add_eval_command(app);
+  gt::add_predict_command(app);
+  gt::add_report_command(app);
+  gt::add_maps_command(app);
+  gt::add_synth_command(app);
+  gt::add_simulate_command(app);
+  gt::add_gradcheck_command(app);
+  gt::add_info_command(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  } catch (const std::exception& e) {
+    std::cerr << "gradtrack: " << e.what() << std::endl;
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,111 @@
+// gradtrack maps
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "core/autograd.h"
+#include "core/io.h"
+#include "gaze/fixation.h"
+#include "gaze/image.h"
+#include "gaze/maps.h"
+#include "models/gradtrack.h"
+#include "tools/commands.h"
+#include "tools/draw.h"
+
+namespace gt {
+namespace {
+
+constexpr int64_t least_side = 512;  // pixels of the longer side, so that the fixations' numbers can be read
+constexpr int64_t tile_side = 320;   // of a picture in the overview
+
+struct Options {
+  std::string gaze, image, out;
+  int64_t size = 224;
+};
+
+Image with_longer_side(const Image& image, int64_t side) {
+  const double factor = double(side) / double(std::max(image.height, image.width));
+  const auto scaled = [&](int64_t n) { return std::max<int64_t>(1, int64_t(double(n) * factor + 0.5)); };
+  return resize_image(image, scaled(image.height), scaled(image.width));
+}
+
+/// The picture with a map of any size (h,w), or (1,h,w), over it.
+Image with_map(const Image& rgb, const Tensor& map) {
+  const Tensor large = resize_bilinear(map.view({1, map.dim(-2), map.dim(-1), 1}), rgb.height, rgb.width);
+  return overlay_map(rgb, large.data<float>(), 0.85);
+}
+
+struct Picture {
+  std::string file, caption;
+  Image image;
+};
+
+std::vector<Picture> draw(const Track& track, const Image& rgb, int64_t size) {
+  const MapOptions options;
+  const std::vector<Fixation>& f = track.fixations;
+  const std::vector<MapSize> sizes = map_sizes(size, size);
+  const Tensors maps = track_maps(pack_tracks({&track}, options), options, sizes);
+
+  const double seconds = (f.back().start + f.back().duration) / 1000;
+  char line[64];
+  std::snprintf(line, sizeof line, "track: %zu fixations, %.1f s", f.size(), seconds);
+  std::vector<Picture> pictures = {{"track.png", line, rgb}};
+  draw_track(pictures[0].image, track);
+  for (size_t l = 0; l < maps.size(); ++l) {
+    const bool full = l == size_t(levels);
+    const auto [begin, end] = full ? std::pair{int64_t(0), int64_t(f.size())} : truncate(f, options.keep[l], options);
+    const std::string name = full ? "full" : "level" + std::to_string(l + 1);
+    pictures.push_back({name + ".png",
+                        text(name, ": ", end - begin, " fixations, ", sizes[l].height, "x", sizes[l].width),
+                        with_map(rgb, maps[l])});
+  }
+  pictures.push_back({"heat.png", "heat map, 768x768", with_map(rgb, heat_map(track, rgb.height, rgb.width))});
+  return pictures;
+}
+
+void write_maps(const Options& o) {
+  const NoGrad no_grad;
+  const Gaze gaze = read_gaze(o.gaze);
+  const std::string name = image_name(o.image);
+  const auto track = gaze.tracks.find(name);
+  if (track == gaze.tracks.end())
+    fail(o.gaze, ": has no fixations on image ", name, "; it has ", gaze.tracks.size(), " tracks, the first of ",
+         gaze.tracks.begin()->first);
+  Image rgb = read_image(o.image, 3);
+  if (std::max(rgb.height, rgb.width) < least_side) rgb = with_longer_side(rgb, least_side);
+
+  make_folder(o.out);
+  const std::string label = gaze.simulated ? "SIMULATED " : "";
+  std::vector<Image> tiles;
+  for (const Picture& p : draw(track->second, rgb, o.size)) {
+    write_png(o.out + "/" + p.file, captioned(p.image, label + p.caption));
+    tiles.push_back(captioned(with_longer_side(p.image, tile_side), label + p.caption));
+    std::printf("%-12s %s\n", p.file.c_str(), (label + p.caption).c_str());
+  }
+  write_png(o.out + "/overview.png", side_by_side(tiles, 8));
+  std::printf("%-12s all of them side by side\n", "overview.png");
+  std::printf("written: %s\n", o.out.c_str());
+}
+
+}  // namespace
+
+void add_maps_command(CLI::App& app) {
+  auto* command = app.add_subcommand("maps", "Draw an image's gaze track and the maps made from it");
+  auto o = std::make_shared<Options>();
+  command->add_option("--gaze", o->gaze, "fixation table (CSV)")->required()->type_name("FILE");
+  command->add_option("--image", o->image, "the image that was looked at; its name says which track")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--out", o->out, "folder for the pictures (PNG)")->required()->type_name("DIR");
+  command->add_option("--size", o->size, "side of the network's input, pixels; the maps have its decoder stages' sizes")
+      ->check(CLI::Range(16, 4096))
+      ->capture_default_str();
+  command->footer(
+      "Example:\n  gradtrack maps --gaze data/gaze.csv --image data/images/case_0001.png --out maps\n\n"
+      "track.png: fixations in order, area by duration, from violet (first) to yellow (last). level1.png (coarsest) "
+      "to\n"
+      "level4.png: the stages' maps. full.png: the map of the whole track. heat.png: GazeMedSeg's heat map.");
+  command->callback([o] { write_maps(*o); });
+}
+
+}  // namespace gt

@@ -1,0 +1,91 @@
+#include "tools/panels.h"
+
+#include <filesystem>
+
+#include "core/autograd.h"
+#include "gaze/maps.h"
+#include "models/gradtrack.h"
+
+namespace gt {
+namespace {
+
+constexpr int64_t tile = 256;  // pixels
+constexpr Colour predicted_colour{64, 224, 255};
+constexpr Colour label_colour{255, 214, 64};
+
+/// One map (h,w) in colour at another size, enlarged smoothly.
+Image map_picture(const Tensor& map, int64_t height, int64_t width) {
+  const Tensor large = resize_bilinear(map.view({1, map.dim(-2), map.dim(-1), 1}), height, width);
+  return colour_map(large.data<float>(), height, width);
+}
+
+/// Four pictures of one size as 2 x 2.
+Image two_by_two(const std::vector<Image>& pictures) {
+  const Image &first = pictures[0];
+  Image all(2 * first.height, 2 * first.width, 3);
+  for (size_t k = 0; k < 4; ++k)
+    for (int64_t y = 0; y < first.height; ++y)
+      std::copy_n(pictures[k].at(y, 0), first.width * 3,
+                  all.at(y + int64_t(k / 2) * first.height, int64_t(k % 2) * first.width));
+  return all;
+}
+
+}  // namespace
+
+bool gaze_is_there(const DataOptions& data) {
+  const std::filesystem::path gaze(data.gaze);
+  return !data.gaze.empty() && std::filesystem::exists(gaze.is_absolute() ? gaze : std::filesystem::path(data.root) / gaze);
+}
+
+View view(const Model& model, const DataOptions& data, const Image& image) {
+  const NoGrad no_grad;
+  const Image small = resize_image(image, data.size, data.size);
+  const Prediction p = model.predict(network_input({&small}, data));
+  View v;
+  v.mask = predicted_mask(p.logits.view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
+  for (const Tensor& a : p.attention) v.attention.push_back(map_picture(a, image.height, image.width));
+  return v;
+}
+
+Image overlay_mask(const Image& rgb, const Image& prediction, const Image* label) {
+  std::vector<float> shade(prediction.pixels.size());
+  for (size_t i = 0; i < shade.size(); ++i) shade[i] = prediction.pixels[i] > 127 ? 1.0f : 0.0f;
+  Image picture = rgb;
+  constexpr double alpha = 0.3;
+  const uint8_t tint[] = {predicted_colour.r, predicted_colour.g, predicted_colour.b};
+  for (size_t i = 0; i < shade.size(); ++i)
+    for (size_t c = 0; c < 3; ++c) {
+      uint8_t& v = picture.pixels[3 * i + c];
+      v = uint8_t(v + alpha * double(shade[i]) * (tint[c] - v));
+    }
+  draw_contour(picture, prediction, predicted_colour);
+  if (label != nullptr) draw_contour(picture, *label, label_colour);
+  return picture;
+}
+
+Image case_panel(const Model& model, const Config& config, const Sample& sample) {
+  const View v = view(model, config.data, sample.image);
+  const Image rgb = resize_image(to_rgb(sample.image), tile, tile);
+  const Image label = resize_image(sample.label, tile, tile), mask = resize_image(v.mask, tile, tile);
+  std::vector<Image> row = {rgb};
+  if (!sample.track.fixations.empty()) {
+    Image track = rgb;
+    draw_track(track, sample.track);
+    row.push_back(track);
+    const Tensors maps = track_maps(pack_tracks({&sample.track}, config.maps), config.maps,
+                                    map_sizes(config.data.size, config.data.size));
+    std::vector<Image> pictures;
+    for (size_t l = 0; l < size_t(levels); ++l) pictures.push_back(map_picture(maps[l], tile / 2, tile / 2));
+    row.push_back(two_by_two(pictures));
+  }
+  if (!v.attention.empty()) {
+    std::vector<Image> pictures;
+    for (const Image& a : v.attention) pictures.push_back(resize_image(a, tile / 2, tile / 2));
+    row.push_back(two_by_two(pictures));
+  }
+  row.push_back(overlay_mask(rgb, mask, &label));
+  row.push_back(to_rgb(label));
+  return side_by_side(row, 6);
+}
+
+}  // namespace gt

@@ -1,0 +1,64 @@
+// gradtrack predict
+#include <cstdio>
+
+#include "core/io.h"
+#include "core/parallel.h"
+#include "models/checkpoint.h"
+#include "tools/commands.h"
+#include "tools/panels.h"
+#include "tools/progress.h"
+
+namespace gt {
+namespace {
+
+struct Options {
+  std::string model;
+  std::vector<std::string> images;
+  std::string out;
+  int64_t threads = 0;
+  bool maps = false;
+};
+
+void predict(const Options& o) {
+  set_num_threads(int(o.threads));
+  const LoadedModel loaded = load_model(o.model);
+  const DataOptions& data = loaded.config.data;
+  std::map<std::string, std::string> sources;
+  for (const std::string& path : o.images)
+    if (const auto [it, fresh] = sources.emplace(image_name(path), path); !fresh)
+      fail(path, ": has the same name as ", it->second, "; their masks would overwrite each other");
+  if (o.maps && loaded.config.recipe == "full") fail("--maps: recipe 'full' has no attention maps");
+  make_folder(o.out);
+  ProgressBar bar("predict", int64_t(o.images.size()));
+  int64_t done = 0;
+  for (const std::string& path : o.images) {
+    const Image image = read_image(path, int(data.channels));
+    const View v = view(*loaded.model, data, image);
+    const std::string stem = o.out + "/" + image_name(path);
+    write_png(stem + "_mask.png", v.mask);
+    write_png(stem + "_overlay.png", overlay_mask(to_rgb(image), v.mask, nullptr));
+    if (o.maps)
+      for (size_t l = 0; l < v.attention.size(); ++l) write_png(text(stem, "_attention", l + 1, ".png"), v.attention[l]);
+    bar.update(++done, "images");
+  }
+  if (loaded.gaze == "simulated") std::printf("the network was trained on SIMULATED gaze\n");
+  std::printf("%zu image%s -> %s\n", o.images.size(), o.images.size() == 1 ? "" : "s", o.out.c_str());
+}
+
+}  // namespace
+
+void add_predict_command(CLI::App& app) {
+  auto* command = app.add_subcommand("predict", "Segment images; no gaze is needed");
+  auto o = std::make_shared<Options>();
+  command->add_option("model", o->model, "checkpoint, or folder of a run")->required()->type_name("CHECKPOINT");
+  command->add_option("images", o->images, "JPEG or PNG files of any size")->required()->type_name("IMAGE ...");
+  command->add_option("--out", o->out, "folder for the pictures")->required()->type_name("DIR");
+  command->add_option("--threads", o->threads, "compute threads, 0 for all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_flag("--maps", o->maps, "write the attention map of every decoder stage too (1 coarsest)");
+  command->footer(
+      "Example:\n  gradtrack predict runs/kvasir_small a.jpg b.png --out masks --maps\n\n"
+      "Writes NAME_mask.png (0 and 255, the image's own size), NAME_overlay.png, and NAME_attention1.png ...");
+  command->callback([o] { predict(*o); });
+}
+
+}  // namespace gt

@@ -1,0 +1,350 @@
+// gradtrack report: runs as one HTML page.
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+
+#include "core/check.h"
+#include "core/io.h"
+#include "tools/commands.h"
+#include "tools/html.h"
+#include "tools/run_folder.h"
+
+namespace gt {
+namespace {
+
+using Json = Run::Json;
+using html::escape;
+using html::fixed;
+using html::whole;
+
+std::string paragraph(const std::string& s) { return "<p class=\"quiet\">" + escape(s) + "</p>\n"; }
+
+std::string gaze_badge(const Run& run) {
+  if (run.simulated()) return "<span class=\"badge simulated\">Simulated gaze</span>";
+  const std::string gaze = run.word("gaze");
+  const std::string words = gaze == "recorded" ? "recorded gaze" : gaze == "none" ? "no gaze: masks" : "gaze unknown";
+  return "<span class=\"badge\">" + words + "</span>";
+}
+
+/// The run's name with its colour, where there are several.
+std::string label(const std::vector<Run>& runs, size_t i) {
+  return (runs.size() > 1 ? html::swatch(int(i)) : "") + escape(runs[i].name);
+}
+
+std::string or_dash(const std::string& s) { return s.empty() ? "\u2013" : escape(s); }
+
+std::string heading(const std::vector<Run>& runs, const std::string& title) {
+  char date[64];
+  const std::time_t now = std::time(nullptr);
+  std::strftime(date, sizeof date, "%Y-%m-%d", std::localtime(&now));
+  std::string out = text("<header><p class=\"eyebrow\">GradTrack report</p><h1>", escape(title),
+                         "</h1>\n<p class=\"quiet\">Image segmentation trained from eye ", "movements. Made on ", date,
+                         " for research, not for clinical use.</p>\n");
+  size_t simulated = 0;
+  std::string names;
+  for (const Run& run : runs) {
+    if (!run.simulated()) continue;
+    ++simulated;
+    names += (names.empty() ? "" : ", ") + escape(run.name);
+  }
+  if (simulated > 0)
+    out += text("<div class=\"warning\"><strong>Simulated gaze</strong>", simulated < runs.size() ? names + ": " : "",
+                "Trained on eye movements that a program made from the masks, not on a physician's. ",
+                "These scores must not be quoted as results with recorded gaze.</div>\n");
+  return out + "</header>\n";
+}
+
+std::string results(const std::vector<Run>& runs) {
+  std::string out = "<section class=\"results\">\n";
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const Run& run = runs[i];
+    out += text("<div class=\"result\"><div>", label(runs, i), " <span class=\"quiet\">", escape(run.word("recipe")),
+                "</span></div><div>", gaze_badge(run), "</div>");
+    if (!run.evaluated()) {
+      out += "<div class=\"value quiet\">\u2013</div>" + paragraph("Not evaluated yet: gradtrack eval " + run.folder);
+    } else {
+      const Json& dice = run.eval["dice"];
+      out += text("<div class=\"value\">Dice ", fixed(dice["mean"], 3), " <small>\u00b1 ", fixed(dice["std"], 3),
+                  "</small></div>", "<div class=\"quiet\">", whole(run.eval["images"]), " ",
+                  escape(run.eval["split"].get<std::string>()), " images, mean \u00b1 standard deviation");
+      if (run.eval.contains("untrained")) out += "; untrained " + fixed(run.eval["untrained"]["dice"]["mean"], 3);
+      out += "</div>";
+    }
+    out += "</div>\n";
+  }
+  return out + "</section>\n";
+}
+
+/// Whether all evaluated runs were on the same split and number of images, so that a best one can be told.
+bool comparable(const std::vector<const Run*>& evaluated) {
+  return std::all_of(evaluated.begin(), evaluated.end(), [&](const Run* r) {
+    return r->eval["split"] == evaluated[0]->eval["split"] && r->eval["images"] == evaluated[0]->eval["images"];
+  });
+}
+
+std::string mean_std(const Json& both, const Score& s, bool best) {
+  const std::string mean = fixed(both["mean"], s.decimals);
+  return text(best ? "<b>" + mean + "</b>" : mean, " <small>\u00b1 ", fixed(both["std"], s.decimals), "</small>");
+}
+
+std::string score_table(const std::vector<Run>& runs) {
+  std::vector<const Run*> evaluated;
+  for (const Run& run : runs)
+    if (run.evaluated()) evaluated.push_back(&run);
+  if (evaluated.empty()) return "";
+  const bool telling = evaluated.size() > 1 && comparable(evaluated);
+  html::Table t{{"Run", "Gaze", "Images"}, {}, 3};
+  for (const Score& s : scores) t.head.push_back(s.name + (*s.unit != 0 ? "," + std::string(s.unit) : ""));
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const Json& eval = runs[i].eval;
+    if (!runs[i].evaluated()) continue;
+    t.rows_html.push_back({label(runs, i), gaze_badge(runs[i]),
+                           text(whole(eval["images"]), " ", escape(eval["split"].get<std::string>()))});
+    for (const Score& s : scores) {
+      const double mine = eval[s.key]["mean"];
+      const bool best = telling && std::all_of(evaluated.begin(), evaluated.end(), [&](const Run* r) {
+                          const double other = r->eval[s.key]["mean"];
+                          return s.more_is_better ? mine >= other : mine <= other;
+                        });
+      t.rows_html.back().push_back(mean_std(eval[s.key], s, best));
+    }
+    if (!eval.contains("untrained")) continue;
+    t.rows_html.push_back({"<span class=\"quiet\">untrained</span>", "", ""});
+    for (const Score& s : scores) t.rows_html.back().push_back(mean_std(eval["untrained"][s.key], s, false));
+  }
+  return "<h2>Scores</h2>\n" + html::table(t) +
+         text(
+             "<p class=\"quiet small\">Mean \u00b1 standard deviation over images. HD95 is the 95th percentile of the ",
+             "distance between the two outlines, in pixels of the label: less is better.",
+             telling ? " The best mean of each column is bold." : "",
+             evaluated.size() > 1 && !telling ? " The runs were evaluated on different images: no best one is marked."
+                                              : "",
+             "</p>\n");
+}
+
+/// The series of one curve of every run.
+template <class F>
+std::vector<html::Series> over(const std::vector<Run>& runs, bool marked, F&& curve) {
+  std::vector<html::Series> series;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const Curve c = curve(runs[i]);
+    series.push_back({runs[i].name, c.x, c.y, int(i), marked});
+  }
+  return series;
+}
+
+Curve mean_over_levels(const Run& run) {
+  Curve mean;
+  if (run.track.empty()) return mean;
+  mean = run.track[0];
+  for (size_t i = 0; i < mean.y.size(); ++i) {
+    double sum = 0;
+    for (const Curve& level : run.track) sum += i < level.y.size() ? level.y[i] : 0;
+    mean.y[i] = sum / double(run.track.size());
+  }
+  return mean;
+}
+
+std::string learning_curves(const std::vector<Run>& runs) {
+  const char* x = "iteration";
+  std::string charts;
+  if (runs.size() == 1) {
+    const Run& run = runs[0];
+    charts += html::line_chart(
+        "Training loss", x,
+        {{"total", run.loss.x, run.loss.y, 0}, {"segmentation", run.segmentation.x, run.segmentation.y, 1}});
+    std::vector<html::Series> levels;
+    for (size_t l = 0; l < run.track.size(); ++l)
+      levels.push_back({text("level ", l + 1, l == 0 ? ", coarsest" : ""), run.track[l].x, run.track[l].y, int(l)});
+    charts += html::line_chart("Track attention loss", x, levels);
+  } else {
+    charts += html::line_chart("Training loss, total", x, over(runs, false, [](const Run& r) { return r.loss; }));
+    charts += html::line_chart("Segmentation loss", x, over(runs, false, [](const Run& r) { return r.segmentation; }));
+    charts += html::line_chart("Track attention loss, mean of the levels", x, over(runs, false, mean_over_levels));
+  }
+  charts += html::line_chart("Validation Dice", x, over(runs, true, [](const Run& r) { return r.dice; }));
+  charts += html::line_chart("Learning rate", x, over(runs, false, [](const Run& r) { return r.lr; }));
+  std::string out = "<h2>Learning curves</h2>\n";
+  out += charts.empty() ? paragraph("There is no training log yet (metrics.jsonl).")
+                        : "<div class=\"charts\">\n" + charts + "</div>\n";
+  for (const Run& run : runs)
+    if (!charts.empty() && run.loss.x.empty()) out += paragraph(run.name + ": no training log (metrics.jsonl).");
+  return out;
+}
+
+std::string dice_plots(const std::vector<Run>& runs) {
+  std::string plots;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (!runs[i].evaluated()) continue;
+    std::vector<html::Dot> dots;
+    for (const Json& image : runs[i].eval["per_image"]) dots.push_back({image["dice"], image["name"]});
+    plots += html::dot_plot(runs.size() > 1 ? runs[i].name : "Dice, one dot an image", dots, int(i));
+  }
+  return plots.empty() ? "" : "<h2>Dice of each image</h2>\n<div class=\"cases\">\n" + plots + "</div>\n";
+}
+
+std::string scores_of(const Json& image) {
+  std::string out;
+  for (const Score& s : scores)
+    out += text(out.empty() ? "" : " \u00b7 ", s.name, " ", fixed(image[s.key], s.decimals), s.unit);
+  return out;
+}
+
+/// The words over a panel's columns, if the evaluation tells them.
+std::string columns(const Json& eval) {
+  if (!eval.contains("panel_columns")) return "";
+  std::string out;
+  for (const Json& c : eval["panel_columns"]) out += "<span>" + escape(c.get<std::string>()) + "</span>";
+  return "<div class=\"columns\">" + out + "</div>";
+}
+
+std::string cases(const Run& run) {
+  std::string out;
+  for (const char* rank : {"best", "median", "worst"})
+    for (const Json& image : run.eval["per_image"]) {
+      if (!image.contains("panel") || image["rank"] != rank) continue;
+      const std::string name = image["name"], path = run.folder + "/" + image["panel"].get<std::string>();
+      out += text("<figure><figcaption><span class=\"badge\">", rank, "</span> ", escape(name),
+                  " <span class=\"scores\">", scores_of(image), "</span></figcaption>");
+      if (std::filesystem::exists(path))
+        out += text("<div class=\"scroll\"><div class=\"panel\">", columns(run.eval),
+                    html::picture(read_file(path), path, name + ": " + rank), "</div></div>");
+      else
+        out += paragraph("The picture is missing: " + path);
+      out += "</figure>\n";
+    }
+  return out.empty() ? paragraph("The evaluation made no pictures.") : "<div class=\"cases\">\n" + out + "</div>\n";
+}
+
+std::string all_images(const Run& run) {
+  html::Table t{{"Image"}, {}, 1};
+  for (const Score& s : scores) t.head.push_back(s.name);
+  std::vector<Json> images = run.eval["per_image"];
+  std::stable_sort(images.begin(), images.end(),
+                   [](const Json& a, const Json& b) { return a["dice"].get<double>() > b["dice"].get<double>(); });
+  for (const Json& image : images) {
+    t.rows_html.push_back({escape(image["name"].get<std::string>())});
+    for (const Score& s : scores) t.rows_html.back().push_back(fixed(image[s.key], s.decimals));
+  }
+  return text("<details><summary>All ", images.size(), " images by Dice</summary>", html::table(t), "</details>\n");
+}
+
+std::string case_section(const std::vector<Run>& runs) {
+  std::string out;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (!runs[i].evaluated()) continue;
+    if (runs.size() > 1) out += "<h3>" + label(runs, i) + " " + gaze_badge(runs[i]) + "</h3>\n";
+    out += cases(runs[i]) + all_images(runs[i]);
+  }
+  if (out.empty()) return "";
+  return "<h2>Best, median and worst cases</h2>\n<p class=\"quiet small\">From the left: the image; the gaze track, "
+         "dots sized by "
+         "duration and coloured from first to last; the maps made from it and the network's attention, four levels "
+         "each, coarse to "
+         "fine; the prediction (blue outline) with the label (yellow outline); the label. The network does not see the "
+         "gaze when it "
+         "predicts. Columns that a run does not have are left out.</p>\n" +
+         out;
+}
+
+std::string duration(double seconds) {
+  const int64_t minutes = int64_t(seconds / 60 + 0.5);
+  if (seconds < 90) return fixed(seconds, 0) + " s";
+  return minutes < 90 ? text(minutes, " min") : text(minutes / 60, " h ", minutes % 60, " min");
+}
+
+std::string best_validation(const Run& run) {
+  const auto best = std::max_element(run.dice.y.begin(), run.dice.y.end());
+  if (best == run.dice.y.end()) return "\u2013";
+  const double at = run.dice.x[size_t(best - run.dice.y.begin())];
+  return text(fixed(*best, 3), " <small>at iteration ", whole(at), "</small>");
+}
+
+std::string median_speed(const Run& run) {
+  if (run.speed.empty()) return "\u2013";
+  std::vector<double> speed = run.speed;
+  const auto middle = speed.begin() + int64_t(speed.size() / 2);
+  std::nth_element(speed.begin(), middle, speed.end());
+  return fixed(*middle, 1);
+}
+
+std::string fact(const Run& run, const char* key) {
+  if (!run.facts.contains(key)) return "\u2013";
+  const Json& value = run.facts[key];
+  return value.is_number() ? whole(value.get<double>())
+                           : escape(value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+std::string training_facts(const std::vector<Run>& runs) {
+  const std::vector<std::pair<const char*, std::string (*)(const Run&)>> rows = {
+      {"Recipe", [](const Run& r) { return or_dash(r.word("recipe")); }},
+      {"Gaze", gaze_badge},
+      {"Parameters", [](const Run& r) { return fact(r, "parameters"); }},
+      {"Training images", [](const Run& r) { return fact(r, "train_images"); }},
+      {"Validation images", [](const Run& r) { return fact(r, "val_images"); }},
+      {"Iterations", [](const Run& r) { return whole(r.iterations); }},
+      {"Best validation Dice", best_validation},
+      {"Time", [](const Run& r) { return duration(r.seconds); }},
+      {"Images per second, median", median_speed},
+      {"Device", [](const Run& r) { return fact(r, "device"); }},
+      {"Threads", [](const Run& r) { return fact(r, "threads"); }},
+      {"Version", [](const Run& r) { return fact(r, "version"); }}};
+  html::Table t;
+  t.left = runs.size() + 1;
+  t.head = {""};
+  for (size_t i = 0; i < runs.size(); ++i) t.head.push_back(label(runs, i));
+  for (const auto& [name, value] : rows) {
+    t.rows_html.push_back({"<span class=\"quiet\">" + escape(name) + "</span>"});
+    for (const Run& run : runs) t.rows_html.back().push_back(value(run));
+  }
+  return "<h2>Training</h2>\n" + html::table(t);
+}
+
+std::string configurations(const std::vector<Run>& runs) {
+  std::string out = "<h2>Configuration</h2>\n";
+  for (size_t i = 0; i < runs.size(); ++i)
+    out += text("<details><summary>", label(runs, i), ": every key, resolved</summary><pre>", escape(runs[i].config),
+                "</pre></details>\n");
+  return out;
+}
+
+std::string report_page(const std::vector<Run>& runs) {
+  const bool simulated = std::any_of(runs.begin(), runs.end(), [](const Run& r) { return r.simulated(); });
+  const std::string title = runs.size() == 1 ? runs[0].name : text(runs.size(), " runs compared");
+  return html::page((simulated ? "[SIMULATED GAZE] " : "") + title + " - GradTrack",
+                    heading(runs, title) + results(runs) + score_table(runs) + learning_curves(runs) +
+                        dice_plots(runs) + case_section(runs) + training_facts(runs) + configurations(runs) +
+                        "<footer>GradTrack " GT_VERSION "</footer>\n");
+}
+
+void report(const std::vector<std::string>& folders, std::string out) {
+  std::vector<Run> runs;
+  for (const std::string& folder : folders) runs.push_back(read_run(folder));
+  for (size_t i = 0; i < runs.size();
+       ++i)  // names that do not tell runs apart give way to the folders as they were given
+    for (size_t k = 0; k < i; ++k)
+      if (runs[k].name == runs[i].name) runs[k].name = runs[k].folder, runs[i].name = runs[i].folder;
+  if (out.empty())
+    out = runs.size() == 1 ? (std::filesystem::path(folders[0]) / "report.html").string() : "report.html";
+  write_file(out, report_page(runs));
+  std::printf("written: %s\n", out.c_str());
+}
+
+}  // namespace
+
+void add_report_command(CLI::App& app) {
+  auto* command = app.add_subcommand("report", "Show runs as one HTML page, for reading and for printing");
+  auto runs = std::make_shared<std::vector<std::string>>();
+  auto out = std::make_shared<std::string>();
+  command->add_option("runs", *runs, "folders of runs; several are compared")->required()->type_name("RUN ...");
+  command->add_option("--out", *out, "the page (default RUN/report.html for one run, report.html for several)")
+      ->type_name("FILE");
+  command->footer(
+      "Example:\n  gradtrack report runs/kvasir_small\n  gradtrack report runs/full runs/gradtrack --out "
+      "compare.html\n\n"
+      "The page needs nothing but itself: no network, no other files.");
+  command->callback([runs, out] { report(*runs, *out); });
+}
+
+}  // namespace gt

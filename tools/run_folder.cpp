@@ -1,0 +1,124 @@
+#include "tools/run_folder.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/check.h"
+#include "core/io.h"
+
+namespace gt {
+namespace {
+
+using Json = Run::Json;
+// ------------------------------------------------------------------------------------------------------------
+
+/// The item under `key`, of the kind that `is` tells. Throws Error, beginning with `where`.
+const Json& item(const Json& json, const char* key, bool (Json::*is)() const noexcept, const char* kind,
+                 const std::string& where) {
+  if (!json.is_object() || !json.contains(key) || !(json[key].*is)())
+    fail(where, ": expected ", kind, " under '", key, "'");
+  return json[key];
+}
+
+double number(const Json& json, const char* key, const std::string& where) {
+  return item(json, key, &Json::is_number, "a number", where).get<double>();
+}
+
+std::string string(const Json& json, const char* key, const std::string& where) {
+  return item(json, key, &Json::is_string, "a string", where).get<std::string>();
+}
+
+void read_line(Run& run, const Json& line, const std::string& where) {
+  if (line.contains("run")) {
+    run.facts = item(line, "run", &Json::is_object, "an object", where);
+    return;
+  }
+  const double at = number(line, "iteration", where);
+  run.iterations = std::max(run.iterations, at);
+  run.seconds = std::max(run.seconds, number(line, "seconds", where));
+  if (line.contains("val")) {
+    run.dice.add(at, number(item(line, "val", &Json::is_object, "an object", where), "dice", where));
+    return;
+  }
+  run.loss.add(at, number(line, "loss", where));
+  run.segmentation.add(at, number(line, "seg", where));
+  run.lr.add(at, number(line, "lr", where));
+  run.speed.push_back(number(line, "images_per_s", where));
+  const Json& levels = item(line, "track", &Json::is_array, "a list", where);
+  run.track.resize(std::max(run.track.size(), levels.size()));
+  for (size_t l = 0; l < levels.size(); ++l) {
+    if (!levels[l].is_number()) fail(where, ": expected numbers in 'track'");
+    run.track[l].add(at, levels[l].get<double>());
+  }
+}
+
+void read_metrics(Run& run, const std::string& path) {
+  const std::string all = read_file(path);
+  size_t count = 0;
+  for (size_t begin = 0, end; begin < all.size(); begin = end + 1) {
+    end = std::min(all.find('\n', begin), all.size());
+    const std::string where = text(path, ":", ++count);
+    const Json line = Json::parse(all.begin() + int64_t(begin), all.begin() + int64_t(end), nullptr, false);
+    if (line.is_object())
+      read_line(run, line, where);
+    else if (end < all.size())
+      fail(where, ": not a JSON object");  // a last line without its end is a killed run's
+  }
+}
+
+void check_scores(const Json& json, const std::string& where) {
+  for (const Score& s : scores) {
+    const Json& both = item(json, s.key, &Json::is_object, "an object", where);
+    number(both, "mean", text(where, ": ", s.key));
+    number(both, "std", text(where, ": ", s.key));
+  }
+}
+
+Json read_eval(const std::string& path) {
+  const Json eval = Json::parse(read_file(path), nullptr, false);
+  if (!eval.is_object()) fail(path, ": not a JSON object");
+  check_scores(eval, path);
+  string(eval, "split", path);
+  number(eval, "images", path);
+  if (eval.contains("panel_columns"))
+    for (const Json& c : item(eval, "panel_columns", &Json::is_array, "a list", path))
+      if (!c.is_string()) fail(path, ": expected strings in 'panel_columns'");
+  if (eval.contains("untrained")) check_scores(eval["untrained"], path + ": untrained");
+  const Json& images = item(eval, "per_image", &Json::is_array, "a list", path);
+  for (size_t i = 0; i < images.size(); ++i) {
+    const std::string where = text(path, ": per_image ", i + 1);
+    string(images[i], "name", where);
+    for (const Score& s : scores) number(images[i], s.key, where);
+    if (images[i].contains("panel")) string(images[i], "panel", where), string(images[i], "rank", where);
+  }
+  return eval;
+}
+
+}  // namespace
+
+std::string Run::word(const char* key) const {
+  for (const Json* j : {&eval, &facts})
+    if (j->contains(key) && (*j)[key].is_string()) return (*j)[key].get<std::string>();
+  return "";
+}
+
+bool Run::simulated() const {
+  for (const Json* j : {&eval, &facts})
+    if (j->contains("gaze") && (*j)["gaze"] == "simulated") return true;
+  return false;
+}
+
+Run read_run(const std::string& folder) {
+  const std::filesystem::path root(folder);
+  if (!std::filesystem::is_directory(root)) fail(folder, ": not a run: there is no such folder");
+  if (!std::filesystem::exists(root / "config.yaml")) fail(folder, ": not a run: there is no config.yaml in it");
+  Run run;
+  run.folder = folder;
+  run.name = std::filesystem::weakly_canonical(root).filename().string();
+  run.config = read_file((root / "config.yaml").string());
+  if (std::filesystem::exists(root / "metrics.jsonl")) read_metrics(run, (root / "metrics.jsonl").string());
+  if (std::filesystem::exists(root / "eval.json")) run.eval = read_eval((root / "eval.json").string());
+  return run;
+}
+
+}  // namespace gt

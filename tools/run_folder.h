@@ -1,0 +1,54 @@
+// What a run's folder holds, for reports: config.yaml, metrics.jsonl, eval.json.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace gt {
+
+struct Curve {
+  std::vector<double> x, y;
+  void add(double at, double value) {
+    x.push_back(at);
+    y.push_back(value);
+  }
+};
+
+/// A metric as eval.json names it and as people do.
+struct Score {
+  const char* key;
+  const char* name;
+  const char* unit;
+  int decimals;
+  bool more_is_better;
+};
+inline constexpr Score scores[] = {{"dice", "Dice", "", 3, true},
+                                   {"iou", "IoU", "", 3, true},
+                                   {"precision", "Precision", "", 3, true},
+                                   {"recall", "Recall", "", 3, true},
+                                   {"hd95", "HD95", " px", 1, false}};
+
+struct Run {
+  using Json = nlohmann::ordered_json;
+
+  std::string folder, name, config;
+  Json facts = Json::object();  // what the log says of the run; empty if it says nothing
+  Json eval;                    // eval.json, checked; null if there is none
+  Curve loss, segmentation, lr, dice;
+  std::vector<Curve> track;   // one per level, coarsest first
+  std::vector<double> speed;  // images per second
+  double iterations = 0, seconds = 0;
+
+  bool evaluated() const { return !eval.is_null(); }
+  /// What the evaluation, or else the log, says under `key`; "" if neither does.
+  std::string word(const char* key) const;
+  /// Whether either says that the gaze was simulated.
+  bool simulated() const;
+};
+
+/// Throws Error, naming file and line, if the folder is not a run's or a file is damaged. A log or an evaluation that
+/// is not there yet is no error, nor is a last line of the log that a killed run left unfinished.
+Run read_run(const std::string& folder);
+
+}  // namespace gt

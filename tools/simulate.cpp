@@ -1,0 +1,83 @@
+// gradtrack simulate
+#include "gaze/simulate.h"
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <set>
+
+#include "core/parallel.h"
+#include "gaze/dataset.h"
+#include "tools/commands.h"
+
+namespace gt {
+namespace {
+
+struct Options {
+  std::string data, out;
+  uint64_t seed = 1;
+};
+
+/// The masks, at their own size, of all splits that there are, with the images' names.
+std::vector<Sample> read_masks(const std::string& root) {
+  DataOptions data;
+  data.root = root;
+  Wanted wanted;
+  wanted.labels = true;
+  std::vector<Sample> samples;
+  std::set<std::string> names;
+  for (const char* split : {"train", "val", "test"}) {
+    if (!std::filesystem::exists(root + "/" + split + ".txt")) continue;
+    Dataset part = load_dataset(data, split, wanted);
+    for (Sample& s : part.samples) {
+      if (!names.insert(s.name).second) fail(root, "/", split, ".txt: image ", s.name, " is in another split too");
+      samples.push_back(std::move(s));
+    }
+  }
+  if (samples.empty()) fail(root, ": expected a list of images in train.txt, val.txt or test.txt");
+  return samples;
+}
+
+void simulate(const Options& o) {
+  std::vector<std::string> names;
+  std::vector<Image> masks;
+  for (Sample& s : read_masks(o.data)) {
+    names.push_back(s.name);
+    masks.push_back(std::move(s.label));
+  }
+  std::vector<Track> tracks(names.size());
+  std::vector<std::exception_ptr> errors(names.size());
+  parallel_for(int64_t(names.size()), 1, [&](int64_t begin, int64_t end) {
+    for (size_t i = size_t(begin); i < size_t(end); ++i) try {
+        tracks[i] = simulate_track(masks[i], names[i], o.seed);
+      } catch (...) {
+        errors[i] = std::current_exception();
+      }
+  });
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+  write_gaze(o.out, tracks, true);
+  std::fputs(statistics_table(gaze_statistics(tracks, masks)).c_str(), stdout);
+  std::printf("written: %s: SIMULATED gaze on %zu images\n", o.out.c_str(), names.size());
+}
+
+}  // namespace
+
+void add_simulate_command(CLI::App& app) {
+  auto* command = app.add_subcommand("simulate", "Simulate physicians' gaze on a data set's masks");
+  auto o = std::make_shared<Options>();
+  command->add_option("--data", o->data, "data set folder: images/, masks/ and train.txt, val.txt, test.txt")
+      ->required()
+      ->type_name("ROOT");
+  command->add_option("--out", o->out, "fixation table to write (CSV)")->required()->type_name("FILE");
+  command->add_option("--seed", o->seed, "of the random numbers; the same seed makes the same gaze")
+      ->capture_default_str();
+  command->footer(
+      "Example:\n  gradtrack simulate --data data/kvasir-seg --out data/kvasir-seg/gaze.csv --seed 1\n\n"
+      "The table is marked as simulated, and so is everything trained on it. A track depends on the seed, the image's\n"
+      "name and its mask alone.");
+  command->callback([o] { simulate(*o); });
+}
+
+}  // namespace gt

@@ -1,0 +1,100 @@
+// gradtrack train
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+#include "core/device.h"
+#include "core/parallel.h"
+#include "models/trainer.h"
+#include "tools/commands.h"
+#include "tools/progress.h"
+
+namespace gt {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+struct Options {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string out;
+  std::string device = "auto";
+  bool resume = false;
+};
+
+std::string losses(const TrainReport& r) {
+  char buffer[128];
+  std::snprintf(buffer, sizeof buffer, "loss %.4f  seg %.4f", r.total, r.segmentation);
+  std::string line = buffer;
+  if (!r.track.empty()) line += "  track";
+  for (const double t : r.track) {
+    std::snprintf(buffer, sizeof buffer, " %.3f", t);
+    line += buffer;
+  }
+  std::snprintf(buffer, sizeof buffer, "  %.1f images/s", r.images_per_second);
+  return line + buffer;
+}
+
+Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
+  const auto start = [&bar, n = config.train.iterations](int64_t done) {
+    if (!bar) bar = std::make_unique<ProgressBar>("train", n, done);
+  };
+  Observer observer;
+  observer.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  observer.iteration = [&bar, start](const TrainReport& r) {
+    start(r.iteration - 1);
+    bar->update(r.iteration, losses(r));
+  };
+  observer.log = [&bar](const TrainReport& r) {
+    if (bar->on_terminal()) return;
+    bar->line(text("iteration ", r.iteration, "/", r.iterations, "  ", losses(r), "  left ", bar->left(r.iteration)));
+  };
+  observer.validation = [&bar, start](const ValidationReport& v) {
+    start(v.iteration);
+    char buffer[128];
+    std::snprintf(buffer, sizeof buffer, "validation at %lld: Dice %.4f  IoU %.4f%s", (long long)v.iteration, v.dice,
+                  v.iou, v.best ? "  (best so far)" : "");
+    bar->line(buffer);
+  };
+  observer.stop = [] { return interrupted != 0; };
+  return observer;
+}
+
+void train(const Options& o) {
+  const Config config = load_config(o.config, o.overrides);
+  std::string why;
+  const Device device = choose_device(o.device, &why);
+  set_num_threads(int(config.threads));
+  std::fprintf(stderr, "recipe %s, device %s%s, %d threads, run in %s\n", config.recipe.c_str(), name(device),
+               why.empty() ? "" : (" (" + why + ")").c_str(), num_threads(), o.out.c_str());
+  std::unique_ptr<ProgressBar> bar;
+  Trainer trainer(config, o.out, o.resume, observe(bar, config));
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  const bool finished = trainer.run();
+  bar.reset();
+  std::signal(SIGINT, SIG_DFL);
+  if (!finished) fail("interrupted; the run is saved, go on with: gradtrack train ", o.config, " ... --out ", o.out, " --resume");
+  std::fprintf(stderr, "done: %s/best.safetensors; evaluate with: gradtrack eval %s\n", o.out.c_str(), o.out.c_str());
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  auto* command = app.add_subcommand("train", "Train a network from a YAML configuration");
+  auto o = std::make_shared<Options>();
+  command->add_option("config", o->config, "YAML configuration (see configs/)")->required()->type_name("CONFIG.yaml");
+  command->add_option("overrides", o->overrides, "keys set over the file's, e.g. train.batch=4")->type_name("key=value ...");
+  command->add_option("--out", o->out, "folder of the run (default runs/<name of the configuration>)")->type_name("DIR");
+  command->add_flag("--resume", o->resume, "go on from the run's last checkpoint, if it has one");
+  command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
+  command->footer(
+      "Example:\n  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg seed=2 --out runs/kvasir_2\n\n"
+      "The run's folder gets config.yaml, metrics.jsonl, best.safetensors and last.safetensors.\n"
+      "Ctrl-C saves and ends; --resume goes on with the same results as if it had never stopped.");
+  command->callback([o] {
+    if (o->out.empty()) o->out = "runs/" + image_name(o->config);
+    train(*o);
+  });
+}
+
+}  // namespace gt
