@@ -86,6 +86,27 @@ std::string read_file(const std::string& path) {
   }
 }
 
+std::string_view trim(std::string_view s) {
+  constexpr std::string_view blank = " \t\r";
+  const size_t first = s.find_first_not_of(blank);
+  return first == s.npos ? std::string_view{} : s.substr(first, s.find_last_not_of(blank) - first + 1);
+}
+
+std::vector<TextLine> read_lines(const std::string& path) {
+  const std::string bytes = read_file(path);
+  std::string_view rest = bytes;
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
+  std::vector<TextLine> lines;
+  for (int64_t number = 1; !rest.empty(); ++number) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = trim(rest.substr(0, end));
+    if (!line.empty()) lines.push_back({number, std::string(line)});
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return lines;
+}
+
 void write_file(const std::string& path, const std::string& bytes) {
   std::error_code none;
   const bool special = std::filesystem::is_other(path, none);  // a device or a pipe: no old content to keep

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,17 @@ namespace gt {
 
 /// The file's bytes. Throws Error with the system's reason.
 std::string read_file(const std::string& path);
+
+/// `s` without blanks and carriage returns around it.
+std::string_view trim(std::string_view s);
+
+struct TextLine {
+  int64_t number;  // from 1
+  std::string text;
+};
+
+/// A text file's lines, trimmed, those that are blank left out; LF or CRLF, with or without a byte order mark.
+std::vector<TextLine> read_lines(const std::string& path);
 
 /// Writes to a temporary name beside `path`, syncs, renames. Throws Error with the system's reason and removes the
 /// temporary file; `path` is then as it was.

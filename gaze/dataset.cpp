@@ -24,28 +24,14 @@ struct Entry {
   std::string place;  // file:line, for messages
 };
 
-std::string_view trim(std::string_view s) {
-  constexpr std::string_view blank = " \t\r";
-  const size_t first = s.find_first_not_of(blank);
-  return first == s.npos ? std::string_view{} : s.substr(first, s.find_last_not_of(blank) - first + 1);
-}
-
 std::vector<Entry> read_list(const std::string& path) {
-  const std::string bytes = read_file(path);
-  std::string_view rest = bytes;
-  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-  if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
-
   std::vector<Entry> entries;
   std::map<std::string, int64_t> line_of;
-  for (int64_t line = 1; !rest.empty(); ++line) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string name = image_name(std::string(trim(rest.substr(0, end))));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (name.empty()) continue;
-    const auto [first, fresh] = line_of.emplace(name, line);
-    if (!fresh) fail(path, ":", line, ": '", name, "' is listed already, on line ", first->second);
-    entries.push_back({name, text(path, ":", line)});
+  for (const TextLine& line : read_lines(path)) {
+    const std::string name = image_name(line.text);
+    const auto [first, fresh] = line_of.emplace(name, line.number);
+    if (!fresh) fail(path, ":", line.number, ": '", name, "' is listed already, on line ", first->second);
+    entries.push_back({name, text(path, ":", line.number)});
   }
   if (entries.empty()) fail(path, ": lists nothing, expected the name of one image a line");
   return entries;

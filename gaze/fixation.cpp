@@ -20,12 +20,6 @@ using Fields = std::vector<std::string>;
 
 // ---- Comma-separated values -----------------------------------------------------------------------------------------
 
-std::string_view trim(std::string_view s) {
-  constexpr std::string_view blank = " \t\r";
-  const size_t first = s.find_first_not_of(blank);
-  return first == s.npos ? std::string_view{} : s.substr(first, s.find_last_not_of(blank) - first + 1);
-}
-
 /// The fields of a line. A field in double quotes may hold commas, and "" for a quote.
 Fields split(std::string_view line) {
   Fields fields(1);
@@ -57,9 +51,7 @@ std::string shown(const std::string& s) { return s.size() <= 60 ? s : s.substr(0
 /// A table with a header, row after row. Messages name the file and the line.
 class Table {
  public:
-  explicit Table(const std::string& path) : path_(path), bytes_(read_file(path)), rest_(bytes_) {
-    constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-    if (rest_.starts_with(byte_order_mark)) rest_.remove_prefix(byte_order_mark.size());
+  explicit Table(const std::string& path) : path_(path), lines_(read_lines(path)) {
     if (!next()) gt::fail(path, ": expected a fixation table, the file is empty");
     header_ = std::move(fields_);
     for (size_t i = 0; i < header_.size(); ++i)
@@ -67,20 +59,15 @@ class Table {
         fail("column ", shown(header_[i]), " appears twice");
   }
 
-  /// Moves on to the next line that is not blank.
+  /// Moves on to the next line.
   bool next() {
-    while (!rest_.empty()) {
-      const size_t end = std::min(rest_.find('\n'), rest_.size());
-      const std::string_view text = trim(rest_.substr(0, end));
-      rest_.remove_prefix(std::min(end + 1, rest_.size()));
-      ++line_;
-      if (text.empty()) continue;
-      fields_ = split(text);
-      if (!header_.empty() && fields_.size() != header_.size())
-        fail("expected ", header_.size(), " fields as in the header, got ", fields_.size());
-      return true;
-    }
-    return false;
+    if (next_ == lines_.size()) return false;
+    const TextLine& line = lines_[next_++];
+    line_ = line.number;
+    fields_ = split(line.text);
+    if (!header_.empty() && fields_.size() != header_.size())
+      fail("expected ", header_.size(), " fields as in the header, got ", fields_.size());
+    return true;
   }
 
   std::optional<size_t> find(const char* column) const {
@@ -129,8 +116,9 @@ class Table {
   }
 
  private:
-  std::string path_, bytes_;
-  std::string_view rest_;
+  std::string path_;
+  std::vector<TextLine> lines_;
+  size_t next_ = 0;
   int64_t line_ = 0;
   Fields header_, fields_;
 };

@@ -97,7 +97,7 @@ void check_lists(const char* name, const std::array<const Tensors*, N>& lists) {
   const Tensors& parameters = *lists[0];
   for (const Tensors* list : lists)
     GT_CHECK(list->size() == parameters.size(), name, ": ", parameters.size(),
-             " parameters need as many gradients and ", "states, got ", list->size());
+             " parameters need as many gradients and states, got ", list->size());
   for (size_t k = 0; k < parameters.size(); ++k)
     for (const Tensors* list : lists) {
       const Tensor &p = parameters[k], &t = (*list)[k];

@@ -1,6 +1,8 @@
 #include "models/trainer.h"
 
 #include <chrono>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -128,7 +130,8 @@ struct Trainer::State {
             {"val_images", val.samples.size()},
             {"gaze", gaze()},
             {"device", name(Device::cpu)},
-            {"threads", num_threads()}};
+            {"threads", num_threads()},
+            {"version", GT_VERSION}};
   }
 
   void restore(const std::string& yaml) {

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "gaze/image.h"
 #include "tests/catch.h"
+#include "tests/metrics_of.h"
 #include "tests/temp_folder.h"
 
 using namespace gt;
@@ -65,18 +66,6 @@ struct Workplace {
     return "train " + config + " data.root=" + data + " " + more + " --out " + tmp / out;
   }
 };
-
-std::string metrics_of(const std::string& folder) {
-  std::istringstream lines(read_file(folder + "/metrics.jsonl"));
-  std::string all;
-  for (std::string line; std::getline(lines, line);) {
-    auto entry = nlohmann::ordered_json::parse(line);
-    entry.erase("seconds");
-    entry.erase("images_per_s");
-    all += entry.dump() + "\n";
-  }
-  return all;
-}
 
 }  // namespace
 

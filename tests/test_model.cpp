@@ -99,7 +99,10 @@ TEST_CASE("prediction needs no gaze and gives an attention map per decoder stage
 }
 
 TEST_CASE("the pseudo mask counts what is surely inside or outside", "[model]") {
-  const PseudoMask p = pseudo_mask(Tensor::of<float>({5}, {0.1f, 0.3f, 0.4f, 0.5f, 0.9f}), {});
+  LossOptions options;
+  options.foreground = 0.5;
+  options.background = 0.25;
+  const PseudoMask p = pseudo_mask(Tensor::of<float>({5}, {0.1f, 0.25f, 0.4f, 0.5f, 0.9f}), options);
   CHECK(p.target.values<float>() == std::vector<float>{0, 0, 0, 0, 1});
   CHECK(p.counted.values<float>() == std::vector<float>{1, 0, 0, 0, 1});
 }

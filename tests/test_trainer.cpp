@@ -7,6 +7,7 @@
 #include "models/checkpoint.h"
 #include "models/trainer.h"
 #include "tests/catch.h"
+#include "tests/metrics_of.h"
 #include "tests/temp_folder.h"
 
 using namespace gt;
@@ -42,19 +43,6 @@ bool train(const Config& c, const std::string& folder, bool resume = false, int6
   observer.iteration = [&](const TrainReport& r) { now = r.iteration; };
   observer.stop = [&] { return stop_after >= 0 && now >= stop_after; };
   return Trainer(c, folder, resume, observer).run();
-}
-
-/// metrics.jsonl without times.
-std::string metrics_of(const std::string& folder) {
-  std::istringstream lines(read_file(folder + "/metrics.jsonl"));
-  std::string all;
-  for (std::string line; std::getline(lines, line);) {
-    auto entry = nlohmann::ordered_json::parse(line);
-    entry.erase("seconds");
-    entry.erase("images_per_s");
-    all += entry.dump() + "\n";
-  }
-  return all;
 }
 
 std::vector<float> best_weights(const std::string& folder) {

@@ -98,7 +98,9 @@ void evaluate_run(const Options& o) {
   for (const auto& [i, rank] : cases_to_show(scores, size_t(o.panels))) {
     const std::string path = "panels/" + dataset.samples[i].name + ".png";
     make_folder(folder + "/panels");
-    write_png(folder + "/" + path, case_panel(*loaded.model, config, dataset.samples[i]));
+    const Panel panel = case_panel(*loaded.model, config, dataset.samples[i]);
+    write_png(folder + "/" + path, panel.picture);
+    result["panel_columns"] = panel.columns;
     result["per_image"][i]["panel"] = path;
     result["per_image"][i]["rank"] = rank;
   }

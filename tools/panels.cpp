@@ -48,26 +48,27 @@ View view(const Model& model, const DataOptions& data, const Image& image) {
 }
 
 Image overlay_mask(const Image& rgb, const Image& prediction, const Image* label) {
-  std::vector<float> shade(prediction.pixels.size());
-  for (size_t i = 0; i < shade.size(); ++i) shade[i] = prediction.pixels[i] > 127 ? 1.0f : 0.0f;
   Image picture = rgb;
   constexpr double alpha = 0.3;
   const uint8_t tint[] = {predicted_colour.r, predicted_colour.g, predicted_colour.b};
-  for (size_t i = 0; i < shade.size(); ++i)
+  for (size_t i = 0; i < prediction.pixels.size(); ++i) {
+    if (!foreground(prediction.pixels[i])) continue;
     for (size_t c = 0; c < 3; ++c) {
       uint8_t& v = picture.pixels[3 * i + c];
-      v = uint8_t(v + alpha * double(shade[i]) * (tint[c] - v));
+      v = uint8_t(v + alpha * (tint[c] - v));
     }
+  }
   draw_contour(picture, prediction, predicted_colour);
   if (label != nullptr) draw_contour(picture, *label, label_colour);
   return picture;
 }
 
-Image case_panel(const Model& model, const Config& config, const Sample& sample) {
+Panel case_panel(const Model& model, const Config& config, const Sample& sample) {
   const View v = view(model, config.data, sample.image);
   const Image rgb = resize_image(to_rgb(sample.image), tile, tile);
   const Image label = resize_image(sample.label, tile, tile), mask = resize_image(v.mask, tile, tile);
   std::vector<Image> row = {rgb};
+  std::vector<std::string> columns = {"image"};
   if (!sample.track.fixations.empty()) {
     Image track = rgb;
     draw_track(track, sample.track);
@@ -77,15 +78,18 @@ Image case_panel(const Model& model, const Config& config, const Sample& sample)
     std::vector<Image> pictures;
     for (size_t l = 0; l < size_t(levels); ++l) pictures.push_back(map_picture(maps[l], tile / 2, tile / 2));
     row.push_back(two_by_two(pictures));
+    columns.insert(columns.end(), {"gaze track", "track maps"});
   }
   if (!v.attention.empty()) {
     std::vector<Image> pictures;
     for (const Image& a : v.attention) pictures.push_back(resize_image(a, tile / 2, tile / 2));
     row.push_back(two_by_two(pictures));
+    columns.push_back("attention");
   }
+  columns.insert(columns.end(), {"prediction", "label"});
   row.push_back(overlay_mask(rgb, mask, &label));
   row.push_back(to_rgb(label));
-  return side_by_side(row, 6);
+  return {columns, side_by_side(row, 6)};
 }
 
 }  // namespace gt

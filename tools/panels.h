@@ -22,8 +22,12 @@ View view(const Model& model, const DataOptions& data, const Image& image);
 /// The picture with the predicted mask tinted and outlined; the label's outline too where there is one.
 Image overlay_mask(const Image& rgb, const Image& prediction, const Image* label);
 
-/// image | track | maps, 2 x 2 | attention, 2 x 2 | prediction over the image with both outlines | mask. Without gaze the
-/// track and maps are left out, without attention that.
-Image case_panel(const Model& model, const Config& config, const Sample& sample);
+/// A picture of one case: its columns side by side, all of one size, and what each shows. Without gaze there is no track
+/// and no maps, without attention no attention.
+struct Panel {
+  std::vector<std::string> columns;
+  Image picture;
+};
+Panel case_panel(const Model& model, const Config& config, const Sample& sample);
 
 }  // namespace gt
