@@ -216,8 +216,8 @@ TEST_CASE("bad data: one line, nothing written", "[cli]") {
   };
   check_error(with_gaze(""), {"bad.csv"});
   check_error(with_gaze(header), {"bad.csv"});
-  check_error(with_gaze(header + "a.png,1,x,0.5,200,1000,0,48,48,1\n"), {"bad.csv:2", "CURRENT_FIX_X", "'x'"});
-  check_error(with_gaze(header + "a.png,1,nan,0.5,200,1000,0,48,48,1\n"), {"bad.csv:2", "nan"});
+  check_error(with_gaze(header + "a.png,1,x,0.5,200,0,48,48,1\n"), {"bad.csv:2", "CURRENT_FIX_X", "'x'"});
+  check_error(with_gaze(header + "a.png,1,nan,0.5,200,0,48,48,1\n"), {"bad.csv:2", "nan"});
   check_error(with_gaze(header + "a.png,1,0.5\n"), {"bad.csv:2"});
   check_error(w.train("data.gaze=absent.csv", "none"), {"absent.csv"});
   check_error(w.train("", "none") + " data.root=" + w.tmp / "nowhere", {"nowhere"});

@@ -25,7 +25,7 @@ GradCheck check_network() {
   batch.images = maker.normal({2, 32, 32, 3});
   batch.tracks = pack_tracks({&track, &track}, config.maps, DType::f64);
   const auto loss = [&](const Tensors&) { return Tensors{model->losses(batch).total}; };
-  return check_gradients(loss, model->parameters().tensors(), Random(4), 6, 1e-5);
+  return check_gradients(loss, model->parameters().tensors(), Random(4), 6, {1e-5, 1e-6});
 }
 
 void gradcheck(const std::string& wanted) {

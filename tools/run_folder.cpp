@@ -10,7 +10,8 @@ namespace gt {
 namespace {
 
 using Json = Run::Json;
-// ------------------------------------------------------------------------------------------------------------
+
+// ---- Reading --------------------------------------------------------------------------------------------------------
 
 /// The item under `key`, of the kind that `is` tells. Throws Error, beginning with `where`.
 const Json& item(const Json& json, const char* key, bool (Json::*is)() const noexcept, const char* kind,
