@@ -12,7 +12,7 @@
 
 namespace gt {
 
-// ---- pointwise.cu: inputs of one shape --------------------------------------------------------------------------------
+// ---- pointwise.cu: inputs of one shape ------------------------------------------------------------------------------
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
@@ -26,7 +26,7 @@ Tensor gaussian(const Tensor& d, double sigma);    // exp(-d^2 / (2 sigma^2)); 0
 Tensor greater(const Tensor& x, double threshold);  // x > threshold ? 1 : 0, without gradient
 Tensor less(const Tensor& x, double threshold);     // x < threshold ? 1 : 0, without gradient
 
-// ---- broadcast.cu: sums, and small tensors spread over large ones -----------------------------------------------------
+// ---- broadcast.cu: sums, and small tensors spread over large ones ---------------------------------------------------
 Tensor sum(const Tensor& x);                                   // -> ()
 Tensor mean(const Tensor& x);                                  // -> ()
 Tensor sum_last(const Tensor& x);                              // (..,C) -> (..)
@@ -37,7 +37,7 @@ Tensor reshape(const Tensor& x, Shape shape);                  // the same data,
 Tensor concat(const Tensor& a, const Tensor& b);               // (..,C1), (..,C2) -> (..,C1+C2)
 Tensor normalize_max(const Tensor& s);                         // (B,..) -> s / max of each of the B; 0 where the max is 0
 
-// ---- dense ------------------------------------------------------------------------------------------------------------
+// ---- dense ----------------------------------------------------------------------------------------------------------
 /// a b, each optionally transposed: (M,K) (K,N) -> (M,N).
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 /// Convolution with zero padding that keeps the size: x (B,H,W,C), w (K,C,R,R) with R 1 or 3, bias (K) or undefined ->
@@ -55,7 +55,7 @@ Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int6
 Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double slope,
                              double eps = 1e-5);
 
-// ---- gaze: tracks are packed, track b owns fixations offsets[b] .. offsets[b+1] ------------------------------------------
+// ---- gaze: tracks are packed, track b owns fixations offsets[b] .. offsets[b+1] -------------------------------------
 struct MapSize {
   int64_t height, width;  // pixels
 };
@@ -75,13 +75,13 @@ Tensors track_distance(const Tensor& xy, const Tensor& kept, const std::vector<M
 /// F (B,H,W,C), w (C), b (1), M (B,H,W) or undefined -> {F' (B,H,W,C), A (B,H,W), loss (), undefined without M}.
 Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map);
 
-// ---- loss.cu: logits z, targets t in [0,1], weights m (1 counted, 0 ignored; undefined counts all), all (B,..) --------
+// ---- loss.cu: logits z, targets t in [0,1], weights m (1 counted, 0 ignored; undefined counts all), all (B,..) ------
 /// Mean over counted elements of softplus(z) - t z; 0 if none is counted. -> ()
 Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m = {});
 /// Mean over the B of 1 - (2 sum p t m + eps) / (sum p m + sum t m + eps), p = sigmoid(z). -> ()
 Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double eps = 1);
 
-// ---- optimizer.cu: in place, all tensors of a model in one call ----------------------------------------------------------
+// ---- optimizer.cu: in place, all tensors of a model in one call -----------------------------------------------------
 /// v = momentum v + g + weight_decay p;  p -= lr v.  (PyTorch's SGD.) An undefined gradient leaves its parameter alone.
 void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr, double momentum,
               double weight_decay);
@@ -93,7 +93,7 @@ struct AdamW {
 void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
                 const Tensors& second_moments, int64_t step, double lr, double weight_decay, const AdamW& options = {});
 
-// ---- augment.cu ----------------------------------------------------------------------------------------------------------
+// ---- augment.cu -----------------------------------------------------------------------------------------------------
 /// Geometry, colour and normalisation in one pass. Pixel p of y is read bilinearly (edge pixels repeated outside) at
 /// geometry[b] (p_x, p_y, 1) of the image, in image sides; its channels then go through colour[b] (c_1 .. c_C, 1).
 /// images (B,H,W,C) u8, taken as c = value/255; geometry (B,2,3), colour (B,C,C+1) -> (B,H,W,C) in geometry's type.
