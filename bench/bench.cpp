@@ -14,16 +14,20 @@ std::string label(const Sizes& sizes) {
 }
 
 void count(benchmark::State& state, const Cost& cost) {
-  const auto rate = [&](double amount) { return benchmark::Counter(amount * 1e-9, benchmark::Counter::kIsIterationInvariantRate); };
+  const auto rate = [&](double amount) {
+    return benchmark::Counter(amount * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  };
   if (cost.bytes > 0) state.counters["GB/s"] = rate(cost.bytes);
   if (cost.flops > 0) state.counters["GFLOP/s"] = rate(cost.flops);
 }
 
 void verify(benchmark::State& state, const OpCase& c, const Tensors& inputs) {
   if (!c.composed) return;
-  const Tensors fused = run_with_gradients(c.op, inputs, Random(5)), composed = run_with_gradients(c.composed, inputs, Random(5));
+  const Tensors fused = run_with_gradients(c.op, inputs, Random(5)),
+                composed = run_with_gradients(c.composed, inputs, Random(5));
   for (size_t i = 0; i < fused.size(); ++i)
-    if (relative_difference(fused[i], composed[i]) > 10 * c.f32_tolerance) state.SkipWithError("differs from its composed twin");
+    if (relative_difference(fused[i], composed[i]) > 10 * c.f32_tolerance)
+      state.SkipWithError("differs from its composed twin");
 }
 
 void forward(benchmark::State& state, const OpCase& c, const Sizes& sizes) {
@@ -59,8 +63,12 @@ int main(int argc, char** argv) {
   for (const gt::OpCase& c : cases)
     for (const gt::Sizes& sizes : c.large) {
       const std::string name = c.name + "/" + gt::label(sizes);
-      benchmark::RegisterBenchmark((name + "/forward").c_str(), gt::forward, c, sizes)->Unit(benchmark::kMillisecond)->UseRealTime();
-      benchmark::RegisterBenchmark((name + "/both").c_str(), gt::both, c, sizes)->Unit(benchmark::kMillisecond)->UseRealTime();
+      benchmark::RegisterBenchmark((name + "/forward").c_str(), gt::forward, c, sizes)
+          ->Unit(benchmark::kMillisecond)
+          ->UseRealTime();
+      benchmark::RegisterBenchmark((name + "/both").c_str(), gt::both, c, sizes)
+          ->Unit(benchmark::kMillisecond)
+          ->UseRealTime();
     }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

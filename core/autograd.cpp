@@ -117,9 +117,8 @@ void backward(const Tensor& output, const Tensor& seed) {
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> ready(older);
 
   const auto give = [&](const Tensor& to, const Tensor& dx, const char* from) {
-    GT_CHECK(dx.shape() == to.shape() && dx.dtype() == to.dtype() && dx.device() == to.device(), from,
-             ": gradient is ", dx.dtype(), dx.shape(), " on ", dx.device(), ", its tensor ", to.dtype(), to.shape(),
-             " on ", to.device());
+    GT_CHECK(dx.shape() == to.shape() && dx.dtype() == to.dtype() && dx.device() == to.device(), from, ": gradient is ",
+             dx.dtype(), dx.shape(), " on ", dx.device(), ", its tensor ", to.dtype(), to.shape(), " on ", to.device());
     const std::shared_ptr<Node>& node = Autograd::node(to);
     if (node == nullptr) return Autograd::add_to_leaf(to, dx);
     GT_CHECK(node->backward != nullptr, "backward: the graph through '", node->name, "' was used up before");

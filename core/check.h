@@ -32,7 +32,7 @@ template <class... Parts>
 #define GT_STRINGIZE_(x) #x
 #define GT_STRINGIZE(x) GT_STRINGIZE_(x)
 
-#define GT_CHECK(condition, ...)                                                        \
-  do {                                                                                  \
+#define GT_CHECK(condition, ...)                                                             \
+  do {                                                                                       \
     if (!(condition)) ::gt::fail(__VA_ARGS__, " [" __FILE__ ":" GT_STRINGIZE(__LINE__) "]"); \
   } while (0)

@@ -18,9 +18,9 @@ class Source {
  public:
   YAML::Node node;
   std::string file;
-  std::string prefix;                             // "train." inside the mapping `train`
+  std::string prefix;                                             // "train." inside the mapping `train`
   std::shared_ptr<std::map<std::string, std::string>> overrides;  // full key -> the word on the command line
-  std::vector<std::string> known;                 // keys asked for so far
+  std::vector<std::string> known;                                 // keys asked for so far
 
   std::string where(const YAML::Node& at, const std::string& key) const {
     const std::string full = prefix + key + ".";
@@ -38,9 +38,7 @@ namespace {
 
 constexpr const char* kinds[] = {"undefined", "nothing", "a plain value", "a list", "a mapping"};
 
-std::string shown(const YAML::Node& node) {
-  return node.IsScalar() ? "'" + node.Scalar() + "'" : kinds[node.Type()];
-}
+std::string shown(const YAML::Node& node) { return node.IsScalar() ? "'" + node.Scalar() + "'" : kinds[node.Type()]; }
 
 [[noreturn]] void wrong(const Source& s, const char* key, const YAML::Node& node, const std::string& expected) {
   fail(s.where(node, key), ": key '", s.prefix, key, "': expected ", expected, ", got ", shown(node));
@@ -63,7 +61,8 @@ bool number(const YAML::Node& node, T& out) {
 }
 
 template <class T>
-void read_number(const Source& s, const char* key, const YAML::Node& node, const char* kind, const Range& range, T& out) {
+void read_number(const Source& s, const char* key, const YAML::Node& node, const char* kind, const Range& range,
+                 T& out) {
   T value;
   if (!number(node, value) || double(value) < range.lo || double(value) > range.hi)
     wrong(s, key, node, kind + bounds(range));
@@ -205,7 +204,8 @@ void Reader::finish() {
     seen.push_back(key);
     if (std::find(source_->known.begin(), source_->known.end(), key) != source_->known.end()) continue;
     const std::string near = nearest(key, source_->known);
-    fail(where, ": unknown key '", source_->prefix, key, "'", near.empty() ? "" : ", did you mean '" + source_->prefix + near + "'?");
+    fail(where, ": unknown key '", source_->prefix, key, "'",
+         near.empty() ? "" : ", did you mean '" + source_->prefix + near + "'?");
   }
 }
 

@@ -55,7 +55,7 @@ class Reader {
   void operator()(const char* key, std::vector<int64_t>& value, const Length& length);
   void operator()(const char* key, std::vector<double>& value, const Length& length);
   template <class C>
-    requires requires(C c, Reader& r) { c.visit(r); }
+  requires requires(C c, Reader& r) { c.visit(r); }
   void operator()(const char* key, C& value) {
     if (std::shared_ptr<Source> child = enter(key)) {
       Reader reader(child);
@@ -82,7 +82,7 @@ class Writer {
   void operator()(const char* key, const std::vector<int64_t>& value, const Length&);
   void operator()(const char* key, const std::vector<double>& value, const Length&);
   template <class C>
-    requires requires(C c, Writer& w) { c.visit(w); }
+  requires requires(C c, Writer& w) { c.visit(w); }
   void operator()(const char* key, C& value) {
     line(key, "");
     ++depth_;

@@ -61,8 +61,7 @@ void reset_peak_bytes();
 
 // Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for.
 #if GT_CUDA
-#define GT_DISPATCH(where, fn, ...) \
-  ((where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
+#define GT_DISPATCH(where, fn, ...) ((where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
 #else
 #define GT_DISPATCH(where, fn, ...) (::gt::require_device(where), cpu::fn(__VA_ARGS__))
 #endif

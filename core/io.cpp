@@ -19,10 +19,14 @@ constexpr size_t header_limit = 100u << 20;  // the format's own limit
 
 const char* format_name(DType dtype) {
   switch (dtype) {
-    case DType::f32: return "F32";
-    case DType::f64: return "F64";
-    case DType::u8: return "U8";
-    case DType::i32: return "I32";
+    case DType::f32:
+      return "F32";
+    case DType::f64:
+      return "F64";
+    case DType::u8:
+      return "U8";
+    case DType::i32:
+      return "I32";
   }
   return "?";
 }
@@ -152,7 +156,8 @@ SafeTensors read_safetensors(const std::string& path) {
   if (bytes.size() >= 8) std::memcpy(&header_size, bytes.data(), 8);  // little endian, as is every machine we build for
   if (bytes.size() < 8 || header_size > header_limit || header_size > bytes.size() - 8)
     fail(path, ": not a safetensors file, or a truncated one (", bytes.size(), " bytes)");
-  const nlohmann::json header = nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + int64_t(header_size), nullptr, false);
+  const nlohmann::json header =
+      nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + int64_t(header_size), nullptr, false);
   if (!header.is_object()) fail(path, ": not a safetensors file: its header is not a JSON object");
 
   SafeTensors content;
@@ -193,7 +198,7 @@ void write_safetensors(const std::string& path, const SafeTensors& content) {
     offset += t.bytes();
   }
   std::string head = header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // text need not be UTF-8
-  head.resize((head.size() + 7) / 8 * 8, ' ');  // keeps the data aligned
+  head.resize((head.size() + 7) / 8 * 8, ' ');                                               // keeps the data aligned
   const uint64_t header_size = head.size();
   std::string bytes(reinterpret_cast<const char*>(&header_size), 8);
   bytes += head;

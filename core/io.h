@@ -32,7 +32,8 @@ void write_file(const std::string& path, const std::string& bytes);
 /// Makes a folder and its parents; no error if it is there. Throws Error with the system's reason.
 void make_folder(const std::string& path);
 
-/// A safetensors file (https://github.com/huggingface/safetensors): named tensors of f32, f64, u8 or i32, in order, and text.
+/// A safetensors file (https://github.com/huggingface/safetensors): named tensors of f32, f64, u8 or i32, in order, and
+/// text.
 struct SafeTensors {
   std::vector<std::pair<std::string, Tensor>> tensors;
   std::map<std::string, std::string> metadata;

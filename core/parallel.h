@@ -1,5 +1,5 @@
-// Threads, through OpenMP. Work is cut into blocks that depend on the problem alone, never on the number of threads, and
-// partial sums are added in block order: the same bits come out on any machine size.
+// Threads, through OpenMP. Work is cut into blocks that depend on the problem alone, never on the number of threads,
+// and partial sums are added in block order: the same bits come out on any machine size.
 #pragma once
 
 #include <cstddef>

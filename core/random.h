@@ -29,7 +29,8 @@ GT_HD inline void philox(uint32_t (&counter)[4], uint32_t key0, uint32_t key1) {
 /// FNV-1a hash of a name, to key a stream by it.
 uint64_t hash64(std::string_view name);
 
-/// A stream of random numbers keyed by (seed, stream, substream), e.g. (seed, iteration, sample) or (seed, hash64(image)).
+/// A stream of random numbers keyed by (seed, stream, substream), e.g. (seed, iteration, sample) or (seed,
+/// hash64(image)).
 class Random {
  public:
   explicit Random(uint64_t seed, uint64_t stream = 0, uint32_t substream = 0)

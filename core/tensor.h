@@ -22,10 +22,16 @@ size_t size_of(DType dtype);
 
 template <class T>
 constexpr DType dtype_of() {
-  if constexpr (std::is_same_v<T, float>) return DType::f32;
-  else if constexpr (std::is_same_v<T, double>) return DType::f64;
-  else if constexpr (std::is_same_v<T, uint8_t>) return DType::u8;
-  else { static_assert(std::is_same_v<T, int32_t>); return DType::i32; }
+  if constexpr (std::is_same_v<T, float>)
+    return DType::f32;
+  else if constexpr (std::is_same_v<T, double>)
+    return DType::f64;
+  else if constexpr (std::is_same_v<T, uint8_t>)
+    return DType::u8;
+  else {
+    static_assert(std::is_same_v<T, int32_t>);
+    return DType::i32;
+  }
 }
 
 struct Shape : std::vector<int64_t> {
@@ -70,14 +76,16 @@ class Tensor {
   void* raw() const;
   size_t bytes() const { return size_t(size()) * size_of(dtype()); }
   template <class T>
-  std::vector<T> values() const { return {data<T>(), data<T>() + size()}; }
+  std::vector<T> values() const {
+    return {data<T>(), data<T>() + size()};
+  }
   double item() const;  ///< the value of a tensor of one element
 
   /// The same data under another shape of the same size, outside the graph (ops.h has reshape()).
   Tensor view(Shape shape) const;
-  Tensor detach() const;  ///< the same data, outside the graph
-  Tensor clone() const;   ///< a copy of the data, outside the graph
-  Tensor cast(DType dtype) const;  ///< a copy converted between f32, f64, u8 and i32, outside the graph
+  Tensor detach() const;                      ///< the same data, outside the graph
+  Tensor clone() const;                       ///< a copy of the data, outside the graph
+  Tensor cast(DType dtype) const;             ///< a copy converted between f32, f64, u8 and i32, outside the graph
   void copy_from(const Tensor& other) const;  ///< overwrites the data; same shape and type
 
   // Autograd, see core/autograd.h.
@@ -112,7 +120,8 @@ struct Tensor::Impl {
 template <class T>
 Tensor Tensor::of(Shape shape, const std::vector<T>& values) {
   Tensor t(std::move(shape), dtype_of<T>());
-  GT_CHECK(t.size() == int64_t(values.size()), "shape ", t.shape(), " needs ", t.size(), " values, got ", values.size());
+  GT_CHECK(t.size() == int64_t(values.size()), "shape ", t.shape(), " needs ", t.size(), " values, got ",
+           values.size());
   std::copy(values.begin(), values.end(), t.data<T>());
   return t;
 }

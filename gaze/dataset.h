@@ -16,13 +16,13 @@
 namespace gt {
 
 struct DataOptions {
-  std::string root;               // folder of the data set
-  std::string gaze = "gaze.csv";  // fixation table, relative to root unless absolute
-  int64_t size = 224;             // side of the square that images are resized to, pixels
-  int64_t channels = 3;           // 3 RGB, 1 grey
+  std::string root;                                  // folder of the data set
+  std::string gaze = "gaze.csv";                     // fixation table, relative to root unless absolute
+  int64_t size = 224;                                // side of the square that images are resized to, pixels
+  int64_t channels = 3;                              // 3 RGB, 1 grey
   std::vector<double> mean = {0.485, 0.456, 0.406};  // of ImageNet, subtracted from values in [0,1]
   std::vector<double> std = {0.229, 0.224, 0.225};
-  int64_t threads = 2;            // that prepare batches ahead
+  int64_t threads = 2;  // that prepare batches ahead
 
   template <class V>
   void visit(V& v) {
@@ -37,9 +37,9 @@ struct DataOptions {
 };
 
 struct AugmentOptions {
-  double flip_x = 0.5, flip_y = 0.5;  // probabilities
-  double rotate = 0;                  // largest angle, degrees
-  double scale = 0;                   // largest relative change of size, e.g. 0.2 for 0.8 .. 1.2
+  double flip_x = 0.5, flip_y = 0.5;                    // probabilities
+  double rotate = 0;                                    // largest angle, degrees
+  double scale = 0;                                     // largest relative change of size, e.g. 0.2 for 0.8 .. 1.2
   double brightness = 0, contrast = 0, saturation = 0;  // largest relative changes
 
   template <class V>
@@ -74,13 +74,13 @@ struct Dataset {
   bool simulated_gaze = false;
 };
 
-/// Loads a split, decoding in parallel. Throws Error, naming the file (and line), for: a missing folder or list, an empty
-/// list, a duplicate name, a missing, ambiguous (NAME.jpg beside NAME.png) or undecodable image or mask, a mask of another
-/// size than its image, an image without gaze, and gaze for an image that root/images does not have.
+/// Loads a split, decoding in parallel. Throws Error, naming the file (and line), for: a missing folder or list, an
+/// empty list, a duplicate name, a missing, ambiguous (NAME.jpg beside NAME.png) or undecodable image or mask, a mask
+/// of another size than its image, an image without gaze, and gaze for an image that root/images does not have.
 Dataset load_dataset(const DataOptions& options, const std::string& split, const Wanted& wanted);
 
-/// What one iteration trains on. Images and masks are as loaded; geometry and colour say what kernels/augment.cu is to do
-/// with them (colour includes the normalisation); fixations have been moved already.
+/// What one iteration trains on. Images and masks are as loaded; geometry and colour say what kernels/augment.cu is to
+/// do with them (colour includes the normalisation); fixations have been moved already.
 struct Batch {
   int64_t iteration = 0;
   std::vector<int64_t> index;  // of the samples in the data set
@@ -97,9 +97,9 @@ Tensor stack_images(const std::vector<const Image*>& images);
 /// geometry (B,2,3) and colour (B,C,C+1) that leave the picture as it is and normalise it: for evaluation.
 std::pair<Tensor, Tensor> no_augmentation(int64_t batch, const DataOptions& options);
 
-/// Batches of iterations first, first+1, ... prepared ahead by options.threads threads. Batch k depends on (seed, k) and
-/// the data alone: epoch e visits the samples in an order drawn from (seed, e), and what is left at an epoch's end starts
-/// the next batch. The data set must outlive the loader.
+/// Batches of iterations first, first+1, ... prepared ahead by options.threads threads. Batch k depends on (seed, k)
+/// and the data alone: epoch e visits the samples in an order drawn from (seed, e), and what is left at an epoch's end
+/// starts the next batch. The data set must outlive the loader.
 class Loader {
  public:
   Loader(const Dataset& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,

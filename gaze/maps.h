@@ -1,4 +1,5 @@
-// Gaze Track Map Generation (METHOD 3): tracks -> reverse-truncated, splatted, distance-based maps, one per decoder stage.
+// Gaze Track Map Generation (METHOD 3): tracks -> reverse-truncated, splatted, distance-based maps, one per decoder
+// stage.
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ struct MapOptions {
   double gamma = 1;                                   // weight of a fixation falls by gamma per later fixation
   std::vector<double> sigma_x = std::vector<double>(4, 70.0 / 768);  // image sides
   std::vector<double> sigma_y = std::vector<double>(4, 70.0 / 768);
-  std::vector<double> tau = std::vector<double>(4, 70.0 / 768);      // fall-off with the distance to the path, image sides
-  double mix = 0.5;                                   // share of the splat; the rest is the distance map's
+  std::vector<double> tau = std::vector<double>(4, 70.0 / 768);  // fall-off with the distance to the path, image sides
+  double mix = 0.5;                                              // share of the splat; the rest is the distance map's
 
   template <class V>
   void visit(V& v) {
@@ -36,12 +37,12 @@ struct MapOptions {
   }
 };
 
-/// The kept fixations [begin, end) of a track: the shortest end (or start) of it that has at least the fraction `keep` of
-/// its summed durations (or count), and at least one fixation.
+/// The kept fixations [begin, end) of a track: the shortest end (or start) of it that has at least the fraction `keep`
+/// of its summed durations (or count), and at least one fixation.
 std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double keep, const MapOptions& options);
 
-/// The tracks of a batch, packed. Map l is made of fixations kept[l,b] of track b with weight[l] (0 where truncated away).
-/// The last of the L = levels + 1 maps is the full track's, from which the pseudo mask is made.
+/// The tracks of a batch, packed. Map l is made of fixations kept[l,b] of track b with weight[l] (0 where truncated
+/// away). The last of the L = levels + 1 maps is the full track's, from which the pseudo mask is made.
 struct PackedTracks {
   Tensor xy;       // (N,2)
   Tensor weight;   // (L,N)
@@ -51,12 +52,13 @@ struct PackedTracks {
 
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype = DType::f32);
 
-/// M_l = mix S_l / max S_l + (1 - mix) exp(-D_l^2 / (2 tau_l^2)), in [0,1]: one map (B,H_l,W_l) per size, coarsest level
-/// first, the full track's last (it uses the finest level's sigma and tau). Differentiable in xy.
+/// M_l = mix S_l / max S_l + (1 - mix) exp(-D_l^2 / (2 tau_l^2)), in [0,1]: one map (B,H_l,W_l) per size, coarsest
+/// level first, the full track's last (it uses the finest level's sigma and tau). Differentiable in xy.
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes);
 
 /// GazeMedSeg's own heat map (METHOD 1): durations summed into the pixels of a 768 x 768 canvas, Gaussian filter of
-/// sigma pixels (70 for Kvasir-SEG, 50 for NCI-ISBI), min-max normalised, resized bilinearly to (height, width), in [0,1].
+/// sigma pixels (70 for Kvasir-SEG, 50 for NCI-ISBI), min-max normalised, resized bilinearly to (height, width), in
+/// [0,1].
 Tensor heat_map(const Track& track, int64_t height, int64_t width, double sigma = 70);
 
 }  // namespace gt

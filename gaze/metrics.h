@@ -9,8 +9,8 @@ namespace gt {
 
 struct Scores {
   double dice = 0, iou = 0, precision = 0, recall = 0;  // [0,1], eps 1e-7 as GazeMedSeg
-  double hd95 = 0;  // 95th percentile of the distances between the two boundaries, both ways together, pixels; 0 if both are
-                    // empty, the image's diagonal if one is
+  double hd95 = 0;  // 95th percentile of the distances between the two boundaries, both ways together, pixels; 0 if
+                    // both are empty, the image's diagonal if one is
 };
 
 /// Prediction against label, both (H,W,1), foreground above 127. Throws Error if the sizes differ.

@@ -17,13 +17,13 @@ Track simulate_track(const Image& mask, const std::string& name, uint64_t seed);
 /// Statistics of tracks over their masks, those that are published for the real Kvasir gaze (data README).
 struct GazeStatistics {
   double fixations_min = 0, fixations_mean = 0, fixations_max = 0;
-  double inside_mean = 0, inside_median = 0;    // share of fixations inside the mask, per image
-  double offset_sd_x = 0, offset_sd_y = 0;      // gaze centroid minus mask centroid, image sides
-  double offset_length = 0;                     // its mean length
+  double inside_mean = 0, inside_median = 0;                       // share of fixations inside the mask, per image
+  double offset_sd_x = 0, offset_sd_y = 0;                         // gaze centroid minus mask centroid, image sides
+  double offset_length = 0;                                        // its mean length
   double duration_mean = 0, duration_median = 0, duration_sd = 0;  // ms
-  double saccade_mean = 0;                      // image sides
-  double trial_seconds = 0;                     // mean time of a track
-  double heat_dice_50 = 0, heat_dice_30 = 0;    // Dice of the raw heat map at thresholds 0.5 and 0.3
+  double saccade_mean = 0;                                         // image sides
+  double trial_seconds = 0;                                        // mean time of a track
+  double heat_dice_50 = 0, heat_dice_30 = 0;                       // Dice of the raw heat map at thresholds 0.5 and 0.3
 };
 GazeStatistics gaze_statistics(const std::vector<Track>& tracks, const std::vector<Image>& masks);
 

@@ -1,6 +1,8 @@
 // Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks. Each op checks its arguments (Error names the
 // op, what was expected and what came), runs on its inputs' device, and records its gradient.
 //
+// METHOD n stands for section n of docs/method.md.
+//
 // To add an op: its file kernels/<op>.cu (comment, maths, CPU, CUDA, op), a line here, a row in tests/op_cases.h.
 #pragma once
 
@@ -20,22 +22,22 @@ Tensor scale(const Tensor& x, double factor, double offset = 0);  // factor * x 
 Tensor exp(const Tensor& x);
 Tensor square(const Tensor& x);
 Tensor sigmoid(const Tensor& x);
-Tensor softplus(const Tensor& x);                  // log(1 + e^x)
-Tensor leaky_relu(const Tensor& x, double slope);  // x > 0 ? x : slope * x
-Tensor gaussian(const Tensor& d, double sigma);    // exp(-d^2 / (2 sigma^2)); 0 at d = infinity
+Tensor softplus(const Tensor& x);                   // log(1 + e^x)
+Tensor leaky_relu(const Tensor& x, double slope);   // x > 0 ? x : slope * x
+Tensor gaussian(const Tensor& d, double sigma);     // exp(-d^2 / (2 sigma^2)); 0 at d = infinity
 Tensor greater(const Tensor& x, double threshold);  // x > threshold ? 1 : 0, without gradient
 Tensor less(const Tensor& x, double threshold);     // x < threshold ? 1 : 0, without gradient
 
 // ---- broadcast.cu: sums, and small tensors spread over large ones ---------------------------------------------------
-Tensor sum(const Tensor& x);                                   // -> ()
-Tensor mean(const Tensor& x);                                  // -> ()
-Tensor sum_last(const Tensor& x);                              // (..,C) -> (..)
-Tensor add_channels(const Tensor& x, const Tensor& b);         // (..,C) + (C)
-Tensor mul_channels(const Tensor& x, const Tensor& g);         // (..,C) * (C)
-Tensor mul_pixels(const Tensor& x, const Tensor& a);           // (..,C) * (..)
-Tensor reshape(const Tensor& x, Shape shape);                  // the same data, differentiable
-Tensor concat(const Tensor& a, const Tensor& b);               // (..,C1), (..,C2) -> (..,C1+C2)
-Tensor normalize_max(const Tensor& s);                         // (B,..) -> s / max of each of the B; 0 where the max is 0
+Tensor sum(const Tensor& x);                            // -> ()
+Tensor mean(const Tensor& x);                           // -> ()
+Tensor sum_last(const Tensor& x);                       // (..,C) -> (..)
+Tensor add_channels(const Tensor& x, const Tensor& b);  // (..,C) + (C)
+Tensor mul_channels(const Tensor& x, const Tensor& g);  // (..,C) * (C)
+Tensor mul_pixels(const Tensor& x, const Tensor& a);    // (..,C) * (..)
+Tensor reshape(const Tensor& x, Shape shape);           // the same data, differentiable
+Tensor concat(const Tensor& a, const Tensor& b);        // (..,C1), (..,C2) -> (..,C1+C2)
+Tensor normalize_max(const Tensor& s);                  // (B,..) -> s / max of each of the B; 0 where the max is 0
 
 // ---- dense ----------------------------------------------------------------------------------------------------------
 /// a b, each optionally transposed: (M,K) (K,N) -> (M,N).
@@ -60,15 +62,16 @@ struct MapSize {
   int64_t height, width;  // pixels
 };
 
-/// Gaussian splat (METHOD 3.2): S_l(p) = sum_i weight[l,i] exp(-(p_x-x_i)^2 / (2 sigma[l,0]^2) - (p_y-y_i)^2 / (2 sigma[l,1]^2)).
+/// Gaussian splat (METHOD 3.2), p the pixel's centre:
+///   S_l(p) = sum_i weight[l,i] exp(-(p_x-x_i)^2 / (2 sigma[l,0]^2) - (p_y-y_i)^2 / (2 sigma[l,1]^2))
 /// xy (N,2) in image sides, weight (L,N), sigma (L,2) in image sides, offsets (B+1) i32 -> L maps (B,H_l,W_l).
 /// Differentiable in xy, weight and sigma.
 Tensors splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
               const std::vector<MapSize>& sizes);
 
 /// Distance (METHOD 3.3), in image sides, from each pixel centre to the polyline through fixations kept[l,b,0] ..
-/// kept[l,b,1]-1 (indices into xy) in order; infinity if there are none. xy (N,2), kept (L,B,2) i32 -> L maps (B,H_l,W_l).
-/// Differentiable in xy.
+/// kept[l,b,1]-1 (indices into xy) in order; infinity if there are none. xy (N,2), kept (L,B,2) i32 -> L maps
+/// (B,H_l,W_l). Differentiable in xy.
 Tensors track_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes);
 
 /// Track Attention with its loss (METHOD 4): a = w.F + b, A = sigmoid(a), F' = F (1 + A), loss = mean of BCE(A, M).
@@ -83,8 +86,8 @@ Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double 
 
 // ---- optimizer.cu: in place, all tensors of a model in one call -----------------------------------------------------
 /// v = momentum v + g + weight_decay p;  p -= lr v.  (PyTorch's SGD.) An undefined gradient leaves its parameter alone.
-void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr, double momentum,
-              double weight_decay);
+void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr,
+              double momentum, double weight_decay);
 
 struct AdamW {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
@@ -100,8 +103,8 @@ void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tenso
 Tensor augment(const Tensor& images, const Tensor& geometry, const Tensor& colour);
 /// Masks the same way: (B,H,W) u8 of 0 and 255 -> 0 or 1, bilinear value at least 0.5.
 Tensor augment_masks(const Tensor& masks, const Tensor& geometry);
-/// Fixations move with the image: position q in the image lands at geometry[b]^-1 (q_x, q_y, 1). xy (N,2), offsets (B+1)
-/// i32, geometry (B,2,3) -> (N,2). Differentiable in xy. Throws Error if a geometry cannot be inverted.
+/// Fixations move with the image: position q in the image lands at geometry[b]^-1 (q_x, q_y, 1). xy (N,2), offsets
+/// (B+1) i32, geometry (B,2,3) -> (N,2). Differentiable in xy. Throws Error if a geometry cannot be inverted.
 Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& geometry);
 
 }  // namespace gt

@@ -1,5 +1,6 @@
 // How models own their parameters. A module is a plain struct: its constructor asks a Scope for parameters, which names
-// them, draws their first values and lists them in order; operator() applies the ops. Nothing else needs to be declared.
+// them, draws their first values and lists them in order; operator() applies the ops. Nothing else needs to be
+// declared.
 #pragma once
 
 #include <string>

@@ -21,8 +21,10 @@ double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n) {
 
 Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& parameters)
     : options_(options), parameters_(parameters.named()) {
-  if (options.kind == "sgd") moments_ = {{"velocity", {}}};
-  else moments_ = {{"first_moment", {}}, {"second_moment", {}}};
+  if (options.kind == "sgd")
+    moments_ = {{"velocity", {}}};
+  else
+    moments_ = {{"first_moment", {}}, {"second_moment", {}}};
   for (auto& [moment, tensors] : moments_)
     for (const auto& [name, p] : parameters_) tensors.push_back(Tensor::zeros(p.shape(), p.dtype(), p.device()));
 }

@@ -9,10 +9,10 @@
 namespace gt {
 
 struct OptimizerOptions {
-  std::string kind = "sgd";    // or adamw
-  double lr = 1e-2;            // at the first iteration
-  double lr_end = 1e-4;        // at the last, on a cosine
-  double momentum = 0.9;       // sgd only
+  std::string kind = "sgd";  // or adamw
+  double lr = 1e-2;          // at the first iteration
+  double lr_end = 1e-4;      // at the last, on a cosine
+  double momentum = 0.9;     // sgd only
   double weight_decay = 4e-4;
 
   template <class V>

@@ -1,4 +1,5 @@
-// Checkpoints: safetensors files whose metadata holds the run's configuration, so that a file alone is enough to predict.
+// Checkpoints: safetensors files whose metadata holds the run's configuration, so that a file alone is enough to
+// predict.
 #pragma once
 
 #include <memory>

@@ -3,7 +3,9 @@
 namespace gt {
 
 FullMasks::FullMasks(const Config& config, DType dtype)
-    : Model(uint64_t(config.seed), dtype), loss_(config.loss), unet_(parameters_, config.data.channels, 1, config.model) {}
+    : Model(uint64_t(config.seed), dtype),
+      loss_(config.loss),
+      unet_(parameters_, config.data.channels, 1, config.model) {}
 
 Prediction FullMasks::predict(const Tensor& images) const { return {unet_(images), {}}; }
 

@@ -6,11 +6,12 @@
 
 namespace gt {
 
-/// Sizes of the track maps for images of height x width: the four decoder stages, coarsest first, then the full track's.
+/// Sizes of the track maps for images of height x width: the four decoder stages, coarsest first, then the full
+/// track's.
 std::vector<MapSize> map_sizes(int64_t height, int64_t width);
 
-/// The pseudo mask of a full track's map, values in [0,1]: target is 1 where map > foreground, counted is 1 there and where
-/// map < background.
+/// The pseudo mask of a full track's map, values in [0,1]: target is 1 where map > foreground, counted is 1 there and
+/// where map < background.
 struct PseudoMask {
   Tensor target, counted;  // of the map's shape
 };

@@ -13,10 +13,11 @@ Config checked(Config c, const std::string& name) {
   require(c.data.size % 16 == 0, "key 'data.size': expected a multiple of 16, got ", c.data.size);
   require(c.data.channels != 2, "key 'data.channels': expected 1 or 3, got 2");
   for (const auto& [key, list] : {std::pair("data.mean", &c.data.mean), std::pair("data.std", &c.data.std)})
-    require(int64_t(list->size()) == c.data.channels, "key '", key, "': expected a number per channel, ", c.data.channels,
-            ", got ", list->size());
+    require(int64_t(list->size()) == c.data.channels, "key '", key, "': expected a number per channel, ",
+            c.data.channels, ", got ", list->size());
   for (const int64_t f : c.model.features)
-    require(f % c.model.groups == 0, "key 'model.features': ", f, " is not a multiple of model.groups, ", c.model.groups);
+    require(f % c.model.groups == 0, "key 'model.features': ", f, " is not a multiple of model.groups, ",
+            c.model.groups);
   require(c.model.features[4] % 2 == 0 && c.model.features[3] % 2 == 0 && c.model.features[2] % 2 == 0,
           "key 'model.features': the third to fifth must be even, the decoder halves them");
   require(c.loss.background <= c.loss.foreground, "key 'loss.background': expected at most loss.foreground, ",
@@ -51,9 +52,11 @@ std::unique_ptr<Model> make_model(const Config& config, DType dtype) {
   fail("recipe '", config.recipe, "': expected gradtrack or full");
 }
 
-Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options) {
+Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted,
+                         const LossOptions& options) {
   const Tensor z = reshape(logits, target.shape());
-  return add(scale(dice_loss(z, target, counted), options.dice), scale(bce_with_logits(z, target, counted), options.bce));
+  return add(scale(dice_loss(z, target, counted), options.dice),
+             scale(bce_with_logits(z, target, counted), options.bce));
 }
 
 }  // namespace gt

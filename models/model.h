@@ -11,8 +11,9 @@
 namespace gt {
 
 struct LossOptions {
-  double dice = 0.5, bce = 0.5;                           // weights of the segmentation loss's two parts
-  std::vector<double> lambda = std::vector<double>(4, 1);  // weight of each level's track attention loss, coarsest first
+  double dice = 0.5, bce = 0.5;  // weights of the segmentation loss's two parts
+  std::vector<double> lambda =
+      std::vector<double>(4, 1);              // weight of each level's track attention loss, coarsest first
   double foreground = 0.6, background = 0.5;  // the pseudo mask: above, below; pixels between are not counted
 
   template <class V>
@@ -26,10 +27,10 @@ struct LossOptions {
 };
 
 struct TrainOptions {
-  int64_t batch = 8;            // images
+  int64_t batch = 8;  // images
   int64_t iterations = 15000;
-  int64_t log_every = 20;       // iterations; a line of metrics.jsonl
-  int64_t val_every = 500;      // iterations, a multiple of log_every
+  int64_t log_every = 20;          // iterations; a line of metrics.jsonl
+  int64_t val_every = 500;         // iterations, a multiple of log_every
   int64_t checkpoint_every = 500;  // iterations, a multiple of log_every
 
   template <class V>
@@ -86,7 +87,8 @@ struct Prediction {
   Tensors attention;  // A_l (B,H_l,W_l), coarsest first; empty in recipes without
 };
 
-/// Training images with what supervises them, on the device: x (B,S,S,C), masks (B,S,S) or undefined, tracks or undefined.
+/// Training images with what supervises them, on the device: x (B,S,S,C), masks (B,S,S) or undefined, tracks or
+/// undefined.
 struct Supervised {
   Tensor images;
   Tensor masks;
@@ -112,7 +114,8 @@ Wanted supervision(const std::string& recipe);
 /// The network of config.recipe, with first values from config.seed.
 std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32);
 
-/// 0.5 Dice + 0.5 BCE (options.dice, options.bce) of logits (B,H,W,1) against target (B,H,W), over pixels where counted is 1.
+/// 0.5 Dice + 0.5 BCE (options.dice, options.bce) of logits (B,H,W,1) against target (B,H,W), over pixels where counted
+/// is 1.
 Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options);
 
 }  // namespace gt

@@ -87,9 +87,9 @@ struct Trainer::State {
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
   std::optional<MetricsLog> log;
-  int64_t done = 0;          // iterations
-  double best_dice = -1;     // on validation
-  double seconds_before = 0; // of training in earlier sessions of this run
+  int64_t done = 0;           // iterations
+  double best_dice = -1;      // on validation
+  double seconds_before = 0;  // of training in earlier sessions of this run
   Clock::time_point start = Clock::now();
 
   std::string file(const char* name) const { return folder + "/" + name; }
@@ -112,8 +112,10 @@ struct Trainer::State {
       fail(folder, ": holds a run already; resume it with --resume, or choose another folder with --out");
     make_folder(folder);
     const std::string yaml = write_config(config);
-    if (there) restore(yaml);
-    else write_file(file("config.yaml"), yaml);
+    if (there)
+      restore(yaml);
+    else
+      write_file(file("config.yaml"), yaml);
     log.emplace(file("metrics.jsonl"), there ? done : -1);
     if (!there) log->add({{"run", facts()}});
   }
@@ -170,7 +172,8 @@ struct Trainer::State {
     report.segmentation = losses.segmentation.item();
     for (const Tensor& t : losses.track) report.track.push_back(t.item());
     if (!std::isfinite(report.total))
-      fail("iteration ", done + 1, ": the loss is not finite; try a smaller optimizer.lr (", config.optimizer.lr, " now)");
+      fail("iteration ", done + 1, ": the loss is not finite; try a smaller optimizer.lr (", config.optimizer.lr,
+           " now)");
     backward(losses.total);
     optimizer->step(report.lr);
     ++done;

@@ -28,8 +28,8 @@ UNet::UNet(const Scope& scope, int64_t in, int64_t out, const UNetOptions& o)
       final_conv(scope / "final_conv", o.features[5], out, 1) {}
 
 Tensor UNet::operator()(const Tensor& x, const Stage& stage) const {
-  GT_CHECK(x.rank() == 4 && x.dim(1) % 16 == 0 && x.dim(2) % 16 == 0, "UNet: expected (B,H,W,C) with H and W multiples of 16, got ",
-           x.shape());
+  GT_CHECK(x.rank() == 4 && x.dim(1) % 16 == 0 && x.dim(2) % 16 == 0,
+           "UNet: expected (B,H,W,C) with H and W multiples of 16, got ", x.shape());
   Tensors skips = {conv_0(x)};
   for (const TwoConv& block : down) skips.push_back(block(max_pool2x2(skips.back())));
   Tensor y = std::move(skips.back());

@@ -1,5 +1,6 @@
 // U-Net as MONAI's BasicUNet (2-D, group norm, leaky ReLU, transposed-convolution upsampling), with its parameter names
-// and order, so that weights and outputs can be exchanged. https://github.com/Project-MONAI/MONAI, networks/nets/basic_unet.
+// and order, so that weights and outputs can be exchanged. https://github.com/Project-MONAI/MONAI,
+// networks/nets/basic_unet.
 #pragma once
 
 #include <functional>

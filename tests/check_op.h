@@ -28,11 +28,11 @@ inline double project(const Tensors& y, const Tensors& u) {
 
 }  // namespace detail
 
-/// Gradients of `op` at `inputs` (f64) by backward() against central differences of fourth order, element by element (at
-/// most `most` elements of each input, evenly spread). The error of an element is relative to the larger of the two
-/// values, but to no less than 1 % of that input's largest gradient, which is what rounding leaves meaningful. Of several
-/// steps h the best counts: through a network a large one may step over a kink, a small one drowns in rounding, and a
-/// wrong gradient is wrong with each.
+/// Gradients of `op` at `inputs` (f64) by backward() against central differences of fourth order, element by element
+/// (at most `most` elements of each input, evenly spread). The error of an element is relative to the larger of the two
+/// values, but to no less than 1 % of that input's largest gradient, which is what rounding leaves meaningful. Of
+/// several steps h the best counts: through a network a large one may step over a kink, a small one drowns in rounding,
+/// and a wrong gradient is wrong with each.
 inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
                                  int64_t most = 200, const std::vector<double>& steps = {1e-4}) {
   for (const Tensor& x : inputs) x.clear_grad();
@@ -101,7 +101,8 @@ inline double relative_difference(const Tensor& a, const Tensor& b) {
 }
 
 /// Outputs and, behind them, the gradients of all inputs under fixed random output gradients.
-inline Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random) {
+inline Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs,
+                                  Random random) {
   for (const Tensor& x : inputs) x.clear_grad();
   Tensors result;
   Tensor total;

@@ -27,7 +27,8 @@ struct Result {
 /// Runs `gradtrack ARGUMENTS` in a shell.
 Result run(const std::string& arguments) {
   const TempFolder tmp;
-  const std::string command = std::string(GT_PROGRAM) + " " + arguments + " >" + tmp / "out" + " 2>" + tmp / "err" + " </dev/null";
+  const std::string command =
+      std::string(GT_PROGRAM) + " " + arguments + " >" + tmp / "out" + " 2>" + tmp / "err" + " </dev/null";
   const int status = std::system(command.c_str());
   return {WEXITSTATUS(status), read_file(tmp / "out"), read_file(tmp / "err")};
 }
@@ -39,7 +40,8 @@ void check_error(const std::string& arguments, const std::vector<std::string>& p
   const Result r = run(arguments);
   INFO(arguments << "\n" << r.err);
   CHECK(r.status == 1);
-  const std::string last = r.err.substr(r.err.rfind("gradtrack: ") == std::string::npos ? 0 : r.err.rfind("gradtrack: "));
+  const std::string last =
+      r.err.substr(r.err.rfind("gradtrack: ") == std::string::npos ? 0 : r.err.rfind("gradtrack: "));
   CHECK(std::count(last.begin(), last.end(), '\n') == 1);
   CHECK(last.rfind("gradtrack: ", 0) == 0);
   for (const std::string& part : parts) {
@@ -97,7 +99,8 @@ TEST_CASE("train, eval, predict and report work in a row", "[cli]") {
   CHECK(result["untrained"]["dice"]["mean"].is_number());
 
   write_png(w.tmp / "odd.png", Image(37, 53, 3, 90));
-  const Result predicted = run("predict " + w.tmp / "run" + " " + w.tmp / "odd.png" + " --maps --out " + w.tmp / "masks");
+  const Result predicted =
+      run("predict " + w.tmp / "run" + " " + w.tmp / "odd.png" + " --maps --out " + w.tmp / "masks");
   INFO(predicted.err);
   REQUIRE(predicted.status == 0);
   for (const std::string name : {"odd_mask", "odd_overlay", "odd_attention1", "odd_attention4"}) {
@@ -132,7 +135,8 @@ TEST_CASE("killed at random moments and resumed, a run gives the same metrics", 
   REQUIRE(run(w.train("", "whole")).status == 0);
   const std::string expected = metrics_of(w.tmp / "whole");
   Random random(1);
-  const std::string command = std::string("exec ") + GT_PROGRAM + " " + w.train("", "killed") + " --resume >/dev/null 2>&1";
+  const std::string command =
+      std::string("exec ") + GT_PROGRAM + " " + w.train("", "killed") + " --resume >/dev/null 2>&1";
   int killed = 0;
   for (int i = 0; i < 10; ++i) {
     const pid_t child = fork();
@@ -157,7 +161,8 @@ TEST_CASE("killed at random moments and resumed, a run gives the same metrics", 
 }
 
 TEST_CASE("help teaches: every subcommand has one with an example", "[cli]") {
-  for (const std::string command : {"train", "eval", "predict", "maps", "synth", "simulate", "gradcheck", "report", "info"}) {
+  for (const std::string command :
+       {"train", "eval", "predict", "maps", "synth", "simulate", "gradcheck", "report", "info"}) {
     const Result r = run(command + " --help");
     INFO(command);
     CHECK(r.status == 0);
@@ -256,6 +261,7 @@ TEST_CASE("a full disk loses nothing that was there", "[cli]") {
   CHECK(WEXITSTATUS(status) == 1);
   CHECK(has(read_file(w.tmp / "err"), "cannot write"));
   CHECK_FALSE(std::filesystem::exists(w.tmp / "other/last.safetensors"));
-  for (const auto& file : std::filesystem::directory_iterator(w.tmp / "other")) CHECK_FALSE(has(file.path().string(), ".tmp"));
+  for (const auto& file : std::filesystem::directory_iterator(w.tmp / "other"))
+    CHECK_FALSE(has(file.path().string(), ".tmp"));
   CHECK(read_file(w.tmp / "run/last.safetensors") == before);
 }

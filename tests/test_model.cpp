@@ -22,8 +22,10 @@ Supervised tiny_batch(const Config& c) {
   Supervised batch;
   Maker maker{DType::f32, Random(1)};
   batch.images = maker.normal({2, 32, 32, 3});
-  if (supervision(c.recipe).masks) batch.masks = greater(sum_last(batch.images), 0);
-  else batch.tracks = pack_tracks({&track, &track}, c.maps);
+  if (supervision(c.recipe).masks)
+    batch.masks = greater(sum_last(batch.images), 0);
+  else
+    batch.tracks = pack_tracks({&track, &track}, c.maps);
   return batch;
 }
 
@@ -138,8 +140,9 @@ TEST_CASE("checkpoints that do not fit are refused", "[model]") {
   SafeTensors file = weights(*model, c, "none");
   file.tensors.pop_back();
   write_safetensors(tmp / "short.safetensors", file);
-  CHECK(error_of([&] { load_model(tmp / "short.safetensors"); }).find("parameter 'attention_1.bias' is not in the file") !=
-        std::string::npos);
+  CHECK(error_of([&] {
+          load_model(tmp / "short.safetensors");
+        }).find("parameter 'attention_1.bias' is not in the file") != std::string::npos);
 
   file = weights(*model, c, "none");
   file.tensors[0].second = Tensor::zeros({4, 3, 1, 1});
@@ -148,7 +151,8 @@ TEST_CASE("checkpoints that do not fit are refused", "[model]") {
         std::string::npos);
 
   write_safetensors(tmp / "foreign.safetensors", {{{"w", Tensor::zeros({2})}}, {}});
-  CHECK(error_of([&] { load_model(tmp / "foreign.safetensors"); }).find("not a GradTrack checkpoint") != std::string::npos);
+  CHECK(error_of([&] { load_model(tmp / "foreign.safetensors"); }).find("not a GradTrack checkpoint") !=
+        std::string::npos);
 }
 
 TEST_CASE("configurations that do not fit together are refused", "[model]") {
@@ -172,7 +176,8 @@ TEST_CASE("the shipped configurations are valid and complete", "[model]") {
     const Config c = load_config(path);
     const std::string resolved = write_config(c), file = read_file(path);
     std::istringstream lines(resolved);
-    for (std::string line; std::getline(lines, line);) {  // every key stands in the file, with a comment where it is a value
+    for (std::string line;
+         std::getline(lines, line);) {  // every key stands in the file, with a comment where it is a value
       const std::string key = line.substr(0, line.find(':') + 1);
       INFO(name << ": " << key);
       CHECK(("\n" + file).find("\n" + key) != std::string::npos);

@@ -117,7 +117,9 @@ TEST_CASE("a stopped run resumes as if it had never stopped", "[trainer]") {
       CHECK(train(c, run, true));
       CHECK(metrics_of(run) == metrics_of(tmp / (kind + "_whole")));
       CHECK(read_safetensors(run + "/last.safetensors").find("conv_0.conv_0.conv.weight")->values<float>() ==
-            read_safetensors(tmp / (kind + "_whole/last.safetensors")).find("conv_0.conv_0.conv.weight")->values<float>());
+            read_safetensors(tmp / (kind + "_whole/last.safetensors"))
+                .find("conv_0.conv_0.conv.weight")
+                ->values<float>());
       CHECK(best_weights(run) == best_weights(tmp / (kind + "_whole")));
     }
   }

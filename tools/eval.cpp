@@ -76,12 +76,11 @@ void evaluate_run(const Options& o) {
   wanted.labels = true;
   wanted.gaze = gaze_is_there(config.data);  // shown in the panels, not used otherwise
   const Dataset dataset = load_dataset(config.data, o.split, wanted);
-  const std::string folder =
-      !o.out.empty() ? o.out : std::filesystem::path(loaded.path).parent_path().string();
+  const std::string folder = !o.out.empty() ? o.out : std::filesystem::path(loaded.path).parent_path().string();
 
   const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
-  Json result = {{"checkpoint", loaded.path}, {"data", config.data.root},      {"split", o.split},
-                 {"images", scores.size()},   {"recipe", config.recipe},       {"gaze", loaded.gaze}};
+  Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", o.split},
+                 {"images", scores.size()},   {"recipe", config.recipe},  {"gaze", loaded.gaze}};
   const Json means = summary(scores);
   result.update(means);
   if (o.untrained) {
@@ -128,7 +127,9 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--panels", o->panels, "pictures of this many best, median and worst images each")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--threads", o->threads, "compute threads, 0 for all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--threads", o->threads, "compute threads, 0 for all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_flag("--untrained", o->untrained, "score the network with its first, untrained values too");
   command->footer(
       "Example:\n  gradtrack eval runs/kvasir_small --split val\n\n"

@@ -36,7 +36,8 @@ void gradcheck(const std::string& wanted) {
     const bool ok = worst.worst < limit;
     ++shown;
     failed += !ok;
-    std::printf("%-28s %6zu   %9.2e   %s\n", name.c_str(), sizes, worst.worst, ok ? "ok" : ("FAILED at " + worst.where).c_str());
+    std::printf("%-28s %6zu   %9.2e   %s\n", name.c_str(), sizes, worst.worst,
+                ok ? "ok" : ("FAILED at " + worst.where).c_str());
     std::fflush(stdout);
   };
   std::printf("%-28s %6s   %9s   limit %.0e, in double\n", "op", "sizes", "worst", limit);
@@ -63,7 +64,8 @@ void gradcheck(const std::string& wanted) {
 void add_gradcheck_command(CLI::App& app) {
   auto* command = app.add_subcommand("gradcheck", "Check every op's gradient against finite differences");
   auto op = std::make_shared<std::string>();
-  command->add_option("--op", *op, "only the ops whose name contains this; 'network' is the whole loss")->type_name("NAME");
+  command->add_option("--op", *op, "only the ops whose name contains this; 'network' is the whole loss")
+      ->type_name("NAME");
   command->footer("Example:\n  gradtrack gradcheck --op splat");
   command->callback([op] { gradcheck(*op); });
 }

@@ -15,7 +15,9 @@ namespace {
 std::string cpu_features() {
   std::string all;
 #if defined(__x86_64__)
-  const auto add = [&](bool there, const char* name) { all += there ? std::string(all.empty() ? "" : " ") + name : ""; };
+  const auto add = [&](bool there, const char* name) {
+    all += there ? std::string(all.empty() ? "" : " ") + name : "";
+  };
   add(__builtin_cpu_supports("avx2"), "avx2");
   add(__builtin_cpu_supports("fma"), "fma");
   add(__builtin_cpu_supports("avx512f"), "avx512f");
@@ -38,9 +40,12 @@ const char* compiled_for() {
 
 const char* cuda_state() {
   switch (cuda_status().state) {
-    case CudaState::not_built: return "not built";
-    case CudaState::no_device: return "built, no device";
-    case CudaState::device: return "device";
+    case CudaState::not_built:
+      return "not built";
+    case CudaState::no_device:
+      return "built, no device";
+    case CudaState::device:
+      return "device";
   }
   return "?";
 }
@@ -53,7 +58,8 @@ void info() {
   row("threads", std::to_string(num_threads()));
   row("cuda", text(cuda_state(), ": ", cuda_status().reason));
   row("Eigen", text(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
-  row("nlohmann-json", text(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
+  row("nlohmann-json",
+      text(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
   row("CLI11", CLI11_VERSION);
 }
 

@@ -21,7 +21,7 @@ Image map_picture(const Tensor& map, int64_t height, int64_t width) {
 
 /// Four pictures of one size as 2 x 2.
 Image two_by_two(const std::vector<Image>& pictures) {
-  const Image &first = pictures[0];
+  const Image& first = pictures[0];
   Image all(2 * first.height, 2 * first.width, 3);
   for (size_t k = 0; k < 4; ++k)
     for (int64_t y = 0; y < first.height; ++y)
@@ -34,7 +34,8 @@ Image two_by_two(const std::vector<Image>& pictures) {
 
 bool gaze_is_there(const DataOptions& data) {
   const std::filesystem::path gaze(data.gaze);
-  return !data.gaze.empty() && std::filesystem::exists(gaze.is_absolute() ? gaze : std::filesystem::path(data.root) / gaze);
+  return !data.gaze.empty() &&
+         std::filesystem::exists(gaze.is_absolute() ? gaze : std::filesystem::path(data.root) / gaze);
 }
 
 View view(const Model& model, const DataOptions& data, const Image& image) {

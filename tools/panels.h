@@ -14,7 +14,7 @@ bool gaze_is_there(const DataOptions& data);
 
 /// A network's view of one image of any size.
 struct View {
-  Image mask;                // predicted, at the image's own size
+  Image mask;                    // predicted, at the image's own size
   std::vector<Image> attention;  // A_l in colour at the image's own size, coarsest first; empty in recipes without
 };
 View view(const Model& model, const DataOptions& data, const Image& image);
@@ -22,8 +22,8 @@ View view(const Model& model, const DataOptions& data, const Image& image);
 /// The picture with the predicted mask tinted and outlined; the label's outline too where there is one.
 Image overlay_mask(const Image& rgb, const Image& prediction, const Image* label);
 
-/// A picture of one case: its columns side by side, all of one size, and what each shows. Without gaze there is no track
-/// and no maps, without attention no attention.
+/// A picture of one case: its columns side by side, all of one size, and what each shows. Without gaze there is no
+/// track and no maps, without attention no attention.
 struct Panel {
   std::vector<std::string> columns;
   Image picture;

@@ -38,7 +38,8 @@ void predict(const Options& o) {
     write_png(stem + "_mask.png", v.mask);
     write_png(stem + "_overlay.png", overlay_mask(to_rgb(image), v.mask, nullptr));
     if (o.maps)
-      for (size_t l = 0; l < v.attention.size(); ++l) write_png(text(stem, "_attention", l + 1, ".png"), v.attention[l]);
+      for (size_t l = 0; l < v.attention.size(); ++l)
+        write_png(text(stem, "_attention", l + 1, ".png"), v.attention[l]);
     bar.update(++done, "images");
   }
   if (loaded.gaze == "simulated") std::printf("the network was trained on SIMULATED gaze\n");
@@ -53,7 +54,9 @@ void add_predict_command(CLI::App& app) {
   command->add_option("model", o->model, "checkpoint, or folder of a run")->required()->type_name("CHECKPOINT");
   command->add_option("images", o->images, "JPEG or PNG files of any size")->required()->type_name("IMAGE ...");
   command->add_option("--out", o->out, "folder for the pictures")->required()->type_name("DIR");
-  command->add_option("--threads", o->threads, "compute threads, 0 for all")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--threads", o->threads, "compute threads, 0 for all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_flag("--maps", o->maps, "write the attention map of every decoder stage too (1 coarsest)");
   command->footer(
       "Example:\n  gradtrack predict runs/kvasir_small a.jpg b.png --out masks --maps\n\n"

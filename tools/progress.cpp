@@ -22,8 +22,10 @@ int terminal_width() {
 std::string clock_text(double seconds) {
   const long s = std::lround(seconds);
   char buffer[32];
-  if (s >= 3600) std::snprintf(buffer, sizeof buffer, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-  else std::snprintf(buffer, sizeof buffer, "%ld:%02ld", s / 60, s % 60);
+  if (s >= 3600)
+    std::snprintf(buffer, sizeof buffer, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+  else
+    std::snprintf(buffer, sizeof buffer, "%ld:%02ld", s / 60, s % 60);
   return buffer;
 }
 
@@ -49,8 +51,7 @@ void ProgressBar::update(int64_t done, const std::string& detail) {
   constexpr int cells = 20;
   const int full = int(cells * done / (all_ > 0 ? all_ : 1));
   std::string line = title_ + " [" + std::string(size_t(full), '#') + std::string(size_t(cells - full), '.') + "] " +
-                     std::to_string(done) + "/" + std::to_string(all_) + "  " + detail + "  left " +
-                     left(done);
+                     std::to_string(done) + "/" + std::to_string(all_) + "  " + detail + "  left " + left(done);
   line.resize(std::min(line.size(), size_t(terminal_width() - 1)));
   std::fprintf(stderr, "\r%s\033[K", line.c_str());
   std::fflush(stderr);

@@ -73,7 +73,8 @@ void train(const Options& o) {
   const bool finished = trainer.run();
   bar.reset();
   std::signal(SIGINT, SIG_DFL);
-  if (!finished) fail("interrupted; the run is saved, go on with: gradtrack train ", o.config, " ... --out ", o.out, " --resume");
+  if (!finished)
+    fail("interrupted; the run is saved, go on with: gradtrack train ", o.config, " ... --out ", o.out, " --resume");
   std::fprintf(stderr, "done: %s/best.safetensors; evaluate with: gradtrack eval %s\n", o.out.c_str(), o.out.c_str());
 }
 
@@ -83,8 +84,10 @@ void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train a network from a YAML configuration");
   auto o = std::make_shared<Options>();
   command->add_option("config", o->config, "YAML configuration (see configs/)")->required()->type_name("CONFIG.yaml");
-  command->add_option("overrides", o->overrides, "keys set over the file's, e.g. train.batch=4")->type_name("key=value ...");
-  command->add_option("--out", o->out, "folder of the run (default runs/<name of the configuration>)")->type_name("DIR");
+  command->add_option("overrides", o->overrides, "keys set over the file's, e.g. train.batch=4")
+      ->type_name("key=value ...");
+  command->add_option("--out", o->out, "folder of the run (default runs/<name of the configuration>)")
+      ->type_name("DIR");
   command->add_flag("--resume", o->resume, "go on from the run's last checkpoint, if it has one");
   command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
   command->footer(
