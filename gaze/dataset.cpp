@@ -113,6 +113,8 @@ Sample load_sample(const Entry& entry, const Folder& images, const Folder* masks
 
 }  // namespace
 
+std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }
+
 Dataset load_dataset(const DataOptions& options, const std::string& split, const Wanted& wanted) {
   if (options.channels != 1 && options.channels != 3)
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
@@ -124,7 +126,7 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   std::optional<Folder> masks;
   if (wanted.masks || wanted.labels) masks.emplace(options.root + "/masks");
   Gaze gaze;
-  if (wanted.gaze) gaze = read_gaze_of((fs::path(options.root) / options.gaze).string(), entries, images);
+  if (wanted.gaze) gaze = read_gaze_of(gaze_path(options), entries, images);
 
   Dataset dataset{std::vector<Sample>(entries.size()), gaze.simulated};
   std::vector<std::exception_ptr> errors(entries.size());

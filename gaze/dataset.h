@@ -74,6 +74,9 @@ struct Dataset {
   bool simulated_gaze = false;
 };
 
+/// The data set's fixation table.
+std::string gaze_path(const DataOptions& options);
+
 /// Loads a split, decoding in parallel. Throws Error, naming the file (and line), for: a missing folder or list, an
 /// empty list, a duplicate name, a missing, ambiguous (NAME.jpg beside NAME.png) or undecodable image or mask, a mask
 /// of another size than its image, an image without gaze, and gaze for an image that root/images does not have.

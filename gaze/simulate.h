@@ -24,6 +24,8 @@ struct GazeStatistics {
   double saccade_mean = 0;                                         // image sides
   double trial_seconds = 0;                                        // mean time of a track
   double heat_dice_50 = 0, heat_dice_30 = 0;                       // Dice of the raw heat map at thresholds 0.5 and 0.3
+  double track_dice_50 = 0, track_dice_60 = 0,
+         track_dice_70 = 0;  // of the full track's map, from which pseudo masks are made
 };
 GazeStatistics gaze_statistics(const std::vector<Track>& tracks, const std::vector<Image>& masks);
 

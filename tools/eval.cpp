@@ -67,6 +67,18 @@ std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<Imag
   return cases;
 }
 
+/// Pictures of the cases to show, in folder/panels, named in the result's entries.
+void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::vector<ImageScores>& scores,
+                  size_t count, const std::string& folder, Json& per_image) {
+  if (count > 0) make_folder(folder + "/panels");
+  for (const auto& [i, rank] : cases_to_show(scores, count)) {
+    const std::string path = "panels/" + dataset.samples[i].name + ".png";
+    const Panel panel = case_panel(*loaded.model, loaded.config, dataset.samples[i]);
+    write_png(folder + "/" + path, panel.picture);
+    per_image[i].update({{"panel", path}, {"panel_columns", panel.columns}, {"rank", rank}});
+  }
+}
+
 void evaluate_run(const Options& o) {
   set_num_threads(int(o.threads));
   LoadedModel loaded = load_model(o.model);
@@ -74,35 +86,25 @@ void evaluate_run(const Options& o) {
   if (!o.data.empty()) config.data.root = o.data;
   Wanted wanted;
   wanted.labels = true;
-  wanted.gaze = gaze_is_there(config.data);  // shown in the panels, not used otherwise
-  const Dataset dataset = load_dataset(config.data, o.split, wanted);
-  const std::string folder = !o.out.empty() ? o.out : std::filesystem::path(loaded.path).parent_path().string();
+  Dataset dataset = load_dataset(config.data, o.split, wanted);
+  add_tracks(dataset, config.data);
+  const std::string beside = std::filesystem::path(loaded.path).parent_path().string();
+  const std::string folder = !o.out.empty() ? o.out : beside.empty() ? "." : beside;
+  make_folder(folder);
 
   const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
   Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", o.split},
                  {"images", scores.size()},   {"recipe", config.recipe},  {"gaze", loaded.gaze}};
   const Json means = summary(scores);
   result.update(means);
-  if (o.untrained) {
-    const std::unique_ptr<Model> fresh = make_model(config);
-    result["untrained"] = summary(evaluate_with_progress("untrained", *fresh, dataset, config));
-  }
-  result["per_image"] = Json::array();
+  if (o.untrained)
+    result["untrained"] = summary(evaluate_with_progress("untrained", *make_model(config), dataset, config));
+  Json& per_image = result["per_image"] = Json::array();
   for (const ImageScores& s : scores) {
-    Json entry = {{"name", s.name}};
-    for (const Metric& m : metrics) entry[m.name] = s.scores.*m.value;
-    result["per_image"].push_back(entry);
+    per_image.push_back({{"name", s.name}});
+    for (const Metric& m : metrics) per_image.back()[m.name] = s.scores.*m.value;
   }
-  make_folder(folder.empty() ? "." : folder);
-  for (const auto& [i, rank] : cases_to_show(scores, size_t(o.panels))) {
-    const std::string path = "panels/" + dataset.samples[i].name + ".png";
-    make_folder(folder + "/panels");
-    const Panel panel = case_panel(*loaded.model, config, dataset.samples[i]);
-    write_png(folder + "/" + path, panel.picture);
-    result["panel_columns"] = panel.columns;
-    result["per_image"][i]["panel"] = path;
-    result["per_image"][i]["rank"] = rank;
-  }
+  write_panels(loaded, dataset, scores, size_t(o.panels), folder, per_image);
   write_file(folder + "/eval.json", result.dump(1) + "\n");
 
   std::printf("%s on %s (%s), %zu images\n", config.recipe.c_str(), o.split.c_str(), config.data.root.c_str(),

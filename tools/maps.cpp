@@ -69,8 +69,8 @@ void write_maps(const Options& o) {
   const std::string name = image_name(o.image);
   const auto track = gaze.tracks.find(name);
   if (track == gaze.tracks.end())
-    fail(o.gaze, ": has no fixations on image ", name, "; it has ", gaze.tracks.size(), " tracks, the first of ",
-         gaze.tracks.begin()->first);
+    fail(o.gaze, ": has no fixations on image ", name, ", only on ", gaze.tracks.size(), " others",
+         gaze.tracks.empty() ? "" : ", such as " + gaze.tracks.begin()->first);
   Image rgb = read_image(o.image, 3);
   if (std::max(rgb.height, rgb.width) < least_side) rgb = with_longer_side(rgb, least_side);
 

@@ -32,10 +32,11 @@ Image two_by_two(const std::vector<Image>& pictures) {
 
 }  // namespace
 
-bool gaze_is_there(const DataOptions& data) {
-  const std::filesystem::path gaze(data.gaze);
-  return !data.gaze.empty() &&
-         std::filesystem::exists(gaze.is_absolute() ? gaze : std::filesystem::path(data.root) / gaze);
+void add_tracks(Dataset& dataset, const DataOptions& data) {
+  if (data.gaze.empty() || !std::filesystem::exists(gaze_path(data))) return;
+  const Gaze gaze = read_gaze(gaze_path(data));
+  for (Sample& sample : dataset.samples)
+    if (const auto track = gaze.tracks.find(sample.name); track != gaze.tracks.end()) sample.track = track->second;
 }
 
 View view(const Model& model, const DataOptions& data, const Image& image) {

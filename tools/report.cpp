@@ -192,10 +192,10 @@ std::string scores_of(const Json& image) {
 }
 
 /// The words over a panel's columns, if the evaluation tells them.
-std::string columns(const Json& eval) {
-  if (!eval.contains("panel_columns")) return "";
+std::string columns(const Json& image) {
+  if (!image.contains("panel_columns")) return "";
   std::string out;
-  for (const Json& c : eval["panel_columns"]) out += "<span>" + escape(c.get<std::string>()) + "</span>";
+  for (const Json& c : image["panel_columns"]) out += "<span>" + escape(c.get<std::string>()) + "</span>";
   return "<div class=\"columns\">" + out + "</div>";
 }
 
@@ -208,7 +208,7 @@ std::string cases(const Run& run) {
       out += text("<figure><figcaption><span class=\"badge\">", rank, "</span> ", escape(name),
                   " <span class=\"scores\">", scores_of(image), "</span></figcaption>");
       if (std::filesystem::exists(path))
-        out += text("<div class=\"scroll\"><div class=\"panel\">", columns(run.eval),
+        out += text("<div class=\"scroll\"><div class=\"panel\">", columns(image),
                     html::picture(read_file(path), path, name + ": " + rank), "</div></div>");
       else
         out += paragraph("The picture is missing: " + path);

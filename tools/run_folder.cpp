@@ -81,9 +81,6 @@ Json read_eval(const std::string& path) {
   check_scores(eval, path);
   string(eval, "split", path);
   number(eval, "images", path);
-  if (eval.contains("panel_columns"))
-    for (const Json& c : item(eval, "panel_columns", &Json::is_array, "a list", path))
-      if (!c.is_string()) fail(path, ": expected strings in 'panel_columns'");
   if (eval.contains("untrained")) check_scores(eval["untrained"], path + ": untrained");
   const Json& images = item(eval, "per_image", &Json::is_array, "a list", path);
   for (size_t i = 0; i < images.size(); ++i) {
@@ -91,6 +88,9 @@ Json read_eval(const std::string& path) {
     string(images[i], "name", where);
     for (const Score& s : scores) number(images[i], s.key, where);
     if (images[i].contains("panel")) string(images[i], "panel", where), string(images[i], "rank", where);
+    if (!images[i].contains("panel_columns")) continue;
+    for (const Json& c : item(images[i], "panel_columns", &Json::is_array, "a list", where))
+      if (!c.is_string()) fail(where, ": expected strings in 'panel_columns'");
   }
   return eval;
 }
