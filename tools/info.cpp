@@ -61,6 +61,7 @@ void info() {
   row("nlohmann-json",
       text(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
   row("CLI11", CLI11_VERSION);
+  row("yaml-cpp", GT_YAML_CPP_VERSION);
 }
 
 }  // namespace
