@@ -9,8 +9,8 @@
 
 namespace gt {
 
-/// Gives the samples their tracks, where the data set has a fixation table and that has them: for pictures only, so that
-/// gaze on the training images alone will do.
+/// Gives the samples their tracks, where the data set has a fixation table and that has them: for pictures only, so
+/// that gaze on the training images alone will do.
 void add_tracks(Dataset& dataset, const DataOptions& data);
 
 /// A network's view of one image of any size.

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/check.h"
+
 namespace gt {
 namespace {
 
@@ -50,8 +52,8 @@ void ProgressBar::update(int64_t done, const std::string& detail) {
   drawn_ = now();
   constexpr int cells = 20;
   const int full = int(cells * done / (all_ > 0 ? all_ : 1));
-  std::string line = title_ + " [" + std::string(size_t(full), '#') + std::string(size_t(cells - full), '.') + "] " +
-                     std::to_string(done) + "/" + std::to_string(all_) + "  " + detail + "  left " + left(done);
+  std::string line = text(title_, " [", std::string(size_t(full), '#'), std::string(size_t(cells - full), '.'), "] ",
+                          done, "/", all_, "  left ", left(done), "  ", detail);
   line.resize(std::min(line.size(), size_t(terminal_width() - 1)));
   std::fprintf(stderr, "\r%s\033[K", line.c_str());
   std::fflush(stderr);

@@ -16,7 +16,8 @@ class ProgressBar {
   ~ProgressBar();  // leaves the terminal's line
 
   bool on_terminal() const { return terminal_; }
-  /// Redraws at most ten times a second: title, bar, done/all, `detail`, time left.
+  /// Redraws at most ten times a second: title, bar, done/all, time left, `detail` as far as the
+  /// terminal is wide.
   void update(int64_t done, const std::string& detail);
   /// A line of its own, above the bar.
   void line(const std::string& text);

@@ -22,17 +22,17 @@ struct Options {
   bool resume = false;
 };
 
-std::string losses(const TrainReport& r) {
+std::string facts_of(const TrainReport& r) {
   char buffer[128];
-  std::snprintf(buffer, sizeof buffer, "loss %.4f  seg %.4f", r.total, r.segmentation);
+  std::snprintf(buffer, sizeof buffer, "%.1f images/s  loss %.4f  seg %.4f", r.images_per_second, r.total,
+                r.segmentation);
   std::string line = buffer;
   if (!r.track.empty()) line += "  track";
   for (const double t : r.track) {
     std::snprintf(buffer, sizeof buffer, " %.3f", t);
     line += buffer;
   }
-  std::snprintf(buffer, sizeof buffer, "  %.1f images/s", r.images_per_second);
-  return line + buffer;
+  return line;
 }
 
 Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
@@ -43,11 +43,11 @@ Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
   observer.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
   observer.iteration = [&bar, start](const TrainReport& r) {
     start(r.iteration - 1);
-    bar->update(r.iteration, losses(r));
+    bar->update(r.iteration, facts_of(r));
   };
   observer.log = [&bar](const TrainReport& r) {
     if (bar->on_terminal()) return;
-    bar->line(text("iteration ", r.iteration, "/", r.iterations, "  ", losses(r), "  left ", bar->left(r.iteration)));
+    bar->line(text("iteration ", r.iteration, "/", r.iterations, "  left ", bar->left(r.iteration), "  ", facts_of(r)));
   };
   observer.validation = [&bar, start](const ValidationReport& v) {
     start(v.iteration);
