@@ -12,7 +12,7 @@
 
 using namespace gt;
 
-TEST_CASE("an error is one line; a broken contract also names its place", "[core]") {
+TEST_CASE("an error is one line, a broken contract also names its place", "[core]") {
   CHECK(error_of([] { fail("file.csv:", 3, ": expected ", 2.5); }) == "file.csv:3: expected 2.5");
   CHECK(error_of([] { GT_CHECK(1 > 2, "one is ", 1); }).starts_with("one is 1 ["));
   CHECK(error_of([] { GT_CHECK(1 > 2, "one"); }).find("test_core.cpp:") != std::string::npos);

@@ -142,7 +142,7 @@ TEST_CASE("gamma numbers: mean and variance are the shape", "[random]") {
   }
 }
 
-TEST_CASE("below(n) gives every integer of [0, n) alike", "[random]") {
+TEST_CASE("below(n) gives every integer from 0 to n - 1 alike", "[random]") {
   Random random(4);
   for (const int64_t n : {1, 2, 7, 100}) {
     std::vector<int> hits(static_cast<size_t>(n), 0);
