@@ -139,8 +139,11 @@ struct Trainer::State {
   void restore(const std::string& yaml) {
     const std::string path = file("last.safetensors");
     const SafeTensors checkpoint = read_safetensors(path);
-    const std::string& before = metadata(checkpoint, "config", path);
-    if (before != yaml) fail(folder, ": holds a run of another configuration: ", first_difference(before, yaml));
+    Config before = parse_run_config(metadata(checkpoint, "config", path), path + " (its config)");
+    before.threads = config.threads;  // the number of threads changes nothing in the results
+    before.data.threads = config.data.threads;
+    if (const std::string old = write_config(before); old != yaml)
+      fail(folder, ": holds a run of another configuration: ", first_difference(old, yaml));
     model->parameters().assign(checkpoint.tensors, path);
     const Json counters = Json::parse(metadata(checkpoint, "counters", path), nullptr, false);
     if (!counters.is_object()) fail(path, ": its counters are not a JSON object");

@@ -163,7 +163,7 @@ TEST_CASE("configurations that do not fit together are refused", "[model]") {
   };
   CHECK(message("data: {size: 100}").find("data.size") != std::string::npos);
   CHECK(message("model: {groups: 5}").find("model.groups") != std::string::npos);
-  CHECK(message("loss: {background: 0.8}").find("loss.background") != std::string::npos);
+  CHECK(message("loss: {background: 0.7}").find("loss.background") != std::string::npos);
   CHECK(message("train: {val_every: 30}").find("train.val_every") != std::string::npos);
   CHECK(message("data: {channels: 1}").find("data.mean") != std::string::npos);
   CHECK(message("recipe: gradtrak").find("gradtrack or full") != std::string::npos);
