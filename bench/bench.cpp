@@ -18,8 +18,8 @@ void count(benchmark::State& state, const Cost& cost) {
   const auto rate = [&](double amount) {
     return benchmark::Counter(amount * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
   };
-  if (cost.bytes > 0) state.counters["GB/s"] = rate(cost.bytes);
-  if (cost.flops > 0) state.counters["GFLOP/s"] = rate(cost.flops);
+  if (cost.bytes > 0) state.counters["GB"] = rate(cost.bytes);
+  if (cost.flops > 0) state.counters["GFLOP"] = rate(cost.flops);
 }
 
 Tensors inputs_of(const OpCase& c, const Sizes& sizes) {
