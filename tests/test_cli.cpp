@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -132,11 +133,15 @@ TEST_CASE("maps and simulate work from files", "[cli]") {
 
 TEST_CASE("killed at random moments and resumed, a run gives the same metrics", "[cli]") {
   const Workplace w;
-  REQUIRE(run(w.train("", "whole")).status == 0);
+  const std::string longer = "train.iterations=300";
+  const auto start = std::chrono::steady_clock::now();
+  REQUIRE(run(w.train(longer, "whole")).status == 0);
+  const double microseconds =
+      std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   const std::string expected = metrics_of(w.tmp / "whole");
   Random random(1);
   const std::string command =
-      std::string("exec ") + GT_PROGRAM + " " + w.train("", "killed") + " --resume >/dev/null 2>&1";
+      std::string("exec ") + GT_PROGRAM + " " + w.train(longer, "killed") + " --resume >/dev/null 2>&1";
   int killed = 0;
   for (int i = 0; i < 10; ++i) {
     const pid_t child = fork();
@@ -144,14 +149,14 @@ TEST_CASE("killed at random moments and resumed, a run gives the same metrics", 
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(127);
     }
-    usleep(useconds_t(random.uniform(20e3, 400e3)));
+    usleep(useconds_t(random.uniform(0.02, 0.3) * microseconds));
     kill(child, SIGKILL);
     int status = 0;
     waitpid(child, &status, 0);
     killed += WIFSIGNALED(status);
   }
   CHECK(killed > 0);
-  const Result last = run(w.train("", "killed") + " --resume");
+  const Result last = run(w.train(longer, "killed") + " --resume");
   INFO(last.err);
   REQUIRE(last.status == 0);
   CHECK(metrics_of(w.tmp / "killed") == expected);
