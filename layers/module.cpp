@@ -36,12 +36,10 @@ int64_t Parameters::count() const {
   return n;
 }
 
-void Parameters::assign(const NamedTensors& values, const std::string& source) const {
+void Parameters::assign(const SafeTensors& file, const std::string& source) const {
   Tensors found;
   for (const auto& [name, parameter] : named_) {
-    const Tensor* value = nullptr;
-    for (const auto& [other, tensor] : values)
-      if (other == name) value = &tensor;
+    const Tensor* value = file.find(name);
     if (value == nullptr) fail(source, ": parameter '", name, "' is not in the file");
     if (value->shape() != parameter.shape())
       fail(source, ": parameter '", name, "' has shape ", value->shape(), ", expected ", parameter.shape());

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/io.h"
 #include "core/tensor.h"
 
 namespace gt {
@@ -27,9 +28,9 @@ class Parameters {
   Tensors tensors() const;
   int64_t count() const;  ///< numbers in all of them
 
-  /// Overwrites every parameter by the tensor of its name in `values`. Throws Error, naming `source` and the parameter,
+  /// Overwrites every parameter by the tensor of its name in `file`. Throws Error, naming `source` and the parameter,
   /// where one is missing or of another shape; nothing is overwritten then.
-  void assign(const NamedTensors& values, const std::string& source) const;
+  void assign(const SafeTensors& file, const std::string& source) const;
 
  private:
   Tensor add(const std::string& name, Tensor value);

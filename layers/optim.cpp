@@ -50,11 +50,9 @@ NamedTensors Optimizer::state() const {
   return all;
 }
 
-void Optimizer::restore(const NamedTensors& values, int64_t steps, const std::string& source) {
+void Optimizer::restore(const SafeTensors& file, int64_t steps, const std::string& source) {
   for (const auto& [name, tensor] : state()) {
-    const Tensor* found = nullptr;
-    for (const auto& [other, value] : values)
-      if (other == name) found = &value;
+    const Tensor* found = file.find(name);
     if (found == nullptr || found->shape() != tensor.shape())
       fail(source, ": tensor '", name, "' of shape ", tensor.shape(), " is not in the file");
     tensor.copy_from(*found);

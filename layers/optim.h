@@ -35,7 +35,7 @@ class Optimizer {
   void step(double lr);
   /// What must be saved to go on exactly: tensors "optimizer.<what>.<parameter>", and the number of steps done.
   NamedTensors state() const;
-  void restore(const NamedTensors& values, int64_t steps, const std::string& source);
+  void restore(const SafeTensors& file, int64_t steps, const std::string& source);
   int64_t steps() const { return steps_; }
 
  private:

@@ -33,7 +33,7 @@ LoadedModel load_model(const std::string& run_or_checkpoint) {
   loaded.config = parse_run_config(metadata(file, "config", loaded.path), loaded.path + " (its config)");
   loaded.gaze = metadata(file, "gaze", loaded.path);
   loaded.model = make_model(loaded.config);
-  loaded.model->parameters().assign(file.tensors, loaded.path);
+  loaded.model->parameters().assign(file, loaded.path);
   return loaded;
 }
 

@@ -144,13 +144,13 @@ struct Trainer::State {
     before.data.threads = config.data.threads;
     if (const std::string old = write_config(before); old != yaml)
       fail(folder, ": holds a run of another configuration: ", first_difference(old, yaml));
-    model->parameters().assign(checkpoint.tensors, path);
+    model->parameters().assign(checkpoint, path);
     const Json counters = Json::parse(metadata(checkpoint, "counters", path), nullptr, false);
     if (!counters.is_object()) fail(path, ": its counters are not a JSON object");
     done = counters.value("iteration", int64_t(0));
     best_dice = counters.value("best_dice", -1.0);
     seconds_before = counters.value("seconds", 0.0);
-    optimizer->restore(checkpoint.tensors, done, path);
+    optimizer->restore(checkpoint, done, path);
     if (observer.note) observer.note(text("resuming after iteration ", done));
   }
 

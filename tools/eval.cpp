@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/autograd.h"
 #include "core/io.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
