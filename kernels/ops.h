@@ -62,9 +62,9 @@ struct MapSize {
   int64_t height, width;  // pixels
 };
 
-/// Gaussian splat (METHOD 3.2), p the pixel's centre:
-///   S_l(p) = sum_i weight[l,i] exp(-(p_x-x_i)^2 / (2 sigma[l,0]^2) - (p_y-y_i)^2 / (2 sigma[l,1]^2))
-/// xy (N,2) in image sides, weight (L,N), sigma (L,2) in image sides, offsets (B+1) i32 -> L maps (B,H_l,W_l).
+/// Gaussian splat (METHOD 3.2), p the pixel's centre, i in track b:
+///   S_lb(p) = sum_i weight[l,i] exp(-(p_x-x_i)^2 / (2 sigma[l,b,0]^2) - (p_y-y_i)^2 / (2 sigma[l,b,1]^2))
+/// xy (N,2) in image sides, weight (L,N), sigma (L,B,2) in image sides, offsets (B+1) i32 -> L maps (B,H_l,W_l).
 /// Differentiable in xy, weight and sigma.
 Tensors splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
               const std::vector<MapSize>& sizes);
