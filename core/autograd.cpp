@@ -4,7 +4,7 @@
 #include <queue>
 #include <utility>
 
-#include "core/parallel.h"
+#include "core/elementwise.h"
 
 namespace gt {
 
@@ -30,16 +30,6 @@ namespace {
 thread_local bool recording = true;
 std::atomic<uint64_t> last_id{0};
 
-void add_in_place(const Tensor& sum, const Tensor& x) {
-  visit_float(sum.dtype(), [&]<class T>() {
-    T* s = sum.data<T>();
-    const T* v = x.data<T>();
-    parallel_for(sum.size(), 1 << 15, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) s[i] += v[i];
-    });
-  });
-}
-
 }  // namespace
 
 // What the engine may see of a tensor.
@@ -60,7 +50,7 @@ struct Autograd {
       return;
     }
     if (!slot.sole_owner()) slot = slot.clone();
-    add_in_place(slot, dx);
+    add_elements(slot, dx);
   }
 
   static void add_to_leaf(const Tensor& leaf, const Tensor& dx) {

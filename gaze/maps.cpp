@@ -35,14 +35,12 @@ void filter_impulse(const std::vector<double>& kernel, int64_t p, float* row) {
 
 int64_t canvas_pixel(double position) { return std::clamp<int64_t>(int64_t(position * double(canvas)), 0, canvas - 1); }
 
-/// (levels + 1, 2): the levels' spread, and the finest level's again for the full track.
-Tensor sigmas(const MapOptions& options, DType dtype) {
-  std::vector<double> values;
-  for (int64_t l = 0; l <= levels; ++l) {
-    const size_t level = size_t(std::min(l, levels - 1));
-    values.insert(values.end(), {options.sigma_x[level], options.sigma_y[level]});
-  }
-  return Tensor::of({levels + 1, 2}, values).cast(dtype);
+/// Which of the options' entries map l uses: the full track's map uses the finest level's.
+size_t options_level(int64_t l) { return size_t(std::min(l, levels - 1)); }
+
+/// d (B,H,W), each image's times its zoom (B).
+Tensor zoomed(const Tensor& d, const Tensor& zoom) {
+  return reshape(mul_pixels(reshape(d, {d.dim(0), d.dim(1) * d.dim(2)}), zoom), d.shape());
 }
 
 }  // namespace
@@ -68,7 +66,7 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
   for (const Track* track : tracks) offsets.push_back(offsets.back() + int32_t(track->fixations.size()));
   const int64_t total = offsets.back();
 
-  std::vector<double> xy, weight(size_t((levels + 1) * total), 0.0);
+  std::vector<double> xy, sigma, weight(size_t((levels + 1) * total), 0.0);
   std::vector<int32_t> kept(size_t((levels + 1) * batch * 2));
   for (int64_t b = 0; b < batch; ++b) {
     const std::vector<Fixation>& f = tracks[size_t(b)]->fixations;
@@ -87,21 +85,28 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
       kept[size_t((l * batch + b) * 2 + 1)] = int32_t(first + end);
     }
   }
-  return {Tensor::of({total, 2}, xy).cast(dtype), Tensor::of({levels + 1, total}, weight).cast(dtype),
-          Tensor::of({levels + 1, batch, 2}, kept), Tensor::of({batch + 1}, offsets)};
+  const std::vector<double> zoom(size_t(batch), 1.0);
+  for (int64_t l = 0; l <= levels; ++l)
+    for (const double z : zoom)
+      sigma.insert(sigma.end(), {options.sigma_x[options_level(l)] / z, options.sigma_y[options_level(l)] / z});
+  return {Tensor::of({total, 2}, xy).cast(dtype),
+          Tensor::of({levels + 1, total}, weight).cast(dtype),
+          Tensor::of({levels + 1, batch, 2}, sigma).cast(dtype),
+          Tensor::of({batch}, zoom).cast(dtype),
+          Tensor::of({levels + 1, batch, 2}, kept),
+          Tensor::of({batch + 1}, offsets)};
 }
 
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes) {
   GT_CHECK(int64_t(sizes.size()) == levels + 1, "track_maps: expected ", levels + 1, " sizes, got ", sizes.size());
   Tensors splats, distances;
-  if (options.mix > 0)
-    splats = splat(tracks.xy, tracks.weight, sigmas(options, tracks.xy.dtype()), tracks.offsets, sizes);
+  if (options.mix > 0) splats = splat(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
   if (options.mix < 1) distances = track_distance(tracks.xy, tracks.kept, sizes);
   Tensors maps;
   for (size_t l = 0; l < sizes.size(); ++l) {
     Tensor order, path;
     if (options.mix > 0) order = normalize_max(splats[l]);
-    if (options.mix < 1) path = gaussian(distances[l], options.tau[std::min(l, size_t(levels - 1))]);
+    if (options.mix < 1) path = gaussian(zoomed(distances[l], tracks.zoom), options.tau[options_level(int64_t(l))]);
     if (!path.defined())
       maps.push_back(order);
     else if (!order.defined())

@@ -46,14 +46,16 @@ std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double 
 struct PackedTracks {
   Tensor xy;       // (N,2)
   Tensor weight;   // (L,N)
+  Tensor sigma;    // (L,B,2) of the splat in x and y, image sides
+  Tensor zoom;     // (B) that a track's distances grow by before tau's fall-off: its tau is tau_l / zoom
   Tensor kept;     // (L,B,2) i32
   Tensor offsets;  // (B+1) i32
 };
 
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype = DType::f32);
 
-/// M_l = mix S_l / max S_l + (1 - mix) exp(-D_l^2 / (2 tau_l^2)), in [0,1]: one map (B,H_l,W_l) per size, coarsest
-/// level first, the full track's last (it uses the finest level's sigma and tau). Differentiable in xy.
+/// M_l = mix S_l / max S_l + (1 - mix) exp(-(zoom D_l)^2 / (2 tau_l^2)), in [0,1]: one map (B,H_l,W_l) per size,
+/// coarsest level first, the full track's last (it uses the finest level's sigma and tau). Differentiable in xy.
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes);
 
 /// GazeMedSeg's own heat map (METHOD 1): durations summed into the pixels of a 768 x 768 canvas, Gaussian filter of

@@ -78,8 +78,14 @@ struct Inverse {
 };
 
 template <class T>
-GT_HD inline Inverse<T> invert(const T* g, T determinant) {  // g (2,3)
-  return {g[4] / determinant, -g[1] / determinant, -g[3] / determinant, g[0] / determinant, g[2], g[5]};
+GT_HD inline T determinant(const T* g) {  // g (2,3)
+  return g[0] * g[4] - g[1] * g[3];
+}
+
+template <class T>
+GT_HD inline Inverse<T> invert(const T* g) {  // g (2,3)
+  const T d = determinant(g);
+  return {g[4] / d, -g[1] / d, -g[3] / d, g[0] / d, g[2], g[5]};
 }
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
@@ -138,9 +144,9 @@ void augment_masks_forward(const Augmentation<T>& a, T* out) {
 }
 
 template <class T>
-void augment_fixations_forward(const T* xy, const int32_t* offsets, const std::vector<Inverse<T>>& inverse, T* out) {
-  for (size_t b = 0; b < inverse.size(); ++b) {
-    const Inverse<T>& m = inverse[b];
+void augment_fixations_forward(const T* xy, const int32_t* offsets, const T* geometry, int64_t batch, T* out) {
+  for (int64_t b = 0; b < batch; ++b) {
+    const Inverse<T> m = invert(geometry + 6 * b);
     for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i) {
       const T x = xy[2 * i] - m.tx, y = xy[2 * i + 1] - m.ty;
       out[2 * i] = m.xx * x + m.xy * y;
@@ -150,9 +156,9 @@ void augment_fixations_forward(const T* xy, const int32_t* offsets, const std::v
 }
 
 template <class T>
-void augment_fixations_backward(const T* dy, const int32_t* offsets, const std::vector<Inverse<T>>& inverse, T* dxy) {
-  for (size_t b = 0; b < inverse.size(); ++b) {
-    const Inverse<T>& m = inverse[b];
+void augment_fixations_backward(const T* dy, const int32_t* offsets, const T* geometry, int64_t batch, T* dxy) {
+  for (int64_t b = 0; b < batch; ++b) {
+    const Inverse<T> m = invert(geometry + 6 * b);
     for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i) {
       dxy[2 * i] = m.xx * dy[2 * i] + m.yx * dy[2 * i + 1];
       dxy[2 * i + 1] = m.xy * dy[2 * i] + m.yy * dy[2 * i + 1];
@@ -162,18 +168,15 @@ void augment_fixations_backward(const T* dy, const int32_t* offsets, const std::
 
 }  // namespace cpu
 
-/// The geometries' inverses. Throws Error where the determinant is lost in rounding.
+/// Throws Error where a geometry's determinant is lost in rounding. On CUDA this would have to wait for the device.
 template <class T>
-std::vector<Inverse<T>> inverses(const Tensor& geometry) {
-  std::vector<Inverse<T>> result;
-  for (int64_t b = 0; b < geometry.dim(0); ++b) {
+void check_invertible(const Tensor& geometry) {
+  for (int64_t b = 0; b < geometry.dim(0) && geometry.device() == Device::cpu; ++b) {
     const T* g = geometry.data<T>() + 6 * b;
-    const T determinant = g[0] * g[4] - g[1] * g[3], norm2 = g[0] * g[0] + g[1] * g[1] + g[3] * g[3] + g[4] * g[4];
-    GT_CHECK(std::fabs(determinant) > T(1e-6) * norm2, "augment_fixations: geometry ", b, " cannot be inverted: ((",
+    const T norm2 = g[0] * g[0] + g[1] * g[1] + g[3] * g[3] + g[4] * g[4];
+    GT_CHECK(std::fabs(determinant(g)) > T(1e-6) * norm2, "augment_fixations: geometry ", b, " cannot be inverted: ((",
              g[0], ",", g[1], "),(", g[3], ",", g[4], "))");
-    result.push_back(invert(g, determinant));
   }
-  return result;
 }
 
 void check_pixels(const char* op, const Tensor& pixels, int rank, const char* shape, const Tensor& geometry) {
@@ -227,15 +230,16 @@ Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& 
   GT_CHECK(!geometry.requires_grad(), "augment_fixations: geometry has no gradient");
   const Tensor out(xy.shape(), xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
-    GT_DISPATCH(xy.device(), augment_fixations_forward, xy.data<T>(), offsets.data<int32_t>(), inverses<T>(geometry),
-                out.data<T>());
+    check_invertible<T>(geometry);
+    GT_DISPATCH(xy.device(), augment_fixations_forward, xy.data<T>(), offsets.data<int32_t>(), geometry.data<T>(),
+                geometry.dim(0), out.data<T>());
   });
   return record("augment_fixations", out, {xy},
                 [offsets = offsets.detach(), geometry = geometry.detach()](const Tensor& dy) -> Tensors {
                   const Tensor dxy = gradient_of(dy, true);
                   visit_float(dy.dtype(), [&]<class T>() {
                     GT_DISPATCH(dy.device(), augment_fixations_backward, dy.data<T>(), offsets.data<int32_t>(),
-                                inverses<T>(geometry), dxy.data<T>());
+                                geometry.data<T>(), geometry.dim(0), dxy.data<T>());
                   });
                   return {dxy};
                 });

@@ -62,9 +62,9 @@ struct MapSize {
   int64_t height, width;  // pixels
 };
 
-/// Gaussian splat (METHOD 3.2), p the pixel's centre:
-///   S_l(p) = sum_i weight[l,i] exp(-(p_x-x_i)^2 / (2 sigma[l,0]^2) - (p_y-y_i)^2 / (2 sigma[l,1]^2))
-/// xy (N,2) in image sides, weight (L,N), sigma (L,2) in image sides, offsets (B+1) i32 -> L maps (B,H_l,W_l).
+/// Gaussian splat (METHOD 3.2), p the pixel's centre, i in track b:
+///   S_lb(p) = sum_i weight[l,i] exp(-(p_x-x_i)^2 / (2 sigma[l,b,0]^2) - (p_y-y_i)^2 / (2 sigma[l,b,1]^2))
+/// xy (N,2) in image sides, weight (L,N), sigma (L,B,2) in image sides, offsets (B+1) i32 -> L maps (B,H_l,W_l).
 /// Differentiable in xy, weight and sigma.
 Tensors splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
               const std::vector<MapSize>& sizes);
@@ -85,16 +85,21 @@ Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m = {});
 Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double eps = 1);
 
 // ---- optimizer.cu: in place, all tensors of a model in one call -----------------------------------------------------
+// What changes from step to step comes in a small tensor of f64, so that a recorded step can be replayed with new rates.
+
+/// The rates of sgd_step, (3) on the CPU.
+Tensor sgd_rates(double lr, double momentum, double weight_decay);
 /// v = momentum v + g + weight_decay p;  p -= lr v.  (PyTorch's SGD.) An undefined gradient leaves its parameter alone.
-void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr,
-              double momentum, double weight_decay);
+void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates);
 
 struct AdamW {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
 };
-/// AdamW (Loshchilov and Hutter 2019), step counted from 1.
+/// The rates of adamw_step, (6) on the CPU; step is counted from 1.
+Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& options = {});
+/// AdamW (Loshchilov and Hutter 2019). An undefined gradient leaves its parameter alone.
 void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
-                const Tensors& second_moments, int64_t step, double lr, double weight_decay, const AdamW& options = {});
+                const Tensors& second_moments, const Tensor& rates);
 
 // ---- augment.cu -----------------------------------------------------------------------------------------------------
 /// Geometry, colour and normalisation in one pass. Pixel p of y is read bilinearly (edge pixels repeated outside) at
@@ -104,7 +109,9 @@ Tensor augment(const Tensor& images, const Tensor& geometry, const Tensor& colou
 /// Masks the same way: (B,H,W) u8 of 0 and 255 -> 0 or 1, bilinear value at least 0.5.
 Tensor augment_masks(const Tensor& masks, const Tensor& geometry);
 /// Fixations move with the image: position q in the image lands at geometry[b]^-1 (q_x, q_y, 1). xy (N,2), offsets
-/// (B+1) i32, geometry (B,2,3) -> (N,2). Differentiable in xy. Throws Error if a geometry cannot be inverted.
+/// (B+1) i32, geometry (B,2,3) -> (N,2). Differentiable in xy. Throws Error if a geometry cannot be inverted; on CUDA,
+/// which would have to be waited
+/// for, the positions are then not finite.
 Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& geometry);
 
 }  // namespace gt

@@ -24,6 +24,9 @@ template <class T>
 struct SgdUpdate {
   T lr, momentum, weight_decay;
 
+  explicit GT_HD SgdUpdate(const double* rates)
+      : lr(T(rates[0])), momentum(T(rates[1])), weight_decay(T(rates[2])) {}
+
   GT_HD void operator()(T& p, T g, T& v) const {
     v = momentum * v + (g + weight_decay * p);
     p -= lr * v;
@@ -37,6 +40,14 @@ struct AdamWUpdate {
   T scale;           // 1 / sqrt(1 - b2^t)
   T keep;            // 1 - lr wd
   T eps;
+
+  explicit GT_HD AdamWUpdate(const double* rates)
+      : blend1(T(rates[0])),
+        blend2(T(rates[1])),
+        rate(T(rates[2])),
+        scale(T(rates[3])),
+        keep(T(rates[4])),
+        eps(T(rates[5])) {}
 
   GT_HD void operator()(T& p, T g, T& m, T& v) const {
     m += blend1 * (g - m);
@@ -63,8 +74,9 @@ void update_range(const Update& update, const std::array<T*, sizeof...(I)>& data
   for (int64_t i = begin; i < end; ++i) update(data[I][i]...);
 }
 
-template <class T, size_t N, class Update>
-void multi_tensor_step(const std::vector<Span<T, N>>& spans, const Update& update) {
+template <class Update, class T, size_t N>
+void multi_tensor_step(const std::vector<Span<T, N>>& spans, const double* rates) {
+  const Update update(rates);
   parallel_for(spans.empty() ? 0 : spans.back().last, 1 << 14, [&](int64_t begin, int64_t end) {
     auto span = std::partition_point(spans.begin(), spans.end(), [=](const auto& s) { return s.last <= begin; });
     for (; span != spans.end() && span->first < end; ++span)
@@ -108,35 +120,45 @@ void check_lists(const char* name, const std::array<const Tensors*, N>& lists) {
     }
 }
 
+void check_rates(const char* name, const Tensor& rates, int64_t count) {
+  GT_CHECK(rates.shape() == Shape{count} && rates.dtype() == DType::f64, name, ": rates are ", rates.dtype(),
+           rates.shape(), ", expected f64", Shape{count});
+}
+
 }  // namespace
 
-void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr,
-              double momentum, double weight_decay) {
+Tensor sgd_rates(double lr, double momentum, double weight_decay) {
+  return Tensor::of<double>({3}, {lr, momentum, weight_decay});
+}
+
+void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates) {
   const std::array lists{&parameters, &gradients, &velocities};
   check_lists("sgd_step", lists);
+  check_rates("sgd_step", rates, 3);
   if (parameters.empty()) return;
+  const Device device = parameters[0].device();
   visit_float(parameters[0].dtype(), [&]<class T>() {
-    const SgdUpdate<T> update{T(lr), T(momentum), T(weight_decay)};
-    GT_DISPATCH(parameters[0].device(), multi_tensor_step, spans_of<T>(lists), update);
+    GT_DISPATCH(device, multi_tensor_step<SgdUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
   });
 }
 
-void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
-                const Tensors& second_moments, int64_t step, double lr, double weight_decay, const AdamW& options) {
-  GT_CHECK(step >= 1, "adamw_step: steps are counted from 1, got ", step);
-  const std::array lists{&parameters, &gradients, &first_moments, &second_moments};
-  check_lists("adamw_step", lists);
-  if (parameters.empty()) return;
+Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& options) {
+  GT_CHECK(step >= 1, "adamw_rates: steps are counted from 1, got ", step);
   const double correction1 = 1 - std::pow(options.beta1, double(step));
   const double correction2 = 1 - std::pow(options.beta2, double(step));
+  return Tensor::of<double>({6}, {1 - options.beta1, 1 - options.beta2, lr / correction1, 1 / std::sqrt(correction2),
+                                  1 - lr * weight_decay, options.eps});
+}
+
+void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
+                const Tensors& second_moments, const Tensor& rates) {
+  const std::array lists{&parameters, &gradients, &first_moments, &second_moments};
+  check_lists("adamw_step", lists);
+  check_rates("adamw_step", rates, 6);
+  if (parameters.empty()) return;
+  const Device device = parameters[0].device();
   visit_float(parameters[0].dtype(), [&]<class T>() {
-    const AdamWUpdate<T> update{.blend1 = T(1 - options.beta1),
-                                .blend2 = T(1 - options.beta2),
-                                .rate = T(lr / correction1),
-                                .scale = T(1 / std::sqrt(correction2)),
-                                .keep = T(1 - lr * weight_decay),
-                                .eps = T(options.eps)};
-    GT_DISPATCH(parameters[0].device(), multi_tensor_step, spans_of<T>(lists), update);
+    GT_DISPATCH(device, multi_tensor_step<AdamWUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
   });
 }
 

@@ -1,9 +1,9 @@
 // Gaussian splat of fixations into maps.
 //
-//   S_l(p) = sum_i w_li exp(-(p_x - x_i)^2 / (2 s_lx^2)) exp(-(p_y - y_i)^2 / (2 s_ly^2))
+//   S_lb(p) = sum_i w_li exp(-(p_x - x_i)^2 / (2 s_lbx^2)) exp(-(p_y - y_i)^2 / (2 s_lby^2)), i in track b
 //
-// xy (N,2), weight (L,N), sigma (L,2), offsets (B+1) -> L maps (B,H_l,W_l). The Gaussian is separable: a fixation is a
-// row gx (W) and a column gy (H), and S = sum_i w_i gy_i gx_i^T.
+// xy (N,2), weight (L,N), sigma (L,B,2), offsets (B+1) -> L maps (B,H_l,W_l). The Gaussian is separable: a fixation is
+// a row gx (W) and a column gy (H), and S = sum_i w_i gy_i gx_i^T.
 //
 // Backward, with G = dL/dS and the moments g, d g, d^2 g of the distance d = p - x along each axis: every gradient is a
 // bilinear form (column moment)^T G (row moment):
@@ -46,7 +46,7 @@ template <class T>
 struct Fixations {
   const T* xy;             // (N,2)
   const T* weight;         // (L,N)
-  const T* sigma;          // (L,2)
+  const T* sigma;          // (L,B,2)
   const int32_t* offsets;  // (B+1)
   int64_t batch, count;    // B, N
 };
@@ -71,10 +71,11 @@ Profiles<T> make_profiles(const Fixations<T>& f, const std::vector<MapSize>& siz
     std::vector<T>&x = p.x[size_t(l)], &y = p.y[size_t(l)];
     x.resize(size_t(f.count * width));
     y.resize(size_t(f.count * height));
-    parallel_for(f.count, 8, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        fill(x.data() + i * width, width, f.xy[2 * i], f.sigma[2 * l]);
-        fill(y.data() + i * height, height, f.xy[2 * i + 1], f.sigma[2 * l + 1]);
+    parallel_for(f.batch, 1, [&](int64_t image, int64_t) {
+      const T* sigma = f.sigma + 2 * (l * f.batch + image);
+      for (int64_t i = f.offsets[image]; i < f.offsets[image + 1]; ++i) {
+        fill(x.data() + i * width, width, f.xy[2 * i], sigma[0]);
+        fill(y.data() + i * height, height, f.xy[2 * i + 1], sigma[1]);
       }
     });
   }
@@ -134,7 +135,7 @@ Forms block_forms(const T* grad, const T* gx, const T* gy, T x, T y, const MapBl
   return {form, form_x, form_y, form_xx, form_yy};
 }
 
-/// dw (L,N), dxy (N,2), dsigma (L,2), each null if not wanted. A null entry of dmaps is a level without gradient.
+/// dw (L,N), dxy (N,2), dsigma (L,B,2), each null if not wanted. A null entry of dmaps is a level without gradient.
 template <class T>
 void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps, T* dw,
                     T* dxy, T* dsigma) {
@@ -158,19 +159,21 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
   });
 
   const int64_t levels = int64_t(sizes.size());
-  std::vector<double> sum_w(size_t(levels * f.count)), sum_xy(size_t(f.count * 2)), sum_sigma(size_t(levels * 2));
+  std::vector<double> sum_w(size_t(levels * f.count)), sum_xy(size_t(f.count * 2));
+  std::vector<double> sum_sigma(size_t(levels * f.batch * 2));
   for (size_t k = 0; k < blocks.size(); ++k) {
-    const int64_t l = blocks[k].level, first = f.offsets[blocks[k].image];
-    const double sx = double(f.sigma[2 * l]), sy = double(f.sigma[2 * l + 1]);
+    const auto [l, image, row_begin, row_end] = blocks[k];
+    const size_t at = size_t(2 * (l * f.batch + image));
+    const double sx = double(f.sigma[at]), sy = double(f.sigma[at + 1]);
     for (size_t j = 0; j < partial[k].size(); ++j) {
-      const size_t i = size_t(first) + j, li = size_t(l * f.count) + i;
+      const size_t i = size_t(f.offsets[image]) + j, li = size_t(l * f.count) + i;
       const Forms& form = partial[k][j];
       const double w = double(f.weight[li]);
       sum_w[li] += form.g;
       sum_xy[2 * i] += w * form.dx / (sx * sx);
       sum_xy[2 * i + 1] += w * form.dy / (sy * sy);
-      sum_sigma[size_t(2 * l)] += w * form.dxx / (sx * sx * sx);
-      sum_sigma[size_t(2 * l + 1)] += w * form.dyy / (sy * sy * sy);
+      sum_sigma[at] += w * form.dxx / (sx * sx * sx);
+      sum_sigma[at + 1] += w * form.dyy / (sy * sy * sy);
     }
   }
   if (dw != nullptr) std::copy(sum_w.begin(), sum_w.end(), dw);
@@ -190,12 +193,12 @@ void check_splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, co
   const int64_t levels = int64_t(sizes.size());
   check_sizes("splat", sizes);
   GT_CHECK(xy.rank() == 2 && xy.dim(1) == 2, "splat: xy is ", xy.shape(), ", expected (N,2)");
-  const Shape weight_shape{levels, xy.dim(0)}, sigma_shape{levels, 2};
+  check_offsets("splat", offsets, xy.dim(0));
+  const Shape weight_shape{levels, xy.dim(0)}, sigma_shape{levels, offsets.dim(0) - 1, 2};
   GT_CHECK(weight.shape() == weight_shape, "splat: weight is ", weight.shape(), ", expected ", weight_shape);
   GT_CHECK(sigma.shape() == sigma_shape, "splat: sigma is ", sigma.shape(), ", expected ", sigma_shape);
   GT_CHECK(weight.dtype() == xy.dtype() && sigma.dtype() == xy.dtype(), "splat: xy is ", xy.dtype(), ", weight ",
            weight.dtype(), ", sigma ", sigma.dtype(), ": expected one type");
-  check_offsets("splat", offsets, xy.dim(0));
 }
 
 }  // namespace

@@ -42,12 +42,12 @@ struct Attention {
   int64_t pixels, channels;
 };
 
-/// What came in, each null or 0 if nothing did, and what is to be filled, each null if it is not wanted.
+/// What came in, each null if nothing did, and what is to be filled, each null if it is not wanted.
 template <class T>
 struct AttentionGradients {
   const T* d_features_out;  // (P,C)
   const T* d_attention;     // (P)
-  T loss_slope;             // dloss / P
+  const T* d_loss;          // ()
   T* d_features;            // (P,C)
   T* dw;                    // (C)
   T* db;                    // (1)
@@ -90,22 +90,22 @@ double forward_tile(const Attention<T>& x, int64_t begin, int64_t end, T* out, T
   return loss;
 }
 
-/// Writes F' and A; returns the loss, 0 without a map.
+/// Writes F' and A and, unless it is null, the loss.
 template <class T>
-double track_attention_forward(const Attention<T>& x, T* out, T* attention) {
+void track_attention_forward(const Attention<T>& x, T* out, T* attention, T* mean_loss) {
   const int64_t tile = tile_pixels(x.channels);
   const double sum = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
     double loss = 0;
     for (int64_t p = begin; p < end; p += tile) loss += forward_tile(x, p, std::min(p + tile, end), out, attention);
     return loss;
   });
-  return sum / double(x.pixels);
+  if (mean_loss != nullptr) *mean_loss = T(sum / double(x.pixels));
 }
 
-/// Pixels [begin, end), at most one tile of them. Adds to dw (C); returns their sum of da.
+/// Pixels [begin, end), at most one tile of them; loss_slope is dloss / P. Adds to dw (C); returns their sum of da.
 template <class T>
-double backward_tile(const Attention<T>& x, const T* attention, const AttentionGradients<T>& g, int64_t begin,
-                     int64_t end, T* __restrict dw) {
+double backward_tile(const Attention<T>& x, const T* attention, const AttentionGradients<T>& g, T loss_slope,
+                     int64_t begin, int64_t end, T* __restrict dw) {
   const int64_t n = end - begin, channels = x.channels;
   T da[most_pixels];
   for (int64_t p = 0; p < n; ++p) {
@@ -115,7 +115,7 @@ double backward_tile(const Attention<T>& x, const T* attention, const AttentionG
   for (int64_t p = 0; p < n; ++p) {
     const T a = attention[begin + p];
     const T d_attention = g.d_attention == nullptr ? da[p] : da[p] + g.d_attention[begin + p];
-    da[p] = logit_gradient(a, d_attention, x.map == nullptr ? T(0) : g.loss_slope * (a - x.map[begin + p]));
+    da[p] = logit_gradient(a, d_attention, x.map == nullptr ? T(0) : loss_slope * (a - x.map[begin + p]));
   }
   double db = 0;
   for (int64_t p = 0; p < n; ++p) {
@@ -125,7 +125,7 @@ double backward_tile(const Attention<T>& x, const T* attention, const AttentionG
     const T d = da[p], gain = 1 + attention[begin + p];
     db += double(d);
     for (int64_t c = 0; c < channels; ++c) dw[c] += d * f[c];
-    if (g.d_map != nullptr) g.d_map[begin + p] = -g.loss_slope * (dot(f, w, channels) + x.b[0]);
+    if (g.d_map != nullptr) g.d_map[begin + p] = -loss_slope * (dot(f, w, channels) + x.b[0]);
     if (g.d_features == nullptr) continue;
     T* __restrict df = g.d_features + at;
     if (g.d_features_out == nullptr) {
@@ -142,11 +142,13 @@ template <class T>
 void track_attention_backward(const Attention<T>& x, const T* attention, const AttentionGradients<T>& g) {
   const int64_t channels = x.channels, tile = tile_pixels(channels);
   const int64_t blocks = (x.pixels + block_pixels - 1) / block_pixels;
+  const T loss_slope = g.d_loss == nullptr ? T(0) : T(double(*g.d_loss) / double(x.pixels));
   std::vector<T> partial_dw(size_t(blocks * channels));
   const double db = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
     T* dw = partial_dw.data() + begin / block_pixels * channels;
     double sum = 0;
-    for (int64_t p = begin; p < end; p += tile) sum += backward_tile(x, attention, g, p, std::min(p + tile, end), dw);
+    for (int64_t p = begin; p < end; p += tile)
+      sum += backward_tile(x, attention, g, loss_slope, p, std::min(p + tile, end), dw);
     return sum;
   });
   if (g.db != nullptr) *g.db = T(db);
@@ -186,12 +188,12 @@ Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b
   check_track_attention(features, w, b, map);
   const Tensor out(features.shape(), features.dtype(), features.device());
   const Tensor attention({features.dim(0), features.dim(1), features.dim(2)}, features.dtype(), features.device());
-  const double loss = visit_float(features.dtype(), [&]<class T>() {
-    return GT_DISPATCH(features.device(), track_attention_forward, arguments<T>(features, w, b, map), out.data<T>(),
-                       attention.data<T>());
-  });
   Tensors outputs{out, attention};
-  if (map.defined()) outputs.push_back(Tensor::full({}, loss, features.dtype(), features.device()));
+  if (map.defined()) outputs.emplace_back(Shape{}, features.dtype(), features.device());
+  visit_float(features.dtype(), [&]<class T>() {
+    GT_DISPATCH(features.device(), track_attention_forward, arguments<T>(features, w, b, map), out.data<T>(),
+                attention.data<T>(), map.defined() ? outputs[2].data<T>() : nullptr);
+  });
   struct {
     bool features, w, b, map;
   } needs{features.requires_grad(), w.requires_grad(), b.requires_grad(), map.requires_grad()};
@@ -202,10 +204,9 @@ Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b
               attention = attention.detach(), needs](const Tensors& dy) -> Tensors {
                const Tensor df = gradient_of(features, needs.features), dw = gradient_of(w, needs.w);
                const Tensor db = gradient_of(b, needs.b), dm = gradient_of(map, needs.map);
-               const double d_loss = dy.size() == 3 && dy[2].defined() ? dy[2].item() : 0;
+               const Tensor d_loss = dy.size() == 3 ? dy[2] : Tensor{};
                visit_float(features.dtype(), [&]<class T>() {
-                 const T slope = T(d_loss / double(attention.size()));
-                 const AttentionGradients<T> g{pointer<T>(dy[0]), pointer<T>(dy[1]), slope,         pointer<T>(df),
+                 const AttentionGradients<T> g{pointer<T>(dy[0]), pointer<T>(dy[1]), pointer<T>(d_loss), pointer<T>(df),
                                                pointer<T>(dw),    pointer<T>(db),    pointer<T>(dm)};
                  GT_DISPATCH(features.device(), track_attention_backward, arguments<T>(features, w, b, map),
                              attention.data<T>(), g);

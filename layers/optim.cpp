@@ -37,9 +37,10 @@ void Optimizer::step(double lr) {
   }
   ++steps_;
   if (options_.kind == "sgd")
-    sgd_step(values, gradients, moments_[0].second, lr, options_.momentum, options_.weight_decay);
+    sgd_step(values, gradients, moments_[0].second, sgd_rates(lr, options_.momentum, options_.weight_decay));
   else
-    adamw_step(values, gradients, moments_[0].second, moments_[1].second, steps_, lr, options_.weight_decay);
+    adamw_step(values, gradients, moments_[0].second, moments_[1].second,
+               adamw_rates(steps_, lr, options_.weight_decay));
   for (const Tensor& p : values) p.clear_grad();
 }
 

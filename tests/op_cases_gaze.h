@@ -67,7 +67,7 @@ inline Tensors splat_inputs(const Sizes& s, Maker& m) {
   const int64_t count = offsets.data<int32_t>()[s[0]], levels = level_count(s);
   const Tensor weight =
       mul(m.uniform({levels, count}, 0.2, 1), m.zero_one({levels, count}, 0.7));  // some truncated away
-  return {m.param(m.uniform({count, 2}, -0.2, 1.2)), m.param(weight), m.param(m.uniform({levels, 2}, 0.05, 0.3)),
+  return {m.param(m.uniform({count, 2}, -0.2, 1.2)), m.param(weight), m.param(m.uniform({levels, s[0], 2}, 0.05, 0.3)),
           offsets, pack_sizes(s)};
 }
 
@@ -84,8 +84,8 @@ void for_each_splat_term(const Tensors& x, const F& f) {
       for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i)
         for_each_centre(sizes[size_t(l)], [&](int64_t pixel, double px, double py) {
           const double dx = px - xy.data<double>()[2 * i], dy = py - xy.data<double>()[2 * i + 1];
-          const double sx = sigma.data<double>()[2 * l], sy = sigma.data<double>()[2 * l + 1];
-          f(l, b, i, pixel, dx, dy, std::exp(-dx * dx / (2 * sx * sx) - dy * dy / (2 * sy * sy)));
+          const double* s = sigma.data<double>() + 2 * (l * sigma.dim(1) + b);
+          f(l, b, i, pixel, dx, dy, std::exp(-dx * dx / (2 * s[0] * s[0]) - dy * dy / (2 * s[1] * s[1])));
         });
 }
 
@@ -108,12 +108,13 @@ inline Tensors naive_splat(const Tensors& x) {
       if (!map.defined()) return;
       const double value = map.data<double>()[b * map.dim(1) * map.dim(2) + pixel] * g;
       const double whole = value * weight.data<double>()[l * count + i];
-      const double sx = sigma.data<double>()[2 * l], sy = sigma.data<double>()[2 * l + 1];
+      const int64_t at = 2 * (l * sigma.dim(1) + b);
+      const double sx = sigma.data<double>()[at], sy = sigma.data<double>()[at + 1];
       dw.data<double>()[l * count + i] += value;
       dxy.data<double>()[2 * i] += whole * dx / (sx * sx);
       dxy.data<double>()[2 * i + 1] += whole * dy / (sy * sy);
-      ds.data<double>()[2 * l] += whole * dx * dx / (sx * sx * sx);
-      ds.data<double>()[2 * l + 1] += whole * dy * dy / (sy * sy * sy);
+      ds.data<double>()[at] += whole * dx * dx / (sx * sx * sx);
+      ds.data<double>()[at + 1] += whole * dy * dy / (sy * sy * sy);
     });
     return cast_all({dxy, dw, ds}, dtype);
   });
@@ -375,7 +376,7 @@ inline const std::vector<Sizes> loss_steps = {{8, 128, 128}, {8, 224, 224}};
 
 inline std::vector<OpCase> map_rows() {
   const auto wrong_splat = [] {
-    splat(Tensor({4, 2}), Tensor({1, 3}), Tensor({1, 2}), Tensor::of<int32_t>({2}, {0, 4}), {{8, 8}});
+    splat(Tensor({4, 2}), Tensor({1, 3}), Tensor({1, 1, 2}), Tensor::of<int32_t>({2}, {0, 4}), {{8, 8}});
   };
   const auto wrong_distance = [] { track_distance(Tensor({4, 2}), Tensor::of<int32_t>({1, 1, 2}, {2, 5}), {{8, 8}}); };
   const auto splat_cost = [](const Sizes& s) {

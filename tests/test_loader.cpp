@@ -52,7 +52,8 @@ bool same(const Tensor& a, const Tensor& b) {
 bool same(const Batch& a, const Batch& b) {
   return a.iteration == b.iteration && a.index == b.index && same(a.images, b.images) && same(a.masks, b.masks) &&
          same(a.geometry, b.geometry) && same(a.colour, b.colour) && same(a.tracks.xy, b.tracks.xy) &&
-         same(a.tracks.weight, b.tracks.weight) && same(a.tracks.kept, b.tracks.kept) &&
+         same(a.tracks.weight, b.tracks.weight) && same(a.tracks.sigma, b.tracks.sigma) &&
+         same(a.tracks.zoom, b.tracks.zoom) && same(a.tracks.kept, b.tracks.kept) &&
          same(a.tracks.offsets, b.tracks.offsets);
 }
 
