@@ -42,7 +42,7 @@ bench: ## time every op of the op table: ms, GB/s, GFLOP/s
 	@$(BUILD)/bench/gradtrack_bench
 
 format: ## clang-format every source file
-	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu')
+	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
 clean: ## remove build/
 	@rm -rf $(BUILD)
