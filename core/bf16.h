@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 #include "core/device.h"
 
@@ -20,5 +21,9 @@ struct bf16 {
   }
   GT_HD operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
 };
+
+/// What is computed with where T is stored: float for bf16, else T itself.
+template <class T>
+using compute_t = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 }  // namespace gt

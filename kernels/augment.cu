@@ -168,6 +168,10 @@ void augment_fixations_backward(const T* dy, const int32_t* offsets, const T* ge
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 /// Throws Error where a geometry's determinant is lost in rounding. On CUDA this would have to wait for the device.
 template <class T>
 void check_invertible(const Tensor& geometry) {

@@ -92,6 +92,10 @@ void scale_channels(const Channels& s, const T* x, const T* g, T* y) {
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 /// x (..,C) as one image of pixels. Throws Error unless it has a last dimension of one or more.

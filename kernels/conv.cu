@@ -39,6 +39,10 @@ void conv2d_backward(const CorrelationSize& n, const T* dy, const T* x, const T*
 }
 
 }  // namespace cpu
+
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
 }  // namespace
 
 // ---- The op ---------------------------------------------------------------------------------------------------------

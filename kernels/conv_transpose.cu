@@ -73,6 +73,10 @@ void conv_transpose2x2_backward(const CorrelationSize& n, const T* dy, const T* 
 }
 
 }  // namespace cpu
+
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
 }  // namespace
 
 // ---- The op ---------------------------------------------------------------------------------------------------------

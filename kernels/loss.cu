@@ -151,6 +151,10 @@ void dice_backward(const Samples<T>& s, const DiceSums* sums, const T* dy, T* dz
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 template <class T>
 Samples<T> samples(const Tensor& z, const Tensor& t, const Tensor& m) {
   const int64_t batch = z.rank() == 0 ? 1 : z.dim(0);

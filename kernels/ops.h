@@ -1,4 +1,6 @@
-// Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks. Each op checks its arguments (Error names the
+// Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks; on CUDA what a network keeps between its layers
+// may be bf16 (x and y of the convolutions, pooling, norms, concat and Track Attention; weights as each op says), while
+// parameters, sums and losses stay f32. Each op checks its arguments (Error names the
 // op, what was expected and what came), runs on its inputs' device, and records its gradient.
 //
 // METHOD n stands for section n of docs/method.md.
@@ -27,6 +29,7 @@ Tensor leaky_relu(const Tensor& x, double slope);   // x > 0 ? x : slope * x
 Tensor gaussian(const Tensor& d, double sigma);     // exp(-d^2 / (2 sigma^2)); 0 at d = infinity
 Tensor greater(const Tensor& x, double threshold);  // x > threshold ? 1 : 0, without gradient
 Tensor less(const Tensor& x, double threshold);     // x < threshold ? 1 : 0, without gradient
+Tensor cast(const Tensor& x, DType dtype);          // the same values in another type of real numbers
 
 // ---- broadcast.cu: sums, and small tensors spread over large ones ---------------------------------------------------
 Tensor sum(const Tensor& x);                            // -> ()

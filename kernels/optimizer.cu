@@ -87,6 +87,10 @@ void multi_tensor_step(const std::vector<Span<T, N>>& spans, const double* rates
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 /// The lists (parameters, gradients, state..) as spans, without the parameters whose gradient is undefined.

@@ -212,6 +212,10 @@ void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* d
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 template <class Op>
@@ -276,6 +280,10 @@ Tensor leaky_relu(const Tensor& x, double slope) {
 Tensor gaussian(const Tensor& d, double sigma) {
   GT_CHECK(sigma > 0, "gaussian: expected a sigma above 0, got ", sigma);
   return unary("gaussian", Gaussian{sigma}, d);
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  return record("cast", x.cast(dtype), {x}, [from = x.dtype()](const Tensor& dy) -> Tensors { return {dy.cast(from)}; });
 }
 
 Tensor greater(const Tensor& x, double threshold) { return apply(Greater{threshold}, x); }

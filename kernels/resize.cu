@@ -108,6 +108,10 @@ void resize_backward(const Resize& r, const T* dy, T* dx) {
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 }  // namespace
 
 // ---- The op ---------------------------------------------------------------------------------------------------------

@@ -183,6 +183,10 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 template <class T>
 Fixations<T> fixations(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets) {
   return {xy.data<T>(), weight.data<T>(), sigma.data<T>(), offsets.data<int32_t>(), offsets.dim(0) - 1, xy.dim(0)};

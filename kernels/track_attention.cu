@@ -161,6 +161,10 @@ void track_attention_backward(const Attention<T>& x, const T* attention, const A
 
 }  // namespace cpu
 
+#if GT_CUDA
+namespace cuda = cpu;  // its CUDA bodies are not written yet
+#endif
+
 void check_track_attention(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map) {
   GT_CHECK(features.rank() == 4 && features.size() > 0, "track_attention: features are ", features.shape(),
            ", expected (B,H,W,C) and not empty");

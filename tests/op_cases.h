@@ -20,6 +20,9 @@ struct Maker {
 
   Tensor param(Tensor t) { return t.set_requires_grad(), t; }
 
+  /// What stays f32 where activations are bf16.
+  Tensor wide(const Tensor& t) { return t.dtype() == DType::bf16 ? t.cast(DType::f32) : t; }
+
   Tensor uniform(const Shape& shape, double lo, double hi) {
     Tensor t(shape, DType::f64);
     for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = random.uniform(lo, hi);
@@ -74,6 +77,7 @@ struct OpCase {
   std::function<void()> wrong;                      ///< a call with wrong shapes, which must throw
   std::function<Cost(const Sizes&)> cost;
   double f32_tolerance = 1e-5;  ///< fused against composed, relative to the largest value
+  bool stored = false;          ///< its activations may be bf16, on CUDA
 };
 
 std::vector<OpCase> pointwise_cases();  // op_cases_pointwise.h

@@ -206,11 +206,11 @@ inline std::vector<OpCase> dense_cases() {
                  Tensor::of<int32_t>({2}, {int32_t(s[3]), int32_t(s[4])})};
        },
        .op = [](const Tensors& t) -> Tensors {
-         const int32_t* transpose = t[2].data<int32_t>();
+         const std::vector<int32_t> transpose = t[2].values<int32_t>();
          return {matmul(t[0], t[1], transpose[0], transpose[1])};
        },
        .composed = [](const Tensors& t) -> Tensors {
-         const int32_t* transpose = t[2].data<int32_t>();
+         const std::vector<int32_t> transpose = t[2].values<int32_t>();
          return {naive_matmul(t[0], t[1], transpose[0], transpose[1])};
        },
        .wrong =

@@ -33,9 +33,9 @@ inline Tensor pack_sizes(const Sizes& s) {
 }
 
 inline std::vector<MapSize> unpack_sizes(const Tensor& packed) {
+  const std::vector<int32_t> values = packed.values<int32_t>();
   std::vector<MapSize> sizes;
-  for (int64_t l = 0; l < packed.dim(0); ++l)
-    sizes.push_back({packed.data<int32_t>()[2 * l], packed.data<int32_t>()[2 * l + 1]});
+  for (size_t i = 0; i < values.size(); i += 2) sizes.push_back({values[i], values[i + 1]});
   return sizes;
 }
 
