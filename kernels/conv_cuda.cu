@@ -3,6 +3,7 @@
 #include "kernels/conv_cuda.h"
 
 #include "core/launch.cuh"
+#include "kernels/reduce.cuh"
 
 #if GT_CUDA
 
@@ -12,10 +13,6 @@ namespace gt {
 namespace {
 
 constexpr int block = 256;  // threads, unless said otherwise
-
-/// What a T is added up in.
-template <class T>
-using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // ---- Weights: (K,C,T) <-> (K,T,C) with T = R^2 taps -----------------------------------------------------------------
 
@@ -129,35 +126,20 @@ __global__ void __launch_bounds__(block)
     add_bias_kernel(int64_t size, int64_t channels, int64_t stride, const T* bias, T* y) {
   const int64_t first = int64_t(blockIdx.x) * block + threadIdx.x;
   if (first >= stride) return;
-  const Sum<T> b = bias[first % channels];
+  const compute_t<T> b = bias[first % channels];
   for (int64_t i = first; i < size; i += stride) y[i] = T(y[i] + b);
 }
 
-constexpr int sum_channels = 32, sum_rows = 8;  // a block's threads
+template <class T>
+struct AddElement {
+  const T* x;
+  __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]); }
+};
 
-// Sums of runs of rows: from (rows, channels) -> to (runs, channels). Reads `from`, an addition for each element.
-template <class From, class To>
-__global__ void __launch_bounds__(sum_channels * sum_rows)
-    sum_rows_kernel(int64_t rows, int64_t channels, int64_t rows_of_run, const From* from, To* to) {
-  GT_SHARED(double, partial, [sum_rows][sum_channels]);
-  const int64_t groups = (channels + sum_channels - 1) / sum_channels, run_index = blockIdx.x / groups;
-  const int64_t channel = blockIdx.x % groups * sum_channels + threadIdx.x, begin = run_index * rows_of_run;
-  const int64_t end = begin + rows_of_run < rows ? begin + rows_of_run : rows;
-  double sum = 0;
-  if (channel < channels)
-    for (int64_t row = begin + threadIdx.y; row < end; row += sum_rows) sum += double(from[row * channels + channel]);
-  partial[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y > 0 || channel >= channels) return;
-  for (int i = 1; i < sum_rows; ++i) sum += partial[i][threadIdx.x];
-  to[run_index * channels + channel] = To(sum);
-}
-
-template <class From, class To>
-void sum_runs(int64_t rows, int64_t channels, int64_t rows_of_run, const From* from, To* to) {
-  const int64_t groups = (channels + sum_channels - 1) / sum_channels, runs = (rows + rows_of_run - 1) / rows_of_run;
-  launch({blocks_for(groups * runs, 1), dim3(sum_channels, sum_rows)}, sum_rows_kernel<From, To>, rows, channels,
-         rows_of_run, from, to);
+template <class T>
+__global__ void __launch_bounds__(block) round_kernel(int64_t n, const double* from, T* to) {
+  const int64_t i = int64_t(blockIdx.x) * block + threadIdx.x;
+  if (i < n) to[i] = T(from[i]);
 }
 
 }  // namespace
@@ -173,10 +155,9 @@ void add_bias(int64_t pixels, int64_t channels, const T* bias, T* y) {
 
 template <class T>
 void sum_pixels(int64_t pixels, int64_t channels, const T* x, T* sums) {
-  const int64_t rows_of_run = std::max<int64_t>(64, (pixels + 511) / 512), runs = (pixels + rows_of_run - 1) / rows_of_run;
-  const Tensor partial({runs, channels}, DType::f64, Device::cuda);
-  sum_runs(pixels, channels, rows_of_run, x, partial.data<double>());
-  sum_runs(runs, channels, runs, partial.data<const double>(), sums);
+  const Tensor exact({channels}, DType::f64, Device::cuda);
+  cuda::channel_sums<1>({1, pixels, channels}, AddElement<T>{x}, exact.data<double>());
+  launch({blocks_for(channels, block), block}, round_kernel<T>, channels, exact.data<double>(), sums);
 }
 
 template <class T>

@@ -1,7 +1,7 @@
 // Convolutions by cuDNN's graph API: a problem, its passes, and the plan for each. Images are NHWC, weights are
 // (K,R,R,C), sums are f32. Taken are only engines that give the same bits every time and that do not round f32 inputs
 // unless the problem allows it. f64 is not there: cuDNN refuses it for NHWC.
-// In an emulated build the same functions run on the CPU (cudnn_emulated.cpp).
+// In an emulated build the same functions run on the CPU (libraries_emulated.cpp).
 #pragma once
 
 #if GT_CUDA
@@ -22,8 +22,8 @@ struct Convolution {
   DType dtype;  // of x, w, bias and y: f32 or bf16
   bool tf32;    // f32 only: inputs may be rounded to TF32
 
-  int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
-  int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
+  constexpr int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
+  constexpr int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
   auto operator<=>(const Convolution&) const = default;
 };
 
