@@ -10,6 +10,8 @@
 #include <memory>
 #include <string>
 
+#include "core/range.h"
+
 #if defined(__CUDACC__)
 #define GT_HD __host__ __device__
 #else
@@ -78,27 +80,28 @@ void reset_peak_bytes();
 
 }  // namespace gt
 
-// Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for.
+// Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for, in a range of that name.
 #if GT_CUDA
-#define GT_DISPATCH(where, fn, ...) ((where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
+#define GT_DISPATCH(where, fn, ...)                                                                    \
+  (::gt::Range(#fn), (where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
 #else
 #define GT_DISPATCH(where, fn, ...) (::gt::require_device(where), cpu::fn(__VA_ARGS__))
 #endif
 
 // The same inside visit_stored()'s lambda of element type T: there is no bf16 on the CPU.
 #if GT_CUDA
-#define GT_DISPATCH_STORED(T, where, fn, ...)         \
-  do {                                                \
-    ::gt::require_stored<T>(where);                   \
-    if constexpr (sizeof(T) == 2)                     \
-      cuda::fn(__VA_ARGS__);                          \
-    else                                              \
-      GT_DISPATCH(where, fn, __VA_ARGS__);            \
+#define GT_DISPATCH_STORED(T, where, fn, ...)             \
+  do {                                                    \
+    ::gt::require_stored<T>(where);                       \
+    if constexpr (sizeof(T) == 2)                         \
+      (::gt::Range(#fn), cuda::fn(__VA_ARGS__));          \
+    else                                                  \
+      GT_DISPATCH(where, fn, __VA_ARGS__);                \
   } while (0)
 #else
-#define GT_DISPATCH_STORED(T, where, fn, ...)         \
-  do {                                                \
-    ::gt::require_stored<T>(where);                   \
+#define GT_DISPATCH_STORED(T, where, fn, ...)                          \
+  do {                                                                 \
+    ::gt::require_stored<T>(where);                                    \
     if constexpr (sizeof(T) != 2) GT_DISPATCH(where, fn, __VA_ARGS__); \
   } while (0)
 #endif
