@@ -1,5 +1,5 @@
-// Work on the device recorded once and replayed as one launch, and batches on their way to the device. On the CPU and on
-// the emulated device both do the plain thing: the work again, a copy.
+// Work on the device recorded once and replayed as one launch, and batches on their way to the device. On the CPU and
+// on the emulated device both do the plain thing: the work again, a copy.
 #pragma once
 
 #include <functional>
@@ -9,9 +9,9 @@
 
 namespace gt {
 
-/// A CUDA graph of what a function puts on the stream. Memory that the function takes it must give back, and it must not
-/// wait for the device. Addresses and host values are those of the recording: what changes from one replay to the next
-/// must come through tensors that live outside.
+/// A CUDA graph of what a function puts on the stream. Memory that the function takes it must give back, and it must
+/// not wait for the device. Addresses and host values are those of the recording: what changes from one replay to the
+/// next must come through tensors that live outside.
 class CudaGraph {
  public:
   CudaGraph();

@@ -1,4 +1,5 @@
-// Modules of one op each. Where x is bf16, convolutions take their f32 weights rounded to it. First values are PyTorch's defaults: uniform within 1 / sqrt(fan in).
+// Modules of one op each. Where x is bf16, convolutions take their f32 weights rounded to it. First values are
+// PyTorch's defaults: uniform within 1 / sqrt(fan in).
 #pragma once
 
 #include "kernels/ops.h"

@@ -3,9 +3,7 @@
 namespace gt {
 
 FullMasks::FullMasks(const Config& config, DType dtype, Device device)
-    : Model(config, dtype, device),
-      loss_(config.loss),
-      unet_(parameters_, config.data.channels, 1, config.model) {}
+    : Model(config, dtype, device), loss_(config.loss), unet_(parameters_, config.data.channels, 1, config.model) {}
 
 Prediction FullMasks::predict(const Tensor& images) const { return {wide(unet_(stored(images))), {}}; }
 

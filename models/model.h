@@ -49,7 +49,7 @@ struct Config {
   std::string recipe = "gradtrack";
   int64_t seed = 1;
   std::string precision = "f32";  // of the network on CUDA; losses, gaze maps and the optimiser stay f32
-  int64_t threads = 0;  // that compute; 0 is all processors
+  int64_t threads = 0;            // that compute; 0 is all processors
   DataOptions data;
   AugmentOptions augment;
   UNetOptions model;

@@ -41,10 +41,10 @@ struct Observer {
 
 class Trainer {
  public:
-  /// Loads the data, makes the network on the device, opens the run's folder. With `resume`, goes on from last.safetensors if there
-  /// is one. Throws Error if the folder holds a run and `resume` is off, or a run of another configuration.
-  Trainer(const Config& config, const std::string& folder, bool resume, Observer observer,
-          Device device = Device::cpu);
+  /// Loads the data, makes the network on the device, opens the run's folder. With `resume`, goes on from
+  /// last.safetensors if there is one. Throws Error if the folder holds a run and `resume` is off, or a run of another
+  /// configuration.
+  Trainer(const Config& config, const std::string& folder, bool resume, Observer observer, Device device = Device::cpu);
   ~Trainer();
   /// Trains to the last iteration, or until the observer stops it. True if the last iteration is done.
   bool run();

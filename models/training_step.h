@@ -39,9 +39,9 @@ class TrainingStep {
   const int64_t fixations_;
   const bool replays_;
   std::vector<Upload> uploads_;
-  Batch input_;      // on the device; the same tensors in every step
-  Tensor losses_;    // (2 + levels) of the last step: total, segmentation, track ..
-  Tensor history_;   // (history, 2 + levels)
+  Batch input_;          // on the device; the same tensors in every step
+  Tensor losses_;        // (2 + levels) of the last step: total, segmentation, track ..
+  Tensor history_;       // (history, 2 + levels)
   int64_t pending_ = 0;  // steps in history_ that have not been taken
   int64_t levels_ = 0;
   bool warm_ = false;  // a step has run: libraries have made their plans

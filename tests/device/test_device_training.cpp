@@ -34,7 +34,8 @@ Dataset tiny_dataset() {
     for (int64_t i = 0; i < side * side; ++i) {
       const bool inside = std::hypot(double(i % side) - x, double(i / side) - y) < radius;
       s.mask.pixels[size_t(i)] = inside ? 255 : 0;
-      for (int64_t c = 0; c < 3; ++c) s.image.pixels[size_t(3 * i + c)] = uint8_t(random.below(100) + (inside ? 120 : 0));
+      for (int64_t c = 0; c < 3; ++c)
+        s.image.pixels[size_t(3 * i + c)] = uint8_t(random.below(100) + (inside ? 120 : 0));
     }
     for (int64_t k = 0; k < 2 + n; ++k)
       s.track.fixations.push_back({(x + random.uniform(-2, 2)) / side, (y + random.uniform(-2, 2)) / side,
