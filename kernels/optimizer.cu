@@ -24,8 +24,7 @@ template <class T>
 struct SgdUpdate {
   T lr, momentum, weight_decay;
 
-  explicit GT_HD SgdUpdate(const double* rates)
-      : lr(T(rates[0])), momentum(T(rates[1])), weight_decay(T(rates[2])) {}
+  explicit GT_HD SgdUpdate(const double* rates) : lr(T(rates[0])), momentum(T(rates[1])), weight_decay(T(rates[2])) {}
 
   GT_HD void operator()(T& p, T g, T& v) const {
     v = momentum * v + (g + weight_decay * p);
