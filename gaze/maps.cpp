@@ -97,6 +97,11 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
           Tensor::of({batch + 1}, offsets)};
 }
 
+PackedTracks on(Device device, const PackedTracks& t) {
+  return {t.xy.to(device),   t.weight.to(device), t.sigma.to(device),
+          t.zoom.to(device), t.kept.to(device),   t.offsets.to(device)};
+}
+
 PackedTracks with_room(const PackedTracks& tracks, int64_t fixations) {
   const int64_t count = tracks.xy.dim(0), rows = tracks.weight.dim(0);
   GT_CHECK(count <= fixations, "with_room: ", count, " fixations, room for ", fixations);

@@ -54,6 +54,9 @@ struct PackedTracks {
 
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype = DType::f32);
 
+/// The same tracks on a device.
+PackedTracks on(Device device, const PackedTracks& tracks);
+
 /// The same tracks in tensors with room for `fixations` of them, N, of which offsets use the first: so that batches of
 /// different length have one shape.
 PackedTracks with_room(const PackedTracks& tracks, int64_t fixations);
