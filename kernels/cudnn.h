@@ -27,12 +27,6 @@ struct Convolution {
   auto operator<=>(const Convolution&) const = default;
 };
 
-std::ostream& operator<<(std::ostream& out, const Convolution& c);
-
-enum class Pass { forward, forward_with_bias, data_gradient, weight_gradient };
-
-const char* name(Pass pass);
-
 /// y = x * w, plus bias (K) unless that is null. Returns false where no plan adds the bias: then it is still to be
 /// added. This and the next two run on the device, in order with all else there; they throw Error if there is no plan.
 bool forward(const Convolution& c, const void* x, const void* w, const void* bias, void* y);
@@ -40,6 +34,12 @@ void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx
 void weight_gradient(const Convolution& c, const void* x, const void* dy, void* dw);
 
 #if !GT_EMULATE
+
+std::ostream& operator<<(std::ostream& out, const Convolution& c);
+
+enum class Pass { forward, forward_with_bias, data_gradient, weight_gradient };
+
+const char* name(Pass pass);
 
 /// What cuDNN chose.
 struct PlanFacts {

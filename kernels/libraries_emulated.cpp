@@ -1,5 +1,6 @@
 // cuDNN and cuBLASLt of an emulated build, on the CPU: what kernels/cudnn.h and kernels/cublas.h promise, so that all
 // that is ours around the libraries' calls can be tested without them. bf16 goes through copies in f32.
+#include <utility>
 #include <vector>
 
 #include "kernels/conv_cpu.h"
@@ -55,7 +56,8 @@ std::vector<Part> parts_of(const Convolution& c, float* x, float* w) {
                        {w + i * 2 * c.in, taps * c.in, 1, 0, 0}});
     return parts;
   }
-  GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "not emulated: ", c);
+  GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "convolution: not emulated for kernel ", c.kernel,
+           ", padding ", c.padding, ", stride ", c.stride);
   return {{{c.images, c.height, c.width, c.in, c.out, c.kernel},
            all_pixels(x, c.height, c.width, c.in),
            {w, taps * c.in, 1, c.kernel * c.in, c.in}}};
