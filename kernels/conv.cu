@@ -49,8 +49,8 @@ namespace cuda {
 
 template <class T>
 Convolution convolution(const CorrelationSize& n) {
-  const bool rounded = std::is_same_v<T, float> && tf32();
-  return {n.images, n.height, n.width, n.in, n.out, n.kernel, n.kernel / 2, 1, dtype_of<T>(), rounded};
+  return convolution_of_conv2d({n.images, n.height, n.width, n.in}, {n.out, n.in, n.kernel, n.kernel}, dtype_of<T>(),
+                               tf32());
 }
 
 template <class T>
@@ -88,8 +88,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
                   const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
                   const Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
                   visit_stored(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH_STORED(T, dy.device(), conv2d_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(), pointer<T>(dx),
-                                pointer<T>(dw), pointer<T>(dbias));
+                    GT_DISPATCH_STORED(T, dy.device(), conv2d_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(),
+                                       pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
                   });
                   return {dx, dw, dbias};
                 });

@@ -1,5 +1,6 @@
 // The device's side of convolution, around the libraries: for weights of s bytes a pass reads and writes them once more
-// to reorder them (2 s; 1x1 kernels need none); a bias that cuDNN does not add reads and writes y; the bias gradient reads dy.
+// to reorder them (2 s; 1x1 kernels need none); a bias that cuDNN does not add reads and writes y; the bias gradient
+// reads dy.
 #include "kernels/conv_cuda.h"
 
 #include "core/launch.cuh"
@@ -197,11 +198,11 @@ void convolve_weight_gradient(const Convolution& n, const T* x, const T* dy, T* 
   }
 }
 
-#define GT_INSTANTIATE(T)                                                                    \
-  template void convolve(const Convolution&, const T*, const T*, const T*, T*);              \
-  template void convolve_data_gradient(const Convolution&, const T*, const T*, T*);          \
-  template void convolve_weight_gradient(const Convolution&, const T*, const T*, T*);        \
-  template void add_bias(int64_t, int64_t, const T*, T*);                                    \
+#define GT_INSTANTIATE(T)                                                             \
+  template void convolve(const Convolution&, const T*, const T*, const T*, T*);       \
+  template void convolve_data_gradient(const Convolution&, const T*, const T*, T*);   \
+  template void convolve_weight_gradient(const Convolution&, const T*, const T*, T*); \
+  template void add_bias(int64_t, int64_t, const T*, T*);                             \
   template void sum_pixels(int64_t, int64_t, const T*, T*);
 GT_INSTANTIATE(float)
 GT_INSTANTIATE(double)

@@ -81,12 +81,9 @@ void conv_transpose2x2_backward(const CorrelationSize& n, const T* dy, const T* 
 #if GT_CUDA
 namespace cuda {
 
-// y to x is a 2x2 convolution of stride 2, whose weights (C,K,2,2) are w as it stands: the op is that convolution's data
-// gradient, and its dx is that convolution.
 template <class T>
 Convolution convolution(const CorrelationSize& n) {
-  const bool rounded = std::is_same_v<T, float> && tf32();
-  return {n.images, 2 * n.height, 2 * n.width, n.out / 2, n.in, 2, 0, 2, dtype_of<T>(), rounded};
+  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 2, 2, 2}, dtype_of<T>(), tf32());
 }
 
 template <class T>
@@ -118,7 +115,8 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check_weights("conv_transpose2x2", x, w, bias, w.dim(1));
   const Tensor y({n.images, 2 * n.height, 2 * n.width, w.dim(1)}, x.dtype(), x.device());
   visit_stored(x.dtype(), [&]<class T>() {
-    GT_DISPATCH_STORED(T, x.device(), conv_transpose2x2_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias), y.data<T>());
+    GT_DISPATCH_STORED(T, x.device(), conv_transpose2x2_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias),
+                       y.data<T>());
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
   return record("conv_transpose2x2", y, {x, w, bias},
@@ -126,8 +124,8 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
                   const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
                   const Tensor dbias = bias_needs ? Tensor({w.dim(1)}, w.dtype(), w.device()) : Tensor{};
                   visit_stored(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(),
-                                pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
+                    GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_backward, n, dy.data<T>(), x.data<T>(),
+                                       w.data<T>(), pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
                   });
                   return {dx, dw, dbias};
                 });

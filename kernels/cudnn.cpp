@@ -384,8 +384,7 @@ PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device) 
 }
 
 bool forward(const Convolution& c, const void* x, const void* w, const void* bias, void* y) {
-  return run(c, bias == nullptr ? Pass::forward : Pass::forward_with_bias,
-             {{'x', x}, {'w', w}, {'b', bias}, {'y', y}});
+  return run(c, bias == nullptr ? Pass::forward : Pass::forward_with_bias, {{'x', x}, {'w', w}, {'b', bias}, {'y', y}});
 }
 
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx) {

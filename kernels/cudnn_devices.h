@@ -11,13 +11,13 @@ struct DescribedDevice {
 
 // What A100, H100 and H200 share, and what they do not: compute capability, SMs, shared memory of a block (bytes),
 // memory (bytes), SM clock (kHz), L2 cache (bytes), memory clock (kHz), name.
-#define GT_DEVICE(capability, sms, shared, memory, clock, l2, memory_clock, name)                                     \
-  "{\"deviceVer\":" #capability ",\"multiProcessorCount\":" #sms ",\"maxSharedMemoryPerBlockOptin\":" #shared         \
-  ",\"totalGlobalMem\":" #memory ",\"smClockRateKHz\":" #clock ",\"l2CacheSize\":" #l2                                \
-  ",\"memClockRateKHz\":" #memory_clock ",\"deviceName\":\"" name                                                     \
-  "\",\"warpSize\":32,\"maxSharedMemoryPerBlock\":49152,\"reservedSharedMemoryPerBlock\":1024,"                       \
-  "\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,"             \
-  "\"regsPerBlock\":65536,\"maxBlockSize\":[1024,1024,64],\"maxGridSize\":[2147483647,65535,65535],"                  \
+#define GT_DEVICE(capability, sms, shared, memory, clock, l2, memory_clock, name)                             \
+  "{\"deviceVer\":" #capability ",\"multiProcessorCount\":" #sms ",\"maxSharedMemoryPerBlockOptin\":" #shared \
+  ",\"totalGlobalMem\":" #memory ",\"smClockRateKHz\":" #clock ",\"l2CacheSize\":" #l2                        \
+  ",\"memClockRateKHz\":" #memory_clock ",\"deviceName\":\"" name                                             \
+  "\",\"warpSize\":32,\"maxSharedMemoryPerBlock\":49152,\"reservedSharedMemoryPerBlock\":1024,"               \
+  "\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,"     \
+  "\"regsPerBlock\":65536,\"maxBlockSize\":[1024,1024,64],\"maxGridSize\":[2147483647,65535,65535],"          \
   "\"supportCoopLaunch\":1,\"pciDeviceId\":0,\"isTccDriver\":0,\"cudaDeviceId\":0,\"driverVer\":13000}"
 
 constexpr DescribedDevice described_devices[] = {

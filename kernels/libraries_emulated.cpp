@@ -37,9 +37,9 @@ class Floats {
 namespace cudnn {
 namespace {
 
-/// A convolution as correlations on the CPU. One does for those that keep the size. Of those with 2x2 kernels and stride
-/// 2 there are two, of 1x1 kernels: rows i = 0, 1 of each pair of rows of x are pixels of 2C channels (j,c), and that is
-/// how row i of each filter (2,2,C) lies as well.
+/// A convolution as correlations on the CPU. One does for those that keep the size. Of those with 2x2 kernels and
+/// stride 2 there are two, of 1x1 kernels: rows i = 0, 1 of each pair of rows of x are pixels of 2C channels (j,c), and
+/// that is how row i of each filter (2,2,C) lies as well.
 struct Part {
   CorrelationSize size;
   PixelView<float> x;
@@ -56,8 +56,8 @@ std::vector<Part> parts_of(const Convolution& c, float* x, float* w) {
                        {w + i * 2 * c.in, taps * c.in, 1, 0, 0}});
     return parts;
   }
-  GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "convolution: not emulated for kernel ", c.kernel,
-           ", padding ", c.padding, ", stride ", c.stride);
+  GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "convolution: not emulated for kernel ",
+           c.kernel, ", padding ", c.padding, ", stride ", c.stride);
   return {{{c.images, c.height, c.width, c.in, c.out, c.kernel},
            all_pixels(x, c.height, c.width, c.in),
            {w, taps * c.in, 1, c.kernel * c.in, c.in}}};

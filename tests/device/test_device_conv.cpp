@@ -43,7 +43,8 @@ void check_bias(int64_t pixels, int64_t channels) {
 
 TEST_CASE("device: biases are added and summed", "[device]") {
   if (no_device()) return;
-  for (const auto& [pixels, channels] : {std::pair<int64_t, int64_t>{1, 1}, {1, 300}, {77, 5}, {3001, 100}, {100003, 3}}) {
+  for (const auto& [pixels, channels] :
+       {std::pair<int64_t, int64_t>{1, 1}, {1, 300}, {77, 5}, {3001, 100}, {100003, 3}}) {
     check_bias<float>(pixels, channels);
     check_bias<double>(pixels, channels);
     check_bias<bf16>(pixels, channels);
