@@ -40,7 +40,9 @@ struct MapTile {
   template <class F>
   __device__ void for_pixels(const F& f) const {
     const int64_t y = row + thread_row(), x = column + thread_column();
+#pragma unroll
     for (int r = 0; r < thread_rows; ++r)
+#pragma unroll
       for (int c = 0; c < thread_columns; ++c)
         if (y + r < height && x + c < width) f((y + r) * width + x + c, r, c);
   }
@@ -138,6 +140,33 @@ __device__ T warp_sums(T (&v)[N]) {
 #pragma unroll
   for (; bit > 0; bit /= 2) v[0] += __shfl_xor_sync(full_mask, v[0], bit);
   return v[0];
+}
+
+/// A value of a map and its place there.
+template <class T>
+struct Peak {
+  T value;
+  int32_t place;
+};
+
+/// The higher of two; of equals, the first in the map.
+template <class T>
+__device__ Peak<T> higher(const Peak<T>& a, const Peak<T>& b) {
+  return b.value > a.value || (b.value == a.value && b.place < a.place) ? b : a;
+}
+
+/// The highest of the block's, in every thread. All threads must call it.
+template <class T>
+__device__ Peak<T> highest(Peak<T> peak) {
+  GT_SHARED(T, values, [tile_warps]);
+  GT_SHARED(int32_t, places, [tile_warps]);
+  for (int d = warp_size / 2; d > 0; d /= 2)
+    peak = higher(peak, {__shfl_xor_sync(full_mask, peak.value, d), __shfl_xor_sync(full_mask, peak.place, d)});
+  const int warp = int(threadIdx.x) / warp_size;
+  if (threadIdx.x % warp_size == 0) values[warp] = peak.value, places[warp] = peak.place;
+  __syncthreads();
+  for (int w = 0; w < tile_warps; ++w) peak = higher(peak, {values[w], places[w]});
+  return peak;
 }
 
 }  // namespace gt

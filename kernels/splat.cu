@@ -103,12 +103,13 @@ struct Peaks {
   int32_t* place;
 };
 
-/// The normalisation of map i, of this size, before `through` is known.
+/// The normalisation of map i, of this size; sum is that of dL/dY S.
 template <class T>
-GT_HD inline Normalization normalization(const Peaks<T>& peaks, int64_t i, int64_t height, int64_t width) {
+GT_HD inline Normalization normalization(const Peaks<T>& peaks, int64_t i, int64_t height, int64_t width, double sum) {
   const int64_t place = peaks.place[i];
-  return {double(peaks.value[i]), double(pixel_centre<T>(place % width, width)),
-          double(pixel_centre<T>(place / width, height)), 0};
+  const double maximum = double(peaks.value[i]);
+  return {maximum, double(pixel_centre<T>(place % width, width)), double(pixel_centre<T>(place / width, height)),
+          sum / maximum};
 }
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
@@ -254,9 +255,10 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
     const T *weight = f.weight + l * f.count, *sigma = f.sigma + 2 * map;
     Forms* form = forms.data() + l * f.count;
     if (peaks.value != nullptr) {
-      Normalization n = normalization(peaks, map, sizes[size_t(l)].height, sizes[size_t(l)].width);
-      for (int64_t i = begin; i < end; ++i) n.through += double(weight[i]) * form[i].g;
-      n.through /= n.maximum;
+      double sum = 0;
+      for (int64_t i = begin; i < end; ++i) sum += double(weight[i]) * form[i].g;
+      const auto [height, width] = sizes[size_t(l)];
+      const Normalization n = normalization(peaks, map, height, width, sum);
       for (int64_t i = begin; i < end; ++i) form[i] = through_normalization(form[i], f.xy + 2 * i, sigma, n);
     }
     double sum_sigma[2] = {};
@@ -313,32 +315,6 @@ __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pix
   }
 }
 
-template <class T>
-struct Peak {
-  T value;
-  int32_t place;
-};
-
-/// The higher of two; of equals, the first in the map.
-template <class T>
-__device__ Peak<T> higher(const Peak<T>& a, const Peak<T>& b) {
-  return b.value > a.value || (b.value == a.value && b.place < a.place) ? b : a;
-}
-
-/// The highest of the block's, in every thread. All threads must call it.
-template <class T>
-__device__ Peak<T> highest(Peak<T> peak) {
-  GT_SHARED(T, values, [tile_warps]);
-  GT_SHARED(int32_t, places, [tile_warps]);
-  for (int d = warp_size / 2; d > 0; d /= 2)
-    peak = higher(peak, {__shfl_xor_sync(full_mask, peak.value, d), __shfl_xor_sync(full_mask, peak.place, d)});
-  const int warp = int(threadIdx.x) / warp_size;
-  if (threadIdx.x % warp_size == 0) values[warp] = peak.value, places[warp] = peak.place;
-  __syncthreads();
-  for (int w = 0; w < tile_warps; ++w) peak = higher(peak, {values[w], places[w]});
-  return peak;
-}
-
 enum class Draw { maps, peaks, normalized };  // what a launch writes: maps, the tiles' peaks, or maps by those
 
 template <Draw draw, class T>
@@ -372,7 +348,7 @@ __global__ void __launch_bounds__(tile_threads)
 /// fixation.
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
-    forms_kernel(Fixations<T> f, TiledMaps<T> dmaps, bool weights, double* partial) {
+    forms_kernel(Fixations<T> f, TiledMaps<T> dmaps, bool weights, Forms* partial) {
   GT_SHARED(Four<T>, moments, [tile_warps][tile_size]);  // of the column profile of a warp's fixation
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const MapTile<T> tile = dmaps.tile();
@@ -406,26 +382,18 @@ __global__ void __launch_bounds__(tile_threads)
       form[0] = c, form[1] = dx * c, form[2] = c1 * gx, form[3] = dx * dx * c, form[4] = c2 * gx;  // as in Forms
     }
     const double sum = warp_sums(form);
-    if (lane % 4 == 0 && lane / 4 < 5) partial[5 * (tile.slot * f.count + i) + lane / 4] = sum;
+    double* const to = reinterpret_cast<double*>(partial + tile.slot * f.count + i);
+    if (lane % 4 == 0 && lane / 4 < 5) to[lane / 4] = sum;
   }
 }
 
 constexpr int finish_threads = 512, finish_warps = finish_threads / warp_size;
 
-/// The forms of fixation i, of those of a level, as forms of G.
-template <class T>
-__device__ Forms forms_of(const double* forms, const Fixations<T>& f, int64_t map, int64_t i, const Normalization* n) {
-  const double* at = forms + 5 * i;
-  const Forms of_map{at[0], at[1], at[2], at[3], at[4]};
-  return n == nullptr ? of_map : through_normalization(of_map, f.xy + 2 * i, f.sigma + 2 * map, *n);
-}
-
 /// Gradients of one image's fixations from the tiles' forms, which it overwrites; in the block after the last image's,
 /// 0 for the fixations after the last track.
 template <class T>
-__global__ void __launch_bounds__(finish_threads)
-    finish_kernel(Fixations<T> f, TiledMaps<T> dmaps, Peaks<T> peaks, double* partial, T* dw, T* dxy, T* dsigma) {
-  GT_SHARED(Normalization, normalizations, [most_levels]);
+__global__ void __launch_bounds__(finish_threads, 1)
+    finish_kernel(Fixations<T> f, TiledMaps<T> dmaps, Peaks<T> peaks, Forms* partial, T* dw, T* dxy, T* dsigma) {
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const int64_t image = blockIdx.x, begin = f.offsets[image], end = image < f.batch ? f.offsets[image + 1] : f.count;
   const int levels = image < f.batch ? dmaps.levels : 0;
@@ -433,7 +401,7 @@ __global__ void __launch_bounds__(finish_threads)
   const int64_t values = 5 * (end - begin);  // the forms of tile 0 become those of the map
   for (int64_t k = threadIdx.x; k < levels * values; k += finish_threads) {
     const typename TiledMaps<T>::Level level = dmaps.at(int(k / values));
-    double* const at = partial + 5 * (level.slot * f.count + begin) + k % values;
+    double* const at = reinterpret_cast<double*>(partial + level.slot * f.count + begin) + k % values;
     double sum = 0;
     if (level.maps != nullptr)
 #pragma unroll 8
@@ -442,42 +410,37 @@ __global__ void __launch_bounds__(finish_threads)
   }
   __syncthreads();
 
-  for (int l = warp; l < levels; l += finish_warps) {
+  for (int l = warp; l < levels; l += finish_warps) {  // those of dL/dY become those of G, a lane has every 32nd
     const typename TiledMaps<T>::Level level = dmaps.at(l);
-    const double* forms = partial + 5 * level.slot * f.count;
     const int64_t map = l * f.batch + image;
     const T *weight = f.weight + l * f.count, *sigma = f.sigma + 2 * map;
-    Normalization n{};
+    Forms* forms = partial + level.slot * f.count;
     if (peaks.value != nullptr) {
       double through[1] = {};
-      for (int64_t i = begin + lane; i < end; i += warp_size) through[0] += double(weight[i]) * forms[5 * i];
-      n = normalization(peaks, map, level.height, level.width);
-      n.through = warp_sums(through) / n.maximum;
+      for (int64_t i = begin + lane; i < end; i += warp_size) through[0] += double(weight[i]) * forms[i].g;
+      const Normalization n = normalization(peaks, map, level.height, level.width, warp_sums(through));
+      for (int64_t i = begin + lane; i < end; i += warp_size)
+        forms[i] = through_normalization(forms[i], f.xy + 2 * i, sigma, n);
     }
     double sums[2] = {};
     for (int64_t i = begin + lane; i < end; i += warp_size) {
-      const Forms form = forms_of(forms, f, map, i, peaks.value != nullptr ? &n : nullptr);
-      const Gradients g = gradients(form, double(weight[i]), sigma);
+      const Gradients g = gradients(forms[i], double(weight[i]), sigma);
       sums[0] += g.sigma_x;
       sums[1] += g.sigma_y;
     }
     const double sum = warp_sums(sums);
     if (dsigma != nullptr && lane % (warp_size / 2) == 0) dsigma[2 * map + lane / (warp_size / 2)] = T(sum);
-    if (lane == 0) normalizations[l] = n;
   }
   __syncthreads();
 
   for (int64_t i = begin + threadIdx.x; i < end; i += finish_threads) {
     double x = 0, y = 0;
     for (int l = 0; l < dmaps.levels; ++l) {
-      Gradients g{};
-      if (l < levels) {
-        const int64_t map = l * f.batch + image;
-        const double* forms = partial + 5 * dmaps.at(l).slot * f.count;
-        const Forms form = forms_of(forms, f, map, i, peaks.value != nullptr ? &normalizations[l] : nullptr);
-        g = gradients(form, double(f.weight[l * f.count + i]), f.sigma + 2 * map);
-      }
-      if (dw != nullptr) dw[l * f.count + i] = T(g.w);
+      const int64_t slot = dmaps.at(l).slot, at = l * f.count + i;
+      const Forms form = l < levels ? partial[slot * f.count + i] : Forms{};
+      const Gradients g =
+          l < levels ? gradients(form, double(f.weight[at]), f.sigma + 2 * (l * f.batch + image)) : Gradients{};
+      if (dw != nullptr) dw[at] = T(g.w);
       x += g.x;
       y += g.y;
     }
@@ -504,9 +467,9 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
                     const Peaks<T>& peaks, T* dw, T* dxy, T* dsigma) {
   const TiledMaps<T> tiled("splat", sizes, dmaps, f.batch);
   const Tensor partial({tiled.slots, f.count, 5}, DType::f64, Device::cuda);
-  launch({tiled.blocks, tile_threads}, forms_kernel<T>, f, tiled, dw != nullptr, partial.data<double>());
-  launch({unsigned(f.batch + 1), finish_threads}, finish_kernel<T>, f, tiled, peaks, partial.data<double>(), dw, dxy,
-         dsigma);
+  Forms* const forms = reinterpret_cast<Forms*>(partial.data<double>());
+  launch({tiled.blocks, tile_threads}, forms_kernel<T>, f, tiled, dw != nullptr, forms);
+  launch({unsigned(f.batch + 1), finish_threads}, finish_kernel<T>, f, tiled, peaks, forms, dw, dxy, dsigma);
 }
 
 }  // namespace cuda
