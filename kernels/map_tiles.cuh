@@ -36,7 +36,7 @@ struct MapTile {
   static __device__ int thread_row() { return int(threadIdx.x) / (tile_size / thread_columns) * thread_rows; }
   static __device__ int thread_column() { return int(threadIdx.x) % (tile_size / thread_columns) * thread_columns; }
 
-  /// f(pixel's place in the map, r, c) for each of the thread's pixels that is in the map.
+  /// f(v, u, r, c) for each of the thread's pixels that is in the map, there at row v and column u.
   template <class F>
   __device__ void for_pixels(const F& f) const {
     const int64_t y = row + thread_row(), x = column + thread_column();
@@ -44,19 +44,20 @@ struct MapTile {
     for (int r = 0; r < thread_rows; ++r)
 #pragma unroll
       for (int c = 0; c < thread_columns; ++c)
-        if (y + r < height && x + c < width) f((y + r) * width + x + c, r, c);
+        if (y + r < height && x + c < width) f(y + r, x + c, r, c);
   }
 
   /// Writes the thread's pixels to the map.
-  __device__ void store(const Pixels<T>& v) const {
+  __device__ void store(const Pixels<T>& value) const {
     if (width % 4 != 0) {  // rows are not aligned
-      for_pixels([&](int64_t place, int r, int c) { map[place] = v[r][c]; });
+      for_pixels([&](int64_t y, int64_t x, int r, int c) { map[y * width + x] = value[r][c]; });
       return;
     }
     const int64_t y = row + thread_row(), x = column + thread_column();
     for (int r = 0; r < thread_rows; ++r)
       if (y + r < height && x < width)
-        *reinterpret_cast<Four<T>*>(map + (y + r) * width + x) = {v[r][0], v[r][1], v[r][2], v[r][3]};
+        reinterpret_cast<Four<T>*>(map)[((y + r) * width + x) / 4] = {value[r][0], value[r][1], value[r][2],
+                                                                      value[r][3]};
   }
 };
 

@@ -21,8 +21,8 @@
 //
 // CUDA: a block draws a tile of 32 x 32 pixels, so profiles are 64 exponentials for 2048 FLOPs. splat is one launch.
 // splat_normalized takes two, the first for the maxima of the tiles; it draws the map twice (4 n H W FLOPs) and writes
-// it once. Backward takes two: forms of each tile and fixation (40 bytes, in double, 4 % of the map's bytes each), then
-// their sums, in the order of the tiles.
+// it once. Backward takes two: the forms of each tile and fixation (40 bytes, 1 % of the tile's), then their sums, in
+// the order of the tiles.
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -318,7 +318,7 @@ __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pix
 enum class Draw { maps, peaks, normalized };  // what a launch writes: maps, the tiles' peaks, or maps by those
 
 template <Draw draw, class T>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(tile_threads, 4)
     splat_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
   const MapTile<T> tile = maps.tile();
   Pixels<T> sum = {};
@@ -326,7 +326,9 @@ __global__ void __launch_bounds__(tile_threads)
   if constexpr (draw != Draw::maps) {
     Peak<T> peak{0, std::numeric_limits<int32_t>::max()};
     if constexpr (draw == Draw::peaks) {
-      tile.for_pixels([&](int64_t at, int r, int c) { peak = higher(peak, {sum[r][c], int32_t(at)}); });
+      tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
+        peak = higher(peak, {sum[r][c], int32_t(v * tile.width + u)});
+      });
     } else {
       const int64_t first = int64_t(blockIdx.x) - tile.index;
       for (int64_t t = threadIdx.x; t < tile.tiles; t += tile_threads)

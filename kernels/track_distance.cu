@@ -13,8 +13,8 @@
 // and takes as many FLOPs.
 //
 // CUDA: a block draws a tile of 32 x 32 pixels and takes into account only the segments that may be the nearest of one
-// of them, so that the FLOPs above are the most. Forward is one launch, backward two: sums over each tile for each of
-// the track's segments (32 bytes, in double), then their sums, by a tree of the tiles.
+// of them, so that the FLOPs above are the most. Forward is one launch, backward two: the sums of each tile for each
+// of the track's segments (32 bytes, 1 % of the tile's), then their sums, by a tree of the tiles.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -205,12 +205,12 @@ struct Bounds {
 
 /// Which segments may be the nearest of one of a tile's pixels: those with lower <= the least upper + 2 radius.
 ///
-/// A segment j beyond that is at every pixel p of the tile farther than the segment k of the least upper, even as
-/// closest() rounds it. Exactly, D_j(p) >= D_j(centre) - radius and D_k(p) <= D_k(centre) + radius. Rounding moves the
-/// offset p - q by less than 16 eps (|p - a| + |b - a|): each of its sums and products is as small, and an error of t
-/// moves q along the segment. `slack` allows for four times that at the centre and at p together, for eps in p itself
-/// and for the squares. Its being farther by more than 0 on the scale of the tile keeps the squares apart, so that k
-/// wins in every order. Comparisons are written to keep a segment that is not a number.
+/// Any other, j, is at every pixel p of the tile farther than the segment k that has the least upper, and by what
+/// closest() makes of it too. Exactly, D_j(p) >= D_j(centre) - radius and D_k(p) <= D_k(centre) + radius. Rounding
+/// moves an offset p - q by less than 8 eps (|p - a| + |b - a|), as each sum and product in it is off by eps / 2 of no
+/// more than that, and an error of t moves q by as much. `slack` is four times what that makes at the centre and at p
+/// together, which leaves room for the rounding of p, of the radius and of the squares. So j has the larger square at
+/// p, and may come before or after k. Comparisons are such that a segment which is not a number is kept.
 template <class T>
 struct TileDisc {
   T x, y, radius;
@@ -322,13 +322,13 @@ __global__ void __launch_bounds__(tile_threads)
 
   Pixels<Pull<T>> pulls;
   Pixels<int32_t> starts = {{-1, -1, -1, -1}, {-1, -1, -1, -1}};  // none outside the map and where the gradient is 0
-  tile.for_pixels([&](int64_t at, int r, int c) {
+  tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
     const T distance = std::sqrt(nearest.distance2[r][c]);
     if (distance == 0) return;
     const int64_t start = starts[r][c] = nearest.start[r][c];
-    const T px = pixel_centre<T>(at % tile.width, tile.width), py = pixel_centre<T>(at / tile.width, tile.height);
     const Segment<T> s = segment(xy + 2 * start, xy + 2 * segment_end(start, last));
-    pulls[r][c] = pull(tile.map[at], closest(s, px, py), distance);
+    const Closest<T> nearby = closest(s, pixel_centre<T>(u, tile.width), pixel_centre<T>(v, tile.height));
+    pulls[r][c] = pull(tile.map[v * tile.width + u], nearby, distance);
   });
 
   for (int64_t begin = first; begin < end; begin += chunk) {
