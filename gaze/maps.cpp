@@ -118,13 +118,13 @@ PackedTracks with_room(const PackedTracks& tracks, int64_t fixations) {
 
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes) {
   GT_CHECK(int64_t(sizes.size()) == levels + 1, "track_maps: expected ", levels + 1, " sizes, got ", sizes.size());
-  Tensors splats, distances;
-  if (options.mix > 0) splats = splat(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
+  Tensors orders, distances;
+  if (options.mix > 0) orders = splat_normalized(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
   if (options.mix < 1) distances = track_distance(tracks.xy, tracks.kept, sizes);
   Tensors maps;
   for (size_t l = 0; l < sizes.size(); ++l) {
     Tensor order, path;
-    if (options.mix > 0) order = normalize_max(splats[l]);
+    if (options.mix > 0) order = orders[l];
     if (options.mix < 1) path = gaussian(zoomed(distances[l], tracks.zoom), options.tau[options_level(int64_t(l))]);
     if (!path.defined())
       maps.push_back(order);
