@@ -1,6 +1,6 @@
 // Where tensors live and where kernels run. CUDA has three states, told apart and told to the user: built without it;
-// built with it but no usable device (with the driver's reason); a device. An emulated device counts as one (it runs the
-// same kernels on the CPU, for tests), but is taken only when asked for by name.
+// built with it but no usable device (with the driver's reason); a device. An emulated device counts as one (it runs
+// the same kernels on the CPU, for tests), but is taken only when asked for by name.
 //
 // GT_CUDA is 1 where ops have their CUDA bodies, GT_EMULATE is 1 where those run emulated.
 #pragma once
@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+
+#include "core/range.h"
 
 #if defined(__CUDACC__)
 #define GT_HD __host__ __device__
@@ -33,7 +35,8 @@ struct CudaStatus {
 const CudaStatus& cuda_status();
 
 /// The device for `auto`, `cpu` or `cuda`. `auto` takes CUDA if there is a device that is not emulated, and else the
-/// CPU, with the reason in *why (may be null). Throws Error for `cuda` without a device, with the reason, and for any other word.
+/// CPU, with the reason in *why (may be null). Throws Error for `cuda` without a device, with the reason, and for any
+/// other word.
 Device choose_device(const std::string& word, std::string* why = nullptr);
 
 /// Throws Error unless kernels can run on this device in this program.
@@ -47,8 +50,9 @@ void require_stored(Device device) {
   if (sizeof(T) == 2 && device == Device::cpu) refuse_bf16();
 }
 
-/// A block of device memory, aligned to 64 bytes and not initialised (debug builds, and the emulated device, fill it with
-/// NaN). CUDA's is allocated and freed in the order of the stream. Host memory may be pinned, for copies that overlap.
+/// A block of device memory, aligned to 64 bytes and not initialised (debug builds, and the emulated device, fill it
+/// with NaN). CUDA's is allocated and freed in the order of the stream. Host memory may be pinned, for copies that
+/// overlap.
 class Buffer {
  public:
   Buffer(size_t bytes, Device device, bool pinned = false);
@@ -78,27 +82,28 @@ void reset_peak_bytes();
 
 }  // namespace gt
 
-// Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for.
+// Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for, in a range of that name.
 #if GT_CUDA
-#define GT_DISPATCH(where, fn, ...) ((where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
+#define GT_DISPATCH(where, fn, ...) \
+  (static_cast<void>(::gt::Range(#fn)), (where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
 #else
 #define GT_DISPATCH(where, fn, ...) (::gt::require_device(where), cpu::fn(__VA_ARGS__))
 #endif
 
 // The same inside visit_stored()'s lambda of element type T: there is no bf16 on the CPU.
 #if GT_CUDA
-#define GT_DISPATCH_STORED(T, where, fn, ...)         \
-  do {                                                \
-    ::gt::require_stored<T>(where);                   \
-    if constexpr (sizeof(T) == 2)                     \
-      cuda::fn(__VA_ARGS__);                          \
-    else                                              \
-      GT_DISPATCH(where, fn, __VA_ARGS__);            \
+#define GT_DISPATCH_STORED(T, where, fn, ...)                       \
+  do {                                                              \
+    ::gt::require_stored<T>(where);                                 \
+    if constexpr (sizeof(T) == 2)                                   \
+      (static_cast<void>(::gt::Range(#fn)), cuda::fn(__VA_ARGS__)); \
+    else                                                            \
+      GT_DISPATCH(where, fn, __VA_ARGS__);                          \
   } while (0)
 #else
-#define GT_DISPATCH_STORED(T, where, fn, ...)         \
-  do {                                                \
-    ::gt::require_stored<T>(where);                   \
+#define GT_DISPATCH_STORED(T, where, fn, ...)                          \
+  do {                                                                 \
+    ::gt::require_stored<T>(where);                                    \
     if constexpr (sizeof(T) != 2) GT_DISPATCH(where, fn, __VA_ARGS__); \
   } while (0)
 #endif

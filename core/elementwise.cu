@@ -1,5 +1,5 @@
-// Elements filled, converted and added. Per element: fill writes s bytes; convert reads and writes one of each type; add
-// reads 2s, writes s and takes a FLOP.
+// Elements filled, converted and added. Per element: fill writes s bytes; convert reads and writes one of each type;
+// add reads 2s, writes s and takes a FLOP.
 #include "core/elementwise.h"
 
 #include "core/launch.cuh"

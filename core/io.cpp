@@ -116,7 +116,7 @@ std::vector<TextLine> read_lines(const std::string& path) {
 void write_file(const std::string& path, const std::string& bytes) {
   std::error_code none;
   const bool special = std::filesystem::is_other(path, none);  // a device or a pipe: no old content to keep
-  const std::string target = special ? path : path + ".tmp";  // what a kill leaves behind, the next write replaces
+  const std::string target = special ? path : path + ".tmp";   // what a kill leaves behind, the next write replaces
   const int file = ::open(target.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
   const auto give_up = [&](const char* what) {

@@ -57,9 +57,7 @@ Tensor::Tensor(Shape shape, DType dtype, Device device) {
   impl_ = std::make_shared<Impl>(std::move(shape), dtype, device, std::make_shared<Buffer>(bytes, device));
 }
 
-Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
-  return full(std::move(shape), 0, dtype, device);
-}
+Tensor Tensor::zeros(Shape shape, DType dtype, Device device) { return full(std::move(shape), 0, dtype, device); }
 
 Tensor Tensor::full(Shape shape, double value, DType dtype, Device device) {
   Tensor t(std::move(shape), dtype, device);

@@ -35,6 +35,26 @@ void filter_impulse(const std::vector<double>& kernel, int64_t p, float* row) {
 
 int64_t canvas_pixel(double position) { return std::clamp<int64_t>(int64_t(position * double(canvas)), 0, canvas - 1); }
 
+constexpr double least_spread = 0.03;  // image sides; an eye tracker places a fixation no better
+
+/// The value with half of the weights below it and half above; of (value, weight).
+double weighted_median(std::vector<std::pair<double, double>> values) {
+  std::sort(values.begin(), values.end());
+  double total = 0, sum = 0;
+  for (const auto& [value, weight] : values) total += weight;
+  for (size_t i = 0; i < values.size(); ++i) {
+    sum += values[i].second;
+    if (sum > total / 2) return values[i].first;
+    if (sum == total / 2) return (values[i].first + values[std::min(i + 1, values.size() - 1)].first) / 2;
+  }
+  return 0;
+}
+
+/// What a track's sigma and tau are multiplied by.
+double track_scale(const std::vector<Fixation>& track, const MapOptions& options) {
+  return std::pow(std::max(track_spread(track), least_spread) / options.spread, options.follow);
+}
+
 /// Which of the options' entries map l uses: the full track's map uses the finest level's.
 size_t options_level(int64_t l) { return size_t(std::min(l, levels - 1)); }
 
@@ -60,17 +80,30 @@ std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double 
   return last ? std::pair{n - count, n} : std::pair{int64_t(0), count};
 }
 
+double track_spread(const std::vector<Fixation>& track) {
+  const auto median = [&](auto value) {
+    std::vector<std::pair<double, double>> values;
+    for (const Fixation& f : track) values.push_back({value(f), f.duration});
+    return weighted_median(std::move(values));
+  };
+  const double x = median([](const Fixation& f) { return f.x; });
+  const double y = median([](const Fixation& f) { return f.y; });
+  return median([&](const Fixation& f) { return std::hypot(f.x - x, f.y - y); });
+}
+
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype) {
   const int64_t batch = int64_t(tracks.size());
   std::vector<int32_t> offsets(1, 0);
   for (const Track* track : tracks) offsets.push_back(offsets.back() + int32_t(track->fixations.size()));
   const int64_t total = offsets.back();
 
-  std::vector<double> xy, sigma, weight(size_t((levels + 1) * total), 0.0);
+  std::vector<double> xy, scales, zoom, sigma, weight(size_t((levels + 1) * total), 0.0);
   std::vector<int32_t> kept(size_t((levels + 1) * batch * 2));
   for (int64_t b = 0; b < batch; ++b) {
     const std::vector<Fixation>& f = tracks[size_t(b)]->fixations;
     const int64_t n = int64_t(f.size()), first = offsets[size_t(b)];
+    scales.push_back(track_scale(f, options));
+    zoom.push_back(1 / scales.back());
     double time = 0;
     for (const Fixation& fixation : f) {
       xy.insert(xy.end(), {fixation.x, fixation.y});
@@ -85,10 +118,9 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
       kept[size_t((l * batch + b) * 2 + 1)] = int32_t(first + end);
     }
   }
-  const std::vector<double> zoom(size_t(batch), 1.0);
   for (int64_t l = 0; l <= levels; ++l)
-    for (const double z : zoom)
-      sigma.insert(sigma.end(), {options.sigma_x[options_level(l)] / z, options.sigma_y[options_level(l)] / z});
+    for (const double s : scales)
+      sigma.insert(sigma.end(), {options.sigma_x[options_level(l)] * s, options.sigma_y[options_level(l)] * s});
   return {Tensor::of({total, 2}, xy).cast(dtype),
           Tensor::of({levels + 1, total}, weight).cast(dtype),
           Tensor::of({levels + 1, batch, 2}, sigma).cast(dtype),
@@ -97,15 +129,34 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
           Tensor::of({batch + 1}, offsets)};
 }
 
+PackedTracks on(Device device, const PackedTracks& t) {
+  return {t.xy.to(device),   t.weight.to(device), t.sigma.to(device),
+          t.zoom.to(device), t.kept.to(device),   t.offsets.to(device)};
+}
+
+PackedTracks with_room(const PackedTracks& tracks, int64_t fixations) {
+  const int64_t count = tracks.xy.dim(0), rows = tracks.weight.dim(0);
+  GT_CHECK(count <= fixations, "with_room: ", count, " fixations, room for ", fixations);
+  PackedTracks roomy = tracks;
+  roomy.xy = Tensor::zeros({fixations, 2}, tracks.xy.dtype());
+  roomy.weight = Tensor::zeros({rows, fixations}, tracks.weight.dtype());
+  visit_float(tracks.xy.dtype(), [&]<class T>() {
+    std::copy_n(tracks.xy.data<T>(), 2 * count, roomy.xy.data<T>());
+    for (int64_t l = 0; l < rows; ++l)
+      std::copy_n(tracks.weight.data<T>() + l * count, count, roomy.weight.data<T>() + l * fixations);
+  });
+  return roomy;
+}
+
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes) {
   GT_CHECK(int64_t(sizes.size()) == levels + 1, "track_maps: expected ", levels + 1, " sizes, got ", sizes.size());
-  Tensors splats, distances;
-  if (options.mix > 0) splats = splat(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
+  Tensors orders, distances;
+  if (options.mix > 0) orders = splat_normalized(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
   if (options.mix < 1) distances = track_distance(tracks.xy, tracks.kept, sizes);
   Tensors maps;
   for (size_t l = 0; l < sizes.size(); ++l) {
     Tensor order, path;
-    if (options.mix > 0) order = normalize_max(splats[l]);
+    if (options.mix > 0) order = orders[l];
     if (options.mix < 1) path = gaussian(zoomed(distances[l], tracks.zoom), options.tau[options_level(int64_t(l))]);
     if (!path.defined())
       maps.push_back(order);

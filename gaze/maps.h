@@ -22,7 +22,9 @@ struct MapOptions {
   std::vector<double> sigma_x = std::vector<double>(4, 70.0 / 768);  // image sides
   std::vector<double> sigma_y = std::vector<double>(4, 70.0 / 768);
   std::vector<double> tau = std::vector<double>(4, 70.0 / 768);  // fall-off with the distance to the path, image sides
-  double mix = 0.5;                                              // share of the splat; the rest is the distance map's
+  double follow = 0.5;   // sigma and tau grow with the track's own spread to this power: 0 not at all, 1 in proportion
+  double spread = 0.13;  // spread of a track whose sigma and tau are those above, image sides
+  double mix = 0.5;      // share of the splat; the rest is the distance map's
 
   template <class V>
   void visit(V& v) {
@@ -33,6 +35,8 @@ struct MapOptions {
     v("sigma_x", sigma_x, Length{levels, {1e-3, 10}});
     v("sigma_y", sigma_y, Length{levels, {1e-3, 10}});
     v("tau", tau, Length{levels, {1e-3, 10}});
+    v("follow", follow, Range{0, 1});
+    v("spread", spread, Range{1e-3, 10});
     v("mix", mix, Range{0, 1});
   }
 };
@@ -40,6 +44,10 @@ struct MapOptions {
 /// The kept fixations [begin, end) of a track: the shortest end (or start) of it that has at least the fraction `keep`
 /// of its summed durations (or count), and at least one fixation.
 std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double keep, const MapOptions& options);
+
+/// How far a track spreads, in image sides: the median distance of its fixations from their median centre, by duration,
+/// so that a glance elsewhere hardly counts. 0 for one fixation, and where there are none.
+double track_spread(const std::vector<Fixation>& track);
 
 /// The tracks of a batch, packed. Map l is made of fixations kept[l,b] of track b with weight[l] (0 where truncated
 /// away). The last of the L = levels + 1 maps is the full track's, from which the pseudo mask is made.
@@ -52,7 +60,15 @@ struct PackedTracks {
   Tensor offsets;  // (B+1) i32
 };
 
+/// Tracks are packed with sigma_l s_b and tau_l s_b, s_b = (max(spread of track b, 0.03) / options.spread)^follow.
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype = DType::f32);
+
+/// The same tracks on a device.
+PackedTracks on(Device device, const PackedTracks& tracks);
+
+/// The same tracks in tensors with room for `fixations` of them, N, of which offsets use the first: so that batches of
+/// different length have one shape.
+PackedTracks with_room(const PackedTracks& tracks, int64_t fixations);
 
 /// M_l = mix S_l / max S_l + (1 - mix) exp(-(zoom D_l)^2 / (2 tau_l^2)), in [0,1]: one map (B,H_l,W_l) per size,
 /// coarsest level first, the full track's last (it uses the finest level's sigma and tau). Differentiable in xy.

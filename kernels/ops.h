@@ -71,10 +71,13 @@ struct MapSize {
 /// Differentiable in xy, weight and sigma.
 Tensors splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
               const std::vector<MapSize>& sizes);
+/// normalize_max() of each of splat()'s maps, in one op: S / max S. Maps have less than 2^31 pixels.
+Tensors splat_normalized(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
+                         const std::vector<MapSize>& sizes);
 
 /// Distance (METHOD 3.3), in image sides, from each pixel centre to the polyline through fixations kept[l,b,0] ..
-/// kept[l,b,1]-1 (indices into xy) in order; infinity if there are none. xy (N,2), kept (L,B,2) i32 -> L maps
-/// (B,H_l,W_l). Differentiable in xy.
+/// kept[l,b,1]-1 (indices into xy) in order; infinity if there are none. The images' ranges are in order and do not
+/// overlap. xy (N,2), kept (L,B,2) i32 -> L maps (B,H_l,W_l). Differentiable in xy.
 Tensors track_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes);
 
 /// Track Attention with its loss (METHOD 4): a = w.F + b, A = sigmoid(a), F' = F (1 + A), loss = mean of BCE(A, M).

@@ -283,6 +283,7 @@ Tensor gaussian(const Tensor& d, double sigma) {
 }
 
 Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
   return record("cast", x.cast(dtype), {x}, [from = x.dtype()](const Tensor& dy) -> Tensors { return {dy.cast(from)}; });
 }
 

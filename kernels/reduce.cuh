@@ -1,5 +1,6 @@
-// Sums on CUDA in an order that does not depend on which thread comes first: trees within warps and blocks, partial sums
-// of blocks in device memory, added in block order by a second kernel. No float atomics, so the same bits every time.
+// Sums on CUDA in an order that does not depend on which thread comes first: trees within warps and blocks, partial
+// sums of blocks in device memory, added in block order by a second kernel. No float atomics, so the same bits every
+// time.
 #pragma once
 
 #include "core/launch.cuh"

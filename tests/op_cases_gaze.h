@@ -73,6 +73,28 @@ inline Tensors splat_inputs(const Sizes& s, Maker& m) {
 
 inline Tensors run_splat(const Tensors& x) { return splat(x[0], x[1], x[2], x[3], unpack_sizes(x[4])); }
 
+/// The same without maps of 0, whose normalisation is not continuous.
+inline Tensors normalized_inputs(const Sizes& s, Maker& m) {
+  Tensors inputs = splat_inputs(s, m);
+  const Tensor weight = inputs[1].cast(DType::f64);
+  const int32_t* offsets = inputs[3].data<int32_t>();
+  for (int64_t l = 0; l < weight.dim(0); ++l)
+    for (int64_t b = 0; b < s[0]; ++b)
+      if (offsets[b] < offsets[b + 1]) weight.data<double>()[l * weight.dim(1) + offsets[b]] = 0.7;
+  inputs[1] = m.param(weight.cast(m.dtype));
+  return inputs;
+}
+
+inline Tensors run_splat_normalized(const Tensors& x) {
+  return splat_normalized(x[0], x[1], x[2], x[3], unpack_sizes(x[4]));
+}
+
+inline Tensors composed_normalized(const Tensors& x) {
+  Tensors maps = run_splat(x);
+  for (Tensor& map : maps) map = normalize_max(map);
+  return maps;
+}
+
 /// Calls f(l, b, i, pixel, d_x, d_y, Gaussian) for every pixel of every map and every fixation of its track.
 template <class F>
 void for_each_splat_term(const Tensors& x, const F& f) {
@@ -364,8 +386,17 @@ inline Tensors composed_moving(const Tensors& x) {
 
 // ---- The rows -------------------------------------------------------------------------------------------------------
 
-inline const std::vector<Sizes> map_cases = {
-    {2, 1, 1, 1}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {1, 20, 8, 8, 16, 16, 45, 50}};
+// On CUDA a tile is 32 x 32 pixels, and fixations come by 32, segments by 64 and by 128.
+inline const std::vector<Sizes> map_cases = {{2, 1, 1, 1},
+                                             {2, 3, 5, 7},
+                                             {3, 9, 4, 6, 17, 33},
+                                             {1, 20, 8, 8, 16, 16, 45, 50},
+                                             {2, 70, 36, 68, 3, 70},
+                                             {1, 150, 33, 4},
+                                             {1, 4, 1, 2, 2, 1, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8}};
+// A map of one pixel is 1 whatever its track: beside another, whose gradients give the errors their scale.
+inline const std::vector<Sizes> normalized_cases = {
+    {2, 1, 1, 1, 1, 2}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {2, 70, 36, 68, 3, 70}, {1, 150, 33, 4}};
 inline const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 128, 128},
                                              {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
 inline const std::vector<Sizes> attention_cases = {
@@ -382,6 +413,12 @@ inline std::vector<OpCase> map_rows() {
   const auto splat_cost = [](const Sizes& s) {
     return Cost{4 * map_pixels(s), 2 * map_pixels(s) * double(3 * s[1]) / 4};  // odd tracks are half as long
   };
+  const auto normalized_cost = [=](const Sizes& s) {  // whoever draws the maps twice does more
+    return Cost{4 * map_pixels(s), splat_cost(s).flops + map_pixels(s)};
+  };
+  const auto wrong_normalized = [] {
+    splat_normalized(Tensor({4, 2}), Tensor({1, 4}), Tensor({1, 2, 2}), Tensor::of<int32_t>({2}, {0, 4}), {{8, 8}});
+  };
   const auto distance_cost = [](const Sizes& s) {
     return Cost{4 * map_pixels(s), 16 * map_pixels(s) * double(s[1]) / 2};
   };
@@ -395,6 +432,16 @@ inline std::vector<OpCase> map_rows() {
            only(1, naive_splat),
            wrong_splat,
            splat_cost},
+          {"splat_normalized", normalized_cases, map_steps, normalized_inputs, run_splat_normalized,
+           composed_normalized, wrong_normalized, normalized_cost},
+          {"splat_normalized, one map",
+           {{2, 5, 9, 7, 6, 8}},
+           {},
+           normalized_inputs,
+           only(1, run_splat_normalized),
+           only(1, composed_normalized),
+           wrong_normalized,
+           normalized_cost},
           {"track_distance", map_cases, map_steps, distance_inputs, distance, naive, wrong_distance, distance_cost},
           {"track_distance, one map",
            {{2, 5, 9, 7, 6, 8}},

@@ -223,15 +223,71 @@ TEST_CASE("tracks are packed with their weights, kept parts and offsets", "[gaze
   }
 }
 
+TEST_CASE("a track's spread is the median distance from its median centre, by duration", "[gaze]") {
+  CHECK(track_spread({}) == 0);
+  CHECK(track_spread({{0.3, 0.8, 100, 0}}) == 0);
+  CHECK(track_spread({{0.2, 0.5, 100, 0}, {0.6, 0.5, 100, 0}}) == Approx(0.2));
+  std::vector<Fixation> ring = {{0.4, 0.5, 90, 0}, {0.5, 0.4, 90, 0}, {0.6, 0.5, 90, 0}, {0.5, 0.6, 90, 0}};
+  CHECK(track_spread(ring) == Approx(0.1));
+  ring.push_back({0.5, 0.5, 60, 0});
+  ring.push_back({1, 0, 60, 0});  // a glance elsewhere
+  CHECK(track_spread(ring) == Approx(0.1));
+  ring.push_back({0.5, 0.5, 1000, 0});  // most of the time at the centre
+  CHECK(track_spread(ring) == Approx(0));
+}
+
+TEST_CASE("sigma and tau follow a track's own spread", "[gaze]") {
+  const Track wide = track_of({{0.2, 0.5, 100, 0}, {0.6, 0.5, 100, 0}}), point = track_of({{0.3, 0.3, 100, 0}});
+  MapOptions options;
+  options.sigma_x = {0.4, 0.3, 0.2, 0.1};
+  options.sigma_y = {0.8, 0.7, 0.6, 0.5};
+  options.spread = 0.05;
+  for (const double follow : {0.0, 0.5, 1.0}) {
+    options.follow = follow;
+    const PackedTracks packed = pack_tracks({&wide, &point}, options, DType::f64);
+    REQUIRE(packed.sigma.shape() == Shape{5, 2, 2});
+    REQUIRE(packed.zoom.shape() == Shape{2});
+    const std::vector<double> factors = {std::pow(4, follow), std::pow(0.6, follow)};  // 0.03 is the least spread
+    for (size_t b = 0; b < 2; ++b) {
+      CHECK(packed.zoom.values<double>()[b] == Approx(1 / factors[b]));
+      for (size_t l = 0; l < 5; ++l) {
+        const double* sigma = packed.sigma.data<double>() + 2 * (2 * l + b);
+        CHECK(sigma[0] == Approx(options.sigma_x[std::min(l, size_t(3))] * factors[b]));
+        CHECK(sigma[1] == Approx(options.sigma_y[std::min(l, size_t(3))] * factors[b]));
+      }
+    }
+  }
+}
+
+TEST_CASE("with follow 1 a track twice as large has its map twice as large", "[gaze]") {
+  const Track small = track_of({{0.45, 0.47, 200, 0}, {0.55, 0.5, 150, 0}, {0.5, 0.56, 250, 0}, {0.46, 0.5, 90, 0}});
+  Track large = small;
+  for (Fixation& f : large.fixations) f.x = 0.5 + 2 * (f.x - 0.5), f.y = 0.5 + 2 * (f.y - 0.5);
+  MapOptions options;
+  options.follow = 1;
+  const auto maps_of = [&](const Track& track, int64_t n) {
+    return track_maps(pack_tracks({&track}, options, DType::f64), options, std::vector<MapSize>(5, MapSize{n, n}));
+  };
+  const int64_t n = 16;
+  const Tensors inner = maps_of(small, 2 * n), whole = maps_of(large, n);
+  for (size_t l = 0; l < 5; ++l)
+    for (int64_t v = 0; v < n; ++v)
+      for (int64_t u = 0; u < n; ++u)  // the middle of the finer map has the pixels of the coarser
+        CHECK(inner[l].data<double>()[(v + n / 2) * 2 * n + u + n / 2] ==
+              Approx(whole[l].data<double>()[v * n + u]).margin(1e-12));
+}
+
 TEST_CASE("maps are what the formula says", "[gaze]") {
-  const Track a = track_of({{0.2, 0.3, 100, 0}, {0.7, 0.4, 300, 200}, {0.5, 0.8, 150, 600}}),
+  const Track a = track_of({{0.2, 0.3, 100, 0}, {0.7, 0.4, 200, 200}, {0.5, 0.8, 150, 600}}),
               b = track_of({{0.9, 0.1, 80, 0}});
   MapOptions options;
   options.sigma_x = {0.2, 0.15, 0.1, 0.09};
   options.tau = {0.3, 0.2, 0.1, 0.05};
   const std::vector<MapSize> sizes = {{3, 4}, {5, 5}, {8, 7}, {9, 11}, {6, 6}};
-  for (const double mix : {0.0, 0.3, 1.0}) {
+  for (const auto& [mix, follow] : std::vector<std::pair<double, double>>{{0, 0}, {0.3, 0}, {1, 0}, {0.3, 0.7}}) {
     options.mix = mix;
+    options.follow = follow;
+    const double factor = std::pow(track_spread(a.fixations) / options.spread, follow);
     const PackedTracks packed = pack_tracks({&a, &b}, options, DType::f64);
     const Tensors maps = track_maps(packed, options, sizes);
     REQUIRE(maps.size() == 5);
@@ -248,15 +304,15 @@ TEST_CASE("maps are what the formula says", "[gaze]") {
         double s = 0, d = 1e9;
         for (int64_t k = begin; k < end; ++k) {
           const Fixation &f = a.fixations[size_t(k)], &g = a.fixations[size_t(std::min(k + 1, end - 1))];
-          s += f.duration * std::exp(-0.5 * (std::pow((x - f.x) / options.sigma_x[level], 2) +
-                                             std::pow((y - f.y) / options.sigma_y[level], 2)));
+          s += f.duration * std::exp(-0.5 * (std::pow((x - f.x) / (options.sigma_x[level] * factor), 2) +
+                                             std::pow((y - f.y) / (options.sigma_y[level] * factor), 2)));
           for (int64_t j = 0; j <= 2000; ++j) {  // along the path
             const double t = double(j) / 2000;
             d = std::min(d, std::hypot(x - f.x - t * (g.x - f.x), y - f.y - t * (g.y - f.y)));
           }
         }
         splat.push_back(s);
-        path.push_back(std::exp(-0.5 * d * d / (options.tau[level] * options.tau[level])));
+        path.push_back(std::exp(-0.5 * std::pow(d / (options.tau[level] * factor), 2)));
       }
       const double most = *std::max_element(splat.begin(), splat.end());
       for (size_t i = 0; i < splat.size(); ++i)

@@ -65,7 +65,8 @@ TEST_CASE("optimizer: SGD is its formula", "[optimizer]") {
     for (const double momentum : {0.0, 0.9})
       for (const double decay : {0.0, 4e-2}) {
         const double worst = worst_difference(
-            dtype, [=](auto& p, auto& g, auto& v, auto&, int64_t) { sgd_step(p, g, v, sgd_rates(0.05, momentum, decay)); },
+            dtype,
+            [=](auto& p, auto& g, auto& v, auto&, int64_t) { sgd_step(p, g, v, sgd_rates(0.05, momentum, decay)); },
             [=](double& p, double g, double& v, double&, int64_t) {
               v = momentum * v + g + decay * p;
               p -= 0.05 * v;
@@ -81,7 +82,9 @@ TEST_CASE("optimizer: AdamW is its formula", "[optimizer]") {
       const AdamW options{.beta1 = 0.8, .beta2 = 0.99, .eps = 1e-7};
       const double worst = worst_difference(
           dtype,
-          [=](auto& p, auto& g, auto& m, auto& v, int64_t t) { adamw_step(p, g, m, v, adamw_rates(t, 0.02, decay, options)); },
+          [=](auto& p, auto& g, auto& m, auto& v, int64_t t) {
+            adamw_step(p, g, m, v, adamw_rates(t, 0.02, decay, options));
+          },
           [=](double& p, double g, double& m, double& v, int64_t t) {
             m = 0.8 * m + 0.2 * g;
             v = 0.99 * v + 0.01 * g * g;

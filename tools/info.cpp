@@ -45,7 +45,7 @@ const char* cuda_state() {
     case CudaState::no_device:
       return "built, no device";
     case CudaState::device:
-      return "device";
+      return GT_EMULATE ? "emulated device" : "device";
   }
   return "?";
 }

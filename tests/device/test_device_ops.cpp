@@ -1,9 +1,8 @@
 // Every row of op_cases.h on device cuda, real or emulated, against the CPU.
 #include <array>
 
-#include "core/device.h"
-#include "tests/catch.h"
 #include "tests/check_op.h"
+#include "tests/device/device.h"
 #if GT_EMULATE
 #include "core/emulation/emulation.h"
 #endif
@@ -11,13 +10,6 @@
 using namespace gt;
 
 namespace {
-
-/// On a machine without a device: says so and is true.
-bool no_device() {
-  if (cuda_status().state == CudaState::device) return false;
-  WARN("skipped: no CUDA device: " << cuda_status().reason);
-  return true;
-}
 
 Tensors results(const OpCase& c, const Sizes& sizes, DType dtype, Device device) {
   return run_with_gradients(c.op, inputs_of(c, sizes, dtype, device), Random(5));
