@@ -1,6 +1,7 @@
 #include "core/autograd.h"
 
 #include <atomic>
+#include <map>
 #include <queue>
 #include <utility>
 
@@ -136,6 +137,20 @@ void backward(const Tensor& output, const Tensor& seed) {
     for (; !ready.empty(); ready.pop()) ready.top()->backward = nullptr;  // with half their gradients, of no more use
     throw;
   }
+}
+
+std::vector<RecordedOp> recorded_ops(const Tensor& output) {
+  std::map<uint64_t, const Node*> seen;
+  Tensors pending{output};
+  while (!pending.empty()) {
+    const Node* node = pending.back().defined() ? Autograd::node(pending.back()).get() : nullptr;
+    pending.pop_back();
+    if (node == nullptr || !seen.emplace(node->id, node).second) continue;
+    pending.insert(pending.end(), node->inputs.begin(), node->inputs.end());
+  }
+  std::vector<RecordedOp> ops;
+  for (const auto& [id, node] : seen) ops.push_back({node->name, node->inputs});
+  return ops;
 }
 
 NoGrad::NoGrad() : before_(std::exchange(recording, false)) {}

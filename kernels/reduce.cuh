@@ -62,12 +62,12 @@ __global__ void __launch_bounds__(sum_threads)
 }
 
 /// sums[image][k] = sum over the blocks of partial[image][block][k], in block order.
-inline __global__ void add_blocks_kernel(int64_t images, int64_t blocks, int64_t width, const double* partial,
-                                         double* sums) {
+template <class T>
+__global__ void add_blocks_kernel(int64_t images, int64_t blocks, int64_t width, const T* partial, T* sums) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= images * width) return;
-  const double* from = partial + i / width * blocks * width + i % width;
-  double sum = 0;
+  const T* from = partial + i / width * blocks * width + i % width;
+  T sum = 0;
   for (int64_t b = 0; b < blocks; ++b) sum += from[b * width];
   sums[i] = sum;
 }
@@ -84,7 +84,7 @@ void channel_sums(const Channels& shape, const F& f, double* sums) {
   const Tensor partial({shape.images, blocks, width}, DType::f64, Device::cuda);
   launch({{unsigned(blocks), unsigned(shape.images)}, sum_threads}, channel_sums_kernel<N, F>, shape.pixels,
          shape.channels, lanes, block_pixels, f, partial.data<double>());
-  launch({blocks_for(shape.images * width, 256), 256}, add_blocks_kernel, shape.images, blocks, width,
+  launch({blocks_for(shape.images * width, 256), 256}, add_blocks_kernel<double>, shape.images, blocks, width,
          partial.data<double>(), sums);
 }
 

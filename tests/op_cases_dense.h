@@ -110,6 +110,7 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
                     {1, 5, 31, 3, 16, 1},
                     {3, 6, 15, 20, 48, 1},
                     {1, 4, 3, 33, 80, 0},
+                    {1, 2, 3, 70, 3, 1},
                     {1, 45, 26, 2, 33, 1}},
           .large = std::move(large),
           .inputs = [=](const Sizes& s, Maker& make) -> Tensors {
@@ -127,7 +128,8 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
           .cost = [=](const Sizes& s) -> Cost {
             const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
             return {4 * (pixels * (in + out) + taps * in * out), 2 * taps * pixels * in * out};
-          }};
+          },
+          .stored = true};
 }
 
 }  // namespace detail
@@ -149,8 +151,12 @@ inline std::vector<OpCase> dense_cases() {
 
       // Sizes: B, H, W, C, K, and 1 with a bias or 0 without.
       {.name = "conv_transpose2x2",
-       .sizes =
-           {{1, 1, 1, 1, 1, 1}, {2, 1, 3, 5, 2, 1}, {1, 5, 2, 16, 17, 0}, {2, 4, 7, 33, 16, 1}, {2, 5, 31, 3, 33, 1}},
+       .sizes = {{1, 1, 1, 1, 1, 1},
+                 {2, 1, 3, 5, 2, 1},
+                 {1, 5, 2, 16, 17, 0},
+                 {2, 4, 7, 33, 16, 1},
+                 {1, 2, 3, 3, 70, 1},
+                 {2, 5, 31, 3, 33, 1}},
        .large = {{8, 8, 8, 256, 128, 1},
                  {8, 16, 16, 128, 64, 1},
                  {8, 32, 32, 64, 32, 1},
@@ -171,7 +177,8 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
          return {4 * (pixels * (in + 4 * out) + 4 * in * out), 8 * pixels * in * out};
-       }},
+       },
+       .stored = true},
 
       // Sizes: B, H, W, C.
       {.name = "max_pool2x2",
@@ -220,7 +227,8 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
          return {4 * (m * k + k * n + m * n), 2 * m * n * k};
-       }},
+       },
+       .stored = true},
   };
 }
 
