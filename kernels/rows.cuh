@@ -1,5 +1,6 @@
-// Blocks whose threads stand in rows, a row to a pixel: its elements are moved 16 bytes a thread where sizes and addresses
-// allow, else one by one, and what belongs to the channels is summed over the rows.
+// Blocks whose threads stand in rows, a row to a pixel: its elements are moved 16 bytes a thread where sizes and
+// addresses allow, else one by one, and what belongs to the channels is summed over the rows.
+#pragma once
 
 #include "core/bf16.h"
 #include "core/launch.cuh"
