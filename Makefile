@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 CMAKE = cmake -S . -G Ninja
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan cuda-check bench format help clean
+.PHONY: all demo test gradcheck asan emulate cuda-check bench format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -34,6 +34,16 @@ asan: ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(CMAKE) -B $(BUILD)/asan -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON -DGRADTRACK_TESTS=ON >/dev/null
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
+
+EMULATE = $(CMAKE) -DGRADTRACK_CUDA=EMULATE -DGRADTRACK_TESTS=ON
+emulate: ## run the CUDA kernels on the CPU: in several thread orders, under sanitizers, under a race detector
+	@.ci/packages catch2 libboost-context-dev
+	@$(EMULATE) -B $(BUILD)/emulate >/dev/null
+	@$(EMULATE) -B $(BUILD)/emulate-asan -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON >/dev/null
+	@$(EMULATE) -B $(BUILD)/emulate-races -DGRADTRACK_RACES=ON >/dev/null
+	@for flavour in emulate emulate-asan emulate-races; do \
+	  cmake --build $(BUILD)/$$flavour --target device_tests -j $(JOBS) || exit 1; done
+	@tests/run -L device $(BUILD)/emulate $(BUILD)/emulate-asan $(BUILD)/emulate-races
 
 cuda-check: ## what needs no GPU: build by nvcc, spills of kernels, cuDNN's plans, errors (needs nvcc and cuDNN)
 	@.ci/packages catch2
