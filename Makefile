@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 CMAKE = cmake -S . -G Ninja
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan emulate bench format help clean
+.PHONY: all demo test gradcheck asan emulate cuda-check bench format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -45,6 +45,10 @@ emulate: ## run the CUDA kernels on the CPU: in several thread orders, under san
 	  cmake --build $(BUILD)/$$flavour --target device_tests -j $(JOBS) || exit 1; done
 	@tests/run -L device $(BUILD)/emulate $(BUILD)/emulate-asan $(BUILD)/emulate-races
 
+cuda-check: ## what needs no GPU: build by nvcc, spills of kernels, cuDNN's plans, errors (needs nvcc and cuDNN)
+	@.ci/packages catch2
+	@tests/check_cuda $(BUILD)/cuda $(JOBS)
+
 bench: ## time every op of the op table: ms, GB/s, GFLOP/s
 	@.ci/packages libbenchmark-dev
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
@@ -58,4 +62,4 @@ clean: ## remove build/
 	@rm -rf $(BUILD)
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
