@@ -35,11 +35,11 @@ asan: ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
 
-bench: ## time every op of the op table: ms, GB/s, GFLOP/s
+bench: ## time every op: ms, GB/s, GFLOP/s, share of what the machine can do (ARGS='--op conv2d'; ARGS=--help)
 	@.ci/packages libbenchmark-dev
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
 	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)
-	@$(BUILD)/bench/gradtrack_bench
+	@OMP_WAIT_POLICY=passive GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/gradtrack_bench $(ARGS)
 
 format: ## clang-format every source file
 	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
