@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 CMAKE = cmake -S . -G Ninja
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan bench format help clean
+.PHONY: all demo test gradcheck asan emulate bench format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -35,7 +35,17 @@ asan: ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
 
-bench: ## time every op: ms, GB/s, GFLOP/s, share of what the machine can do (ARGS='--op conv2d'; ARGS=--help)
+EMULATE = $(CMAKE) -DGRADTRACK_CUDA=EMULATE -DGRADTRACK_TESTS=ON
+emulate: ## run the CUDA kernels on the CPU: in several thread orders, under sanitizers, under a race detector
+	@.ci/packages catch2 libboost-context-dev
+	@$(EMULATE) -B $(BUILD)/emulate >/dev/null
+	@$(EMULATE) -B $(BUILD)/emulate-asan -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON >/dev/null
+	@$(EMULATE) -B $(BUILD)/emulate-races -DGRADTRACK_RACES=ON >/dev/null
+	@for flavour in emulate emulate-asan emulate-races; do \
+	  cmake --build $(BUILD)/$$flavour --target device_tests -j $(JOBS) || exit 1; done
+	@tests/run -L device $(BUILD)/emulate $(BUILD)/emulate-asan $(BUILD)/emulate-races
+
+bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (ARGS=--help tells more)
 	@.ci/packages libbenchmark-dev
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
 	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)

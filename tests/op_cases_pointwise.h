@@ -303,8 +303,9 @@ inline void move_off_kinks(const Tensor& x, const Tensor& gamma, const Tensor& b
 inline OpCase norm_case(const std::string& name, double slope) {
   OpCase c;
   c.name = name;
-  c.sizes = {{1, 1, 1, 8, 2},   {2, 3, 5, 6, 3},  {1, 4, 4, 20, 4},
-             {3, 7, 5, 16, 16}, {2, 5, 3, 33, 1}, {2, 29, 31, 20, 4}};
+  c.sizes = {{1, 1, 1, 8, 2},    {2, 3, 5, 6, 3},    {1, 4, 4, 20, 4},  {3, 7, 5, 16, 16}, {2, 5, 3, 33, 1},
+             {2, 29, 31, 20, 4}, {2, 20, 33, 16, 4}, {1, 2, 2, 301, 7}, {1, 1, 3, 1032, 4}};
+  c.stored = true;
   c.large = {{8, 128, 128, 16, 4}, {8, 16, 16, 128, 4}, {8, 224, 224, 64, 4}};
   c.inputs = [=](const Sizes& s, Maker& m) {
     Maker in_double{DType::f64, m.random};
@@ -312,7 +313,7 @@ inline OpCase norm_case(const std::string& name, double slope) {
     const Tensor x = scale(in_double.normal(shape), 1.5, 0.7);
     const Tensor gamma = in_double.uniform({s[3]}, 0.7, 1.6), beta = in_double.uniform({s[3]}, -0.4, 0.4);
     if (slope != 1 && volume(s) < 1 << 20) move_off_kinks(x, gamma, beta, s[4]);
-    return Tensors{m.param(x.cast(m.dtype)), m.param(gamma.cast(m.dtype)), m.param(beta.cast(m.dtype)),
+    return Tensors{m.param(x.cast(m.dtype)), m.param(m.wide(gamma.cast(m.dtype))), m.param(m.wide(beta.cast(m.dtype))),
                    Tensor({s[4]}, DType::u8)};
   };
   c.op = [=](const Tensors& x) {
