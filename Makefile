@@ -1,7 +1,9 @@
 # GradTrack. `make help` lists the targets. Everything is built by CMake under build/.
 BUILD ?= build
 JOBS ?= $(shell nproc)
-CMAKE = cmake -S . -G Ninja
+# nvcc takes minutes, and is of use where there is a GPU. Without one, `make CUDA=AUTO` builds the CUDA back end all the same.
+CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
+CMAKE = cmake -S . -G Ninja -DGRADTRACK_CUDA=$(CUDA)
 
 .DEFAULT_GOAL := all
 .PHONY: all demo test gradcheck asan emulate cuda-check bench format help clean
@@ -35,7 +37,7 @@ asan: ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
 
-EMULATE = $(CMAKE) -DGRADTRACK_CUDA=EMULATE -DGRADTRACK_TESTS=ON
+EMULATE = cmake -S . -G Ninja -DGRADTRACK_CUDA=EMULATE -DGRADTRACK_TESTS=ON
 emulate: ## run the CUDA kernels on the CPU: in several thread orders, under sanitizers, under a race detector
 	@.ci/packages catch2 libboost-context-dev
 	@$(EMULATE) -B $(BUILD)/emulate >/dev/null
@@ -49,11 +51,11 @@ cuda-check: ## what needs no GPU: build by nvcc, spills of kernels, cuDNN's plan
 	@.ci/packages catch2
 	@tests/check_cuda $(BUILD)/cuda $(JOBS)
 
-bench: ## time every op of the op table: ms, GB/s, GFLOP/s
+bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (ARGS=--help tells more)
 	@.ci/packages libbenchmark-dev
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
 	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)
-	@$(BUILD)/bench/gradtrack_bench
+	@OMP_WAIT_POLICY=passive GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/gradtrack_bench $(ARGS)
 
 format: ## clang-format every source file
 	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
