@@ -245,6 +245,7 @@ __global__ void __launch_bounds__(256) map_kernel(int64_t n, Streams<T, In, Out>
   if (i + N <= n)
     map_elements<N>(i, s, f);
   else
+#pragma unroll 1  // copies of it would only take registers
     for (int64_t tail = i; tail < n; ++tail) map_elements<1>(tail, s, f);
 }
 
