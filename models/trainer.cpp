@@ -12,7 +12,6 @@
 #include "core/autograd.h"
 #include "core/io.h"
 #include "core/parallel.h"
-#include "kernels/precision.h"
 #include "models/checkpoint.h"
 #include "models/training_step.h"
 
@@ -227,7 +226,6 @@ Trainer::Trainer(const Config& config, const std::string& folder, bool resume, O
   s.device = device;
   if (config.precision != "f32" && device == Device::cpu)
     fail("precision '", config.precision, "' is for device cuda; the CPU computes in f32");
-  set_tf32(config.precision == "tf32");
   s.load_data();
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
