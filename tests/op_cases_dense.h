@@ -3,6 +3,8 @@
 // the ops.
 #pragma once
 
+#include <cmath>
+
 namespace gt {
 
 namespace detail {
@@ -129,6 +131,10 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
             const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
             return {4 * (pixels * (in + out) + taps * in * out), 2 * taps * pixels * in * out};
           },
+          .backward = [=](const Sizes& s) -> Cost {
+            const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+            return {4 * (pixels * (2 * in + out) + 2 * taps * in * out), 4 * taps * pixels * in * out};
+          },
           .stored = true};
 }
 
@@ -178,6 +184,10 @@ inline std::vector<OpCase> dense_cases() {
          const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
          return {4 * (pixels * (in + 4 * out) + 4 * in * out), 8 * pixels * in * out};
        },
+       .backward = [](const Sizes& s) -> Cost {
+         const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+         return {4 * (pixels * (2 * in + 4 * out) + 8 * in * out), 16 * pixels * in * out};
+       },
        .stored = true},
 
       // Sizes: B, H, W, C.
@@ -196,6 +206,9 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
          return {21 * outputs, 3 * outputs};
+       },
+       .backward = [](const Sizes& s) -> Cost {
+         return {21 * double(s[0] * s[1] * s[2] * s[3]) / 4, 0};
        },
        .stored = true},
 
@@ -228,6 +241,10 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
          return {4 * (m * k + k * n + m * n), 2 * m * n * k};
+       },
+       .backward = [](const Sizes& s) -> Cost {
+         const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
+         return {4 * (2 * m * k + 2 * k * n + m * n), 4 * m * n * k};
        },
        .stored = true},
   };

@@ -344,6 +344,14 @@ inline Tensors composed_dice(const Tensors& x) {
   return {scale(mean(divide(both, each)), -1, 1)};
 }
 
+/// F, dF' and A read, dF written; with a map that read and its gradient written too.
+inline std::function<Cost(const Sizes&)> attention_backward(bool map) {
+  return [=](const Sizes& s) {
+    const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]);
+    return Cost{4 * pixels * (3 * channels + 2 + (map ? 2 : 0)), pixels * 8 * channels};
+  };
+}
+
 inline std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops) {
   return [=](const Sizes& s) {
     const double n = double(Shape(s.begin(), s.end()).size());
@@ -420,47 +428,52 @@ inline std::vector<OpCase> map_rows() {
   const auto wrong_normalized = [] {
     splat_normalized(Tensor({4, 2}), Tensor({1, 4}), Tensor({1, 2, 2}), Tensor::of<int32_t>({2}, {0, 4}), {{8, 8}});
   };
+  const auto splat_backward = [](const Sizes& s) {
+    return Cost{4 * map_pixels(s), 6 * map_pixels(s) * double(3 * s[1]) / 4};
+  };
   const auto distance_cost = [](const Sizes& s) {
     return Cost{4 * map_pixels(s), 16 * map_pixels(s) * double(s[1]) / 2};
   };
   const auto distance = clear_distances(track_distance), naive = clear_distances(naive_distance);
-  return {{"splat", map_cases, map_steps, splat_inputs, run_splat, naive_splat, wrong_splat, splat_cost},
-          {"splat, one map",
-           {{2, 5, 9, 7, 6, 8}},
-           {},
-           splat_inputs,
-           only(1, run_splat),
-           only(1, naive_splat),
-           wrong_splat,
-           splat_cost},
-          {"splat_normalized", normalized_cases, map_steps, normalized_inputs, run_splat_normalized,
-           composed_normalized, wrong_normalized, normalized_cost},
-          {"splat_normalized, one map",
-           {{2, 5, 9, 7, 6, 8}},
-           {},
-           normalized_inputs,
-           only(1, run_splat_normalized),
-           only(1, composed_normalized),
-           wrong_normalized,
-           normalized_cost},
-          {"track_distance", map_cases, map_steps, distance_inputs, distance, naive, wrong_distance, distance_cost},
-          {"track_distance, one map",
-           {{2, 5, 9, 7, 6, 8}},
-           {},
-           distance_inputs,
-           only(1, distance),
-           only(1, naive),
-           wrong_distance,
-           distance_cost}};
+  return {
+      {"splat", map_cases, map_steps, splat_inputs, run_splat, naive_splat, wrong_splat, splat_cost, splat_backward},
+      {"splat, one map",
+       {{2, 5, 9, 7, 6, 8}},
+       {},
+       splat_inputs,
+       only(1, run_splat),
+       only(1, naive_splat),
+       wrong_splat,
+       splat_cost},
+      {"splat_normalized", normalized_cases, map_steps, normalized_inputs, run_splat_normalized, composed_normalized,
+       wrong_normalized, normalized_cost, splat_backward, true},
+      {"splat_normalized, one map",
+       {{2, 5, 9, 7, 6, 8}},
+       {},
+       normalized_inputs,
+       only(1, run_splat_normalized),
+       only(1, composed_normalized),
+       wrong_normalized,
+       normalized_cost},
+      {"track_distance", map_cases, map_steps, distance_inputs, distance, naive, wrong_distance, distance_cost,
+       distance_cost},
+      {"track_distance, one map",
+       {{2, 5, 9, 7, 6, 8}},
+       {},
+       distance_inputs,
+       only(1, distance),
+       only(1, naive),
+       wrong_distance,
+       distance_cost}};
 }
 
 inline std::vector<OpCase> attention_rows() {
   const auto wrong = [] { track_attention(Tensor({1, 4, 4, 3}), Tensor({4}), Tensor({1}), {}); };
   std::vector<OpCase> rows = {
       {"track_attention", attention_cases, attention_steps, attention_inputs, run_attention, composed_attention, wrong,
-       attention_cost(true)},
+       attention_cost(true), attention_backward(true), true},
       {"track_attention, no map", attention_cases, attention_steps, attention_inputs_without_map, run_attention,
-       composed_attention, wrong, attention_cost(false)},
+       composed_attention, wrong, attention_cost(false), attention_backward(false), true},
       {"track_attention, loss only",
        {{2, 5, 7, 20}},
        {},
@@ -479,13 +492,14 @@ inline std::vector<OpCase> loss_rows() {
   const auto dice = [=](const Tensors& x) -> Tensors { return {dice_loss(x[0], x[1], weights(x))}; };
   const auto wrong_bce = [] { bce_with_logits(Tensor({2, 3}), Tensor({3, 2})); };
   const auto wrong_dice = [] { dice_loss(Tensor({2, 3}), Tensor({2, 3}), Tensor({3})); };
-  return {
-      {"bce_with_logits", loss_cases, loss_steps, loss_inputs(false), bce, composed_bce, wrong_bce, loss_cost(2, 50)},
-      {"bce_with_logits, weights", loss_cases, loss_steps, loss_inputs(true), bce, composed_bce, wrong_bce,
-       loss_cost(3, 52)},
-      {"dice_loss", loss_cases, loss_steps, loss_inputs(false), dice, composed_dice, wrong_dice, loss_cost(2, 30)},
-      {"dice_loss, weights", loss_cases, loss_steps, loss_inputs(true), dice, composed_dice, wrong_dice,
-       loss_cost(3, 32)}};
+  return {{"bce_with_logits", loss_cases, loss_steps, loss_inputs(false), bce, composed_bce, wrong_bce,
+           loss_cost(2, 50), loss_cost(4, 30)},
+          {"bce_with_logits, weights", loss_cases, loss_steps, loss_inputs(true), bce, composed_bce, wrong_bce,
+           loss_cost(3, 52), loss_cost(5, 32)},
+          {"dice_loss", loss_cases, loss_steps, loss_inputs(false), dice, composed_dice, wrong_dice, loss_cost(2, 30),
+           loss_cost(4, 30)},
+          {"dice_loss, weights", loss_cases, loss_steps, loss_inputs(true), dice, composed_dice, wrong_dice,
+           loss_cost(3, 32), loss_cost(5, 32)}};
 }
 
 inline std::vector<OpCase> moving_rows() {
@@ -494,8 +508,15 @@ inline std::vector<OpCase> moving_rows() {
     augment_fixations(Tensor({4, 2}), Tensor::of<int32_t>({2}, {0, 4}), Tensor::zeros({2, 2, 3}));
   };
   const auto cost = [](const Sizes& s) { return Cost{double(12 * s[0] * s[1]), double(6 * s[0] * s[1])}; };
-  return {
-      {"augment_fixations", {{1, 1}, {3, 7}, {8, 40}}, {{8, 40}}, moving_inputs, move, composed_moving, wrong, cost}};
+  return {{"augment_fixations",
+           {{1, 1}, {3, 7}, {8, 40}},
+           {{8, 40}},
+           moving_inputs,
+           move,
+           composed_moving,
+           wrong,
+           cost,
+           cost}};
 }
 
 }  // namespace detail

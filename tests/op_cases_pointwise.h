@@ -50,6 +50,7 @@ inline OpCase unary_case(const std::string& name, double flops, const Unary& op,
   if (composed) c.composed = [=](const Tensors& x) { return Tensors{composed(x[0])}; };
   c.wrong = [=] { op(Tensor::zeros({2, 2}, DType::u8)); };
   c.cost = per_element(2, flops);
+  c.backward = per_element(3, flops);  // dy, x or y, dx
   return c;
 }
 
@@ -65,11 +66,13 @@ inline OpCase binary_case(const std::string& name, const Binary& op, const Binar
   c.composed = [=](const Tensors& x) { return Tensors{composed(x[0], x[1])}; };
   c.wrong = [=] { op(Tensor({2, 3}), Tensor({3, 2})); };
   c.cost = per_element(3, 1);
+  c.backward = per_element(3, 1);  // dy, da, db
   return c;
 }
 
 /// An op of x (..,C) and a second tensor, whose shape second() gives.
 inline OpCase channels_case(const std::string& name, const std::function<Cost(const Sizes&)>& cost,
+                            const std::function<Cost(const Sizes&)>& backward,
                             const std::function<Shape(const Sizes&)>& second, const Binary& op,
                             const Binary& composed) {
   OpCase c;
@@ -83,6 +86,7 @@ inline OpCase channels_case(const std::string& name, const std::function<Cost(co
   c.composed = [=](const Tensors& x) { return Tensors{composed(x[0], x[1])}; };
   c.wrong = [=] { op(Tensor({3, 5}), Tensor({4})); };
   c.cost = cost;
+  c.backward = backward;
   return c;
 }
 
@@ -95,11 +99,13 @@ inline std::vector<OpCase> functor_cases() {
   binary("sub", sub, [](auto& a, auto& b) { return add(a, scale(b, -1)); });
   // a b = ((a + b)^2 - (a - b)^2) / 4
   binary("mul", mul, [](auto& a, auto& b) { return scale(sub(square(add(a, b)), square(sub(a, b))), 0.25); });
+  cases.back().backward = per_element(5, 2);  // dy, a, b, da, db
 
   const auto constant = [](const Tensor& x, double value) { return Tensor::full(x.shape(), value, x.dtype()); };
   unary(
       "scale", 2, [](auto& x) { return scale(x, -1.7, 0.3); },
       [=](auto& x) { return add(mul(x, constant(x, -1.7)), constant(x, 0.3)); });
+  cases.back().backward = per_element(2, 1);  // dy, dx
   // e^x = sigmoid(x) (1 + e^x)
   unary(
       "exp", 1, [](auto& x) { return exp(x); }, [](auto& x) { return mul(sigmoid(x), exp(softplus(x))); });
@@ -115,6 +121,7 @@ inline std::vector<OpCase> functor_cases() {
 
   unary(
       "cast", 0, [](auto& x) { return cast(x, DType::f64); }, [](auto& x) { return scale(cast(x, DType::f64), 1); });
+  cases.back().cost = cases.back().backward = per_element(3, 0);  // f64 counts twice
 
   // What has no gradient of its own, as a factor: x [x > 0] - x [x < 0] = |x|.
   OpCase c = unary_case(
@@ -151,27 +158,31 @@ inline std::vector<OpCase> broadcast_cases() {
   };
   cases.push_back(unary_case("sum", 1, sum, total));
   cases.push_back(unary_case("mean", 1, mean, [=](auto& x) { return scale(total(x), 1 / double(x.size())); }));
-  for (OpCase& c : cases) c.cost = per_element(1, 1);
+  for (OpCase& c : cases) c.cost = c.backward = per_element(1, 1);
 
   OpCase c = unary_case("sum_last", 1, sum_last,
                         [](auto& x) { return reshape(matmul(rows(x), ones(x.dim(-1), 1, x)), pixels_of(x.shape())); });
   c.sizes = pixel_sizes;
   c.wrong = [] { sum_last(Tensor::zeros({})); };
   c.cost = [](const Sizes& s) { return Cost{4 * double(volume(s)) * (1 + 1 / double(s.back())), double(volume(s))}; };
+  c.backward = c.cost;
   cases.push_back(c);
 
   const auto channels = [](const Sizes& s) { return Shape{s.back()}; };
   const auto on_all_pixels = [](const Tensor& b, const Tensor& x) {  // (C) -> (..,C)
     return reshape(matmul(ones(x.size() / b.size(), 1, x), reshape(b, {1, b.size()})), x.shape());
   };
-  cases.push_back(channels_case("add_channels", per_element(2, 1), channels, add_channels,
+  cases.push_back(channels_case("add_channels", per_element(2, 1), per_element(1, 1), channels, add_channels,
                                 [=](auto& x, auto& b) { return add(x, on_all_pixels(b, x)); }));
-  cases.push_back(channels_case("mul_channels", per_element(2, 1), channels, mul_channels,
+  cases.push_back(channels_case("mul_channels", per_element(2, 1), per_element(3, 3), channels, mul_channels,
                                 [=](auto& x, auto& g) { return mul(x, on_all_pixels(g, x)); }));
   const auto cost = [](const Sizes& s) {
     return Cost{4 * double(volume(s)) * (2 + 1 / double(s.back())), double(volume(s))};
   };
-  cases.push_back(channels_case("mul_pixels", cost, pixels_of, mul_pixels, [](auto& x, auto& a) {
+  const auto backward = [](const Sizes& s) {
+    return Cost{4 * double(volume(s)) * (3 + 2 / double(s.back())), 3 * double(volume(s))};
+  };
+  cases.push_back(channels_case("mul_pixels", cost, backward, pixels_of, mul_pixels, [](auto& x, auto& a) {
     return mul(x, reshape(matmul(reshape(a, {a.size(), 1}), ones(1, x.dim(-1), x)), x.shape()));
   }));
 
@@ -209,6 +220,7 @@ inline OpCase concat_case() {
     const double pixels = double(Shape(s.begin(), s.end() - 2).size());
     return Cost{4 * 2 * pixels * double(s[s.size() - 2] + s.back()), 0};
   };
+  c.backward = c.cost;
   return c;
 }
 
@@ -245,6 +257,7 @@ inline OpCase normalize_max_case() {
   };
   c.wrong = [] { normalize_max(Tensor::zeros({})); };
   c.cost = per_element(3, 2);
+  c.backward = per_element(3, 3);  // dy, y, ds
   return c;
 }
 
@@ -278,6 +291,7 @@ inline OpCase resize_case() {
     const double in = double(s[0] * s[1] * s[2] * s[3]), out = double(s[0] * s[4] * s[5] * s[3]);
     return Cost{4 * (in + out), 3 * out + 3 * double(s[0] * s[4] * s[2] * s[3])};
   };
+  c.backward = c.cost;
   return c;
 }
 
@@ -316,6 +330,12 @@ inline void move_off_kinks(const Tensor& x, const Tensor& gamma, const Tensor& b
   fail("group_norm_leaky_relu: the inputs stay near the kink");
 }
 
+/// x and dy read, dx written.
+inline Cost per_norm_backward(const Sizes& s) {
+  const double n = double(s[0] * s[1] * s[2] * s[3]);
+  return {4 * 3 * n, 12 * n};
+}
+
 /// sizes: x (B,H,W,C), then the groups.
 inline OpCase norm_case(const std::string& name, double slope) {
   OpCase c;
@@ -348,6 +368,8 @@ inline OpCase norm_case(const std::string& name, double slope) {
     const double n = double(s[0] * s[1] * s[2] * s[3]);
     return Cost{4 * 3 * n, 7 * n};
   };
+  c.backward = per_norm_backward;
+  c.fuses = slope != 1;
   return c;
 }
 
