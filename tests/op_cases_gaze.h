@@ -404,7 +404,7 @@ inline const std::vector<Sizes> map_cases = {{2, 1, 1, 1},
                                              {1, 4, 1, 2, 2, 1, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8}};
 // A map of one pixel is 1 whatever its track: beside another, whose gradients give the errors their scale.
 inline const std::vector<Sizes> normalized_cases = {
-    {2, 1, 1, 1, 1, 2}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {2, 70, 36, 68, 3, 70}, {1, 150, 33, 4}};
+    {3, 2, 1, 1, 1, 2}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {2, 70, 36, 68, 3, 70}, {1, 150, 33, 4}};
 inline const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 128, 128},
                                              {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
 // On CUDA rows of whole 16 bytes go by 1, 2 or 4 of these a thread, up to 128 (bf16: 64), and any others by 64 pixels.
