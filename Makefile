@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 CMAKE = cmake -S . -G Ninja
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan emulate bench format help clean
+.PHONY: all demo test gradcheck asan emulate bench gpu format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -50,6 +50,9 @@ bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (A
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
 	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)
 	@OMP_WAIT_POLICY=passive GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/gradtrack_bench $(ARGS)
+
+gpu: ## all that needs a GPU: tests, gradients, sanitizers, benchmarks, training (ARGS=--help tells more)
+	@.ci/gpu $(ARGS)
 
 format: ## clang-format every source file
 	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
