@@ -1,10 +1,12 @@
 # GradTrack. `make help` lists the targets. Everything is built by CMake under build/.
 BUILD ?= build
 JOBS ?= $(shell nproc)
-CMAKE = cmake -S . -G Ninja
+# nvcc takes minutes, and is of use where there is a GPU. Without one, `make CUDA=AUTO` builds the CUDA back end all the same.
+CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
+CMAKE = cmake -S . -G Ninja -DGRADTRACK_CUDA=$(CUDA)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan emulate bench gpu format help clean
+.PHONY: all demo test gradcheck asan emulate cuda-check bench gpu format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -35,7 +37,7 @@ asan: ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
 
-EMULATE = $(CMAKE) -DGRADTRACK_CUDA=EMULATE -DGRADTRACK_TESTS=ON
+EMULATE = cmake -S . -G Ninja -DGRADTRACK_CUDA=EMULATE -DGRADTRACK_TESTS=ON
 emulate: ## run the CUDA kernels on the CPU: in several thread orders, under sanitizers, under a race detector
 	@.ci/packages catch2 libboost-context-dev
 	@$(EMULATE) -B $(BUILD)/emulate >/dev/null
@@ -44,6 +46,10 @@ emulate: ## run the CUDA kernels on the CPU: in several thread orders, under san
 	@for flavour in emulate emulate-asan emulate-races; do \
 	  cmake --build $(BUILD)/$$flavour --target device_tests -j $(JOBS) || exit 1; done
 	@tests/run -L device $(BUILD)/emulate $(BUILD)/emulate-asan $(BUILD)/emulate-races
+
+cuda-check: ## what needs no GPU: build by nvcc, spills of kernels, cuDNN's plans, errors (needs nvcc and cuDNN)
+	@.ci/packages catch2
+	@tests/check_cuda $(BUILD)/cuda $(JOBS)
 
 bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (ARGS=--help tells more)
 	@.ci/packages libbenchmark-dev
@@ -61,4 +67,4 @@ clean: ## remove build/
 	@rm -rf $(BUILD)
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
