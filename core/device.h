@@ -85,7 +85,7 @@ void reset_peak_bytes();
 // Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for, in a range of that name.
 #if GT_CUDA
 #define GT_DISPATCH(where, fn, ...) \
-  (static_cast<void>(::gt::Range(#fn)), (where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
+  (static_cast<void>(::gt::NamedRange(#fn)), (where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
 #else
 #define GT_DISPATCH(where, fn, ...) (::gt::require_device(where), cpu::fn(__VA_ARGS__))
 #endif
@@ -96,7 +96,7 @@ void reset_peak_bytes();
   do {                                                              \
     ::gt::require_stored<T>(where);                                 \
     if constexpr (sizeof(T) == 2)                                   \
-      (static_cast<void>(::gt::Range(#fn)), cuda::fn(__VA_ARGS__)); \
+      (static_cast<void>(::gt::NamedRange(#fn)), cuda::fn(__VA_ARGS__)); \
     else                                                            \
       GT_DISPATCH(where, fn, __VA_ARGS__);                          \
   } while (0)

@@ -8,16 +8,16 @@
 namespace gt {
 
 #if GT_CUDA && !GT_EMULATE
-class Range {
+class NamedRange {
  public:
-  explicit Range(const char* name) { nvtxRangePushA(name); }
-  ~Range() { nvtxRangePop(); }
-  Range(const Range&) = delete;
-  Range& operator=(const Range&) = delete;
+  explicit NamedRange(const char* name) { nvtxRangePushA(name); }
+  ~NamedRange() { nvtxRangePop(); }
+  NamedRange(const NamedRange&) = delete;
+  NamedRange& operator=(const NamedRange&) = delete;
 };
 #else
-struct [[maybe_unused]] Range {
-  explicit constexpr Range(const char*) {}
+struct [[maybe_unused]] NamedRange {
+  explicit constexpr NamedRange(const char*) {}
 };
 #endif
 

@@ -14,6 +14,8 @@
 
 #include "core/cuda.h"
 
+static_assert(CUDNN_VERSION >= 90800, "cuDNN 9.8 is the first that plans for described devices");
+
 namespace gt::cudnn {
 namespace {
 
@@ -257,6 +259,7 @@ Descriptor engine_of(const Descriptor& configuration) {
   return engine;
 }
 
+/// Deterministic, sums in f32, and for f32 no rounding or transform that loses digits.
 bool is_wanted(const Descriptor& engine, const Convolution& c) {
   cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
   int64_t count = 0;
@@ -266,7 +269,8 @@ bool is_wanted(const Descriptor& engine, const Convolution& c) {
   std::set<cudnnBackendNumericalNote_t> refused = {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC,
                                                    CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION};
   if (c.dtype == DType::f32 && !c.tf32)
-    refused.insert({CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS});
+    refused.insert({CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
+                    CUDNN_NUMERICAL_NOTE_FFT, CUDNN_NUMERICAL_NOTE_WINOGRAD});
   for (int64_t i = 0; i < count; ++i)
     if (refused.contains(notes[i])) return false;
   return true;
@@ -377,6 +381,11 @@ std::ostream& operator<<(std::ostream& out, const Convolution& c) {
   return out << "convolution of x " << Shape{c.images, c.height, c.width, c.in} << " with w "
              << Shape{c.out, c.kernel, c.kernel, c.in} << ", padding " << c.padding << ", stride " << c.stride << ", "
              << c.dtype << (c.tf32 ? " by TF32" : "");
+}
+
+std::string version() {
+  const size_t v = cudnnGetVersion();
+  return text(v / 10000, ".", v / 100 % 100, ".", v % 100);
 }
 
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device) {

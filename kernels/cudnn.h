@@ -41,6 +41,9 @@ enum class Pass { forward, forward_with_bias, data_gradient, weight_gradient };
 
 const char* name(Pass pass);
 
+/// Of the library that is loaded.
+std::string version();
+
 /// What cuDNN chose.
 struct PlanFacts {
   int64_t engine;     // cuDNN's number

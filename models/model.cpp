@@ -1,5 +1,6 @@
 #include "models/model.h"
 
+#include "kernels/precision.h"
 #include "models/full.h"
 #include "models/gradtrack.h"
 
@@ -51,6 +52,7 @@ Model::Model(const Config& config, DType dtype, Device device)
       stored_(config.precision == "bf16" && device == Device::cuda ? DType::bf16 : dtype) {}
 
 std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device device) {
+  set_tf32(config.precision == "tf32");
   if (config.recipe == "full") return std::make_unique<FullMasks>(config, dtype, device);
   if (config.recipe == "gradtrack") return std::make_unique<GradTrack>(config, dtype, device);
   fail("recipe '", config.recipe, "': expected gradtrack or full");

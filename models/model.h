@@ -122,7 +122,8 @@ class Model {
 /// What a recipe trains on.
 Wanted supervision(const std::string& recipe);
 
-/// The network of config.recipe, with first values from config.seed: the same on every device.
+/// The network of config.recipe, with first values from config.seed: the same on every device. TF32 is from then on
+/// allowed, or not, as config.precision says.
 std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32, Device device = Device::cpu);
 
 /// 0.5 Dice + 0.5 BCE (options.dice, options.bce) of logits (B,H,W,1) against target (B,H,W), over pixels where counted

@@ -62,7 +62,7 @@ struct Maker {
   }
 };
 
-/// Work of one forward call, for the roofline: bytes that must move and floating-point operations, in f32.
+/// Work of one call, for the roofline: bytes that must move and floating-point operations, in f32.
 struct Cost {
   double bytes = 0, flops = 0;
 };
@@ -75,7 +75,11 @@ struct OpCase {
   std::function<Tensors(const Tensors&)> op;        ///< undefined outputs are passed over
   std::function<Tensors(const Tensors&)> composed;  ///< the same from other ops or plain loops; null if there is none
   std::function<void()> wrong;                      ///< a call with wrong shapes, which must throw
-  std::function<Cost(const Sizes&)> cost;
+  std::function<Cost(const Sizes&)> cost;           ///< of the forward pass
+  /// Of the backward pass to all inputs that have a gradient: each output's gradient and each large tensor it depends on
+  /// read once, each input's gradient written once.
+  std::function<Cost(const Sizes&)> backward = {};
+  bool fuses = false;           ///< it does the work of several ops: its twin is those, and a rival in the benchmark
   double f32_tolerance = 1e-5;  ///< fused against composed, relative to the largest value
   bool stored = false;          ///< its activations may be bf16, on CUDA
 };

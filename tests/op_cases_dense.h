@@ -182,7 +182,7 @@ inline std::vector<OpCase> dense_cases() {
 
       // Sizes: B, H, W, C.
       {.name = "max_pool2x2",
-       .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}},
+       .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}, {1, 2, 600, 1}, {1, 2, 4, 1040}},
        .large = {{8, 128, 128, 16}, {8, 16, 16, 128}, {8, 224, 224, 64}},
        .inputs = [](const Sizes& s, Maker& make) -> Tensors {
          return {make.param(make.distinct({s[0], s[1], s[2], s[3]}))};
@@ -196,7 +196,8 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
          return {21 * outputs, 3 * outputs};
-       }},
+       },
+       .stored = true},
 
       // Sizes: M, N, K, transpose a, transpose b.
       {.name = "matmul",

@@ -8,8 +8,9 @@
 namespace gt {
 namespace detail {
 
-inline const std::vector<Sizes> flat_sizes = {{1}, {17}, {31, 33}, {3, 5, 7}, {20011}};             // any shape
-inline const std::vector<Sizes> pixel_sizes = {{1, 1}, {7, 3}, {5, 1, 64}, {130, 20}, {1001, 17}};  // (..,C)
+inline const std::vector<Sizes> flat_sizes = {{1}, {17}, {31, 33}, {3, 5, 7}, {20011}};  // any shape
+inline const std::vector<Sizes> pixel_sizes = {{1, 1},     {7, 3},    {5, 1, 64}, {130, 20},
+                                               {1001, 17}, {2, 1025}, {3, 2, 300}};    // (..,C)
 inline const std::vector<Sizes> image_sizes = {{8, 128, 128, 16}, {8, 224, 224, 64}};  // (B,H,W,C) of a training step
 
 inline int64_t volume(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()).size(); }
@@ -112,11 +113,22 @@ inline std::vector<OpCase> functor_cases() {
       "gaussian", 20, [](auto& d) { return gaussian(d, 0.7); },
       [](auto& d) { return exp(scale(square(d), -0.5 / (0.7 * 0.7))); });
 
+  unary(
+      "cast", 0, [](auto& x) { return cast(x, DType::f64); }, [](auto& x) { return scale(cast(x, DType::f64), 1); });
+
   // What has no gradient of its own, as a factor: x [x > 0] - x [x < 0] = |x|.
   OpCase c = unary_case(
       "greater_less", 5, [](auto& x) { return sub(mul(x, greater(x, 0)), mul(x, less(x, 0))); },
       [](auto& x) { return add(leaky_relu(x, 0), leaky_relu(scale(x, -1), 0)); });
   c.large = {};
+  cases.push_back(c);
+
+  // Of two inputs only one asks for a gradient.
+  c = binary_case(
+      "one_sided", [](auto& x, auto& y) { return concat(y, sub(mul(x, y), sub(y, mul(y, x)))); },
+      [](auto& x, auto& y) { return concat(y, mul(scale(x, 2, -1), y)); });
+  c.large = {};
+  c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(m.normal(shape_of(s))), m.normal(shape_of(s))}; };
   cases.push_back(c);
 
   // Where there is no track the distance is infinite: value and gradient are 0 there.
@@ -175,7 +187,8 @@ inline std::vector<OpCase> broadcast_cases() {
 inline OpCase concat_case() {
   OpCase c;
   c.name = "concat";
-  c.sizes = {{1, 1, 1}, {7, 3, 2}, {2, 3, 5, 64, 1}, {500, 17, 20}};
+  c.stored = true;
+  c.sizes = {{1, 1, 1}, {7, 3, 2}, {2, 3, 5, 64, 1}, {500, 17, 20}, {700, 4, 8}, {3, 8, 1040}};
   c.large = {{8, 128, 128, 16, 16}, {8, 224, 224, 64, 64}};
   c.inputs = [](const Sizes& s, Maker& m) {
     Shape a(s.begin(), s.end() - 1), b = a;
@@ -202,16 +215,19 @@ inline OpCase concat_case() {
 /// The maps of the row and, behind them, one without a value above 0.
 inline Tensor with_zero_map(const Tensor& maps) {
   const int64_t size = maps.size() / maps.dim(0);
-  const Tensor zeros = Tensor::zeros({1, size}, maps.dtype());
+  const Tensor zeros = Tensor::zeros({1, size}, maps.dtype(), maps.device());
   return reshape(concat(reshape(maps, {1, maps.size()}), zeros), {maps.dim(0) + 1, size});
 }
 
 inline OpCase normalize_max_case() {
   OpCase c;
   c.name = "normalize_max";
-  c.sizes = {{1, 1}, {1, 7}, {3, 5, 7}, {2, 33, 65}};
+  c.sizes = {{1, 1}, {1, 7}, {3, 5, 7}, {2, 33, 65}, {2, 5003}, {1, 90, 92}};
   c.large = {{8, 128, 128}, {8, 224, 224}};
-  c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(scale(m.distinct(shape_of(s)), 0.5, 0.6))}; };
+  c.inputs = [](const Sizes& s, Maker& m) {
+    const Tensor d = m.distinct(shape_of(s));  // its fifth power: far apart where the maximum is
+    return Tensors{m.param(scale(mul(square(square(d)), d), 0.5, 0.6))};
+  };
   c.op = [](const Tensors& x) { return Tensors{normalize_max(with_zero_map(x[0]))}; };
   c.composed = [](const Tensors& x) {
     const Tensor s = with_zero_map(x[0]);  // (B,n)
@@ -236,8 +252,9 @@ inline OpCase normalize_max_case() {
 inline OpCase resize_case() {
   OpCase c;
   c.name = "resize_bilinear";
-  c.sizes = {{1, 1, 1, 1, 1, 1},  {1, 1, 1, 3, 4, 5},  {2, 5, 7, 3, 10, 14}, {2, 9, 8, 1, 5, 3},
-             {1, 6, 5, 17, 6, 5}, {3, 4, 3, 2, 1, 11}, {2, 3, 11, 33, 13, 2}};
+  c.sizes = {{1, 1, 1, 1, 1, 1},  {1, 1, 1, 3, 4, 5},   {2, 5, 7, 3, 10, 14},  {2, 9, 8, 1, 5, 3},
+             {1, 6, 5, 17, 6, 5}, {3, 4, 3, 2, 1, 11},  {2, 3, 11, 33, 13, 2}, {1, 2, 300, 1, 3, 290},
+             {2, 3, 5, 8, 7, 4},  {1, 2, 3, 520, 3, 5}, {1, 1, 2, 4, 2, 40}};
   c.large = {{8, 64, 64, 32, 128, 128}, {8, 112, 112, 64, 224, 224}, {8, 224, 224, 1, 128, 128}};
   c.inputs = [](const Sizes& s, Maker& m) {
     return Tensors{m.param(m.normal({s[0], s[1], s[2], s[3]})), Tensor({s[4], s[5]}, DType::u8)};

@@ -1,6 +1,7 @@
 // Whole training steps on device cuda, real or emulated, against the CPU.
 #include <cmath>
 
+#include "core/random.h"
 #include "models/training_step.h"
 #include "tests/device/device.h"
 
@@ -52,7 +53,11 @@ struct Run {
 
 Run train(const Config& config, Device device, int64_t steps) {
   Dataset dataset = tiny_dataset();
-  for (Sample& s : dataset.samples) (supervision(config.recipe).masks ? s.track.fixations : s.mask.pixels).clear();
+  const Wanted wanted = supervision(config.recipe);
+  for (Sample& s : dataset.samples) {
+    if (!wanted.masks) s.mask = {};
+    if (!wanted.gaze) s.track.fixations.clear();
+  }
   const std::unique_ptr<Model> model = make_model(config, DType::f32, device);
   Optimizer optimizer(config.optimizer, model->parameters());
   TrainingStep step(*model, optimizer, config, 6 * batch_size, steps);
