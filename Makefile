@@ -1,10 +1,12 @@
 # GradTrack. `make help` lists the targets. Everything is built by CMake under build/.
 BUILD ?= build
 JOBS ?= $(shell nproc)
-CMAKE = cmake -S . -G Ninja
+# nvcc takes minutes, and is of use where there is a GPU. Without one, `make CUDA=AUTO` builds the CUDA back end all the same.
+CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
+CMAKE = cmake -S . -G Ninja -DGRADTRACK_CUDA=$(CUDA)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan bench format help clean
+.PHONY: all demo test gradcheck asan emulate cuda-check bench gpu format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -35,17 +37,34 @@ asan: ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
 
-bench: ## time every op of the op table: ms, GB/s, GFLOP/s
+EMULATE = cmake -S . -G Ninja -DGRADTRACK_CUDA=EMULATE -DGRADTRACK_TESTS=ON
+emulate: ## run the CUDA kernels on the CPU: in several thread orders, under sanitizers, under a race detector
+	@.ci/packages catch2 libboost-context-dev
+	@$(EMULATE) -B $(BUILD)/emulate >/dev/null
+	@$(EMULATE) -B $(BUILD)/emulate-asan -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON >/dev/null
+	@$(EMULATE) -B $(BUILD)/emulate-races -DGRADTRACK_RACES=ON >/dev/null
+	@for flavour in emulate emulate-asan emulate-races; do \
+	  cmake --build $(BUILD)/$$flavour --target device_tests -j $(JOBS) || exit 1; done
+	@tests/run -L device $(BUILD)/emulate $(BUILD)/emulate-asan $(BUILD)/emulate-races
+
+cuda-check: ## what needs no GPU: build by nvcc, spills of kernels, cuDNN's plans, errors (needs nvcc and cuDNN)
+	@.ci/packages catch2
+	@tests/check_cuda $(BUILD)/cuda $(JOBS)
+
+bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (ARGS=--help tells more)
 	@.ci/packages libbenchmark-dev
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
 	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)
-	@$(BUILD)/bench/gradtrack_bench
+	@OMP_WAIT_POLICY=passive GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/gradtrack_bench $(ARGS)
+
+gpu: ## all that needs a GPU: tests, gradients, sanitizers, benchmarks, training (ARGS=--help tells more)
+	@.ci/gpu $(ARGS)
 
 format: ## clang-format every source file
-	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu')
+	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
 clean: ## remove build/
 	@rm -rf $(BUILD)
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12

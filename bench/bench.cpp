@@ -1,12 +1,30 @@
-// Times every op of the op table at the sizes of a real training step: forward, and forward with backward. Floors come
-// from the row's own count of bytes and FLOPs; each op is compared with its composed twin, at the row's last small
-// size, before it is timed.
-#include <benchmark/benchmark.h>
+// gradtrack_bench: times every op of the op table at the sizes of a real training step, forward and forward with
+// backward, against what the device can do at most, against the same from other ops, and CUDA against the CPU. Before
+// it is timed each op must agree, at the row's last small size, with its composed twin and between devices. Exit status
+// 0 done, 1 a row failed or another error, 2 wrong usage.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
 
+#include "bench/report.h"
+#include "core/config.h"
+#include "core/parallel.h"
 #include "tests/check_op.h"
 
 namespace gt {
 namespace {
+
+struct Options {
+  std::string device = "all";
+  std::vector<std::string> ops;
+  ReportOptions report;
+  int threads = 0;
+  bool quick = false;
+
+  double budget() const { return quick ? 0.03 : 0.2; }  // seconds a measurement
+};
+
+using Op = std::function<Tensors(const Tensors&)>;
 
 std::string label(const Sizes& sizes) {
   std::string all;
@@ -14,68 +32,203 @@ std::string label(const Sizes& sizes) {
   return all;
 }
 
-void count(benchmark::State& state, const Cost& cost) {
-  const auto rate = [&](double amount) {
-    return benchmark::Counter(amount * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+Tensors on_device(const Tensors& tensors, Device device) {
+  Tensors moved = tensors;
+  for (Tensor& x : moved)
+    if (x.defined() && x.device() != device) x = x.to(device).set_requires_grad(x.requires_grad());
+  return moved;
+}
+
+// ---- Is it right? ---------------------------------------------------------------------------------------------------
+
+void require_close(const Tensors& a, const Tensors& b, double tolerance, const std::string& what) {
+  if (a.size() != b.size()) fail(what, ": ", a.size(), " results, expected ", b.size());
+  for (size_t i = 0; i < a.size(); ++i)
+    if (const double off = relative_difference(a[i], b[i]); !(off <= tolerance))
+      fail(what, ": result ", i, " ", a[i].shape(), " is off by ", off, ", allowed ", tolerance);
+}
+
+/// Throws Error unless the row's values and gradients are its twin's, and the same on every device.
+void verify(const OpCase& c, const std::vector<Device>& devices) {
+  const Sizes& sizes = c.sizes.back();
+  const Tensors inputs = inputs_of(c, sizes, DType::f32);
+  const Tensors cpu = run_with_gradients(c.op, inputs, Random(5));
+  if (c.composed)
+    require_close(cpu, run_with_gradients(c.composed, inputs, Random(5)), c.f32_tolerance, "against its composed twin");
+  for (const Device device : devices)
+    if (device != Device::cpu)
+      require_close(run_with_gradients(c.op, on_device(inputs, device), Random(5)), cpu, c.f32_tolerance,
+                    "against the CPU");
+}
+
+// ---- How fast is it? ------------------------------------------------------------------------------------------------
+
+std::function<void()> forward_pass(const Op& op, const Tensors& inputs) {
+  return [=] {
+    const NoGrad no_grad;
+    op(inputs);
   };
-  if (cost.bytes > 0) state.counters["GB"] = rate(cost.bytes);
-  if (cost.flops > 0) state.counters["GFLOP"] = rate(cost.flops);
 }
 
-Tensors inputs_of(const OpCase& c, const Sizes& sizes) {
-  Maker maker{DType::f32, Random(7, hash64(c.name))};
-  return c.inputs(sizes, maker);
+/// Forward, then backward from all outputs at once: behind them stands one node, which hands out gradients of one.
+std::function<void()> both_passes(const Op& op, const Tensors& inputs) {
+  Tensors ones;
+  for (const Tensor& y : op(inputs))
+    if (y.defined() && y.requires_grad()) ones.push_back(Tensor::full(y.shape(), 1, y.dtype()).to(y.device()));
+  return [=] {
+    for (const Tensor& x : inputs)
+      if (x.defined()) x.clear_grad();
+    Tensors outputs;
+    for (const Tensor& y : op(inputs))
+      if (y.defined() && y.requires_grad()) outputs.push_back(y);
+    backward(record("all outputs", Tensor::zeros({}), outputs, [&](const Tensor&) { return ones; }));
+  };
 }
 
-void verify(benchmark::State& state, const OpCase& c) {
-  if (!c.composed) return;
-  const Tensors inputs = inputs_of(c, c.sizes.back());
-  const Tensors fused = run_with_gradients(c.op, inputs, Random(5));
-  const Tensors composed = run_with_gradients(c.composed, inputs, Random(5));
-  for (size_t i = 0; i < fused.size(); ++i)
-    if (relative_difference(fused[i], composed[i]) > c.f32_tolerance)
-      state.SkipWithError("differs from its composed twin");
-}
+class Bench {
+ public:
+  Bench(const Options& options, std::vector<Device> devices, Report& report)
+      : options_(options), devices_(std::move(devices)), report_(report) {}
 
-void forward(benchmark::State& state, const OpCase& c, const Sizes& sizes) {
-  verify(state, c);
-  const Tensors inputs = inputs_of(c, sizes);
-  const NoGrad no_grad;
-  for (auto _ : state) benchmark::DoNotOptimize(c.op(inputs));
-  if (c.cost) count(state, c.cost(sizes));
-}
-
-void both(benchmark::State& state, const OpCase& c, const Sizes& sizes) {
-  const Tensors inputs = inputs_of(c, sizes);
-  Tensors seeds;
-  for (const Tensor& y : c.op(inputs)) seeds.push_back(y.defined() ? Tensor::full(y.shape(), 1, y.dtype()) : Tensor());
-  for (auto _ : state) {
-    for (const Tensor& x : inputs) x.clear_grad();
-    const Tensors y = c.op(inputs);
-    for (size_t k = 0; k < y.size(); ++k)
-      if (y[k].requires_grad()) {
-        backward(y[k], seeds[k]);
-        break;  // the graph is used up
-      }
+  void run(const OpCase& c) {
+    try {
+      verify(c, devices_);
+      for (const Sizes& sizes : c.large) run(c, sizes);
+    } catch (const std::exception& e) {
+      report_.add({c.name, label(c.sizes.back()), "check", devices_.back(), {}, 0, 0, 0, 0, e.what()});
+    }
   }
+
+ private:
+  void run(const OpCase& c, const Sizes& sizes) {
+    const Tensors made = inputs_of(c, sizes, DType::f32);
+    std::map<std::string, double> cpu;  // seconds of each pass
+    for (const Device device : devices_) {
+      const Tensors inputs = on_device(made, device);
+      for (const char* pass : {"forward", "both"}) {
+        const Cost work = cost(c, sizes, pass);
+        Row row{c.name, label(sizes), pass, device, {}, work.bytes, work.flops};
+        row.time = time(row, c.op, inputs);
+        if (c.fuses) row.composed = time(row, c.composed, inputs).median;
+        if (device == Device::cpu)
+          cpu[pass] = row.time.median;
+        else
+          row.cpu = cpu[pass];
+        report_.add(row);
+      }
+    }
+  }
+
+  Timing time(const Row& row, const Op& op, const Tensors& inputs) const {
+    const auto work = row.pass == "forward" ? forward_pass(op, inputs) : both_passes(op, inputs);
+    const Timing timing = measure(row.op, row.device, work, options_.budget());
+    for (const Tensor& x : inputs)
+      if (x.defined()) x.clear_grad();
+    return timing;
+  }
+
+  static Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
+    if (!c.cost || (pass == "both" && !c.backward)) return {};
+    Cost all = c.cost(sizes);
+    if (pass == "both") {
+      const Cost more = c.backward(sizes);
+      all.bytes += more.bytes;
+      all.flops += more.flops;
+    }
+    return all;
+  }
+
+  const Options& options_;
+  const std::vector<Device> devices_;
+  Report& report_;
+};
+
+// ---- The command ----------------------------------------------------------------------------------------------------
+
+std::vector<Device> devices_of(const std::string& word) {
+  const CudaStatus& cuda = cuda_status();
+  const bool real = cuda.state == CudaState::device && !GT_EMULATE;
+  if (word == "cpu") return {Device::cpu};
+  if (word == "cuda" && !real) fail("--device cuda: ", cuda.reason, GT_EMULATE ? "; its times would mean nothing" : "");
+  if (word == "cuda") return {Device::cuda};
+  if (word != "all") fail("--device ", word, ": expected cpu, cuda or all");
+  if (real) return {Device::cpu, Device::cuda};
+  std::printf("no times on cuda: %s\n", cuda.reason.c_str());
+  return {Device::cpu};
+}
+
+/// The rows that have sizes to time and whose name contains one of the words; all without words.
+std::vector<OpCase> chosen(const std::vector<std::string>& words) {
+  std::vector<OpCase> cases;
+  std::vector<std::string> names;
+  std::vector<bool> found(words.size());
+  for (const OpCase& c : op_cases()) {
+    if (c.large.empty()) continue;
+    names.push_back(c.name);
+    bool wanted = words.empty();
+    for (size_t i = 0; i < words.size(); ++i)
+      if (c.name.find(words[i]) != std::string::npos) wanted = found[i] = true;
+    if (wanted) cases.push_back(c);
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (found[i]) continue;
+    std::string all;
+    for (const std::string& name : names) all += "\n  " + name;
+    const std::string near = nearest(words[i], names);
+    fail("--op ", words[i], ": no such op", near.empty() ? "; there are:" + all : ", did you mean '" + near + "'?");
+  }
+  return cases;
+}
+
+size_t bench(Options options) {
+  const std::vector<OpCase> cases = chosen(options.ops);
+  const std::vector<Device> devices = devices_of(options.device);
+  if (options.threads > 0) set_num_threads(options.threads);
+  for (const OpCase& c : cases) {
+    options.report.op_width = std::max(options.report.op_width, c.name.size());
+    for (const Sizes& sizes : c.large)
+      options.report.size_width = std::max(options.report.size_width, label(sizes).size());
+  }
+  std::map<Device, Roof> roofs;
+  for (const Device device : devices) roofs[device] = measure_roof(device);
+  Report report(options.report, this_machine(devices.back() == Device::cuda), roofs);
+  Bench rows(options, devices, report);
+  for (const OpCase& c : cases) rows.run(c);
+  return report.finish();
+}
+
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("--device", o.device, "cpu, cuda, or all: the CPU and, if there is one, the CUDA device")
+      ->capture_default_str();
+  app.add_option("--op", o.ops, "only the ops whose name contains this; may be given again")->type_name("NAME");
+  app.add_option("--threads", o.threads, "of the CPU; default all processors")->check(CLI::Range(1, 4096));
+  app.add_flag("--quick", o.quick, "fewer repetitions: a look, not a result");
+  app.add_option("--json", o.report.json, "also write the results here")->type_name("FILE");
+  app.add_option("--compare", o.report.compare, "a file of --json: adds a column and a line against it")
+      ->type_name("FILE");
+  app.add_option("--commit", o.report.commit, "named in the results file")->envname("GRADTRACK_COMMIT");
+  app.footer(
+      "Example, before and after a change to the convolution:\n"
+      "  gradtrack_bench --op conv2d --json before.json\n"
+      "  gradtrack_bench --op conv2d --compare before.json\n\n"
+      "A row's pass is 'forward', or 'both': forward and backward to every input that has a gradient. On cuda times\n"
+      "are the device's own, by events, with its L2 cache overwritten before each call.");
 }
 
 }  // namespace
 }  // namespace gt
 
 int main(int argc, char** argv) {
-  static const std::vector<gt::OpCase> cases = gt::op_cases();
-  for (const gt::OpCase& c : cases)
-    for (const gt::Sizes& sizes : c.large) {
-      const std::string name = c.name + "/" + gt::label(sizes);
-      benchmark::RegisterBenchmark((name + "/forward").c_str(), gt::forward, c, sizes)
-          ->Unit(benchmark::kMillisecond)
-          ->UseRealTime();
-      benchmark::RegisterBenchmark((name + "/both").c_str(), gt::both, c, sizes)
-          ->Unit(benchmark::kMillisecond)
-          ->UseRealTime();
-    }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
+  CLI::App app("Times every op of the op table at the sizes of a training step.", "gradtrack_bench");
+  gt::Options options;
+  gt::add_options(app, options);
+  try {
+    app.parse(argc, argv);
+    return gt::bench(options) == 0 ? 0 : 1;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  } catch (const std::exception& e) {
+    std::cerr << "gradtrack_bench: " << e.what() << std::endl;
+    return 1;
+  }
 }

@@ -1,10 +1,11 @@
 #include "core/autograd.h"
 
 #include <atomic>
+#include <map>
 #include <queue>
 #include <utility>
 
-#include "core/parallel.h"
+#include "core/elementwise.h"
 
 namespace gt {
 
@@ -30,16 +31,6 @@ namespace {
 thread_local bool recording = true;
 std::atomic<uint64_t> last_id{0};
 
-void add_in_place(const Tensor& sum, const Tensor& x) {
-  visit_float(sum.dtype(), [&]<class T>() {
-    T* s = sum.data<T>();
-    const T* v = x.data<T>();
-    parallel_for(sum.size(), 1 << 15, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) s[i] += v[i];
-    });
-  });
-}
-
 }  // namespace
 
 // What the engine may see of a tensor.
@@ -60,7 +51,7 @@ struct Autograd {
       return;
     }
     if (!slot.sole_owner()) slot = slot.clone();
-    add_in_place(slot, dx);
+    add_elements(slot, dx);
   }
 
   static void add_to_leaf(const Tensor& leaf, const Tensor& dx) {
@@ -146,6 +137,20 @@ void backward(const Tensor& output, const Tensor& seed) {
     for (; !ready.empty(); ready.pop()) ready.top()->backward = nullptr;  // with half their gradients, of no more use
     throw;
   }
+}
+
+std::vector<RecordedOp> recorded_ops(const Tensor& output) {
+  std::map<uint64_t, const Node*> seen;
+  Tensors pending{output};
+  while (!pending.empty()) {
+    const Node* node = pending.back().defined() ? Autograd::node(pending.back()).get() : nullptr;
+    pending.pop_back();
+    if (node == nullptr || !seen.emplace(node->id, node).second) continue;
+    pending.insert(pending.end(), node->inputs.begin(), node->inputs.end());
+  }
+  std::vector<RecordedOp> ops;
+  for (const auto& [id, node] : seen) ops.push_back({node->name, node->inputs});
+  return ops;
 }
 
 NoGrad::NoGrad() : before_(std::exchange(recording, false)) {}

@@ -26,6 +26,15 @@ Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Ten
 /// graph is used up. Throws Error, naming the op, where a gradient's shape, type or device is not its tensor's.
 void backward(const Tensor& output, const Tensor& seed = {});
 
+/// An op as it was recorded.
+struct RecordedOp {
+  const char* name;
+  Tensors inputs;
+};
+
+/// The ops that `output` came from, in the order in which they ran.
+std::vector<RecordedOp> recorded_ops(const Tensor& output);
+
 /// While one is alive, this thread records nothing.
 class NoGrad {
  public:

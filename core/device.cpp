@@ -12,8 +12,8 @@
 #include "core/check.h"
 #include "core/parallel.h"
 
-#if GT_CUDA
-#include <cuda_runtime.h>
+#if GT_CUDA && !GT_EMULATE
+#include "core/cuda.h"
 #endif
 
 namespace gt {
@@ -25,14 +25,18 @@ std::atomic<int64_t> peak{0};
 constexpr size_t alignment = 64;
 
 CudaStatus query_cuda() {
-#if GT_CUDA
+#if GT_EMULATE
+  return {CudaState::device, "emulated on the CPU, for tests"};
+#elif GT_CUDA
   int count = 0;  // untouched by a failing call
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) return {CudaState::no_device, cudaGetErrorString(status)};
   if (count == 0) return {CudaState::no_device, "the driver lists no device"};
   cudaDeviceProp properties;
-  cudaGetDeviceProperties(&properties, 0);
-  return {CudaState::device, properties.name};
+  check_cuda(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  const std::string device = text(properties.name, ", compute capability ", properties.major, ".", properties.minor);
+  if (properties.major < 8) return {CudaState::no_device, device + ": expected 8.0 or more"};
+  return {CudaState::device, device};
 #else
   return {CudaState::not_built, "built without CUDA (GRADTRACK_CUDA=OFF)"};
 #endif
@@ -52,6 +56,21 @@ void* allocate_host(size_t bytes) {
   return data;
 }
 
+/// Of exactly that size, so that a sanitizer sees one byte too far, and full of NaN.
+[[maybe_unused]] void* allocate_emulated(size_t bytes) {
+  void* data = nullptr;
+  if (posix_memalign(&data, alignment, bytes == 0 ? 1 : bytes) != 0) fail("out of memory: ", bytes, " bytes");
+  std::memset(data, 0xFF, bytes);
+  return data;
+}
+
+void count_bytes(size_t bytes) {
+  const int64_t now = live += int64_t(bytes);
+  int64_t seen = peak;
+  while (seen < now && !peak.compare_exchange_weak(seen, now)) {
+  }
+}
+
 }  // namespace
 
 const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
@@ -64,7 +83,7 @@ const CudaStatus& cuda_status() {
 Device choose_device(const std::string& word, std::string* why) {
   if (word == "cpu") return Device::cpu;
   if (word != "auto" && word != "cuda") fail("device '", word, "': expected auto, cpu or cuda");
-  if (cuda_status().state == CudaState::device) return Device::cuda;
+  if (cuda_status().state == CudaState::device && (word == "cuda" || !GT_EMULATE)) return Device::cuda;
   if (word == "cuda") fail("device 'cuda' is not there: ", cuda_status().reason);
   if (why != nullptr) *why = cuda_status().reason;
   return Device::cpu;
@@ -75,19 +94,76 @@ void require_device(Device device) {
     fail("device 'cuda' is not there: ", cuda_status().reason);
 }
 
-Buffer::Buffer(size_t bytes, Device device) : bytes_(bytes), device_(device) {
+void refuse_bf16() { fail("bf16 is computed with on device cuda only"); }
+
+#if GT_CUDA && !GT_EMULATE
+namespace {
+
+void* allocate_cuda(size_t bytes) {
+  void* data = nullptr;
+  const cudaError_t status = cudaMallocAsync(&data, bytes == 0 ? 1 : bytes, cuda_stream());
+  if (status == cudaErrorMemoryAllocation) fail("out of device memory: ", bytes, " bytes for one tensor");
+  check_cuda(status, "cudaMallocAsync");
+  return data;
+}
+
+void* allocate_pinned(size_t bytes) {
+  void* data = nullptr;
+  check_cuda(cudaMallocHost(&data, bytes == 0 ? 1 : bytes), "cudaMallocHost");
+  return data;
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t bytes, Device device, bool pinned) : bytes_(bytes), device_(device), pinned_(pinned) {
   require_device(device);
-  data_ = allocate_host(bytes);
-  const int64_t now = live += int64_t(bytes);
-  int64_t seen = peak;
-  while (seen < now && !peak.compare_exchange_weak(seen, now)) {
+  pinned_ = pinned && device == Device::cpu && cuda_status().state == CudaState::device;
+  data_ = device == Device::cuda ? allocate_cuda(bytes) : pinned_ ? allocate_pinned(bytes) : allocate_host(bytes);
+  count_bytes(bytes);
+}
+
+// Freeing tells of no error: at the end of a program the driver may be gone before its buffers.
+Buffer::~Buffer() {
+  if (device_ == Device::cuda)
+    cudaFreeAsync(data_, cuda_stream());
+  else if (pinned_)
+    cudaFreeHost(data_);
+  else
+    std::free(data_);
+  live -= int64_t(bytes_);
+}
+
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+  if (bytes == 0) return;
+  if (to_device == Device::cpu && from_device == Device::cpu) {
+    std::memcpy(to, from, bytes);
+    return;
   }
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, cuda_stream()), "cudaMemcpyAsync");
+  if (to_device == Device::cpu) synchronize(from_device);
+}
+
+void synchronize(Device device) {
+  if (device == Device::cuda) check_cuda(cudaStreamSynchronize(cuda_stream()), "cudaStreamSynchronize");
+}
+#else
+Buffer::Buffer(size_t bytes, Device device, bool) : bytes_(bytes), device_(device), pinned_(false) {
+  require_device(device);
+  data_ = device == Device::cpu ? allocate_host(bytes) : allocate_emulated(bytes);
+  count_bytes(bytes);
 }
 
 Buffer::~Buffer() {
   std::free(data_);
   live -= int64_t(bytes_);
 }
+
+void copy_bytes(void* to, Device, const void* from, Device, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
+void synchronize(Device) {}
+#endif
 
 int64_t live_bytes() { return live; }
 int64_t peak_bytes() { return peak; }

@@ -1,11 +1,16 @@
 // Where tensors live and where kernels run. CUDA has three states, told apart and told to the user: built without it;
-// built with it but no usable device (with the driver's reason); a device.
+// built with it but no usable device (with the driver's reason); a device. An emulated device counts as one (it runs
+// the same kernels on the CPU, for tests), but is taken only when asked for by name.
+//
+// GT_CUDA is 1 where ops have their CUDA bodies, GT_EMULATE is 1 where those run emulated.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+
+#include "core/range.h"
 
 #if defined(__CUDACC__)
 #define GT_HD __host__ __device__
@@ -29,17 +34,28 @@ struct CudaStatus {
 /// Asked of the driver once, then remembered.
 const CudaStatus& cuda_status();
 
-/// The device for `auto`, `cpu` or `cuda`. `auto` takes CUDA if there is a device and else the CPU, with the reason in
-/// *why (may be null). Throws Error for `cuda` without a device, with the reason, and for any other word.
+/// The device for `auto`, `cpu` or `cuda`. `auto` takes CUDA if there is a device that is not emulated, and else the
+/// CPU, with the reason in *why (may be null). Throws Error for `cuda` without a device, with the reason, and for any
+/// other word.
 Device choose_device(const std::string& word, std::string* why = nullptr);
 
 /// Throws Error unless kernels can run on this device in this program.
 void require_device(Device device);
 
-/// A block of device memory, aligned to 64 bytes and not initialised (debug builds fill it with NaN).
+[[noreturn]] void refuse_bf16();
+
+/// Throws Error if T is bf16 and the device is the CPU.
+template <class T>
+void require_stored(Device device) {
+  if (sizeof(T) == 2 && device == Device::cpu) refuse_bf16();
+}
+
+/// A block of device memory, aligned to 64 bytes and not initialised (debug builds, and the emulated device, fill it
+/// with NaN). CUDA's is allocated and freed in the order of the stream. Host memory may be pinned, for copies that
+/// overlap.
 class Buffer {
  public:
-  Buffer(size_t bytes, Device device);
+  Buffer(size_t bytes, Device device, bool pinned = false);
   ~Buffer();
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
@@ -50,7 +66,14 @@ class Buffer {
   void* data_ = nullptr;
   size_t bytes_;
   Device device_;
+  bool pinned_;
 };
+
+/// Copies bytes between or within devices, in the order of the stream; from a device to the host it waits for them.
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
+
+/// Waits for all work on the device. Throws Error with what went wrong there.
+void synchronize(Device device);
 
 /// Bytes in live Buffers now, and the most there have been since the last reset_peak_bytes().
 int64_t live_bytes();
@@ -59,9 +82,28 @@ void reset_peak_bytes();
 
 }  // namespace gt
 
-// Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for.
+// Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for, in a range of that name.
 #if GT_CUDA
-#define GT_DISPATCH(where, fn, ...) ((where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
+#define GT_DISPATCH(where, fn, ...) \
+  (static_cast<void>(::gt::NamedRange(#fn)), (where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
 #else
 #define GT_DISPATCH(where, fn, ...) (::gt::require_device(where), cpu::fn(__VA_ARGS__))
+#endif
+
+// The same inside visit_stored()'s lambda of element type T: there is no bf16 on the CPU.
+#if GT_CUDA
+#define GT_DISPATCH_STORED(T, where, fn, ...)                       \
+  do {                                                              \
+    ::gt::require_stored<T>(where);                                 \
+    if constexpr (sizeof(T) == 2)                                   \
+      (static_cast<void>(::gt::NamedRange(#fn)), cuda::fn(__VA_ARGS__)); \
+    else                                                            \
+      GT_DISPATCH(where, fn, __VA_ARGS__);                          \
+  } while (0)
+#else
+#define GT_DISPATCH_STORED(T, where, fn, ...)                          \
+  do {                                                                 \
+    ::gt::require_stored<T>(where);                                    \
+    if constexpr (sizeof(T) != 2) GT_DISPATCH(where, fn, __VA_ARGS__); \
+  } while (0)
 #endif

@@ -23,6 +23,8 @@ const char* format_name(DType dtype) {
       return "F32";
     case DType::f64:
       return "F64";
+    case DType::bf16:
+      return "BF16";
     case DType::u8:
       return "U8";
     case DType::i32:
@@ -32,9 +34,9 @@ const char* format_name(DType dtype) {
 }
 
 DType dtype_named(const std::string& word, const std::string& path, const std::string& tensor) {
-  for (const DType d : {DType::f32, DType::f64, DType::u8, DType::i32})
+  for (const DType d : {DType::f32, DType::f64, DType::bf16, DType::u8, DType::i32})
     if (word == format_name(d)) return d;
-  fail(path, ": tensor '", tensor, "' has type '", word, "': expected F32, F64, U8 or I32");
+  fail(path, ": tensor '", tensor, "' has type '", word, "': expected F32, F64, BF16, U8 or I32");
 }
 
 /// What the header says of one tensor.
@@ -114,7 +116,7 @@ std::vector<TextLine> read_lines(const std::string& path) {
 void write_file(const std::string& path, const std::string& bytes) {
   std::error_code none;
   const bool special = std::filesystem::is_other(path, none);  // a device or a pipe: no old content to keep
-  const std::string target = special ? path : path + ".tmp";  // what a kill leaves behind, the next write replaces
+  const std::string target = special ? path : path + ".tmp";   // what a kill leaves behind, the next write replaces
   const int file = ::open(target.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
   const auto give_up = [&](const char* what) {
@@ -203,7 +205,8 @@ void write_safetensors(const std::string& path, const SafeTensors& content) {
   std::string bytes(reinterpret_cast<const char*>(&header_size), 8);
   bytes += head;
   bytes.reserve(bytes.size() + offset);
-  for (const auto& [key, t] : content.tensors) bytes.append(static_cast<const char*>(t.raw()), t.bytes());
+  for (const auto& [key, t] : content.tensors)
+    bytes.append(static_cast<const char*>(t.to(Device::cpu).raw()), t.bytes());
   write_file(path, bytes);
 }
 

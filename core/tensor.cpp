@@ -1,7 +1,8 @@
 #include "core/tensor.h"
 
-#include <cstring>
 #include <ostream>
+
+#include "core/elementwise.h"
 
 namespace gt {
 
@@ -11,6 +12,8 @@ const char* name(DType dtype) {
       return "f32";
     case DType::f64:
       return "f64";
+    case DType::bf16:
+      return "bf16";
     case DType::u8:
       return "u8";
     case DType::i32:
@@ -19,7 +22,9 @@ const char* name(DType dtype) {
   return "?";
 }
 
-size_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::u8 ? 1 : 4; }
+size_t size_of(DType dtype) {
+  return visit_any(dtype, []<class T>() { return sizeof(T); });
+}
 
 int64_t Shape::size() const {
   int64_t n = 1;
@@ -45,21 +50,6 @@ size_t checked_bytes(const Shape& shape, DType dtype) {
   return size_t(bytes);
 }
 
-/// Calls f.operator()<T>() for any element type.
-template <class F>
-void visit_any(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f32:
-      return f.template operator()<float>();
-    case DType::f64:
-      return f.template operator()<double>();
-    case DType::u8:
-      return f.template operator()<uint8_t>();
-    case DType::i32:
-      return f.template operator()<int32_t>();
-  }
-}
-
 }  // namespace
 
 Tensor::Tensor(Shape shape, DType dtype, Device device) {
@@ -67,15 +57,11 @@ Tensor::Tensor(Shape shape, DType dtype, Device device) {
   impl_ = std::make_shared<Impl>(std::move(shape), dtype, device, std::make_shared<Buffer>(bytes, device));
 }
 
-Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
-  Tensor t(std::move(shape), dtype, device);
-  std::memset(t.raw(), 0, t.bytes());
-  return t;
-}
+Tensor Tensor::zeros(Shape shape, DType dtype, Device device) { return full(std::move(shape), 0, dtype, device); }
 
 Tensor Tensor::full(Shape shape, double value, DType dtype, Device device) {
   Tensor t(std::move(shape), dtype, device);
-  visit_any(dtype, [&]<class T>() { std::fill_n(t.data<T>(), t.size(), T(value)); });
+  fill_elements(t, value);
   return t;
 }
 
@@ -107,9 +93,8 @@ void* Tensor::raw() const {
 
 double Tensor::item() const {
   GT_CHECK(size() == 1, "item() of a tensor of shape ", shape());
-  double value = 0;
-  visit_any(dtype(), [&]<class T>() { value = double(*data<T>()); });
-  return value;
+  const Tensor here = to(Device::cpu);
+  return visit_any(dtype(), [&]<class T>() { return double(*here.data<T>()); });
 }
 
 Tensor Tensor::view(Shape shape) const {
@@ -123,33 +108,34 @@ Tensor Tensor::detach() const { return view(shape()); }
 
 Tensor Tensor::clone() const {
   Tensor t(shape(), dtype(), device());
-  std::memcpy(t.raw(), raw(), bytes());
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::to(Device there) const {
+  if (there == device()) return detach();
+  Tensor t(shape(), dtype(), there);
+  t.copy_from(*this);
   return t;
 }
 
 Tensor Tensor::cast(DType to) const {
   Tensor t(shape(), to, device());
-  visit_any(dtype(), [&]<class From>() {
-    visit_any(to, [&]<class To>() {
-      const From* from = data<From>();
-      To* out = t.data<To>();
-      for (int64_t i = 0; i < size(); ++i) out[i] = To(from[i]);
-    });
-  });
+  convert_elements(*this, t);
   return t;
 }
 
 void Tensor::copy_from(const Tensor& other) const {
   GT_CHECK(other.shape() == shape() && other.dtype() == dtype(), "cannot copy ", other.dtype(), other.shape(), " into ",
            dtype(), shape());
-  std::memcpy(raw(), other.raw(), bytes());
+  copy_bytes(raw(), device(), other.raw(), other.device(), bytes());
 }
 
 bool Tensor::requires_grad() const { return defined() && impl_->requires_grad; }
 
 Tensor& Tensor::set_requires_grad(bool on) {
   GT_CHECK(defined() && impl_->node == nullptr, "requires_grad is set on leaves only");
-  GT_CHECK(!on || dtype() == DType::f32 || dtype() == DType::f64, "a tensor of ", dtype(), " has no gradient");
+  GT_CHECK(!on || (dtype() != DType::u8 && dtype() != DType::i32), "a tensor of ", dtype(), " has no gradient");
   impl_->requires_grad = on;
   return *this;
 }

@@ -10,12 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "core/bf16.h"
 #include "core/check.h"
 #include "core/device.h"
 
 namespace gt {
 
-enum class DType { f32, f64, u8, i32 };
+enum class DType { f32, f64, bf16, u8, i32 };
 
 const char* name(DType dtype);
 size_t size_of(DType dtype);
@@ -26,6 +27,8 @@ constexpr DType dtype_of() {
     return DType::f32;
   else if constexpr (std::is_same_v<T, double>)
     return DType::f64;
+  else if constexpr (std::is_same_v<T, bf16>)
+    return DType::bf16;
   else if constexpr (std::is_same_v<T, uint8_t>)
     return DType::u8;
   else {
@@ -75,18 +78,21 @@ class Tensor {
   }
   void* raw() const;
   size_t bytes() const { return size_t(size()) * size_of(dtype()); }
+  /// A copy of the elements, fetched from the device (which is waited for).
   template <class T>
   std::vector<T> values() const {
-    return {data<T>(), data<T>() + size()};
+    const Tensor here = to(Device::cpu);
+    return {here.data<T>(), here.data<T>() + size()};
   }
-  double item() const;  ///< the value of a tensor of one element
+  double item() const;  ///< the value of a tensor of one element, fetched from the device
 
   /// The same data under another shape of the same size, outside the graph (ops.h has reshape()).
   Tensor view(Shape shape) const;
   Tensor detach() const;                      ///< the same data, outside the graph
   Tensor clone() const;                       ///< a copy of the data, outside the graph
-  Tensor cast(DType dtype) const;             ///< a copy converted between f32, f64, u8 and i32, outside the graph
-  void copy_from(const Tensor& other) const;  ///< overwrites the data; same shape and type
+  Tensor cast(DType dtype) const;             ///< a copy converted to another element type, outside the graph
+  Tensor to(Device device) const;             ///< the data on that device, a copy if it is elsewhere, outside the graph
+  void copy_from(const Tensor& other) const;  ///< overwrites the data; same shape and type, any device
 
   // Autograd, see core/autograd.h.
   bool requires_grad() const;
@@ -126,11 +132,35 @@ Tensor Tensor::of(Shape shape, const std::vector<T>& values) {
   return t;
 }
 
-/// Calls f.operator()<float>() or <double>(): the one place where kernels choose their type.
+/// Calls f.operator()<T>() for the element type, any of them.
+template <class F>
+decltype(auto) visit_any(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f64:
+      return f.template operator()<double>();
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    case DType::u8:
+      return f.template operator()<uint8_t>();
+    case DType::i32:
+      return f.template operator()<int32_t>();
+  }
+  fail("unknown element type");
+}
+
+/// Calls f.operator()<float>() or <double>(): where kernels choose the type that they compute in.
 template <class F>
 decltype(auto) visit_float(DType dtype, F&& f) {
   GT_CHECK(dtype == DType::f32 || dtype == DType::f64, "expected f32 or f64, got ", dtype);
   return dtype == DType::f32 ? f.template operator()<float>() : f.template operator()<double>();
+}
+
+/// The same with <bf16> beside them: where kernels choose the type that activations are stored in.
+template <class F>
+decltype(auto) visit_stored(DType dtype, F&& f) {
+  return dtype == DType::bf16 ? f.template operator()<bf16>() : visit_float(dtype, std::forward<F>(f));
 }
 
 }  // namespace gt

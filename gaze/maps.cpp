@@ -129,15 +129,34 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
           Tensor::of({batch + 1}, offsets)};
 }
 
+PackedTracks on(Device device, const PackedTracks& t) {
+  return {t.xy.to(device),   t.weight.to(device), t.sigma.to(device),
+          t.zoom.to(device), t.kept.to(device),   t.offsets.to(device)};
+}
+
+PackedTracks with_room(const PackedTracks& tracks, int64_t fixations) {
+  const int64_t count = tracks.xy.dim(0), rows = tracks.weight.dim(0);
+  GT_CHECK(count <= fixations, "with_room: ", count, " fixations, room for ", fixations);
+  PackedTracks roomy = tracks;
+  roomy.xy = Tensor::zeros({fixations, 2}, tracks.xy.dtype());
+  roomy.weight = Tensor::zeros({rows, fixations}, tracks.weight.dtype());
+  visit_float(tracks.xy.dtype(), [&]<class T>() {
+    std::copy_n(tracks.xy.data<T>(), 2 * count, roomy.xy.data<T>());
+    for (int64_t l = 0; l < rows; ++l)
+      std::copy_n(tracks.weight.data<T>() + l * count, count, roomy.weight.data<T>() + l * fixations);
+  });
+  return roomy;
+}
+
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes) {
   GT_CHECK(int64_t(sizes.size()) == levels + 1, "track_maps: expected ", levels + 1, " sizes, got ", sizes.size());
-  Tensors splats, distances;
-  if (options.mix > 0) splats = splat(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
+  Tensors orders, distances;
+  if (options.mix > 0) orders = splat_normalized(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
   if (options.mix < 1) distances = track_distance(tracks.xy, tracks.kept, sizes);
   Tensors maps;
   for (size_t l = 0; l < sizes.size(); ++l) {
     Tensor order, path;
-    if (options.mix > 0) order = normalize_max(splats[l]);
+    if (options.mix > 0) order = orders[l];
     if (options.mix < 1) path = gaussian(zoomed(distances[l], tracks.zoom), options.tau[options_level(int64_t(l))]);
     if (!path.defined())
       maps.push_back(order);

@@ -63,6 +63,13 @@ struct PackedTracks {
 /// Tracks are packed with sigma_l s_b and tau_l s_b, s_b = (max(spread of track b, 0.03) / options.spread)^follow.
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype = DType::f32);
 
+/// The same tracks on a device.
+PackedTracks on(Device device, const PackedTracks& tracks);
+
+/// The same tracks in tensors with room for `fixations` of them, N, of which offsets use the first: so that batches of
+/// different length have one shape.
+PackedTracks with_room(const PackedTracks& tracks, int64_t fixations);
+
 /// M_l = mix S_l / max S_l + (1 - mix) exp(-(zoom D_l)^2 / (2 tau_l^2)), in [0,1]: one map (B,H_l,W_l) per size,
 /// coarsest level first, the full track's last (it uses the finest level's sigma and tau). Differentiable in xy.
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes);

@@ -9,10 +9,13 @@
 //
 // Saved: for the fixations their geometry, the transpose of A^-1 being the gradient; images and masks have none. Per
 // element, forward reads 1 byte and writes 4; a pixel takes 20 + 8 C + 2 C^2 FLOPs.
+//
+// CUDA: one launch each, a thread per pixel or fixation. Fixations behind the last track get 0.
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
@@ -70,19 +73,53 @@ GT_HD inline T bilinear(const uint8_t* pixels, const Neighbours<T>& y, const Nei
   return top + y.weight * (bottom - top);
 }
 
+/// A pixel of `out` (C) from its image (H,W,C) and colour (C,C+1). C is an integer, or one that the compiler knows.
+template <class T, class Count>
+GT_HD inline void augment_pixel(const uint8_t* image, const Neighbours<T>& y, const Neighbours<T>& x, int64_t width,
+                                Count channels, const T* colour, T* out) {
+  T c[max_channels];
+  for (int64_t k = 0; k < channels; ++k) c[k] = bilinear(image + k, y, x, width * channels, channels) / 255;
+  for (int64_t k = 0; k < channels; ++k) {
+    const T* m = colour + k * (channels + 1);
+    T value = m[channels];
+    for (int64_t j = 0; j < channels; ++j) value += m[j] * c[j];
+    out[k] = value;
+  }
+}
+
+/// A pixel of a mask (H,W).
+template <class T>
+GT_HD inline T augment_mask_pixel(const uint8_t* mask, const Neighbours<T>& y, const Neighbours<T>& x, int64_t width) {
+  return bilinear(mask, y, x, width, int64_t(1)) >= T(127.5) ? T(1) : T(0);
+}
+
 /// Inverse of an affine map q = A p + t as p = I (q - t).
 template <class T>
 struct Inverse {
   T xx, xy, yx, yy;  // I
   T tx, ty;
+
+  GT_HD void move(const T* q, T* p) const {
+    const T x = q[0] - tx, y = q[1] - ty;
+    p[0] = xx * x + xy * y;
+    p[1] = yx * x + yy * y;
+  }
+  GT_HD void move_gradient(const T* dp, T* dq) const {
+    dq[0] = xx * dp[0] + yx * dp[1];
+    dq[1] = xy * dp[0] + yy * dp[1];
+  }
 };
 
 template <class T>
-GT_HD inline Inverse<T> invert(const T* g, T determinant) {  // g (2,3)
-  return {g[4] / determinant, -g[1] / determinant, -g[3] / determinant, g[0] / determinant, g[2], g[5]};
+GT_HD inline T determinant(const T* g) {  // g (2,3)
+  return g[0] * g[4] - g[1] * g[3];
 }
 
-// ---- CPU ------------------------------------------------------------------------------------------------------------
+template <class T>
+GT_HD inline Inverse<T> invert(const T* g) {  // g (2,3)
+  const T d = determinant(g);
+  return {g[4] / d, -g[1] / d, -g[3] / d, g[0] / d, g[2], g[5]};
+}
 
 template <class T>
 struct Augmentation {
@@ -90,6 +127,14 @@ struct Augmentation {
   const T* geometry;      // (B,2,3)
   int64_t batch, height, width, channels;
 };
+
+/// Fixations (N,2), packed in B tracks.
+struct Tracks {
+  const int32_t* offsets;  // (B+1)
+  int64_t batch, count;
+};
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
 
@@ -117,63 +162,140 @@ template <class T>
 void augment_forward(const Augmentation<T>& a, const T* colour, T* out) {
   const int64_t channels = a.channels, image_size = a.height * a.width * channels;
   for_each_pixel(a, [&](int64_t b, int64_t i, const Neighbours<T>& y, const Neighbours<T>& x) {
-    const uint8_t* image = a.images + b * image_size;
-    T c[max_channels];
-    for (int64_t k = 0; k < channels; ++k) c[k] = bilinear(image + k, y, x, a.width * channels, channels) / 255;
-    for (int64_t k = 0; k < channels; ++k) {
-      const T* m = colour + (b * channels + k) * (channels + 1);
-      T value = m[channels];
-      for (int64_t j = 0; j < channels; ++j) value += m[j] * c[j];
-      out[i * channels + k] = value;
-    }
+    augment_pixel(a.images + b * image_size, y, x, a.width, channels, colour + b * channels * (channels + 1),
+                  out + i * channels);
   });
 }
 
 template <class T>
 void augment_masks_forward(const Augmentation<T>& a, T* out) {
   for_each_pixel(a, [&](int64_t b, int64_t i, const Neighbours<T>& y, const Neighbours<T>& x) {
-    const T value = bilinear(a.images + b * a.height * a.width, y, x, a.width, int64_t(1));
-    out[i] = value >= T(127.5) ? T(1) : T(0);
+    out[i] = augment_mask_pixel(a.images + b * a.height * a.width, y, x, a.width);
   });
 }
 
-template <class T>
-void augment_fixations_forward(const T* xy, const int32_t* offsets, const std::vector<Inverse<T>>& inverse, T* out) {
-  for (size_t b = 0; b < inverse.size(); ++b) {
-    const Inverse<T>& m = inverse[b];
-    for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i) {
-      const T x = xy[2 * i] - m.tx, y = xy[2 * i + 1] - m.ty;
-      out[2 * i] = m.xx * x + m.xy * y;
-      out[2 * i + 1] = m.yx * x + m.yy * y;
-    }
+/// Calls f(i, inverse of its geometry) for every fixation.
+template <class T, class F>
+void for_each_fixation(const Tracks& tracks, const T* geometry, const F& f) {
+  for (int64_t b = 0; b < tracks.batch; ++b) {
+    const Inverse<T> m = invert(geometry + 6 * b);
+    for (int64_t i = tracks.offsets[b]; i < tracks.offsets[b + 1]; ++i) f(i, m);
   }
 }
 
 template <class T>
-void augment_fixations_backward(const T* dy, const int32_t* offsets, const std::vector<Inverse<T>>& inverse, T* dxy) {
-  for (size_t b = 0; b < inverse.size(); ++b) {
-    const Inverse<T>& m = inverse[b];
-    for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i) {
-      dxy[2 * i] = m.xx * dy[2 * i] + m.yx * dy[2 * i + 1];
-      dxy[2 * i + 1] = m.xy * dy[2 * i] + m.yy * dy[2 * i + 1];
-    }
-  }
+void augment_fixations_forward(const T* xy, const Tracks& tracks, const T* geometry, T* out) {
+  for_each_fixation(tracks, geometry, [=](int64_t i, const Inverse<T>& m) { m.move(xy + 2 * i, out + 2 * i); });
+}
+
+template <class T>
+void augment_fixations_backward(const T* dy, const Tracks& tracks, const T* geometry, T* dxy) {
+  for_each_fixation(tracks, geometry,
+                    [=](int64_t i, const Inverse<T>& m) { m.move_gradient(dy + 2 * i, dxy + 2 * i); });
 }
 
 }  // namespace cpu
 
-/// The geometries' inverses. Throws Error where the determinant is lost in rounding.
-template <class T>
-std::vector<Inverse<T>> inverses(const Tensor& geometry) {
-  std::vector<Inverse<T>> result;
-  for (int64_t b = 0; b < geometry.dim(0); ++b) {
-    const T* g = geometry.data<T>() + 6 * b;
-    const T determinant = g[0] * g[4] - g[1] * g[3], norm2 = g[0] * g[0] + g[1] * g[1] + g[3] * g[3] + g[4] * g[4];
-    GT_CHECK(std::fabs(determinant) > T(1e-6) * norm2, "augment_fixations: geometry ", b, " cannot be inverted: ((",
-             g[0], ",", g[1], "),(", g[3], ",", g[4], "))");
-    result.push_back(invert(g, determinant));
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+constexpr int tile_width = 32, tile_height = 8, tile_pixels = tile_width * tile_height;  // of a block
+
+/// A thread per pixel: f(b, i, y, x) for output pixel i, read between rows y and columns x of image b.
+template <class T, class F>
+__global__ void __launch_bounds__(tile_pixels) pixels_kernel(Augmentation<T> a, F f) {
+  const int64_t b = blockIdx.z, column = int64_t(blockIdx.x) * tile_width + threadIdx.x;
+  const int64_t row = int64_t(blockIdx.y) * tile_height + threadIdx.y;
+  if (column >= a.width || row >= a.height) return;
+  const PixelGeometry<T> g(a.geometry + 6 * b, a.height, a.width);
+  const T u = T(column) + T(0.5), v = T(row) + T(0.5);
+  f(a, b, (b * a.height + row) * a.width + column, neighbours(g.yu * u + g.yv * v + g.y, a.height),
+    neighbours(g.xu * u + g.xv * v + g.x, a.width));
+}
+
+template <class T, int channels>
+struct ImagePixel {
+  const T* colour;
+  T* out;
+  __device__ void operator()(const Augmentation<T>& a, int64_t b, int64_t i, const Neighbours<T>& y,
+                             const Neighbours<T>& x) const {
+    augment_pixel(a.images + b * a.height * a.width * channels, y, x, a.width,
+                  std::integral_constant<int64_t, channels>{}, colour + b * channels * (channels + 1),
+                  out + i * channels);
   }
-  return result;
+};
+
+template <class T>
+struct MaskPixel {
+  T* out;
+  __device__ void operator()(const Augmentation<T>& a, int64_t b, int64_t i, const Neighbours<T>& y,
+                             const Neighbours<T>& x) const {
+    out[i] = augment_mask_pixel(a.images + b * a.height * a.width, y, x, a.width);
+  }
+};
+
+/// A thread per fixation, moved or, backward, its gradient.
+template <class T, bool backward>
+__global__ void __launch_bounds__(256) fixations_kernel(const T* from, Tracks tracks, const T* geometry, T* to) {
+  const int64_t i = int64_t(blockIdx.x) * 256 + threadIdx.x;
+  if (i >= tracks.count) return;
+  int64_t track = 0, behind = tracks.batch;  // the last track that does not begin after i is in [track, behind)
+  while (behind - track > 1) {
+    const int64_t middle = (track + behind) / 2;
+    (tracks.offsets[middle] <= i ? track : behind) = middle;
+  }
+  if (tracks.batch == 0 || i >= tracks.offsets[tracks.batch]) {
+    to[2 * i] = to[2 * i + 1] = 0;
+  } else if (backward) {
+    invert(geometry + 6 * track).move_gradient(from + 2 * i, to + 2 * i);
+  } else {
+    invert(geometry + 6 * track).move(from + 2 * i, to + 2 * i);
+  }
+}
+
+namespace cuda {
+
+template <class T, class F>
+void for_each_pixel(const Augmentation<T>& a, const F& f) {
+  launch({{blocks_for(a.width, tile_width), blocks_for(a.height, tile_height), blocks_for(a.batch, 1)},
+          {tile_width, tile_height}},
+         pixels_kernel<T, F>, a, f);
+}
+
+/// colour (B,C,C+1); channels at most max_channels, each number of them a kernel of its own.
+template <class T, int channels = 1>
+void augment_forward(const Augmentation<T>& a, const T* colour, T* out) {
+  if (a.channels == channels) return for_each_pixel(a, ImagePixel<T, channels>{colour, out});
+  if constexpr (channels < max_channels) augment_forward<T, channels + 1>(a, colour, out);
+}
+
+template <class T>
+void augment_masks_forward(const Augmentation<T>& a, T* out) {
+  for_each_pixel(a, MaskPixel<T>{out});
+}
+
+template <class T>
+void augment_fixations_forward(const T* xy, const Tracks& tracks, const T* geometry, T* out) {
+  launch({blocks_for(tracks.count, 256), 256}, fixations_kernel<T, false>, xy, tracks, geometry, out);
+}
+
+template <class T>
+void augment_fixations_backward(const T* dy, const Tracks& tracks, const T* geometry, T* dxy) {
+  launch({blocks_for(tracks.count, 256), 256}, fixations_kernel<T, true>, dy, tracks, geometry, dxy);
+}
+
+}  // namespace cuda
+#endif
+
+/// Throws Error where a geometry's determinant is lost in rounding. On CUDA this would have to wait for the device.
+template <class T>
+void check_invertible(const Tensor& geometry) {
+  for (int64_t b = 0; b < geometry.dim(0) && geometry.device() == Device::cpu; ++b) {
+    const T* g = geometry.data<T>() + 6 * b;
+    const T norm2 = g[0] * g[0] + g[1] * g[1] + g[3] * g[3] + g[4] * g[4];
+    GT_CHECK(std::fabs(determinant(g)) > T(1e-6) * norm2, "augment_fixations: geometry ", b, " cannot be inverted: ((",
+             g[0], ",", g[1], "),(", g[3], ",", g[4], "))");
+  }
 }
 
 void check_pixels(const char* op, const Tensor& pixels, int rank, const char* shape, const Tensor& geometry) {
@@ -188,6 +310,10 @@ template <class T>
 Augmentation<T> augmentation(const Tensor& pixels, const Tensor& geometry) {
   const int64_t channels = pixels.rank() == 4 ? pixels.dim(3) : 1;
   return {pixels.data<uint8_t>(), geometry.data<T>(), pixels.dim(0), pixels.dim(1), pixels.dim(2), channels};
+}
+
+Tracks tracks_of(const Tensor& offsets, const Tensor& xy) {
+  return {offsets.data<int32_t>(), offsets.dim(0) - 1, xy.dim(0)};
 }
 
 }  // namespace
@@ -227,15 +353,16 @@ Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& 
   GT_CHECK(!geometry.requires_grad(), "augment_fixations: geometry has no gradient");
   const Tensor out(xy.shape(), xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
-    GT_DISPATCH(xy.device(), augment_fixations_forward, xy.data<T>(), offsets.data<int32_t>(), inverses<T>(geometry),
+    check_invertible<T>(geometry);
+    GT_DISPATCH(xy.device(), augment_fixations_forward, xy.data<T>(), tracks_of(offsets, xy), geometry.data<T>(),
                 out.data<T>());
   });
   return record("augment_fixations", out, {xy},
                 [offsets = offsets.detach(), geometry = geometry.detach()](const Tensor& dy) -> Tensors {
                   const Tensor dxy = gradient_of(dy, true);
                   visit_float(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(dy.device(), augment_fixations_backward, dy.data<T>(), offsets.data<int32_t>(),
-                                inverses<T>(geometry), dxy.data<T>());
+                    GT_DISPATCH(dy.device(), augment_fixations_backward, dy.data<T>(), tracks_of(offsets, dy),
+                                geometry.data<T>(), dxy.data<T>());
                   });
                   return {dxy};
                 });

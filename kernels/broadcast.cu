@@ -7,17 +7,37 @@
 //   mul_pixels     y_pc = x_pc a_p             dx_pc = dy_pc a_p    da_p = sum_c dy_pc x_pc
 //
 // Saved: the factors of products, nothing else. Each pass reads or writes each large tensor in it once and takes a FLOP
-// or two per element. Sums run in double.
+// or two per element. Sums run in double. On CUDA a pass is a launch, and a sum over pixels two: the second adds what
+// the first one's blocks found.
 #include <algorithm>
 #include <vector>
 
+#include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/channels.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/reduce.cuh"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
+
+// ---- Maths ----------------------------------------------------------------------------------------------------------
+
+struct Plus {
+  template <class T>
+  GT_HD T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+
+struct Times {
+  template <class T>
+  GT_HD T operator()(T a, T b) const {
+    return a * b;
+  }
+};
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
@@ -72,25 +92,180 @@ void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
   std::copy(sums.begin(), sums.end(), y);
 }
 
-template <class T>
-void add_to_channels(const Channels& s, const T* x, const T* b, T* y) {
+/// y_pc = f(x_pc, b_c).
+template <class F, class T>
+void across_channels(const F& f, const Channels& s, const T* x, const T* b, T* y) {
   const std::vector<T> tile = tiled<T>(s, b);
-  const T* offset = tile.data();
+  const T* second = tile.data();
   for_blocks(s, [&](int64_t, int64_t, int64_t begin, int64_t end) {
-    map_tiles(s, begin, end, y, [=](int64_t i, int64_t j) { return x[i] + offset[j]; });
-  });
-}
-
-template <class T>
-void scale_channels(const Channels& s, const T* x, const T* g, T* y) {
-  const std::vector<T> tile = tiled<T>(s, g);
-  const T* factor = tile.data();
-  for_blocks(s, [&](int64_t, int64_t, int64_t begin, int64_t end) {
-    map_tiles(s, begin, end, y, [=](int64_t i, int64_t j) { return x[i] * factor[j]; });
+    map_tiles(s, begin, end, y, [=](int64_t i, int64_t j) { return f(x[i], second[j]); });
   });
 }
 
 }  // namespace cpu
+
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+using cuda::sum_threads;
+
+/// partial[block] = sum of the block's `chunk` elements, which is a multiple of all vector lengths.
+template <class T>
+__global__ void __launch_bounds__(sum_threads) sum_kernel(int64_t n, int64_t chunk, const T* x, double* partial) {
+  constexpr int N = vector_length<T>;
+  const int64_t begin = int64_t(blockIdx.x) * chunk, end = begin + chunk < n ? begin + chunk : n;
+  double sum = 0;
+#pragma unroll 4
+  for (int64_t i = begin + int64_t(threadIdx.x) * N; i + N <= end; i += sum_threads * N) {
+    const auto v = load<N>(x + i);
+    for (int j = 0; j < N; ++j) sum += double(v.v[j]);
+  }
+  const int64_t tail = end - end % N + threadIdx.x;  // of the last block
+  if (tail < end) sum += double(x[tail]);
+  sum = cuda::block_sum<sum_threads>(sum);
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+/// y = factor * sum of the partial sums, in one block.
+template <class T>
+__global__ void __launch_bounds__(sum_threads) total_kernel(int64_t n, const double* partial, double factor, T* y) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < n; i += sum_threads) sum += partial[i];
+  sum = cuda::block_sum<sum_threads>(sum);
+  if (threadIdx.x == 0) *y = T(factor * sum);
+}
+
+template <class T>
+__global__ void __launch_bounds__(256) sum_backward_kernel(int64_t n, const T* dy, double factor, T* dx) {
+  constexpr int N = vector_length<T>;
+  const int64_t i = (int64_t(blockIdx.x) * 256 + threadIdx.x) * N;
+  const T value = T(factor * double(*dy));
+  Vector<T, N> all;
+  for (int j = 0; j < N; ++j) all.v[j] = value;
+  if (i + N <= n)
+    store(dx + i, all);
+  else
+    for (int64_t tail = i; tail < n; ++tail) dx[tail] = value;
+}
+
+/// y_p = sum_c x_pc (a_pc): `lanes` threads of a warp, a power of two, to a pixel.
+template <int N, class T>
+__global__ void __launch_bounds__(256)
+    sum_channels_kernel(int64_t pixels, int64_t channels, int lanes, const T* x, const T* a, T* y) {
+  const int64_t p = int64_t(blockIdx.x) * (256 / lanes) + threadIdx.x / lanes;
+  const int lane = int(threadIdx.x) % lanes;
+  double sum = 0;
+  if (p < pixels)
+    for (int64_t c = lane * N; c < channels; c += lanes * N) {
+      const auto v = load<N>(x + p * channels + c);
+      if (a == nullptr) {
+        for (int j = 0; j < N; ++j) sum += double(v.v[j]);
+      } else {
+        const auto w = load<N>(a + p * channels + c);
+        for (int j = 0; j < N; ++j) sum += double(v.v[j]) * double(w.v[j]);
+      }
+    }
+  for (int d = lanes / 2; d > 0; d /= 2) sum += __shfl_xor_sync(full_mask, sum, d);
+  if (lane == 0 && p < pixels) y[p] = T(sum);
+}
+
+template <int N, class T>
+__global__ void __launch_bounds__(PixelTiles::threads)
+    spread_pixels_kernel(int64_t pixels, int64_t channels, PixelTiles tiles, const T* a, const T* x, T* y) {
+  const int64_t p = tiles.column();
+  if (p >= pixels) return;
+  const T factor = a[p];
+  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
+    Vector<T, N> v;
+    if (x != nullptr) v = load<N>(x + p * channels + c);
+    for (int j = 0; j < N; ++j) v.v[j] = x == nullptr ? factor : Times{}(factor, v.v[j]);
+    store(y + p * channels + c, v);
+  }
+}
+
+template <int N, class F, class T>
+__global__ void __launch_bounds__(PixelTiles::threads)
+    across_channels_kernel(F f, int64_t pixels, int64_t channels, PixelTiles tiles, const T* x, const T* b, T* y) {
+  const int64_t p = tiles.column();
+  if (p >= pixels) return;
+  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
+    auto v = load<N>(x + p * channels + c);
+    const auto second = load<N>(b + c);
+    for (int j = 0; j < N; ++j) v.v[j] = f(v.v[j], second.v[j]);
+    store(y + p * channels + c, v);
+  }
+}
+
+template <class T>
+struct Element {
+  const T* x;
+  __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]); }
+};
+
+template <class T>
+struct Product {
+  const T *x, *a;
+  __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]) * double(a[i]); }
+};
+#endif
+
+}  // namespace
+
+#if GT_CUDA
+namespace cuda {
+
+template <class T>
+void sum_forward(int64_t n, const T* x, double factor, T* y) {
+  constexpr int64_t step = 1 << 12;  // 16 elements of each thread
+  const int64_t chunk = step * std::max<int64_t>(1, (n / most_partials + step - 1) / step);
+  const int64_t blocks = (n + chunk - 1) / chunk;
+  const Tensor partial({blocks}, DType::f64, Device::cuda);
+  launch({blocks_for(blocks, 1), sum_threads}, sum_kernel<T>, n, chunk, x, partial.data<double>());
+  launch({1, sum_threads}, total_kernel<T>, blocks, partial.data<double>(), factor, y);
+}
+
+template <class T>
+void sum_backward(int64_t n, const T* dy, double factor, T* dx) {
+  launch({blocks_for(n, 256 * vector_length<T>), 256}, sum_backward_kernel<T>, n, dy, factor, dx);
+}
+
+template <class T>
+void sum_channels(const Channels& s, const T* x, const T* a, T* y) {
+  with_vectors<T>(s.channels, [&]<int N>() {
+    int lanes = 1;
+    while (lanes < warp_size && lanes * N < s.channels) lanes *= 2;
+    launch({blocks_for(s.pixels, 256 / lanes), 256}, sum_channels_kernel<N, T>, s.pixels, s.channels, lanes, x, a, y);
+  });
+}
+
+template <class T>
+void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
+  with_vectors<T>(s.channels, [&]<int N>() {
+    const PixelTiles tiles(s.pixels, s.channels / N);
+    launch({tiles.blocks(1), tiles.threads}, spread_pixels_kernel<N, T>, s.pixels, s.channels, tiles, a, x, y);
+  });
+}
+
+template <class T>
+void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
+  if (a == nullptr)
+    channel_sums<1>(s, Element<T>{x}, y);
+  else
+    channel_sums<1>(s, Product<T>{x, a}, y);
+}
+
+template <class F, class T>
+void across_channels(const F& f, const Channels& s, const T* x, const T* b, T* y) {
+  with_vectors<T>(s.channels, [&]<int N>() {
+    const PixelTiles tiles(s.pixels, s.channels / N);
+    launch({tiles.blocks(1), tiles.threads}, across_channels_kernel<N, F, T>, f, s.pixels, s.channels, tiles, x, b, y);
+  });
+}
+
+}  // namespace cuda
+#endif
+
+namespace {
 
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
@@ -148,8 +323,9 @@ Tensor add_channels(const Tensor& x, const Tensor& b) {
   const Channels s = channels_of("add_channels", x);
   check_second("add_channels", x, b, {s.channels});
   const Tensor y(x.shape(), x.dtype(), x.device());
-  visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), add_to_channels, s, x.data<T>(), b.data<T>(), y.data<T>()); });
+  visit_float(x.dtype(), [&]<class T>() {
+    GT_DISPATCH(x.device(), across_channels, Plus{}, s, x.data<T>(), b.data<T>(), y.data<T>());
+  });
   return record("add_channels", y, {x, b}, [s, b_needs = b.requires_grad()](const Tensor& dy) -> Tensors {
     if (!b_needs) return {dy, {}};
     const Tensor db({s.channels}, dy.dtype(), dy.device()), none;
@@ -164,13 +340,14 @@ Tensor mul_channels(const Tensor& x, const Tensor& g) {
   const Channels s = channels_of("mul_channels", x);
   check_second("mul_channels", x, g, {s.channels});
   const Tensor y(x.shape(), x.dtype(), x.device());
-  visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), scale_channels, s, x.data<T>(), g.data<T>(), y.data<T>()); });
+  visit_float(x.dtype(), [&]<class T>() {
+    GT_DISPATCH(x.device(), across_channels, Times{}, s, x.data<T>(), g.data<T>(), y.data<T>());
+  });
   const bool x_needs = x.requires_grad(), g_needs = g.requires_grad();
   return record("mul_channels", y, {x, g}, [=, x = x.detach(), g = g.detach()](const Tensor& dy) -> Tensors {
     const Tensor dx = gradient_of(x, x_needs), dg = gradient_of(g, g_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      if (x_needs) GT_DISPATCH(dy.device(), scale_channels, s, dy.data<T>(), g.data<T>(), dx.data<T>());
+      if (x_needs) GT_DISPATCH(dy.device(), across_channels, Times{}, s, dy.data<T>(), g.data<T>(), dx.data<T>());
       if (g_needs) GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), x.data<T>(), dg.data<T>());
     });
     return {dx, dg};

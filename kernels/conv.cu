@@ -8,8 +8,10 @@
 // dy and w and writes dx for the one, reads dy and x and writes dw for the other.
 #include "core/autograd.h"
 #include "kernels/conv_cpu.h"
+#include "kernels/conv_cuda.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/precision.h"
 
 namespace gt {
 namespace {
@@ -39,6 +41,32 @@ void conv2d_backward(const CorrelationSize& n, const T* dy, const T* x, const T*
 }
 
 }  // namespace cpu
+
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+namespace cuda {
+
+template <class T>
+Convolution convolution(const CorrelationSize& n) {
+  return convolution_of_conv2d({n.images, n.height, n.width, n.in}, {n.out, n.in, n.kernel, n.kernel}, dtype_of<T>(),
+                               tf32());
+}
+
+template <class T>
+void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
+  convolve(convolution<T>(n), x, w, bias, y);
+}
+
+template <class T>
+void conv2d_backward(const CorrelationSize& n, const T* dy, const T* x, const T* w, T* dx, T* dw, T* dbias) {
+  if (dx != nullptr) convolve_data_gradient(convolution<T>(n), dy, w, dx);
+  if (dw != nullptr) convolve_weight_gradient(convolution<T>(n), x, dy, dw);
+  if (dbias != nullptr) sum_pixels(n.images * n.height * n.width, n.out, dy, dbias);
+}
+
+}  // namespace cuda
+#endif
 }  // namespace
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
@@ -51,17 +79,17 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const CorrelationSize n{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2)};
   check_weights("conv2d", x, w, bias, n.out);
   const Tensor y({n.images, n.height, n.width, n.out}, x.dtype(), x.device());
-  visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), conv2d_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias), y.data<T>());
+  visit_stored(x.dtype(), [&]<class T>() {
+    GT_DISPATCH_STORED(T, x.device(), conv2d_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias), y.data<T>());
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
   return record("conv2d", y, {x, w, bias},
                 [n, x = x.detach(), w = w.detach(), x_needs, w_needs, bias_needs](const Tensor& dy) -> Tensors {
                   const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
                   const Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
-                  visit_float(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(dy.device(), conv2d_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(), pointer<T>(dx),
-                                pointer<T>(dw), pointer<T>(dbias));
+                  visit_stored(dy.dtype(), [&]<class T>() {
+                    GT_DISPATCH_STORED(T, dy.device(), conv2d_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(),
+                                       pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
                   });
                   return {dx, dw, dbias};
                 });

@@ -12,8 +12,10 @@
 #include "core/autograd.h"
 #include "core/parallel.h"
 #include "kernels/conv_cpu.h"
+#include "kernels/conv_cuda.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/precision.h"
 
 namespace gt {
 namespace {
@@ -73,6 +75,33 @@ void conv_transpose2x2_backward(const CorrelationSize& n, const T* dy, const T* 
 }
 
 }  // namespace cpu
+
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+namespace cuda {
+
+template <class T>
+Convolution convolution(const CorrelationSize& n) {
+  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 2, 2, 2}, dtype_of<T>(), tf32());
+}
+
+template <class T>
+void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
+  convolve_data_gradient(convolution<T>(n), x, w, y);
+  if (bias != nullptr) add_bias(4 * n.images * n.height * n.width, n.out / 2, bias, y);
+}
+
+template <class T>
+void conv_transpose2x2_backward(const CorrelationSize& n, const T* dy, const T* x, const T* w, T* dx, T* dw, T* dbias) {
+  const T* no_bias = nullptr;
+  if (dx != nullptr) convolve(convolution<T>(n), dy, w, no_bias, dx);
+  if (dw != nullptr) convolve_weight_gradient(convolution<T>(n), dy, x, dw);
+  if (dbias != nullptr) sum_pixels(4 * n.images * n.height * n.width, n.out / 2, dy, dbias);
+}
+
+}  // namespace cuda
+#endif
 }  // namespace
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
@@ -85,17 +114,18 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const CorrelationSize n{x.dim(0), x.dim(1), x.dim(2), x.dim(3), 2 * w.dim(1), 1};
   check_weights("conv_transpose2x2", x, w, bias, w.dim(1));
   const Tensor y({n.images, 2 * n.height, 2 * n.width, w.dim(1)}, x.dtype(), x.device());
-  visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), conv_transpose2x2_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias), y.data<T>());
+  visit_stored(x.dtype(), [&]<class T>() {
+    GT_DISPATCH_STORED(T, x.device(), conv_transpose2x2_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias),
+                       y.data<T>());
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
   return record("conv_transpose2x2", y, {x, w, bias},
                 [n, x = x.detach(), w = w.detach(), x_needs, w_needs, bias_needs](const Tensor& dy) -> Tensors {
                   const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
                   const Tensor dbias = bias_needs ? Tensor({w.dim(1)}, w.dtype(), w.device()) : Tensor{};
-                  visit_float(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(dy.device(), conv_transpose2x2_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(),
-                                pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
+                  visit_stored(dy.dtype(), [&]<class T>() {
+                    GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_backward, n, dy.data<T>(), x.data<T>(),
+                                       w.data<T>(), pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
                   });
                   return {dx, dw, dbias};
                 });

@@ -3,14 +3,11 @@
 // Saved for backward: a and b.
 // Forward: 2 M N K FLOPs, reads a and b, writes y. Backward: as many FLOPs for each of da and db, each of which reads
 // two of the matrices and writes the third.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 sees it in its own AVX-512 intrinsics
-#define EIGEN_DONT_PARALLELIZE                          // its blocks would depend on the number of threads
-#include <Eigen/Core>
-#include <algorithm>
-
 #include "core/autograd.h"
-#include "core/parallel.h"
+#include "kernels/cublas.h"
+#include "kernels/gemm_cpu.h"
 #include "kernels/ops.h"
+#include "kernels/precision.h"
 
 namespace gt {
 namespace {
@@ -19,33 +16,26 @@ namespace {
 
 namespace cpu {
 
-constexpr int64_t block = 1 << 18;  // multiplications, but no fewer than 64 rows of y
-
-/// y (m,n) = op(a) op(b); a is (m,k), or (k,m) if transposed, b is (k,n), or (n,k) if transposed.
 template <class T>
 void matmul(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, const T* b, bool transpose_b, T* y) {
-  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using Rows = Eigen::Map<Matrix>;
-  using ConstRows = Eigen::Map<const Matrix>;
-  const ConstRows a_(a, transpose_a ? k : m, transpose_a ? m : k), b_(b, transpose_b ? n : k, transpose_b ? k : n);
-  Rows y_(y, m, n);
-  const int64_t rows_at_once = std::max<int64_t>(64, block / (n * k + 1));
-  parallel_for(m, rows_at_once, [&](int64_t begin, int64_t end) {
-    auto to = y_.middleRows(begin, end - begin);
-    const auto rows = a_.middleRows(transpose_a ? 0 : begin, transpose_a ? k : end - begin);
-    const auto columns = a_.middleCols(transpose_a ? begin : 0, transpose_a ? end - begin : k);
-    if (transpose_a && transpose_b)
-      to.noalias() = columns.transpose() * b_.transpose();
-    else if (transpose_a)
-      to.noalias() = columns.transpose() * b_;
-    else if (transpose_b)
-      to.noalias() = rows * b_.transpose();
-    else
-      to.noalias() = rows * b_;
-  });
+  multiply(m, n, k, a, transpose_a, b, transpose_b, y);
 }
 
 }  // namespace cpu
+
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+namespace cuda {
+
+template <class T>
+void matmul(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, const T* b, bool transpose_b, T* y) {
+  const bool rounded = std::is_same_v<T, float> && tf32();
+  cublas::multiply({m, n, k, transpose_a, transpose_b, dtype_of<T>(), rounded}, a, b, y);
+}
+
+}  // namespace cuda
+#endif
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
 
@@ -53,8 +43,8 @@ void matmul(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, const
 Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   const int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1), n = b.dim(transpose_b ? 0 : 1);
   const Tensor y({m, n}, a.dtype(), a.device());
-  visit_float(a.dtype(), [&]<class T>() {
-    GT_DISPATCH(a.device(), matmul, m, n, k, a.data<T>(), transpose_a, b.data<T>(), transpose_b, y.data<T>());
+  visit_stored(a.dtype(), [&]<class T>() {
+    GT_DISPATCH_STORED(T, a.device(), matmul, m, n, k, a.data<T>(), transpose_a, b.data<T>(), transpose_b, y.data<T>());
   });
   return y;
 }

@@ -1,45 +1,32 @@
 // Losses of logits z against targets t in [0,1], over the elements that weights m count (1 counted, 0 ignored; all
 // without m). All (B,..) -> scalar.
 //
-//   bce_with_logits   L = sum m (softplus(z) - t z) / sum m           dL/dz = m (p - t) / sum m     dL/dt = -m z / sum
-//   m dice_loss         L = mean over b of 1 - N/D,  N = 2 sum p t m + eps,  D = sum p m + sum t m + eps
-//                     dL/dp = -m (2 t - N/D) / (B D)  (and dp/dz = p (1 - p));   dL/dt = -m (2 p - N/D) / (B D)
+//   bce_with_logits   L = sum m (softplus(z) - t z) / sum m
+//                     dL/dz = m (p - t) / sum m,   dL/dt = -m z / sum m
+//   dice_loss         L = mean over b of 1 - N/D,  N = 2 sum p t m + eps,  D = sum p m + sum t m + eps
+//                     dL/dp = -m (2 t - N/D) / (B D)  (and dp/dz = p (1 - p)),   dL/dt = -m (2 p - N/D) / (B D)
 //
-// with p = sigmoid(z). Saved: z, t, m, and sum m or the N and D of each image. Sums are in double.
+// with p = sigmoid(z). Saved: z, t, m, and the two sums of bce or the N and D of each image. Sums are in double; they,
+// the loss and its gradient stay on the device, so that nothing waits for the host.
 // Per element: forward reads 8 bytes (12 with m), backward reads as many and writes 4 for each gradient; about 40 FLOPs
 // forward, 30 backward.
+//
+// CUDA: forward is two launches, partial sums of blocks of elements and then their sum in block order, backward is one.
 #include <algorithm>
 #include <vector>
 
+#include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/math.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/reduce.cuh"
+#include "kernels/rows.cuh"
 
 namespace gt {
 namespace {
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
-
-/// N and D of one image.
-struct DiceSums {
-  double numerator = 0, denominator = 0;
-};
-
-GT_HD inline double dice(const DiceSums& s) { return 1 - s.numerator / s.denominator; }
-
-/// The same quotient as its gradient wants it.
-template <class T>
-struct DiceSlope {
-  T ratio, inverse;  // N / D, 1 / D
-
-  explicit GT_HD DiceSlope(const DiceSums& s) : ratio(T(s.numerator / s.denominator)), inverse(T(1 / s.denominator)) {}
-
-  /// To p where the target is t; to t where the probability is p, the two being alike.
-  GT_HD T operator()(T other) const { return (ratio - 2 * other) * inverse; }
-};
-
-// ---- CPU ------------------------------------------------------------------------------------------------------------
 
 template <class T>
 struct Samples {
@@ -51,27 +38,102 @@ struct Samples {
   GT_HD T weight(int64_t i) const { return m == nullptr ? T(1) : m[i]; }
 };
 
+/// Two sums.
+struct Sums {
+  double first = 0, second = 0;
+  GT_HD void operator+=(const Sums& other) { first += other.first, second += other.second; }
+};
+
+/// Room for `count` sums on x's device, and they as the kernels take them.
+Tensor empty_sums(int64_t count, const Tensor& x) { return Tensor({count, 2}, DType::f64, x.device()); }
+
+Sums* sums_of(const Tensor& t) { return reinterpret_cast<Sums*>(t.data<double>()); }
+
+/// bce_with_logits sums the losses and the weights.
+struct Bce {
+  template <class T>
+  static GT_HD Sums terms(T z, T t, T m) {
+    return {double(m * math::bce(z, t)), double(m)};
+  }
+  static GT_HD double mean(const Sums& s) { return s.second > 0 ? s.first / s.second : 0; }
+};
+
+/// dL/dz and dL/dt of an element that is counted.
+template <class T>
+struct BceGradient {
+  T factor;
+  GT_HD BceGradient(const Sums& s, double dy, int64_t) : factor(T((s.second > 0 ? 1 / s.second : 0) * dy)) {}
+  GT_HD T to_logit(T z, T t) const { return factor * (math::sigmoid(z) - t); }
+  GT_HD T to_target(T z) const { return -factor * z; }
+};
+
+/// dice_loss sums N and D, without eps, in each image.
+struct Dice {
+  template <class T>
+  static GT_HD Sums terms(T z, T t, T m) {
+    const T p = math::sigmoid(z);
+    return {2 * double(m * p * t), double(m * (p + t))};
+  }
+  static GT_HD double loss(const Sums& s) { return 1 - s.first / s.second; }
+};
+
+/// The same of an element of an image whose N and D these are.
+template <class T>
+struct DiceGradient {
+  T factor, ratio, inverse;  // dy / B, N / D, 1 / D
+  GT_HD DiceGradient(const Sums& s, double dy, int64_t batch)
+      : factor(T(dy / double(batch))), ratio(T(s.first / s.second)), inverse(T(1 / s.second)) {}
+  /// To p where the target is t; to t where the probability is p, the two being alike.
+  GT_HD T slope(T other) const { return (ratio - 2 * other) * inverse; }
+  GT_HD T to_logit(T z, T t) const {
+    const T p = math::sigmoid(z);
+    return factor * slope(t) * p * (1 - p);
+  }
+  GT_HD T to_target(T z) const { return factor * slope(math::sigmoid(z)); }
+};
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
+
 namespace cpu {
 
 constexpr int64_t block_size = 1024;
 
-struct WeightedSum {
-  double loss = 0, weight = 0;
-  void operator+=(const WeightedSum& other) { loss += other.loss, weight += other.weight; }
-};
+/// The sums over elements [begin, end).
+template <class Loss, class T>
+Sums sum_block(const Samples<T>& s, int64_t begin, int64_t end) {
+  double first = 0, second = 0;
+#pragma omp simd reduction(+ : first, second)
+  for (int64_t i = begin; i < end; ++i) {
+    const Sums terms = Loss::terms(s.z[i], s.t[i], s.weight(i));
+    first += terms.first;
+    second += terms.second;
+  }
+  return {first, second};
+}
 
 template <class T>
-WeightedSum bce_forward(const Samples<T>& s) {
-  return parallel_sum<WeightedSum>(s.batch * s.n, block_size, [&](int64_t begin, int64_t end) {
-    double loss = 0, weight = 0;
-#pragma omp simd reduction(+ : loss, weight)
-    for (int64_t i = begin; i < end; ++i) {
-      const T m = s.weight(i);
-      loss += double(m * math::bce(s.z[i], s.t[i]));
-      weight += double(m);
-    }
-    return WeightedSum{loss, weight};
+void bce_forward(const Samples<T>& s, Sums* sums, T* mean) {
+  *sums = parallel_sum<Sums>(s.batch * s.n, block_size,
+                             [&](int64_t begin, int64_t end) { return sum_block<Bce>(s, begin, end); });
+  *mean = T(Bce::mean(*sums));
+}
+
+/// sums (B) get each image's N and D.
+template <class T>
+void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
+  const int64_t blocks = (s.n + block_size - 1) / block_size;  // of one image
+  std::vector<Sums> partial(size_t(s.batch * blocks));
+  parallel_for(s.batch * blocks, 1, [&](int64_t k, int64_t) {
+    const int64_t image = k / blocks, begin = k % blocks * block_size;
+    partial[size_t(k)] = sum_block<Dice>(s, image * s.n + begin, image * s.n + std::min(begin + block_size, s.n));
   });
+  double loss = 0;
+  for (int64_t image = 0; image < s.batch; ++image) {
+    sums[image] = {eps, eps};
+    for (int64_t k = image * blocks; k < (image + 1) * blocks; ++k) sums[image] += partial[size_t(k)];
+    loss += Dice::loss(sums[image]) / double(s.batch);
+  }
+  *mean = T(loss);
 }
 
 /// gradient[i] = weight(i) value(i) for i in [begin, end); nothing if gradient is null.
@@ -84,60 +146,156 @@ void fill(const Samples<T>& s, int64_t begin, int64_t end, T* __restrict gradien
     for (int64_t i = begin; i < end; ++i) gradient[i] = s.m[i] * value(i);
 }
 
-/// factor: dL / sum m. dz and dt may be null.
-template <class T>
-void bce_backward(const Samples<T>& s, T factor, T* dz, T* dt) {
-  parallel_for(s.batch * s.n, block_size, [&](int64_t begin, int64_t end) {
-    fill(s, begin, end, dz, [=](int64_t i) { return factor * (math::sigmoid(s.z[i]) - s.t[i]); });
-    fill(s, begin, end, dt, [=](int64_t i) { return -factor * s.z[i]; });
-  });
-}
-
-/// The sums of one block of an image's elements, without eps.
-template <class T>
-DiceSums dice_block(const Samples<T>& s, int64_t begin, int64_t end) {
-  double both = 0, each = 0;
-#pragma omp simd reduction(+ : both, each)
-  for (int64_t i = begin; i < end; ++i) {
-    const T m = s.weight(i), p = math::sigmoid(s.z[i]);
-    both += double(m * p * s.t[i]);
-    each += double(m * (p + s.t[i]));
-  }
-  return {2 * both, each};
-}
-
-template <class T>
-std::vector<DiceSums> dice_forward(const Samples<T>& s, double eps) {
-  const int64_t blocks = (s.n + block_size - 1) / block_size;  // of one image
-  std::vector<DiceSums> partial(size_t(s.batch * blocks)), sums(size_t(s.batch), DiceSums{eps, eps});
-  parallel_for(s.batch * blocks, 1, [&](int64_t k, int64_t) {
-    const int64_t image = k / blocks, begin = k % blocks * block_size;
-    partial[size_t(k)] = dice_block(s, image * s.n + begin, image * s.n + std::min(begin + block_size, s.n));
-  });
-  for (size_t k = 0; k < partial.size(); ++k) {
-    sums[k / size_t(blocks)].numerator += partial[k].numerator;
-    sums[k / size_t(blocks)].denominator += partial[k].denominator;
-  }
-  return sums;
-}
-
-/// factor: dL / B. dz and dt may be null.
-template <class T>
-void dice_backward(const Samples<T>& s, const std::vector<DiceSums>& sums, T factor, T* dz, T* dt) {
+/// sums of each image, dy (): the loss's gradient. dz and dt may be null.
+template <template <class> class Gradient, class T>
+void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T* dt) {
   const int64_t blocks = (s.n + block_size - 1) / block_size;
   parallel_for(s.batch * blocks, 1, [&](int64_t k, int64_t) {
     const int64_t image = k / blocks, begin = image * s.n + k % blocks * block_size;
     const int64_t end = std::min(begin + block_size, (image + 1) * s.n);
-    const DiceSlope<T> slope(sums[size_t(image)]);
-    fill(s, begin, end, dz, [=](int64_t i) {
-      const T p = math::sigmoid(s.z[i]);
-      return factor * slope(s.t[i]) * p * (1 - p);
-    });
-    fill(s, begin, end, dt, [=](int64_t i) { return factor * slope(math::sigmoid(s.z[i])); });
+    const Gradient<T> gradient(sums[image], double(*dy), s.batch);
+    fill(s, begin, end, dz, [=](int64_t i) { return gradient.to_logit(s.z[i], s.t[i]); });
+    fill(s, begin, end, dt, [=](int64_t i) { return gradient.to_target(s.z[i]); });
   });
 }
 
 }  // namespace cpu
+
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+constexpr int loss_threads = 256;
+
+/// Elements [begin, end) of all images that a block takes, `width` a thread at a time.
+struct LossBlock {
+  unsigned image;
+  int64_t begin, end;
+
+  __device__ LossBlock(int64_t n, unsigned blocks, int64_t size) : image(blockIdx.x / blocks) {
+    const int64_t first = int64_t(blockIdx.x % blocks) * size;
+    begin = image * n + first;
+    end = image * n + (first + size < n ? first + size : n);
+  }
+};
+
+/// partial (B,blocks): the sums of each block of `size` elements.
+template <class Loss, int W, class T>
+__global__ void __launch_bounds__(loss_threads)
+    loss_sums_kernel(Samples<T> s, unsigned blocks, int64_t size, Sums* partial) {
+  using Elements = Pack<T, W>;
+  const LossBlock block(s.n, blocks, size);
+  Sums sums;
+  for (int64_t i = block.begin + int64_t(threadIdx.x) * W; i < block.end; i += loss_threads * W) {
+    const Elements z = Elements::at(s.z + i), t = Elements::at(s.t + i);
+    const Elements m = s.m == nullptr ? Elements{} : Elements::at(s.m + i);
+    for (int w = 0; w < W; ++w) sums += Loss::terms(z.v[w], t.v[w], s.m == nullptr ? T(1) : m.v[w]);
+  }
+  sums = {cuda::block_sum<loss_threads>(sums.first), cuda::block_sum<loss_threads>(sums.second)};
+  if (threadIdx.x == 0) partial[blockIdx.x] = sums;
+}
+
+/// One block.
+template <class T>
+__global__ void __launch_bounds__(loss_threads)
+    bce_mean_kernel(int64_t blocks, const Sums* partial, Sums* sums, T* mean) {
+  Sums s;
+  for (int64_t k = threadIdx.x; k < blocks; k += loss_threads) s += partial[k];
+  s = {cuda::block_sum<loss_threads>(s.first), cuda::block_sum<loss_threads>(s.second)};
+  if (threadIdx.x > 0) return;
+  *sums = s;
+  *mean = T(Bce::mean(s));
+}
+
+/// One block, its warps taking images.
+template <class T>
+__global__ void __launch_bounds__(loss_threads)
+    dice_mean_kernel(int64_t batch, int64_t blocks, const Sums* partial, double eps, Sums* sums, T* mean) {
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  double loss = 0;
+  for (int64_t image = warp; image < batch; image += loss_threads / warp_size) {
+    Sums s;
+    for (int64_t k = lane; k < blocks; k += warp_size) s += partial[image * blocks + k];
+    s = {eps + cuda::warp_sum(s.first), eps + cuda::warp_sum(s.second)};
+    if (lane > 0) continue;
+    sums[image] = s;
+    loss += Dice::loss(s) / double(batch);
+  }
+  loss = cuda::block_sum<loss_threads>(loss);
+  if (threadIdx.x == 0) *mean = T(loss);
+}
+
+template <template <class> class Gradient, int W, class T>
+__global__ void __launch_bounds__(loss_threads)
+    loss_backward_kernel(Samples<T> s, unsigned blocks, int64_t size, const Sums* sums, const T* dy, T* dz, T* dt) {
+  using Elements = Pack<T, W>;
+  const LossBlock block(s.n, blocks, size);
+  const Gradient<T> gradient(sums[block.image], double(*dy), s.batch);
+  for (int64_t i = block.begin + int64_t(threadIdx.x) * W; i < block.end; i += loss_threads * W) {
+    const Elements z = Elements::at(s.z + i), t = Elements::at(s.t + i);
+    const Elements m = s.m == nullptr ? Elements{} : Elements::at(s.m + i);
+    Elements to_logit, to_target;
+    for (int w = 0; w < W; ++w) {
+      const T weight = s.m == nullptr ? T(1) : m.v[w];
+      to_logit.v[w] = weight * gradient.to_logit(z.v[w], t.v[w]);
+      to_target.v[w] = weight * gradient.to_target(z.v[w]);
+    }
+    if (dz != nullptr) Elements::at(dz + i) = to_logit;
+    if (dt != nullptr) Elements::at(dt + i) = to_target;
+  }
+}
+
+}  // namespace
+
+namespace cuda {
+
+/// f.operator()<W>(blocks of an image, their size), W elements a thread at once.
+template <class T, class F, class... Pointers>
+void visit_blocks(const Samples<T>& s, const F& f, const Pointers*... written) {
+  const int64_t size = items_per_block(s.batch * s.n, loss_threads * vector_size<T>, 1, 32);
+  const unsigned blocks = blocks_for((s.n + size - 1) / size, 1);
+  visit_width<T>(s.n % vector_size<T> == 0 && aligned16(s.z, s.t, s.m, written...),
+                 [&]<int W>() { f.template operator()<W>(blocks, size); });
+}
+
+/// The blocks' sums (B,blocks).
+template <class Loss, class T>
+Tensor block_sums(const Samples<T>& s) {
+  Tensor partial;
+  visit_blocks(s, [&]<int W>(unsigned blocks, int64_t size) {
+    partial = Tensor({s.batch, blocks, 2}, DType::f64, Device::cuda);
+    launch({blocks_for(s.batch * blocks, 1), loss_threads}, loss_sums_kernel<Loss, W, T>, s, blocks, size,
+           sums_of(partial));
+  });
+  return partial;
+}
+
+template <class T>
+void bce_forward(const Samples<T>& s, Sums* sums, T* mean) {
+  const Tensor partial = block_sums<Bce>(s);
+  launch({1, loss_threads}, bce_mean_kernel<T>, partial.size() / 2, sums_of(partial), sums, mean);
+}
+
+template <class T>
+void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
+  const Tensor partial = block_sums<Dice>(s);
+  launch({1, loss_threads}, dice_mean_kernel<T>, s.batch, partial.dim(1), sums_of(partial), eps, sums, mean);
+}
+
+template <template <class> class Gradient, class T>
+void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T* dt) {
+  visit_blocks(
+      s,
+      [&]<int W>(unsigned blocks, int64_t size) {
+        launch({blocks_for(s.batch * blocks, 1), loss_threads}, loss_backward_kernel<Gradient, W, T>, s, blocks, size,
+               sums, dy, dz, dt);
+      },
+      dz, dt);
+}
+
+}  // namespace cuda
+
+namespace {
+#endif
 
 template <class T>
 Samples<T> samples(const Tensor& z, const Tensor& t, const Tensor& m) {
@@ -154,8 +312,11 @@ void check_loss(const char* op, const Tensor& z, const Tensor& t, const Tensor& 
   GT_CHECK(!m.requires_grad(), op, ": the weights have no gradient");
 }
 
-/// A scalar of x's type and device.
-Tensor scalar(double value, const Tensor& x) { return Tensor::full({}, value, x.dtype(), x.device()); }
+/// z (B,..) as one image, for the loss that sums over all.
+template <class T>
+Samples<T> all_samples(const Tensor& z, const Tensor& t, const Tensor& m) {
+  return {z.data<T>(), t.data<T>(), pointer<T>(m), 1, z.size()};
+}
 
 }  // namespace
 
@@ -163,16 +324,17 @@ Tensor scalar(double value, const Tensor& x) { return Tensor::full({}, value, x.
 
 Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m) {
   check_loss("bce_with_logits", z, t, m);
-  const auto [loss, weight] =
-      visit_float(z.dtype(), [&]<class T>() { return GT_DISPATCH(z.device(), bce_forward, samples<T>(z, t, m)); });
-  const double factor = weight > 0 ? 1 / weight : 0;
-  return record("bce_with_logits", scalar(factor * loss, z), {z, t},
-                [z = z.detach(), t = t.detach(), m = detached(m), factor, z_needs = z.requires_grad(),
+  const Tensor sums = empty_sums(1, z), loss({}, z.dtype(), z.device());
+  visit_float(z.dtype(), [&]<class T>() {
+    GT_DISPATCH(z.device(), bce_forward, all_samples<T>(z, t, m), sums_of(sums), loss.data<T>());
+  });
+  return record("bce_with_logits", loss, {z, t},
+                [z = z.detach(), t = t.detach(), m = detached(m), sums, z_needs = z.requires_grad(),
                  t_needs = t.requires_grad()](const Tensor& dy) -> Tensors {
                   const Tensor dz = gradient_of(z, z_needs), dt = gradient_of(t, t_needs);
                   visit_float(z.dtype(), [&]<class T>() {
-                    GT_DISPATCH(z.device(), bce_backward, samples<T>(z, t, m), T(factor * dy.item()), pointer<T>(dz),
-                                pointer<T>(dt));
+                    GT_DISPATCH(z.device(), loss_backward<BceGradient>, all_samples<T>(z, t, m), sums_of(sums),
+                                dy.data<T>(), pointer<T>(dz), pointer<T>(dt));
                   });
                   return {dz, dt};
                 });
@@ -182,18 +344,17 @@ Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m, double eps) 
   check_loss("dice_loss", z, t, m);
   GT_CHECK(z.rank() >= 1 && z.dim(0) >= 1, "dice_loss: logits are ", z.shape(), ", expected (B,..)");
   GT_CHECK(eps > 0, "dice_loss: eps is ", eps, ", expected more than 0");
-  const std::vector<DiceSums> sums = visit_float(
-      z.dtype(), [&]<class T>() { return GT_DISPATCH(z.device(), dice_forward, samples<T>(z, t, m), eps); });
-  double loss = 0;
-  for (const DiceSums& image : sums) loss += dice(image) / double(sums.size());
-  return record("dice_loss", scalar(loss, z), {z, t},
+  const Tensor sums = empty_sums(z.dim(0), z), loss({}, z.dtype(), z.device());
+  visit_float(z.dtype(), [&]<class T>() {
+    GT_DISPATCH(z.device(), dice_forward, samples<T>(z, t, m), eps, sums_of(sums), loss.data<T>());
+  });
+  return record("dice_loss", loss, {z, t},
                 [z = z.detach(), t = t.detach(), m = detached(m), sums, z_needs = z.requires_grad(),
                  t_needs = t.requires_grad()](const Tensor& dy) -> Tensors {
                   const Tensor dz = gradient_of(z, z_needs), dt = gradient_of(t, t_needs);
-                  const double factor = dy.item() / double(sums.size());
                   visit_float(z.dtype(), [&]<class T>() {
-                    GT_DISPATCH(z.device(), dice_backward, samples<T>(z, t, m), sums, T(factor), pointer<T>(dz),
-                                pointer<T>(dt));
+                    GT_DISPATCH(z.device(), loss_backward<DiceGradient>, samples<T>(z, t, m), sums_of(sums),
+                                dy.data<T>(), pointer<T>(dz), pointer<T>(dt));
                   });
                   return {dz, dt};
                 });

@@ -1,4 +1,6 @@
-// Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks. Each op checks its arguments (Error names the
+// Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks; on CUDA what a network keeps between its layers
+// may be bf16 (x and y of the convolutions, pooling, norms, concat and Track Attention; weights as each op says), while
+// parameters, sums and losses stay f32. Each op checks its arguments (Error names the
 // op, what was expected and what came), runs on its inputs' device, and records its gradient.
 //
 // METHOD n stands for section n of docs/method.md.
@@ -27,6 +29,7 @@ Tensor leaky_relu(const Tensor& x, double slope);   // x > 0 ? x : slope * x
 Tensor gaussian(const Tensor& d, double sigma);     // exp(-d^2 / (2 sigma^2)); 0 at d = infinity
 Tensor greater(const Tensor& x, double threshold);  // x > threshold ? 1 : 0, without gradient
 Tensor less(const Tensor& x, double threshold);     // x < threshold ? 1 : 0, without gradient
+Tensor cast(const Tensor& x, DType dtype);          // the same values in another type of real numbers
 
 // ---- broadcast.cu: sums, and small tensors spread over large ones ---------------------------------------------------
 Tensor sum(const Tensor& x);                            // -> ()
@@ -68,10 +71,13 @@ struct MapSize {
 /// Differentiable in xy, weight and sigma.
 Tensors splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
               const std::vector<MapSize>& sizes);
+/// normalize_max() of each of splat()'s maps, in one op: S / max S. Maps have less than 2^31 pixels.
+Tensors splat_normalized(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
+                         const std::vector<MapSize>& sizes);
 
 /// Distance (METHOD 3.3), in image sides, from each pixel centre to the polyline through fixations kept[l,b,0] ..
-/// kept[l,b,1]-1 (indices into xy) in order; infinity if there are none. xy (N,2), kept (L,B,2) i32 -> L maps
-/// (B,H_l,W_l). Differentiable in xy.
+/// kept[l,b,1]-1 (indices into xy) in order; infinity if there are none. The images' ranges are in order and do not
+/// overlap. xy (N,2), kept (L,B,2) i32 -> L maps (B,H_l,W_l). Differentiable in xy.
 Tensors track_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes);
 
 /// Track Attention with its loss (METHOD 4): a = w.F + b, A = sigmoid(a), F' = F (1 + A), loss = mean of BCE(A, M).
@@ -85,16 +91,21 @@ Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m = {});
 Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double eps = 1);
 
 // ---- optimizer.cu: in place, all tensors of a model in one call -----------------------------------------------------
+// What changes from step to step comes in a small tensor of f64, so that a recorded step can be replayed with new rates.
+
+/// The rates of sgd_step, (3) on the CPU.
+Tensor sgd_rates(double lr, double momentum, double weight_decay);
 /// v = momentum v + g + weight_decay p;  p -= lr v.  (PyTorch's SGD.) An undefined gradient leaves its parameter alone.
-void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr,
-              double momentum, double weight_decay);
+void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates);
 
 struct AdamW {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
 };
-/// AdamW (Loshchilov and Hutter 2019), step counted from 1.
+/// The rates of adamw_step, (6) on the CPU; step is counted from 1.
+Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& options = {});
+/// AdamW (Loshchilov and Hutter 2019). An undefined gradient leaves its parameter alone.
 void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
-                const Tensors& second_moments, int64_t step, double lr, double weight_decay, const AdamW& options = {});
+                const Tensors& second_moments, const Tensor& rates);
 
 // ---- augment.cu -----------------------------------------------------------------------------------------------------
 /// Geometry, colour and normalisation in one pass. Pixel p of y is read bilinearly (edge pixels repeated outside) at
@@ -104,7 +115,9 @@ Tensor augment(const Tensor& images, const Tensor& geometry, const Tensor& colou
 /// Masks the same way: (B,H,W) u8 of 0 and 255 -> 0 or 1, bilinear value at least 0.5.
 Tensor augment_masks(const Tensor& masks, const Tensor& geometry);
 /// Fixations move with the image: position q in the image lands at geometry[b]^-1 (q_x, q_y, 1). xy (N,2), offsets
-/// (B+1) i32, geometry (B,2,3) -> (N,2). Differentiable in xy. Throws Error if a geometry cannot be inverted.
+/// (B+1) i32, geometry (B,2,3) -> (N,2). Differentiable in xy. Throws Error if a geometry cannot be inverted; on CUDA,
+/// which would have to be waited
+/// for, the positions are then not finite.
 Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& geometry);
 
 }  // namespace gt

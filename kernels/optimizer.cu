@@ -6,14 +6,18 @@
 //                                         p <- (1 - lr wd) p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
 //
 // Not differentiated, nothing is saved. Per element of size s SGD moves 5s and takes 6 FLOPs, AdamW 7s and 13.
+//
+// CUDA: one launch for every 100 tensors (SGD) or 83 (AdamW), whose addresses are in the kernel's parameter.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 #include <vector>
 
+#include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/ops.h"
+#include "kernels/rows.cuh"
 
 namespace gt {
 namespace {
@@ -23,6 +27,8 @@ namespace {
 template <class T>
 struct SgdUpdate {
   T lr, momentum, weight_decay;
+
+  explicit GT_HD SgdUpdate(const double* rates) : lr(T(rates[0])), momentum(T(rates[1])), weight_decay(T(rates[2])) {}
 
   GT_HD void operator()(T& p, T g, T& v) const {
     v = momentum * v + (g + weight_decay * p);
@@ -38,6 +44,14 @@ struct AdamWUpdate {
   T keep;            // 1 - lr wd
   T eps;
 
+  explicit GT_HD AdamWUpdate(const double* rates)
+      : blend1(T(rates[0])),
+        blend2(T(rates[1])),
+        rate(T(rates[2])),
+        scale(T(rates[3])),
+        keep(T(rates[4])),
+        eps(T(rates[5])) {}
+
   GT_HD void operator()(T& p, T g, T& m, T& v) const {
     m += blend1 * (g - m);
     v += blend2 * (g * g - v);
@@ -45,14 +59,14 @@ struct AdamWUpdate {
   }
 };
 
-// ---- CPU ------------------------------------------------------------------------------------------------------------
-
 /// The same elements of the N tensors that belong to a parameter: itself, its gradient, its state.
 template <class T, size_t N>
 struct Span {
   std::array<T*, N> data;
   int64_t first, last;  // place in the long array
 };
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
 
@@ -63,8 +77,9 @@ void update_range(const Update& update, const std::array<T*, sizeof...(I)>& data
   for (int64_t i = begin; i < end; ++i) update(data[I][i]...);
 }
 
-template <class T, size_t N, class Update>
-void multi_tensor_step(const std::vector<Span<T, N>>& spans, const Update& update) {
+template <class Update, class T, size_t N>
+void multi_tensor_step(const std::vector<Span<T, N>>& spans, const double* rates) {
+  const Update update(rates);
   parallel_for(spans.empty() ? 0 : spans.back().last, 1 << 14, [&](int64_t begin, int64_t end) {
     auto span = std::partition_point(spans.begin(), spans.end(), [=](const auto& s) { return s.last <= begin; });
     for (; span != spans.end() && span->first < end; ++span)
@@ -74,6 +89,76 @@ void multi_tensor_step(const std::vector<Span<T, N>>& spans, const Update& updat
 }
 
 }  // namespace cpu
+
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+constexpr int step_threads = 256;
+
+/// As many spans as a kernel's parameter holds, cut into slots of 16 bytes, the last of a span perhaps not full.
+template <class T, size_t N>
+struct SpanTable {
+  static constexpr int room = 4000 / ((N + 2) * sizeof(int64_t));
+  T* data[room][N];
+  int64_t size[room];  // elements
+  int64_t last[room];  // slot behind the span's last
+  int count = 0;
+
+  int64_t slots() const { return count == 0 ? 0 : last[count - 1]; }
+
+  void add(const Span<T, N>& span) {
+    for (size_t n = 0; n < N; ++n) data[count][n] = span.data[n];
+    size[count] = span.last - span.first;
+    last[count] = slots() + (size[count] + vector_size<T> - 1) / vector_size<T>;
+    ++count;
+  }
+};
+
+/// A thread per slot.
+template <class Update, class T, size_t N, size_t... I>
+__device__ void update_slot(const SpanTable<T, N>& table, const double* rates, int64_t slot,
+                            std::index_sequence<I...>) {
+  constexpr int W = vector_size<T>;
+  using Elements = Pack<T, W>;
+  int span = 0;  // the first whose slots end behind this one
+  for (int left = table.count; left > 0;) {
+    const int half = left / 2;
+    const bool behind = table.last[span + half] <= slot;
+    span = behind ? span + half + 1 : span;
+    left = behind ? left - half - 1 : half;
+  }
+  const int64_t begin = (slot - (span == 0 ? 0 : table.last[span - 1])) * W, size = table.size[span];
+  T* const data[N] = {table.data[span][I]...};
+  const Update update(rates);
+  if (begin + W <= size && aligned16(data[I]...)) {
+    Elements elements[N] = {Elements::at(data[I] + begin)...};
+    for (int w = 0; w < W; ++w) update(elements[I].v[w]...);
+    for (size_t n = 0; n < N; ++n)
+      if (n != 1) Elements::at(data[n] + begin) = elements[n];  // 1 is the gradient
+  } else {
+    for (int64_t i = begin; i < begin + W && i < size; ++i) update(data[I][i]...);
+  }
+}
+
+template <class Update, class T, size_t N>
+__global__ void __launch_bounds__(step_threads) step_kernel(const SpanTable<T, N> table, const double* rates) {
+  const int64_t slot = int64_t(blockIdx.x) * step_threads + threadIdx.x;
+  if (slot < table.last[table.count - 1]) update_slot<Update>(table, rates, slot, std::make_index_sequence<N>{});
+}
+
+namespace cuda {
+
+template <class Update, class T, size_t N>
+void multi_tensor_step(const std::vector<Span<T, N>>& spans, const double* rates) {
+  for (size_t k = 0; k < spans.size();) {
+    SpanTable<T, N> table;
+    while (k < spans.size() && table.count < table.room) table.add(spans[k++]);
+    launch({blocks_for(table.slots(), step_threads), step_threads}, step_kernel<Update, T, N>, table, rates);
+  }
+}
+
+}  // namespace cuda
+#endif
 
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
@@ -108,35 +193,45 @@ void check_lists(const char* name, const std::array<const Tensors*, N>& lists) {
     }
 }
 
+void check_rates(const char* name, const Tensor& rates, int64_t count) {
+  GT_CHECK(rates.shape() == Shape{count} && rates.dtype() == DType::f64, name, ": rates are ", rates.dtype(),
+           rates.shape(), ", expected f64", Shape{count});
+}
+
 }  // namespace
 
-void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, double lr,
-              double momentum, double weight_decay) {
+Tensor sgd_rates(double lr, double momentum, double weight_decay) {
+  return Tensor::of<double>({3}, {lr, momentum, weight_decay});
+}
+
+void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates) {
   const std::array lists{&parameters, &gradients, &velocities};
   check_lists("sgd_step", lists);
+  check_rates("sgd_step", rates, 3);
   if (parameters.empty()) return;
+  const Device device = parameters[0].device();
   visit_float(parameters[0].dtype(), [&]<class T>() {
-    const SgdUpdate<T> update{T(lr), T(momentum), T(weight_decay)};
-    GT_DISPATCH(parameters[0].device(), multi_tensor_step, spans_of<T>(lists), update);
+    GT_DISPATCH(device, multi_tensor_step<SgdUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
   });
 }
 
-void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
-                const Tensors& second_moments, int64_t step, double lr, double weight_decay, const AdamW& options) {
-  GT_CHECK(step >= 1, "adamw_step: steps are counted from 1, got ", step);
-  const std::array lists{&parameters, &gradients, &first_moments, &second_moments};
-  check_lists("adamw_step", lists);
-  if (parameters.empty()) return;
+Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& options) {
+  GT_CHECK(step >= 1, "adamw_rates: steps are counted from 1, got ", step);
   const double correction1 = 1 - std::pow(options.beta1, double(step));
   const double correction2 = 1 - std::pow(options.beta2, double(step));
+  return Tensor::of<double>({6}, {1 - options.beta1, 1 - options.beta2, lr / correction1, 1 / std::sqrt(correction2),
+                                  1 - lr * weight_decay, options.eps});
+}
+
+void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
+                const Tensors& second_moments, const Tensor& rates) {
+  const std::array lists{&parameters, &gradients, &first_moments, &second_moments};
+  check_lists("adamw_step", lists);
+  check_rates("adamw_step", rates, 6);
+  if (parameters.empty()) return;
+  const Device device = parameters[0].device();
   visit_float(parameters[0].dtype(), [&]<class T>() {
-    const AdamWUpdate<T> update{.blend1 = T(1 - options.beta1),
-                                .blend2 = T(1 - options.beta2),
-                                .rate = T(lr / correction1),
-                                .scale = T(1 / std::sqrt(correction2)),
-                                .keep = T(1 - lr * weight_decay),
-                                .eps = T(options.eps)};
-    GT_DISPATCH(parameters[0].device(), multi_tensor_step, spans_of<T>(lists), update);
+    GT_DISPATCH(device, multi_tensor_step<AdamWUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
   });
 }
 

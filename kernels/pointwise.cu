@@ -1,14 +1,17 @@
 // Pointwise ops: y_i = f(x_i), or y_i = f(a_i, b_i) for a and b of one shape. An op is one functor: its value beside
 // its derivatives, and what they are a function of, which is what is saved for backward (a handle, not a copy). Per
 // element of size s: a unary op moves 2s forward and 2s to 3s backward, a binary one 3s forward and 2s to 5s backward;
-// FLOPs are those of the functor.
+// FLOPs are those of the functor. On CUDA each direction is one launch, in which a thread takes 16 bytes of each
+// tensor.
 #include <cmath>
 
+#include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/leaky_relu.h"
 #include "kernels/math.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -212,6 +215,122 @@ void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* d
 
 }  // namespace cpu
 
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+template <class T, int In, int Out>
+struct Streams {
+  const T* x[In];
+  T* y[Out];
+};
+
+/// N elements from the i-th on: f(x, y) makes the outputs' values of the inputs' for one element.
+template <int N, class T, int In, int Out, class F>
+__device__ void map_elements(int64_t i, const Streams<T, In, Out>& s, const F& f) {
+  Vector<T, N> x[In], y[Out];
+  for (int k = 0; k < In; ++k) x[k] = load<N>(s.x[k] + i);
+  for (int j = 0; j < N; ++j) {
+    T from[In], to[Out];
+    for (int k = 0; k < In; ++k) from[k] = x[k].v[j];
+    f(from, to);
+    for (int k = 0; k < Out; ++k) y[k].v[j] = to[k];
+  }
+  for (int k = 0; k < Out; ++k) store(s.y[k] + i, y[k]);
+}
+
+template <class T, int In, int Out, class F>
+__global__ void __launch_bounds__(256) map_kernel(int64_t n, Streams<T, In, Out> s, F f) {
+  constexpr int N = vector_length<T>;
+  const int64_t i = (int64_t(blockIdx.x) * 256 + threadIdx.x) * N;
+  if (i + N <= n)
+    map_elements<N>(i, s, f);
+  else
+#pragma unroll 1  // copies of it would only take registers
+    for (int64_t tail = i; tail < n; ++tail) map_elements<1>(tail, s, f);
+}
+
+template <class Op>
+struct UnaryValue {
+  Op op;
+  template <class T>
+  __device__ void operator()(const T* x, T* y) const {
+    y[0] = op.f(x[0]);
+  }
+};
+
+/// x: dy, and what is saved if anything is.
+template <class Op>
+struct UnaryGradient {
+  Op op;
+  template <class T>
+  __device__ void operator()(const T* x, T* dx) const {
+    dx[0] = x[0] * op.df(Op::saved == Of::nothing ? T(0) : x[Op::saved != Of::nothing]);
+  }
+};
+
+template <class Op>
+struct BinaryValue {
+  Op op;
+  template <class T>
+  __device__ void operator()(const T* x, T* y) const {
+    y[0] = op.f(x[0], x[1]);
+  }
+};
+
+/// x: dy, and a and b unless the op is linear; of these, what the derivatives asked for are no function of is not read.
+template <class Op, bool da, bool db>
+struct BinaryGradient {
+  Op op;
+  template <class T>
+  __device__ void operator()(const T* x, T* y) const {
+    const T a = Op::linear ? T(0) : x[1 - Op::linear], b = Op::linear ? T(0) : x[2 - 2 * Op::linear];
+    if (da) y[0] = x[0] * op.df_da(a, b);
+    if (db) y[da] = x[0] * op.df_db(a, b);
+  }
+};
+
+namespace cuda {
+
+template <class T, int In, int Out, class F>
+void map(int64_t n, const Streams<T, In, Out>& s, const F& f) {
+  launch({blocks_for(n, 256 * vector_length<T>), 256}, map_kernel<T, In, Out, F>, n, s, f);
+}
+
+template <class Op, class T>
+void unary_forward(const Op& op, int64_t n, const T* x, T* y) {
+  map(n, Streams<T, 1, 1>{{x}, {y}}, UnaryValue<Op>{op});
+}
+
+template <class Op, class T>
+void unary_backward(const Op& op, int64_t n, const T* saved, const T* dy, T* dx) {
+  if constexpr (Op::saved == Of::nothing)
+    map(n, Streams<T, 1, 1>{{dy}, {dx}}, UnaryGradient<Op>{op});
+  else
+    map(n, Streams<T, 2, 1>{{dy, saved}, {dx}}, UnaryGradient<Op>{op});
+}
+
+template <class Op, class T>
+void binary_forward(const Op& op, int64_t n, const T* a, const T* b, T* y) {
+  map(n, Streams<T, 2, 1>{{a, b}, {y}}, BinaryValue<Op>{op});
+}
+
+template <class Op, class T>
+void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* dy, T* da, T* db) {
+  constexpr int In = Op::linear ? 1 : 3;
+  Streams<T, In, 1> one{{dy}, {da != nullptr ? da : db}};
+  Streams<T, In, 2> both{{dy}, {da, db}};
+  if constexpr (!Op::linear) one.x[1] = both.x[1] = a, one.x[2] = both.x[2] = b;
+  if (da != nullptr && db != nullptr)
+    map(n, both, BinaryGradient<Op, true, true>{op});
+  else if (da != nullptr)
+    map(n, one, BinaryGradient<Op, true, false>{op});
+  else if (db != nullptr)
+    map(n, one, BinaryGradient<Op, false, true>{op});
+}
+
+}  // namespace cuda
+#endif
+
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 template <class Op>
@@ -276,6 +395,15 @@ Tensor leaky_relu(const Tensor& x, double slope) {
 Tensor gaussian(const Tensor& d, double sigma) {
   GT_CHECK(sigma > 0, "gaussian: expected a sigma above 0, got ", sigma);
   return unary("gaussian", Gaussian{sigma}, d);
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  for (const DType type : {x.dtype(), dtype})
+    GT_CHECK(type == DType::f32 || type == DType::f64 || type == DType::bf16,
+             "cast: expected a type of real numbers, got ", type);
+  if (x.dtype() == dtype) return x;
+  return record("cast", x.cast(dtype), {x},
+                [from = x.dtype()](const Tensor& dy) -> Tensors { return {dy.cast(from)}; });
 }
 
 Tensor greater(const Tensor& x, double threshold) { return apply(Greater{threshold}, x); }

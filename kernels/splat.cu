@@ -1,4 +1,4 @@
-// Gaussian splat of fixations into maps.
+// Gaussian splat of fixations into maps, and the same divided by each map's maximum.
 //
 //   S_lb(p) = sum_i w_li exp(-(p_x - x_i)^2 / (2 s_lbx^2)) exp(-(p_y - y_i)^2 / (2 s_lby^2)), i in track b
 //
@@ -11,13 +11,24 @@
 //                                    dy  = w / s_y^2  (d gy).G.gx     ds_y = w / s_y^3  (d^2 gy).G.gx
 // so the columns are summed first, once for each of the three moments, and five dot products finish a block of rows.
 //
-// Saved: xy, weight, sigma, offsets; the profiles are computed again, (H+W) N exponentials being little beside the
-// sums. Per image of n fixations and level: forward writes 4 H W bytes and takes 2 n H W FLOPs, backward reads 4 H W
-// bytes and takes 6 n H W FLOPs.
+// Normalised, Y = S / m with m = max S: G = (dL/dY - [p is the first maximum] sum_p dL/dY Y) / m. The forms are linear
+// in G, and sum_p dL/dY Y = sum_i w_i (gy_i.dL/dY.gx_i) / m: the forms of dL/dY are all that is needed, and neither Y
+// nor G.
+//
+// Saved: xy, weight, sigma, offsets, and m with its place; the profiles are computed again, (H+W) N exponentials being
+// little beside the sums. Per image of n fixations and level: forward writes 4 H W bytes and takes 2 n H W FLOPs,
+// backward reads 4 H W bytes and takes 6 n H W FLOPs.
+//
+// CUDA: a block draws a tile of 32 x 32 pixels, so profiles are 64 exponentials for 2048 FLOPs. splat is one launch.
+// splat_normalized takes two, the first for the maxima of the tiles; it draws the map twice (4 n H W FLOPs) and writes
+// it once. Backward takes two: the forms of each tile and fixation (40 bytes, 1 % of the tile's), then their sums, in
+// the order of the tiles.
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/map_tiles.cuh"
 #include "kernels/math.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
@@ -35,12 +46,46 @@ GT_HD inline T profile(T d, T sigma) {
   return math::exp_nonpositive(T(-0.5) * z * z);
 }
 
-/// A fixation's share of the gradients, from the five bilinear forms of the header comment.
+/// The five bilinear forms of the header comment, of one fixation.
 struct Forms {
   double g = 0, dx = 0, dy = 0, dxx = 0, dyy = 0;
 };
 
-// ---- CPU ------------------------------------------------------------------------------------------------------------
+inline Forms operator+(const Forms& a, const Forms& b) {
+  return {a.g + b.g, a.dx + b.dx, a.dy + b.dy, a.dxx + b.dxx, a.dyy + b.dyy};
+}
+
+/// A fixation's share of the gradients, from its forms.
+struct Gradients {
+  double w, x, y, sigma_x, sigma_y;
+};
+
+template <class T>
+GT_HD inline Gradients gradients(const Forms& f, double w, const T* sigma) {
+  const double sx = double(sigma[0]), sy = double(sigma[1]);
+  return {f.g, w * f.dx / (sx * sx), w * f.dy / (sy * sy), w * f.dxx / (sx * sx * sx), w * f.dyy / (sy * sy * sy)};
+}
+
+/// S / m; 0 where there is nothing above 0.
+template <class T>
+GT_HD inline T normalized(T value, T maximum) {
+  return maximum > 0 ? value / maximum : T(0);
+}
+
+/// A map's maximum, where it is, and sum_p dL/dY Y.
+struct Normalization {
+  double maximum, x, y, through;
+};
+
+/// The forms of G from those of dL/dY.
+template <class T>
+GT_HD inline Forms through_normalization(const Forms& f, const T* xy, const T* sigma, const Normalization& n) {
+  if (!(n.maximum > 0)) return {};
+  const double dx = n.x - double(xy[0]), dy = n.y - double(xy[1]);
+  const double g = n.through * profile(dx, double(sigma[0])) * profile(dy, double(sigma[1]));
+  return {(f.g - g) / n.maximum, (f.dx - dx * g) / n.maximum, (f.dy - dy * g) / n.maximum,
+          (f.dxx - dx * dx * g) / n.maximum, (f.dyy - dy * dy * g) / n.maximum};
+}
 
 template <class T>
 struct Fixations {
@@ -50,6 +95,24 @@ struct Fixations {
   const int32_t* offsets;  // (B+1)
   int64_t batch, count;    // B, N
 };
+
+/// Maxima of maps and their places, the first in each map; null without normalisation.
+template <class T>
+struct Peaks {
+  T* value;
+  int32_t* place;
+};
+
+/// The normalisation of map i, of this size; sum is that of dL/dY S.
+template <class T>
+GT_HD inline Normalization normalization(const Peaks<T>& peaks, int64_t i, int64_t height, int64_t width, double sum) {
+  const int64_t place = peaks.place[i];
+  const double maximum = double(peaks.value[i]);
+  return {maximum, double(pixel_centre<T>(place % width, width)), double(pixel_centre<T>(place / width, height)),
+          sum / maximum};
+}
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
 
@@ -83,7 +146,8 @@ Profiles<T> make_profiles(const Fixations<T>& f, const std::vector<MapSize>& siz
 }
 
 template <class T>
-void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& maps) {
+void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& maps,
+                   const Peaks<T>& peaks) {
   const Profiles<T> profiles = make_profiles(f, sizes);
   const std::vector<MapBlock> blocks = map_blocks(sizes, f.batch);
   parallel_for(int64_t(blocks.size()), 1, [&](int64_t block, int64_t) {
@@ -100,6 +164,19 @@ void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, con
         for (int64_t u = 0; u < width; ++u) out[u] += a * g[u];
       }
     }
+  });
+  if (peaks.value == nullptr) return;
+  parallel_for(int64_t(sizes.size()) * f.batch, 1, [&](int64_t k, int64_t) {
+    const auto [height, width] = sizes[size_t(k / f.batch)];
+    const int64_t size = height * width;
+    T* map = maps[size_t(k / f.batch)] + k % f.batch * size;
+    T most = 0;
+#pragma omp simd reduction(max : most)
+    for (int64_t i = 0; i < size; ++i) most = map[i] > most ? map[i] : most;
+    peaks.value[k] = most;
+    peaks.place[k] = int32_t(std::find(map, map + size, most) - map);
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) map[i] = normalized(map[i], most);
   });
 }
 
@@ -135,10 +212,11 @@ Forms block_forms(const T* grad, const T* gx, const T* gy, T x, T y, const MapBl
   return {form, form_x, form_y, form_xx, form_yy};
 }
 
-/// dw (L,N), dxy (N,2), dsigma (L,B,2), each null if not wanted. A null entry of dmaps is a level without gradient.
+/// The forms of every level and fixation (L,N), summed over the blocks. A null entry of dmaps is a level without
+/// gradient; where weights need none, fixations of weight 0 are left out.
 template <class T>
-void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps, T* dw,
-                    T* dxy, T* dsigma) {
+std::vector<Forms> all_forms(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps,
+                             bool weights) {
   const Profiles<T> profiles = make_profiles(f, sizes);
   const std::vector<MapBlock> blocks = map_blocks(sizes, f.batch);
   std::vector<std::vector<Forms>> partial(blocks.size());  // [block][fixation of the block's image]
@@ -150,7 +228,7 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
     const T* grad = dmaps[l] + block.image * height * width;
     std::vector<T> columns(size_t(3 * width));
     for (int64_t i = f.offsets[block.image]; i < f.offsets[block.image + 1]; ++i) {
-      const bool idle = dw == nullptr && f.weight[block.level * f.count + i] == 0;  // truncated away
+      const bool idle = !weights && f.weight[block.level * f.count + i] == 0;  // truncated away
       partial[size_t(k)].push_back(idle ? Forms{}
                                         : block_forms(grad, profiles.x[l].data() + i * width,
                                                       profiles.y[l].data() + i * height, f.xy[2 * i], f.xy[2 * i + 1],
@@ -158,73 +236,312 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
     }
   });
 
-  const int64_t levels = int64_t(sizes.size());
-  std::vector<double> sum_w(size_t(levels * f.count)), sum_xy(size_t(f.count * 2));
-  std::vector<double> sum_sigma(size_t(levels * f.batch * 2));
+  std::vector<Forms> forms(sizes.size() * size_t(f.count));
   for (size_t k = 0; k < blocks.size(); ++k) {
-    const auto [l, image, row_begin, row_end] = blocks[k];
-    const size_t at = size_t(2 * (l * f.batch + image));
-    const double sx = double(f.sigma[at]), sy = double(f.sigma[at + 1]);
-    for (size_t j = 0; j < partial[k].size(); ++j) {
-      const size_t i = size_t(f.offsets[image]) + j, li = size_t(l * f.count) + i;
-      const Forms& form = partial[k][j];
-      const double w = double(f.weight[li]);
-      sum_w[li] += form.g;
-      sum_xy[2 * i] += w * form.dx / (sx * sx);
-      sum_xy[2 * i + 1] += w * form.dy / (sy * sy);
-      sum_sigma[at] += w * form.dxx / (sx * sx * sx);
-      sum_sigma[at + 1] += w * form.dyy / (sy * sy * sy);
-    }
+    Forms* to = forms.data() + blocks[k].level * f.count + f.offsets[blocks[k].image];
+    for (const Forms& from : partial[k]) *to = *to + from, ++to;
   }
-  if (dw != nullptr) std::copy(sum_w.begin(), sum_w.end(), dw);
+  return forms;
+}
+
+/// dw (L,N), dxy (N,2), dsigma (L,B,2), each null if not wanted. A null entry of dmaps is a level without gradient.
+template <class T>
+void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps,
+                    const Peaks<T>& peaks, T* dw, T* dxy, T* dsigma) {
+  std::vector<Forms> forms = all_forms(f, sizes, dmaps, dw != nullptr);
+  std::vector<double> sum_xy(size_t(f.count * 2));
+  for (int64_t map = 0; map < int64_t(sizes.size()) * f.batch; ++map) {
+    const int64_t l = map / f.batch, begin = f.offsets[map % f.batch], end = f.offsets[map % f.batch + 1];
+    const T *weight = f.weight + l * f.count, *sigma = f.sigma + 2 * map;
+    Forms* form = forms.data() + l * f.count;
+    if (peaks.value != nullptr) {
+      double sum = 0;
+      for (int64_t i = begin; i < end; ++i) sum += double(weight[i]) * form[i].g;
+      const auto [height, width] = sizes[size_t(l)];
+      const Normalization n = normalization(peaks, map, height, width, sum);
+      for (int64_t i = begin; i < end; ++i) form[i] = through_normalization(form[i], f.xy + 2 * i, sigma, n);
+    }
+    double sum_sigma[2] = {};
+    for (int64_t i = begin; i < end; ++i) {
+      const Gradients g = gradients(form[i], double(weight[i]), sigma);
+      if (dw != nullptr) dw[l * f.count + i] = T(g.w);
+      sum_xy[size_t(2 * i)] += g.x;
+      sum_xy[size_t(2 * i + 1)] += g.y;
+      sum_sigma[0] += g.sigma_x;
+      sum_sigma[1] += g.sigma_y;
+    }
+    if (dsigma != nullptr) std::copy_n(sum_sigma, 2, dsigma + 2 * map);
+  }
   if (dxy != nullptr) std::copy(sum_xy.begin(), sum_xy.end(), dxy);
-  if (dsigma != nullptr) std::copy(sum_sigma.begin(), sum_sigma.end(), dsigma);
 }
 
 }  // namespace cpu
+
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+/// S at the thread's pixels. All threads must call it.
+template <class T>
+__device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pixels<T>& sum) {
+  GT_SHARED(Four<T>, gx, [warp_size][tile_size / 4]);  // profiles of up to 32 fixations over the tile
+  GT_SHARED(T, gy, [warp_size][tile_size]);            // times their weights
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const int row = tile.thread_row(), column = tile.thread_column();
+  const T* sigma = f.sigma + 2 * (tile.level * f.batch + tile.image);
+  const T sigma_x = sigma[0], sigma_y = sigma[1];
+  const T px = pixel_centre<T>(tile.column + lane, tile.width), py = pixel_centre<T>(tile.row + lane, tile.height);
+  const int64_t end = f.offsets[tile.image + 1];
+  for (int64_t begin = f.offsets[tile.image]; begin < end; begin += warp_size) {
+    const int64_t own = begin + lane;  // every warp reads them all, a lane each
+    const T w = own < end ? f.weight[tile.level * f.count + own] : T(0);
+    const T x = own < end ? f.xy[2 * own] : T(0), y = own < end ? f.xy[2 * own + 1] : T(0);
+    const unsigned counted = __ballot_sync(full_mask, w != 0);  // the others are truncated away
+    for (int j = warp; j < warp_size; j += tile_warps) {
+      if ((counted >> j & 1) == 0) continue;
+      const int slot = __popc(counted & ((1u << j) - 1));
+      const T dx = px - __shfl_sync(full_mask, x, j), dy = py - __shfl_sync(full_mask, y, j);
+      gx[slot][lane / 4].v[lane % 4] = profile(dx, sigma_x);
+      gy[slot][lane] = __shfl_sync(full_mask, w, j) * profile(dy, sigma_y);
+    }
+    __syncthreads();
+    for (int k = 0; k < __popc(counted); ++k) {
+      const Four<T> g = gx[k][column / 4];
+      for (int r = 0; r < thread_rows; ++r) {
+        const T a = gy[k][row + r];
+        for (int c = 0; c < thread_columns; ++c) sum[r][c] += a * g.v[c];
+      }
+    }
+    __syncthreads();
+  }
+}
+
+enum class Draw { maps, peaks, normalized };  // what a launch writes: maps, the tiles' peaks, or maps by those
+
+template <Draw draw, class T>
+__global__ void __launch_bounds__(tile_threads, 4)
+    splat_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
+  const MapTile<T> tile = maps.tile();
+  Pixels<T> sum = {};
+  add_fixations(f, tile, sum);
+  if constexpr (draw != Draw::maps) {
+    Peak<T> peak{0, std::numeric_limits<int32_t>::max()};
+    if constexpr (draw == Draw::peaks) {
+      tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
+        peak = higher(peak, {sum[r][c], int32_t(v * tile.width + u)});
+      });
+    } else {
+      const int64_t first = int64_t(blockIdx.x) - tile.index;
+      for (int64_t t = threadIdx.x; t < tile.tiles; t += tile_threads)
+        peak = higher(peak, {tile_peaks.value[first + t], tile_peaks.place[first + t]});
+    }
+    peak = highest(peak);
+    if (threadIdx.x == 0 && (draw == Draw::peaks || tile.index == 0)) {
+      const int64_t at = draw == Draw::peaks ? int64_t(blockIdx.x) : tile.level * f.batch + tile.image;
+      peaks.value[at] = peak.value;
+      peaks.place[at] = peak.place;
+    }
+    for (int r = 0; r < thread_rows; ++r)
+      for (int c = 0; c < thread_columns; ++c) sum[r][c] = normalized(sum[r][c], peak.value);
+  }
+  if constexpr (draw != Draw::peaks) tile.store(sum);
+}
+
+/// The forms of the tile's part of G -> partial (slot,N). A lane has a column of it, a warp takes every fourth
+/// fixation.
+template <class T>
+__global__ void __launch_bounds__(tile_threads)
+    forms_kernel(Fixations<T> f, TiledMaps<T> dmaps, bool weights, Forms* partial) {
+  GT_SHARED(Four<T>, moments, [tile_warps][tile_size]);  // of the column profile of a warp's fixation
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const MapTile<T> tile = dmaps.tile();
+  if (tile.map == nullptr) return;
+  T grad[tile_size];
+#pragma unroll
+  for (int r = 0; r < tile_size; ++r) {
+    const bool inside = tile.row + r < tile.height && tile.column + lane < tile.width;
+    grad[r] = inside ? tile.map[(tile.row + r) * tile.width + tile.column + lane] : T(0);
+  }
+  const T* sigma = f.sigma + 2 * (tile.level * f.batch + tile.image);
+  const T px = pixel_centre<T>(tile.column + lane, tile.width), py = pixel_centre<T>(tile.row + lane, tile.height);
+  for (int64_t i = f.offsets[tile.image] + warp; i < f.offsets[tile.image + 1]; i += tile_warps) {
+    double form[8] = {};
+    if (weights || f.weight[tile.level * f.count + i] != 0) {
+      const T dx = px - f.xy[2 * i], dy = py - f.xy[2 * i + 1];
+      const T g0 = profile(dy, sigma[1]), g1 = dy * g0, g2 = dy * g1;
+      __syncwarp();  // all have read the last fixation's
+      moments[warp][lane] = {g0, g1, g2, 0};
+      __syncwarp();
+      T c0 = 0, c1 = 0, c2 = 0;
+#pragma unroll
+      for (int r = 0; r < tile_size; ++r) {
+        const Four<T> g = moments[warp][r];
+        c0 += g.v[0] * grad[r];
+        c1 += g.v[1] * grad[r];
+        c2 += g.v[2] * grad[r];
+      }
+      const T gx = profile(dx, sigma[0]);
+      const double c = c0 * gx;
+      form[0] = c, form[1] = dx * c, form[2] = c1 * gx, form[3] = dx * dx * c, form[4] = c2 * gx;  // as in Forms
+    }
+    const double sum = warp_sums(form);
+    double* const to = reinterpret_cast<double*>(partial + tile.slot * f.count + i);
+    if (lane % 4 == 0 && lane / 4 < 5) to[lane / 4] = sum;
+  }
+}
+
+constexpr int finish_threads = 512, finish_warps = finish_threads / warp_size;
+
+/// Gradients of one image's fixations from the tiles' forms, which it overwrites; in the block after the last image's,
+/// 0 for the fixations after the last track.
+template <class T>
+__global__ void __launch_bounds__(finish_threads, 1)
+    finish_kernel(Fixations<T> f, TiledMaps<T> dmaps, Peaks<T> peaks, Forms* partial, T* dw, T* dxy, T* dsigma) {
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const int64_t image = blockIdx.x, begin = f.offsets[image], end = image < f.batch ? f.offsets[image + 1] : f.count;
+  const int levels = image < f.batch ? dmaps.levels : 0;
+
+  const int64_t values = 5 * (end - begin);  // the forms of tile 0 become those of the map
+  for (int64_t k = threadIdx.x; k < levels * values; k += finish_threads) {
+    const typename TiledMaps<T>::Level level = dmaps.at(int(k / values));
+    double* const at = reinterpret_cast<double*>(partial + level.slot * f.count + begin) + k % values;
+    double sum = 0;
+    if (level.maps != nullptr)
+#pragma unroll 8
+      for (int64_t t = 0; t < level.tiles; ++t) sum += at[5 * t * f.count];
+    *at = sum;
+  }
+  __syncthreads();
+
+  for (int l = warp; l < levels; l += finish_warps) {  // those of dL/dY become those of G, a lane has every 32nd
+    const typename TiledMaps<T>::Level level = dmaps.at(l);
+    const int64_t map = l * f.batch + image;
+    const T *weight = f.weight + l * f.count, *sigma = f.sigma + 2 * map;
+    Forms* forms = partial + level.slot * f.count;
+    if (peaks.value != nullptr) {
+      double through[1] = {};
+      for (int64_t i = begin + lane; i < end; i += warp_size) through[0] += double(weight[i]) * forms[i].g;
+      const Normalization n = normalization(peaks, map, level.height, level.width, warp_sums(through));
+      for (int64_t i = begin + lane; i < end; i += warp_size)
+        forms[i] = through_normalization(forms[i], f.xy + 2 * i, sigma, n);
+    }
+    double sums[2] = {};
+    for (int64_t i = begin + lane; i < end; i += warp_size) {
+      const Gradients g = gradients(forms[i], double(weight[i]), sigma);
+      sums[0] += g.sigma_x;
+      sums[1] += g.sigma_y;
+    }
+    const double sum = warp_sums(sums);
+    if (dsigma != nullptr && lane % (warp_size / 2) == 0) dsigma[2 * map + lane / (warp_size / 2)] = T(sum);
+  }
+  __syncthreads();
+
+  for (int64_t i = begin + threadIdx.x; i < end; i += finish_threads) {
+    double x = 0, y = 0;
+    for (int l = 0; l < dmaps.levels; ++l) {
+      const int64_t slot = dmaps.at(l).slot, at = l * f.count + i;
+      const Forms form = l < levels ? partial[slot * f.count + i] : Forms{};
+      const Gradients g =
+          l < levels ? gradients(form, double(f.weight[at]), f.sigma + 2 * (l * f.batch + image)) : Gradients{};
+      if (dw != nullptr) dw[at] = T(g.w);
+      x += g.x;
+      y += g.y;
+    }
+    if (dxy != nullptr) dxy[2 * i] = T(x), dxy[2 * i + 1] = T(y);
+  }
+}
+
+namespace cuda {
+
+template <class T>
+void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& maps,
+                   const Peaks<T>& peaks) {
+  const TiledMaps<T> tiled("splat", sizes, maps, f.batch);
+  const Launch grid{tiled.blocks, tile_threads};
+  if (peaks.value == nullptr) return launch(grid, splat_kernel<Draw::maps, T>, f, tiled, peaks, peaks);
+  const Tensor value({tiled.blocks}, dtype_of<T>(), Device::cuda), place({tiled.blocks}, DType::i32, Device::cuda);
+  const Peaks<T> tile_peaks{value.data<T>(), place.data<int32_t>()};
+  launch(grid, splat_kernel<Draw::peaks, T>, f, tiled, tile_peaks, tile_peaks);
+  launch(grid, splat_kernel<Draw::normalized, T>, f, tiled, tile_peaks, peaks);
+}
+
+template <class T>
+void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps,
+                    const Peaks<T>& peaks, T* dw, T* dxy, T* dsigma) {
+  const TiledMaps<T> tiled("splat", sizes, dmaps, f.batch);
+  const Tensor partial({tiled.slots, f.count, 5}, DType::f64, Device::cuda);
+  Forms* const forms = reinterpret_cast<Forms*>(partial.data<double>());
+  launch({tiled.blocks, tile_threads}, forms_kernel<T>, f, tiled, dw != nullptr, forms);
+  launch({unsigned(f.batch + 1), finish_threads}, finish_kernel<T>, f, tiled, peaks, forms, dw, dxy, dsigma);
+}
+
+}  // namespace cuda
+#endif
 
 template <class T>
 Fixations<T> fixations(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets) {
   return {xy.data<T>(), weight.data<T>(), sigma.data<T>(), offsets.data<int32_t>(), offsets.dim(0) - 1, xy.dim(0)};
 }
 
-void check_splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
+void check_splat(const char* op, const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
                  const std::vector<MapSize>& sizes) {
   const int64_t levels = int64_t(sizes.size());
-  check_sizes("splat", sizes);
-  GT_CHECK(xy.rank() == 2 && xy.dim(1) == 2, "splat: xy is ", xy.shape(), ", expected (N,2)");
-  check_offsets("splat", offsets, xy.dim(0));
+  check_sizes(op, sizes);
+  GT_CHECK(xy.rank() == 2 && xy.dim(1) == 2, op, ": xy is ", xy.shape(), ", expected (N,2)");
+  check_offsets(op, offsets, xy.dim(0));
   const Shape weight_shape{levels, xy.dim(0)}, sigma_shape{levels, offsets.dim(0) - 1, 2};
-  GT_CHECK(weight.shape() == weight_shape, "splat: weight is ", weight.shape(), ", expected ", weight_shape);
-  GT_CHECK(sigma.shape() == sigma_shape, "splat: sigma is ", sigma.shape(), ", expected ", sigma_shape);
-  GT_CHECK(weight.dtype() == xy.dtype() && sigma.dtype() == xy.dtype(), "splat: xy is ", xy.dtype(), ", weight ",
+  GT_CHECK(weight.shape() == weight_shape, op, ": weight is ", weight.shape(), ", expected ", weight_shape);
+  GT_CHECK(sigma.shape() == sigma_shape, op, ": sigma is ", sigma.shape(), ", expected ", sigma_shape);
+  GT_CHECK(weight.dtype() == xy.dtype() && sigma.dtype() == xy.dtype(), op, ": xy is ", xy.dtype(), ", weight ",
            weight.dtype(), ", sigma ", sigma.dtype(), ": expected one type");
 }
 
-}  // namespace
+template <class T>
+Peaks<T> peaks(const Tensor& maximum, const Tensor& place) {
+  return {pointer<T>(maximum), pointer<int32_t>(place)};
+}
 
-// ---- The op ---------------------------------------------------------------------------------------------------------
-
-Tensors splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
-              const std::vector<MapSize>& sizes) {
-  check_splat(xy, weight, sigma, offsets, sizes);
+/// Both ops: maximum (L,B) and place (L,B) are defined where maps are to be normalised.
+Tensors draw(const char* op, const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
+             const std::vector<MapSize>& sizes, const Tensor& maximum, const Tensor& place) {
   Tensors maps = empty_maps(sizes, offsets.dim(0) - 1, xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
-    GT_DISPATCH(xy.device(), splat_forward, fixations<T>(xy, weight, sigma, offsets), sizes, pointers<T>(maps));
+    GT_DISPATCH(xy.device(), splat_forward, fixations<T>(xy, weight, sigma, offsets), sizes, pointers<T>(maps),
+                peaks<T>(maximum, place));
   });
-  return record("splat", maps, {xy, weight, sigma},
+  return record(op, maps, {xy, weight, sigma},
                 [xy = xy.detach(), weight = weight.detach(), sigma = sigma.detach(), offsets = offsets.detach(), sizes,
-                 xy_needs = xy.requires_grad(), weight_needs = weight.requires_grad(),
+                 maximum, place, xy_needs = xy.requires_grad(), weight_needs = weight.requires_grad(),
                  sigma_needs = sigma.requires_grad()](const Tensors& dy) -> Tensors {
                   const Tensor dxy = gradient_of(xy, xy_needs);
                   const Tensor dw = gradient_of(weight, weight_needs);
                   const Tensor dsigma = gradient_of(sigma, sigma_needs);
                   visit_float(xy.dtype(), [&]<class T>() {
                     GT_DISPATCH(xy.device(), splat_backward, fixations<T>(xy, weight, sigma, offsets), sizes,
-                                pointers<T>(dy), pointer<T>(dw), pointer<T>(dxy), pointer<T>(dsigma));
+                                pointers<T>(dy), peaks<T>(maximum, place), pointer<T>(dw), pointer<T>(dxy),
+                                pointer<T>(dsigma));
                   });
                   return {dxy, dw, dsigma};
                 });
+}
+
+}  // namespace
+
+// ---- The ops --------------------------------------------------------------------------------------------------------
+
+Tensors splat(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
+              const std::vector<MapSize>& sizes) {
+  check_splat("splat", xy, weight, sigma, offsets, sizes);
+  return draw("splat", xy, weight, sigma, offsets, sizes, {}, {});
+}
+
+Tensors splat_normalized(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
+                         const std::vector<MapSize>& sizes) {
+  check_splat("splat_normalized", xy, weight, sigma, offsets, sizes);
+  for (const auto [height, width] : sizes)  // places are i32
+    GT_CHECK(height <= std::numeric_limits<int32_t>::max() / width, "splat_normalized: map of ", height, " x ", width);
+  const Shape maps{int64_t(sizes.size()), offsets.dim(0) - 1};
+  return draw("splat_normalized", xy, weight, sigma, offsets, sizes, Tensor(maps, xy.dtype(), xy.device()),
+              Tensor(maps, DType::i32, xy.device()));
 }
 
 }  // namespace gt

@@ -15,44 +15,62 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/math.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/reduce.cuh"
+#include "kernels/rows.cuh"
 
 namespace gt {
 namespace {
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
-/// da from A, from dL/dA with what comes through F', and from the loss's share s (A - M).
-template <class T>
-GT_HD inline T logit_gradient(T attention, T d_attention, T d_loss) {
-  return d_attention * attention * (1 - attention) + d_loss;
-}
-
-// ---- CPU ------------------------------------------------------------------------------------------------------------
-
-template <class T>
+/// S is the type that features are stored in.
+template <class S, class T = compute_t<S>>
 struct Attention {
-  const T* features;  // (P,C)
+  const S* features;  // (P,C)
   const T* w;         // (C)
   const T* b;         // (1)
   const T* map;       // (P) or null
   int64_t pixels, channels;
 };
 
-/// What came in, each null or 0 if nothing did, and what is to be filled, each null if it is not wanted.
-template <class T>
+/// What came in, each null if nothing did, and what is to be filled, each null if it is not wanted.
+template <class S, class T = compute_t<S>>
 struct AttentionGradients {
-  const T* d_features_out;  // (P,C)
+  const S* d_features_out;  // (P,C)
   const T* d_attention;     // (P)
-  T loss_slope;             // dloss / P
-  T* d_features;            // (P,C)
+  const T* d_loss;          // ()
+  S* d_features;            // (P,C)
   T* dw;                    // (C)
   T* db;                    // (1)
   T* d_map;                 // (P)
+
+  /// dloss / P.
+  GT_HD T loss_slope(int64_t pixels) const { return d_loss == nullptr ? T(0) : T(double(*d_loss) / double(pixels)); }
+
+  /// da of pixel p, whose A is a and whose G.F is given.
+  GT_HD T logit(const T* map, T slope, int64_t p, T a, T product) const {
+    const T d = d_attention == nullptr ? product : product + d_attention[p];
+    return d * a * (1 - a) + (map == nullptr ? T(0) : slope * (a - map[p]));
+  }
 };
+
+/// A channel of dF.
+template <class T>
+GT_HD inline T feature_gradient(T dy, T gain, T w, T da) {
+  return dy * gain + w * da;
+}
+
+template <class T>
+GT_HD inline T map_gradient(T loss_slope, T logit) {
+  return -loss_slope * logit;
+}
+
+// ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
 
@@ -90,33 +108,29 @@ double forward_tile(const Attention<T>& x, int64_t begin, int64_t end, T* out, T
   return loss;
 }
 
-/// Writes F' and A; returns the loss, 0 without a map.
+/// Writes F' and A and, unless it is null, the loss.
 template <class T>
-double track_attention_forward(const Attention<T>& x, T* out, T* attention) {
+void track_attention_forward(const Attention<T>& x, T* out, T* attention, T* mean_loss) {
   const int64_t tile = tile_pixels(x.channels);
   const double sum = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
     double loss = 0;
     for (int64_t p = begin; p < end; p += tile) loss += forward_tile(x, p, std::min(p + tile, end), out, attention);
     return loss;
   });
-  return sum / double(x.pixels);
+  if (mean_loss != nullptr) *mean_loss = T(sum / double(x.pixels));
 }
 
-/// Pixels [begin, end), at most one tile of them. Adds to dw (C); returns their sum of da.
+/// Pixels [begin, end), at most one tile of them; loss_slope is dloss / P. Adds to dw (C); returns their sum of da.
 template <class T>
-double backward_tile(const Attention<T>& x, const T* attention, const AttentionGradients<T>& g, int64_t begin,
-                     int64_t end, T* __restrict dw) {
+double backward_tile(const Attention<T>& x, const T* attention, const AttentionGradients<T>& g, T loss_slope,
+                     int64_t begin, int64_t end, T* __restrict dw) {
   const int64_t n = end - begin, channels = x.channels;
   T da[most_pixels];
   for (int64_t p = 0; p < n; ++p) {
     const int64_t at = (begin + p) * channels;
     da[p] = g.d_features_out == nullptr ? T(0) : dot(g.d_features_out + at, x.features + at, channels);
   }
-  for (int64_t p = 0; p < n; ++p) {
-    const T a = attention[begin + p];
-    const T d_attention = g.d_attention == nullptr ? da[p] : da[p] + g.d_attention[begin + p];
-    da[p] = logit_gradient(a, d_attention, x.map == nullptr ? T(0) : g.loss_slope * (a - x.map[begin + p]));
-  }
+  for (int64_t p = 0; p < n; ++p) da[p] = g.logit(x.map, loss_slope, begin + p, attention[begin + p], da[p]);
   double db = 0;
   for (int64_t p = 0; p < n; ++p) {
     const int64_t at = (begin + p) * channels;
@@ -125,14 +139,14 @@ double backward_tile(const Attention<T>& x, const T* attention, const AttentionG
     const T d = da[p], gain = 1 + attention[begin + p];
     db += double(d);
     for (int64_t c = 0; c < channels; ++c) dw[c] += d * f[c];
-    if (g.d_map != nullptr) g.d_map[begin + p] = -g.loss_slope * (dot(f, w, channels) + x.b[0]);
+    if (g.d_map != nullptr) g.d_map[begin + p] = map_gradient(loss_slope, dot(f, w, channels) + x.b[0]);
     if (g.d_features == nullptr) continue;
     T* __restrict df = g.d_features + at;
     if (g.d_features_out == nullptr) {
       for (int64_t c = 0; c < channels; ++c) df[c] = w[c] * d;
     } else {
       const T* __restrict dy = g.d_features_out + at;
-      for (int64_t c = 0; c < channels; ++c) df[c] = dy[c] * gain + w[c] * d;
+      for (int64_t c = 0; c < channels; ++c) df[c] = feature_gradient(dy[c], gain, w[c], d);
     }
   }
   return db;
@@ -142,11 +156,13 @@ template <class T>
 void track_attention_backward(const Attention<T>& x, const T* attention, const AttentionGradients<T>& g) {
   const int64_t channels = x.channels, tile = tile_pixels(channels);
   const int64_t blocks = (x.pixels + block_pixels - 1) / block_pixels;
+  const T loss_slope = g.loss_slope(x.pixels);
   std::vector<T> partial_dw(size_t(blocks * channels));
   const double db = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
     T* dw = partial_dw.data() + begin / block_pixels * channels;
     double sum = 0;
-    for (int64_t p = begin; p < end; p += tile) sum += backward_tile(x, attention, g, p, std::min(p + tile, end), dw);
+    for (int64_t p = begin; p < end; p += tile)
+      sum += backward_tile(x, attention, g, loss_slope, p, std::min(p + tile, end), dw);
     return sum;
   });
   if (g.db != nullptr) *g.db = T(db);
@@ -159,23 +175,286 @@ void track_attention_backward(const Attention<T>& x, const T* attention, const A
 
 }  // namespace cpu
 
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+/// A thread's share of a pixel's channels or of w: N packs, of channels (lane + n lanes) W and on. Zero beyond the
+/// last.
+template <class S, int N>
+struct Row {
+  static constexpr int W = vector_size<S>;
+  Pack<S, W> packs[N] = {};
+
+  template <class F>  // f(n, first channel)
+  static __device__ void each(const PixelRows& cut, int64_t channels, const F& f) {
+#pragma unroll
+    for (int n = 0; n < N; ++n)
+      if (const int64_t c = int64_t(cut.lane() + n * cut.lanes) * W; c < channels) f(n, c);
+  }
+  __device__ void load(const PixelRows& cut, int64_t channels, const S* from) {
+    each(cut, channels, [&](int n, int64_t c) { packs[n] = Pack<S, W>::at(from + c); });
+  }
+  template <class T>
+  __device__ T at(int k) const {
+    return T(packs[k / W].v[k % W]);
+  }
+};
+
+template <class S, int N, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads)
+    attention_forward_kernel(Attention<S> x, PixelRows cut, S* out, T* attention, double* partial_loss) {
+  using R = Row<S, N>;
+  T w[N * R::W] = {};
+  R::each(cut, x.channels, [&](int n, int64_t c) {
+    for (int k = 0; k < R::W; ++k) w[n * R::W + k] = x.w[c + k];
+  });
+  const T b = *x.b;
+  const int64_t end = cut.end();
+  double loss = 0;
+  for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
+    const int64_t p = first + cut.row();
+    R f;
+    if (p < end) f.load(cut, x.channels, x.features + p * x.channels);
+    T logit = 0;
+    for (int k = 0; k < N * R::W; ++k) logit += w[k] * f.template at<T>(k);
+    logit = segment_sum(logit, cut.lanes) + b;
+    if (p >= end) continue;
+    const T a = math::sigmoid(logit), gain = 1 + a;
+    R::each(cut, x.channels, [&](int n, int64_t c) {
+      for (S& v : f.packs[n].v) v = S(T(v) * gain);
+      Pack<S, R::W>::at(out + p * x.channels + c) = f.packs[n];
+    });
+    if (cut.lane() > 0) continue;
+    attention[p] = a;
+    if (x.map != nullptr) loss += double(math::bce(logit, x.map[p]));
+  }
+  if (partial_loss == nullptr) return;
+  loss = cuda::block_sum<row_threads>(loss);
+  if (threadIdx.x == 0) partial_loss[blockIdx.x] = loss;
+}
+
+/// partial (C+1,blocks): the blocks' sums of dw and db; may be null.
+template <class S, int N, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads)
+    attention_backward_kernel(Attention<S> x, PixelRows cut, const T* attention, AttentionGradients<S> g,
+                              double* partial) {
+  using R = Row<S, N>;
+  T w[N * R::W] = {}, dw[N * R::W] = {};
+  R::each(cut, x.channels, [&](int n, int64_t c) {
+    for (int k = 0; k < R::W; ++k) w[n * R::W + k] = x.w[c + k];
+  });
+  const T b = *x.b, slope = g.loss_slope(x.pixels);
+  const int64_t end = cut.end();
+  double db = 0;
+  for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
+    const int64_t p = first + cut.row();
+    R f, dy;
+    if (p < end) f.load(cut, x.channels, x.features + p * x.channels);
+    if (p < end && g.d_features_out != nullptr) dy.load(cut, x.channels, g.d_features_out + p * x.channels);
+    T product = 0, logit = 0;
+    for (int k = 0; k < N * R::W; ++k) product += dy.template at<T>(k) * f.template at<T>(k);
+    product = segment_sum(product, cut.lanes);
+    if (g.d_map != nullptr) {
+      for (int k = 0; k < N * R::W; ++k) logit += w[k] * f.template at<T>(k);
+      logit = segment_sum(logit, cut.lanes) + b;
+    }
+    if (p >= end) continue;
+    const T a = attention[p], gain = 1 + a, d = g.logit(x.map, slope, p, a, product);
+    for (int k = 0; k < N * R::W; ++k) dw[k] += d * f.template at<T>(k);
+    if (g.d_features != nullptr)
+      R::each(cut, x.channels, [&](int n, int64_t c) {
+        for (int k = 0; k < R::W; ++k) {
+          S& v = dy.packs[n].v[k];
+          v = S(feature_gradient(T(v), gain, w[n * R::W + k], d));
+        }
+        Pack<S, R::W>::at(g.d_features + p * x.channels + c) = dy.packs[n];
+      });
+    if (cut.lane() > 0) continue;
+    db += double(d);
+    if (g.d_map != nullptr) g.d_map[p] = map_gradient(slope, logit);
+  }
+  if (partial == nullptr) return;
+  for (int n = 0; n < N; ++n) {
+    double sums[R::W];
+    for (int k = 0; k < R::W; ++k) sums[k] = double(dw[n * R::W + k]);
+    sum_rows(sums, cut.lanes);
+    const int64_t c = int64_t(cut.lane() + n * cut.lanes) * R::W;
+    if (cut.row() == 0 && c < x.channels)
+      for (int k = 0; k < R::W; ++k) partial[(c + k) * gridDim.x + blockIdx.x] = sums[k];
+  }
+  db = cuda::block_sum<row_threads>(db);
+  if (threadIdx.x == 0) partial[x.channels * gridDim.x + blockIdx.x] = db;
+}
+
+// For any number of channels: a warp takes a pixel's dot products, then the block its channels.
+
+constexpr int tile_size = 64;
+
+/// a.b over channels, in every lane of the warp.
+template <class T, class A, class B>
+__device__ T warp_dot(const A* a, const B* b, int64_t n) {
+  T sum = 0;
+  for (int64_t c = threadIdx.x % warp_size; c < n; c += warp_size) sum += T(a[c]) * T(b[c]);
+  return cuda::warp_sum(sum);
+}
+
+template <class S, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads)
+    any_attention_forward_kernel(Attention<S> x, PixelRows cut, S* out, T* attention, double* partial_loss) {
+  GT_SHARED(T, gain, [tile_size]);
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const int64_t begin = cut.begin(), count = cut.end() - begin;
+  double loss = 0;
+  for (int64_t q = warp; q < count; q += row_threads / warp_size) {
+    const T logit = warp_dot<T>(x.features + (begin + q) * x.channels, x.w, x.channels) + *x.b;
+    const T a = math::sigmoid(logit);
+    if (lane > 0) continue;
+    gain[q] = 1 + a;
+    attention[begin + q] = a;
+    if (x.map != nullptr) loss += double(math::bce(logit, x.map[begin + q]));
+  }
+  __syncthreads();
+  for (int64_t c = cut.lane(); c < x.channels; c += cut.lanes)
+    for (int64_t q = cut.row(); q < count; q += cut.rows()) {
+      const int64_t i = (begin + q) * x.channels + c;
+      out[i] = S(T(x.features[i]) * gain[q]);
+    }
+  if (partial_loss == nullptr) return;
+  loss = cuda::block_sum<row_threads>(loss);
+  if (threadIdx.x == 0) partial_loss[blockIdx.x] = loss;
+}
+
+template <class S, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads)
+    any_attention_backward_kernel(Attention<S> x, PixelRows cut, const T* attention, AttentionGradients<S> g,
+                                  double* partial) {
+  GT_SHARED(T, da, [tile_size]);
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const int64_t begin = cut.begin(), count = cut.end() - begin;
+  const T slope = g.loss_slope(x.pixels);
+  double db = 0;
+  for (int64_t q = warp; q < count; q += row_threads / warp_size) {
+    const int64_t p = begin + q, at = p * x.channels;
+    T product = 0, logit = 0;
+    if (g.d_features_out != nullptr) product = warp_dot<T>(g.d_features_out + at, x.features + at, x.channels);
+    if (g.d_map != nullptr) logit = warp_dot<T>(x.features + at, x.w, x.channels) + *x.b;
+    if (lane > 0) continue;
+    da[q] = g.logit(x.map, slope, p, attention[p], product);
+    db += double(da[q]);
+    if (g.d_map != nullptr) g.d_map[p] = map_gradient(slope, logit);
+  }
+  __syncthreads();
+  for (int64_t first = 0; first < x.channels; first += cut.lanes) {
+    const int64_t c = first + cut.lane();
+    double dw[1] = {};
+    for (int64_t q = cut.row(); c < x.channels && q < count; q += cut.rows()) {
+      const int64_t i = (begin + q) * x.channels + c;
+      dw[0] += double(da[q] * T(x.features[i]));
+      if (g.d_features == nullptr) continue;
+      const T dy = g.d_features_out == nullptr ? T(0) : T(g.d_features_out[i]);
+      g.d_features[i] = S(feature_gradient(dy, 1 + attention[begin + q], x.w[c], da[q]));
+    }
+    if (partial == nullptr) continue;
+    sum_rows(dw, cut.lanes);
+    if (cut.row() == 0 && c < x.channels) partial[c * gridDim.x + blockIdx.x] = dw[0];
+  }
+  if (partial == nullptr) return;
+  db = cuda::block_sum<row_threads>(db);
+  if (threadIdx.x == 0) partial[x.channels * gridDim.x + blockIdx.x] = db;
+}
+
+/// A block per row of partial (width+1,blocks): its sum, divided, to the row's place in `most` or, of the last, to
+/// `last`; each may be null.
+template <class T>
+__global__ void __launch_bounds__(row_threads)
+    finish_sums_kernel(int64_t width, int64_t blocks, const double* partial, double divisor, T* most, T* last) {
+  const int64_t row = blockIdx.x;
+  double sum = 0;
+  for (int64_t k = threadIdx.x; k < blocks; k += row_threads) sum += partial[row * blocks + k];
+  sum = cuda::block_sum<row_threads>(sum) / divisor;
+  T* to = row == width ? last : most == nullptr ? nullptr : most + row;
+  if (threadIdx.x == 0 && to != nullptr) *to = T(sum);
+}
+
+}  // namespace
+
+namespace cuda {
+
+/// f.operator()<N>(how pixels are cut), N packs of channels a thread, or 0 where rows do not fit registers so.
+template <class S, class F, class... Pointers>
+void visit_rows(const Attention<S>& x, const F& f, const Pointers*... others) {
+  constexpr int W = vector_size<S>, most = W == 8 ? 2 : 4;
+  const int64_t packs = x.channels / W;
+  const auto call = [&]<int N>() {
+    const int lanes = power_of_two((packs + N - 1) / N, warp_size);
+    f.template operator()<N>(PixelRows(1, x.pixels, lanes));
+  };
+  if (x.channels % W != 0 || !aligned16(x.features, others...) || packs > most * warp_size)
+    f.template operator()<0>(PixelRows(1, x.pixels, power_of_two(x.channels, row_threads), tile_size));
+  else if (packs <= 8)
+    call.template operator()<1>();
+  else if (packs <= 16)
+    call.template operator()<2>();
+  else
+    call.template operator()<most>();
+}
+
+/// Writes F' and A and, unless it is null, the loss.
+template <class S, class T = compute_t<S>>
+void track_attention_forward(const Attention<S>& x, S* out, T* attention, T* mean_loss) {
+  const auto run = [&]<int N>(const PixelRows& cut) {
+    const Tensor partial = mean_loss == nullptr ? Tensor{} : Tensor({cut.grid}, DType::f64, Device::cuda);
+    if constexpr (N == 0)
+      launch({cut.grid, row_threads}, any_attention_forward_kernel<S>, x, cut, out, attention,
+             pointer<double>(partial));
+    else
+      launch({cut.grid, row_threads}, attention_forward_kernel<S, N>, x, cut, out, attention, pointer<double>(partial));
+    if (mean_loss != nullptr)
+      launch({1, row_threads}, finish_sums_kernel<T>, 0, cut.grid, partial.data<double>(), double(x.pixels),
+             static_cast<T*>(nullptr), mean_loss);
+  };
+  visit_rows(x, run, out);
+}
+
+template <class S, class T = compute_t<S>>
+void track_attention_backward(const Attention<S>& x, const T* attention, const AttentionGradients<S>& g) {
+  const bool sums = g.dw != nullptr || g.db != nullptr;
+  const auto run = [&]<int N>(const PixelRows& cut) {
+    const Tensor partial = sums ? Tensor({x.channels + 1, cut.grid}, DType::f64, Device::cuda) : Tensor{};
+    if constexpr (N == 0)
+      launch({cut.grid, row_threads}, any_attention_backward_kernel<S>, x, cut, attention, g, pointer<double>(partial));
+    else
+      launch({cut.grid, row_threads}, attention_backward_kernel<S, N>, x, cut, attention, g, pointer<double>(partial));
+    if (sums)
+      launch({blocks_for(x.channels + 1, 1), row_threads}, finish_sums_kernel<T>, x.channels, cut.grid,
+             partial.data<double>(), 1.0, g.dw, g.db);
+  };
+  visit_rows(x, run, g.d_features_out, g.d_features);
+}
+
+}  // namespace cuda
+
+namespace {
+#endif
+
 void check_track_attention(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map) {
   GT_CHECK(features.rank() == 4 && features.size() > 0, "track_attention: features are ", features.shape(),
            ", expected (B,H,W,C) and not empty");
   GT_CHECK(w.shape() == Shape{features.dim(3)} && b.shape() == Shape{1}, "track_attention: features are ",
            features.shape(), ", w ", w.shape(), ", b ", b.shape(), ", expected (B,H,W,C), (C), (1)");
-  GT_CHECK(w.dtype() == features.dtype() && b.dtype() == features.dtype(), "track_attention: features are ",
-           features.dtype(), ", w ", w.dtype(), ", b ", b.dtype(), ": expected one type");
+  const DType wide = features.dtype() == DType::bf16 ? DType::f32 : features.dtype();
+  GT_CHECK(w.dtype() == wide && b.dtype() == wide, "track_attention: features are ", features.dtype(), ", w ",
+           w.dtype(), ", b ", b.dtype(), ": both are expected to be ", wide);
   if (!map.defined()) return;
   const Shape expected{features.dim(0), features.dim(1), features.dim(2)};
-  GT_CHECK(map.shape() == expected && map.dtype() == features.dtype(), "track_attention: map is ", map.dtype(),
-           map.shape(), ", expected ", features.dtype(), expected);
+  GT_CHECK(map.shape() == expected && map.dtype() == wide, "track_attention: map is ", map.dtype(), map.shape(),
+           ", expected ", wide, expected);
 }
 
-template <class T>
-Attention<T> arguments(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map) {
+template <class S, class T = compute_t<S>>
+Attention<S> arguments(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map) {
   const int64_t channels = features.dim(3);
-  return {features.data<T>(), w.data<T>(), b.data<T>(), pointer<T>(map), features.size() / channels, channels};
+  return {features.data<S>(), w.data<T>(), b.data<T>(), pointer<T>(map), features.size() / channels, channels};
 }
 
 }  // namespace
@@ -185,13 +464,14 @@ Attention<T> arguments(const Tensor& features, const Tensor& w, const Tensor& b,
 Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map) {
   check_track_attention(features, w, b, map);
   const Tensor out(features.shape(), features.dtype(), features.device());
-  const Tensor attention({features.dim(0), features.dim(1), features.dim(2)}, features.dtype(), features.device());
-  const double loss = visit_float(features.dtype(), [&]<class T>() {
-    return GT_DISPATCH(features.device(), track_attention_forward, arguments<T>(features, w, b, map), out.data<T>(),
-                       attention.data<T>());
-  });
+  const Tensor attention({features.dim(0), features.dim(1), features.dim(2)}, w.dtype(), features.device());
   Tensors outputs{out, attention};
-  if (map.defined()) outputs.push_back(Tensor::full({}, loss, features.dtype(), features.device()));
+  if (map.defined()) outputs.emplace_back(Shape{}, w.dtype(), features.device());
+  visit_stored(features.dtype(), [&]<class S>() {
+    using T = compute_t<S>;
+    GT_DISPATCH_STORED(S, features.device(), track_attention_forward, arguments<S>(features, w, b, map), out.data<S>(),
+                       attention.data<T>(), map.defined() ? outputs[2].data<T>() : nullptr);
+  });
   struct {
     bool features, w, b, map;
   } needs{features.requires_grad(), w.requires_grad(), b.requires_grad(), map.requires_grad()};
@@ -202,13 +482,13 @@ Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b
               attention = attention.detach(), needs](const Tensors& dy) -> Tensors {
                const Tensor df = gradient_of(features, needs.features), dw = gradient_of(w, needs.w);
                const Tensor db = gradient_of(b, needs.b), dm = gradient_of(map, needs.map);
-               const double d_loss = dy.size() == 3 && dy[2].defined() ? dy[2].item() : 0;
-               visit_float(features.dtype(), [&]<class T>() {
-                 const T slope = T(d_loss / double(attention.size()));
-                 const AttentionGradients<T> g{pointer<T>(dy[0]), pointer<T>(dy[1]), slope,         pointer<T>(df),
+               const Tensor d_loss = dy.size() == 3 ? dy[2] : Tensor{};
+               visit_stored(features.dtype(), [&]<class S>() {
+                 using T = compute_t<S>;
+                 const AttentionGradients<S> g{pointer<S>(dy[0]), pointer<T>(dy[1]), pointer<T>(d_loss), pointer<S>(df),
                                                pointer<T>(dw),    pointer<T>(db),    pointer<T>(dm)};
-                 GT_DISPATCH(features.device(), track_attention_backward, arguments<T>(features, w, b, map),
-                             attention.data<T>(), g);
+                 GT_DISPATCH_STORED(S, features.device(), track_attention_backward, arguments<S>(features, w, b, map),
+                                    attention.data<T>(), g);
                });
                return {df, dw, db, dm};
              });

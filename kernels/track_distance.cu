@@ -11,6 +11,10 @@
 // maps themselves, in every forward, for a gradient that most runs never ask for.
 // Per image of n segments and level: forward writes 4 H W bytes and takes 16 n H W FLOPs; backward reads 4 H W bytes
 // and takes as many FLOPs.
+//
+// CUDA: a block draws a tile of 32 x 32 pixels and takes into account only the segments that may be the nearest of one
+// of them, so that the FLOPs above are the most. Forward is one launch, backward two: the sums of each tile for each
+// of the track's segments (32 bytes, 1 % of the tile's), then their sums, by a tree of the tiles.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -18,6 +22,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/map_tiles.cuh"
 #include "kernels/op.h"
 #include "kernels/ops.h"
 #include "kernels/tracks.h"
@@ -53,6 +58,38 @@ GT_HD inline Closest<T> closest(const Segment<T>& s, T px, T py) {
   return {t, rx - t * s.dx, ry - t * s.dy};
 }
 
+template <class T>
+GT_HD inline T squared_distance(const Closest<T>& c) {
+  return c.x * c.x + c.y * c.y;
+}
+
+/// Segments of the track of fixations [first, last).
+GT_HD inline int64_t segment_count(int64_t first, int64_t last) {
+  return last - first > 1 ? last - first - 1 : last - first;
+}
+
+/// The fixation that the segment from `start` ends at: itself, if the track has only one.
+GT_HD inline int64_t segment_end(int64_t start, int64_t last) { return start + 1 < last ? start + 1 : last - 1; }
+
+/// What a pixel of gradient g, at distance D from its closest point q, gives to q: -g (p - q) / D. Of that the
+/// segment's end has the part t, its start the rest.
+template <class T>
+struct Pull {
+  T x, y, t;
+
+  GT_HD void add(double* start, double* end) const {
+    start[0] += (1 - double(t)) * double(x);
+    start[1] += (1 - double(t)) * double(y);
+    end[0] += double(t) * double(x);
+    end[1] += double(t) * double(y);
+  }
+};
+
+template <class T>
+GT_HD inline Pull<T> pull(T g, const Closest<T>& c, T distance) {
+  return {-g * c.x / distance, -g * c.y / distance, c.t};
+}
+
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
@@ -73,12 +110,9 @@ struct Row {
     std::fill(distance2.begin(), distance2.end(), std::numeric_limits<T>::infinity());
     std::fill(start.begin(), start.end(), Index(first));
     y = pixel_centre<T>(v, height);
-    const int64_t segments = std::max<int64_t>(last - first - 1, last > first ? 1 : 0);
-    for (int64_t i = first; i < first + segments; ++i) offer(segment(xy + 2 * i, xy + 2 * next(i, last)), Index(i));
+    for (int64_t i = first; i < first + segment_count(first, last); ++i)
+      offer(segment(xy + 2 * i, xy + 2 * segment_end(i, last)), Index(i));
   }
-
-  /// The fixation that the segment from `start` ends at: itself, if the track has only one.
-  static int64_t next(int64_t start, int64_t last) { return std::min(start + 1, last - 1); }
 
   int64_t height;
   std::vector<T> x;  // of the pixel centres
@@ -92,8 +126,7 @@ struct Row {
     T* __restrict best = distance2.data();
     Index* __restrict from = start.data();
     for (size_t u = 0; u < x.size(); ++u) {
-      const Closest<T> c = closest(s, px[u], y);
-      const T d2 = c.x * c.x + c.y * c.y;
+      const T d2 = squared_distance(closest(s, px[u], y));
       from[u] = d2 < best[u] ? i : from[u];
       best[u] = d2 < best[u] ? d2 : best[u];
     }
@@ -124,27 +157,22 @@ void track_distance_backward(const T* xy, int64_t count, const int32_t* kept, in
   const std::vector<MapBlock> blocks = map_blocks(sizes, batch);
   std::vector<std::vector<double>> partial(blocks.size());  // [block] (kept fixations, 2)
   parallel_for(int64_t(blocks.size()), 1, [&](int64_t k, int64_t) {
-    const auto [l, image, begin, end] = blocks[size_t(k)];
+    const auto [l, image, row_begin, row_end] = blocks[size_t(k)];
     const auto [height, width] = sizes[size_t(l)];
     const int64_t first = kept[2 * (l * batch + image)], last = kept[2 * (l * batch + image) + 1];
     if (dmaps[size_t(l)] == nullptr || first == last) return;
     std::vector<double>& sum = partial[size_t(k)];
     sum.resize(size_t(2 * (last - first)));
     Row<T> row(sizes[size_t(l)]);
-    for (int64_t v = begin; v < end; ++v) {
+    for (int64_t v = row_begin; v < row_end; ++v) {
       row.search(xy, first, last, v);
       const T* grad = dmaps[size_t(l)] + (image * height + v) * width;
       for (int64_t u = 0; u < width; ++u) {
         const T distance = std::sqrt(row.distance2[size_t(u)]);
         if (distance == 0) continue;
-        const int64_t start = row.start[size_t(u)], stop = row.next(start, last);
-        const Closest<T> c = closest(segment(xy + 2 * start, xy + 2 * stop), row.x[size_t(u)], row.y);
-        const double gx = double(-grad[u] * c.x / distance), gy = double(-grad[u] * c.y / distance), t = double(c.t);
-        double *a = &sum[size_t(2 * (start - first))], *b = &sum[size_t(2 * (stop - first))];
-        a[0] += (1 - t) * gx;
-        a[1] += (1 - t) * gy;
-        b[0] += t * gx;
-        b[1] += t * gy;
+        const int64_t start = row.start[size_t(u)], end = segment_end(start, last);
+        const Closest<T> c = closest(segment(xy + 2 * start, xy + 2 * end), row.x[size_t(u)], row.y);
+        pull(grad[u], c, distance).add(&sum[size_t(2 * (start - first))], &sum[size_t(2 * (end - first))]);
       }
     }
   });
@@ -159,15 +187,248 @@ void track_distance_backward(const T* xy, int64_t count, const int32_t* kept, in
 
 }  // namespace cpu
 
+// ---- CUDA -----------------------------------------------------------------------------------------------------------
+
+#if GT_CUDA
+/// The nearest segment to each of the thread's pixels, as Row has it.
+template <class T>
+struct Nearest {
+  Pixels<T> distance2;
+  Pixels<int32_t> start;
+};
+
+/// Least and largest distance of a segment from a tile's centre, within rounding.
+template <class T>
+struct Bounds {
+  T lower, upper;
+};
+
+/// Which segments may be the nearest of one of a tile's pixels: those with lower <= the least upper + 2 radius.
+///
+/// Any other, j, is at every pixel p of the tile farther than the segment k that has the least upper, and by what
+/// closest() makes of it too. Exactly, D_j(p) >= D_j(centre) - radius and D_k(p) <= D_k(centre) + radius. Rounding
+/// moves an offset p - q by less than 8 eps (|p - a| + |b - a|), as each sum and product in it is off by eps / 2 of no
+/// more than that, and an error of t moves q by as much. `slack` is four times what that makes at the centre and at p
+/// together, which leaves room for the rounding of p, of the radius and of the squares. So j has the larger square at
+/// p, and may come before or after k. Comparisons are such that a segment which is not a number is kept.
+template <class T>
+struct TileDisc {
+  T x, y, radius;
+
+  __device__ explicit TileDisc(const MapTile<T>& tile) {
+    const T width = T(tile.width), height = T(tile.height);  // the tile reaches to the edges of its pixels
+    const T right = T(tile.column + tile_size < tile.width ? tile.column + tile_size : tile.width) / width;
+    const T bottom = T(tile.row + tile_size < tile.height ? tile.row + tile_size : tile.height) / height;
+    const T left = T(tile.column) / width, top = T(tile.row) / height;
+    x = (left + right) / 2;
+    y = (top + bottom) / 2;
+    radius = std::sqrt((right - left) * (right - left) + (bottom - top) * (bottom - top)) / 2;
+  }
+
+  __device__ Bounds<T> bounds(const Segment<T>& s) const {
+    const T distance = std::sqrt(squared_distance(closest(s, x, y)));
+    const T scale = 1 + std::fabs(x - s.x) + std::fabs(y - s.y) + std::fabs(s.dx) + std::fabs(s.dy);
+    const T slack = 64 * std::numeric_limits<T>::epsilon() * scale;
+    return {distance - slack, distance + slack};
+  }
+};
+
+/// Searches the track of fixations [first, last) for the thread's pixels. All threads must call it.
+template <class T>
+__device__ void search(const T* xy, int64_t first, int64_t last, const MapTile<T>& tile, Nearest<T>& nearest) {
+  GT_SHARED(Segment<T>, segments, [tile_threads]);  // those of up to 128 that may be the nearest, in the track's order
+  GT_SHARED(int32_t, starts, [tile_threads]);
+  GT_SHARED(T, uppers, [tile_warps]);
+  GT_SHARED(int, counts, [tile_warps]);
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const TileDisc<T> disc(tile);
+  T px[thread_columns], py[thread_rows];
+  for (int c = 0; c < thread_columns; ++c) px[c] = pixel_centre<T>(tile.column + tile.thread_column() + c, tile.width);
+  for (int r = 0; r < thread_rows; ++r) py[r] = pixel_centre<T>(tile.row + tile.thread_row() + r, tile.height);
+  for (int r = 0; r < thread_rows; ++r)
+    for (int c = 0; c < thread_columns; ++c) {
+      nearest.distance2[r][c] = std::numeric_limits<T>::infinity();
+      nearest.start[r][c] = int32_t(first);
+    }
+
+  T least = std::numeric_limits<T>::infinity();
+  const int64_t end = first + segment_count(first, last);
+  for (int64_t begin = first; begin < end; begin += tile_threads) {
+    const int64_t own = begin + threadIdx.x;
+    Segment<T> s{};
+    Bounds<T> bounds{0, std::numeric_limits<T>::infinity()};
+    if (own < end) {
+      s = segment(xy + 2 * own, xy + 2 * segment_end(own, last));
+      bounds = disc.bounds(s);
+    }
+    T upper = bounds.upper;
+    for (int d = warp_size / 2; d > 0; d /= 2) {
+      const T other = __shfl_xor_sync(full_mask, upper, d);
+      upper = other < upper ? other : upper;
+    }
+    if (lane == 0) uppers[warp] = upper;
+    __syncthreads();
+    for (int w = 0; w < tile_warps; ++w) least = uppers[w] < least ? uppers[w] : least;
+
+    const bool near = own < end && !(bounds.lower > least + 2 * disc.radius);
+    const unsigned mask = __ballot_sync(full_mask, near);
+    if (lane == 0) counts[warp] = __popc(mask);
+    __syncthreads();
+    int slot = __popc(mask & ((1u << lane) - 1)), count = 0;
+    for (int w = 0; w < tile_warps; ++w) {
+      slot += w < warp ? counts[w] : 0;
+      count += counts[w];
+    }
+    if (near) segments[slot] = s, starts[slot] = int32_t(own);
+    __syncthreads();
+
+    for (int k = 0; k < count; ++k) {
+      const Segment<T> of_track = segments[k];
+      const int32_t start = starts[k];
+      for (int r = 0; r < thread_rows; ++r)
+        for (int c = 0; c < thread_columns; ++c) {
+          const T d2 = squared_distance(closest(of_track, px[c], py[r]));
+          nearest.start[r][c] = d2 < nearest.distance2[r][c] ? start : nearest.start[r][c];
+          nearest.distance2[r][c] = d2 < nearest.distance2[r][c] ? d2 : nearest.distance2[r][c];
+        }
+    }
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(tile_threads) distance_kernel(const T* xy, const int32_t* kept, TiledMaps<T> maps) {
+  const MapTile<T> tile = maps.tile();
+  const int32_t* range = kept + 2 * (tile.level * maps.batch + tile.image);
+  Nearest<T> nearest;
+  search(xy, range[0], range[1], tile, nearest);
+  for (int r = 0; r < thread_rows; ++r)
+    for (int c = 0; c < thread_columns; ++c) nearest.distance2[r][c] = std::sqrt(nearest.distance2[r][c]);
+  tile.store(nearest.distance2);
+}
+
+/// The sums of the tile's pulls -> partial (slot,N,4), at the fixations that segments start at.
+template <class T>
+__global__ void __launch_bounds__(tile_threads)
+    pull_kernel(const T* xy, int64_t count, const int32_t* kept, TiledMaps<T> dmaps, double* partial) {
+  constexpr int chunk = 64;
+  GT_SHARED(double, sums, [tile_warps][chunk * 4]);
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const MapTile<T> tile = dmaps.tile();
+  const int32_t* range = kept + 2 * (tile.level * dmaps.batch + tile.image);
+  const int64_t first = range[0], last = range[1], end = first + segment_count(first, last);
+  if (tile.map == nullptr || first == last) return;
+  Nearest<T> nearest;
+  search(xy, first, last, tile, nearest);
+
+  Pixels<Pull<T>> pulls;
+  Pixels<int32_t> starts = {{-1, -1, -1, -1}, {-1, -1, -1, -1}};  // none outside the map and where the gradient is 0
+  tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
+    const T distance = std::sqrt(nearest.distance2[r][c]);
+    if (distance == 0) return;
+    const int64_t start = starts[r][c] = nearest.start[r][c];
+    const Segment<T> s = segment(xy + 2 * start, xy + 2 * segment_end(start, last));
+    const Closest<T> nearby = closest(s, pixel_centre<T>(u, tile.width), pixel_centre<T>(v, tile.height));
+    pulls[r][c] = pull(tile.map[v * tile.width + u], nearby, distance);
+  });
+
+  for (int64_t begin = first; begin < end; begin += chunk) {
+    for (int k = lane; k < chunk * 4; k += warp_size) sums[warp][k] = 0;
+    __syncwarp();
+    for (int64_t done = begin - 1;;) {  // from segment to segment of those that the warp has pixels of
+      int32_t next = std::numeric_limits<int32_t>::max();
+      for (int r = 0; r < thread_rows; ++r)
+        for (int c = 0; c < thread_columns; ++c)
+          if (starts[r][c] > done && starts[r][c] < next) next = starts[r][c];
+      for (int d = warp_size / 2; d > 0; d /= 2) {
+        const int32_t other = __shfl_xor_sync(full_mask, next, d);
+        next = other < next ? other : next;
+      }
+      if (next >= begin + chunk || next >= end) break;
+      double sum[4] = {};
+      for (int r = 0; r < thread_rows; ++r)
+        for (int c = 0; c < thread_columns; ++c)
+          if (starts[r][c] == next) pulls[r][c].add(sum, sum + 2);
+      const double total = warp_sums(sum);
+      if (lane % 8 == 0) sums[warp][4 * (next - begin) + lane / 8] = total;
+      done = next;
+    }
+    __syncthreads();
+    const int64_t values = 4 * (end - begin < chunk ? end - begin : chunk);
+    for (int64_t k = threadIdx.x; k < values; k += tile_threads) {
+      double total = 0;
+      for (int w = 0; w < tile_warps; ++w) total += sums[w][k];
+      partial[4 * (tile.slot * count + begin) + k] = total;
+    }
+    __syncthreads();
+  }
+}
+
+/// dxy, a warp to each fixation: the sums over levels and tiles of the pulls at the start of one segment and the end of
+/// the one before.
+template <class T>
+__global__ void __launch_bounds__(tile_threads)
+    add_pulls_kernel(int64_t count, const int32_t* kept, TiledMaps<T> dmaps, const double* partial, T* dxy) {
+  const int lane = int(threadIdx.x) % warp_size;
+  const int64_t i = int64_t(blockIdx.x) * tile_warps + threadIdx.x / warp_size;
+  if (i >= count) return;
+  double sum[2] = {};
+  for (int l = 0; l < dmaps.levels; ++l) {
+    const typename TiledMaps<T>::Level level = dmaps.at(l);
+    if (level.maps == nullptr) continue;
+    for (int64_t image = 0; image < dmaps.batch; ++image) {
+      const int32_t* range = kept + 2 * (l * dmaps.batch + image);
+      const int64_t first = range[0], last = range[1];
+      if (i < first || i >= last) continue;
+      for (int64_t t = lane; t < level.tiles; t += warp_size) {
+        const double* at = partial + 4 * ((level.slot + t) * count + i);
+        if (i < first + segment_count(first, last)) sum[0] += at[0], sum[1] += at[1];
+        if (i > first) sum[0] += at[-2], sum[1] += at[-1];
+      }
+    }
+  }
+  const double total = warp_sums(sum);
+  if (lane % (warp_size / 2) == 0) dxy[2 * i + lane / (warp_size / 2)] = T(total);
+}
+
+namespace cuda {
+
+template <class T>
+void track_distance_forward(const T* xy, const int32_t* kept, int64_t batch, const std::vector<MapSize>& sizes,
+                            const std::vector<T*>& maps) {
+  const TiledMaps<T> tiled("track_distance", sizes, maps, batch);
+  launch({tiled.blocks, tile_threads}, distance_kernel<T>, xy, kept, tiled);
+}
+
+template <class T>
+void track_distance_backward(const T* xy, int64_t count, const int32_t* kept, int64_t batch,
+                             const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps, T* dxy) {
+  const TiledMaps<T> tiled("track_distance", sizes, dmaps, batch);
+  const Tensor partial({tiled.slots, count, 4}, DType::f64, Device::cuda);
+  launch({tiled.blocks, tile_threads}, pull_kernel<T>, xy, count, kept, tiled, partial.data<double>());
+  launch({blocks_for(count, tile_warps), tile_threads}, add_pulls_kernel<T>, count, kept, tiled, partial.data<double>(),
+         dxy);
+}
+
+}  // namespace cuda
+#endif
+
 void check_track_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes) {
   check_sizes("track_distance", sizes);
   GT_CHECK(xy.rank() == 2 && xy.dim(1) == 2, "track_distance: xy is ", xy.shape(), ", expected (N,2)");
   GT_CHECK(kept.rank() == 3 && kept.dim(0) == int64_t(sizes.size()) && kept.dim(2) == 2, "track_distance: kept is ",
            kept.shape(), ", expected (", sizes.size(), ",B,2)");
+  if (kept.device() == Device::cuda) return;  // looking would have to wait for the device
   const std::vector<int32_t> range = kept.values<int32_t>();
-  for (size_t i = 0; i < range.size(); i += 2)
+  int64_t last = 0;  // of the level's images so far
+  for (size_t i = 0; i < range.size(); i += 2) {
+    if (i % size_t(2 * kept.dim(1)) == 0) last = 0;
     GT_CHECK(0 <= range[i] && range[i] <= range[i + 1] && range[i + 1] <= xy.dim(0), "track_distance: kept fixations ",
              range[i], " to ", range[i + 1], " of ", xy.dim(0));
+    if (range[i] == range[i + 1]) continue;
+    GT_CHECK(last <= range[i], "track_distance: kept fixations ", range[i], " to ", range[i + 1], " after those to ",
+             last);
+    last = range[i + 1];
+  }
 }
 
 }  // namespace

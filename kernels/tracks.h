@@ -10,9 +10,13 @@
 
 namespace gt {
 
-/// Throws Error unless offsets (B+1) is i32 and cuts `count` fixations into tracks: 0, never falling, count.
+/// Throws Error unless offsets (B+1) is i32 and cuts `count` fixations into tracks: 0, never falling, count. The values
+/// are looked at on the CPU only: on CUDA that would have to wait for the device, and the last may be less than count,
+/// so that one recorded step serves batches of different length.
 inline void check_offsets(const char* op, const Tensor& offsets, int64_t count) {
-  GT_CHECK(offsets.rank() == 1 && offsets.dim(0) >= 1, op, ": offsets is ", offsets.shape(), ", expected (B+1)");
+  GT_CHECK(offsets.rank() == 1 && offsets.dim(0) >= 1 && offsets.dtype() == DType::i32, op, ": offsets is ",
+           offsets.dtype(), offsets.shape(), ", expected i32(B+1)");
+  if (offsets.device() == Device::cuda) return;
   const std::vector<int32_t> o = offsets.values<int32_t>();
   GT_CHECK(o.front() == 0 && o.back() == count, op, ": offsets run from ", o.front(), " to ", o.back(),
            ", expected 0 to ", count, " fixations");

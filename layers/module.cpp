@@ -6,8 +6,7 @@ namespace gt {
 
 Tensor Parameters::add(const std::string& name, Tensor value) {
   for (const auto& [other, tensor] : named_) GT_CHECK(other != name, "two parameters are called '", name, "'");
-  GT_CHECK(device_ == Device::cpu, "parameters are made on the CPU");
-  Tensor parameter = value.cast(dtype_);
+  Tensor parameter = value.cast(dtype_).to(device_);
   parameter.set_requires_grad();
   named_.emplace_back(name, parameter);
   return parameter;

@@ -24,6 +24,8 @@ class Parameters {
   Tensor uniform(const std::string& name, const Shape& shape, double bound);
   Tensor constant(const std::string& name, const Shape& shape, double value);
 
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
   const NamedTensors& named() const { return named_; }
   Tensors tensors() const;
   int64_t count() const;  ///< numbers in all of them

@@ -29,17 +29,25 @@ Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& paramete
     for (const auto& [name, p] : parameters_) tensors.push_back(Tensor::zeros(p.shape(), p.dtype(), p.device()));
 }
 
-void Optimizer::step(double lr) {
+void Optimizer::prepare(double lr) {
+  ++steps_;
+  const Tensor rates = options_.kind == "sgd" ? sgd_rates(lr, options_.momentum, options_.weight_decay)
+                                              : adamw_rates(steps_, lr, options_.weight_decay);
+  if (parameters_.empty()) return;
+  if (!rates_.defined()) rates_ = Tensor(rates.shape(), rates.dtype(), parameters_[0].second.device());
+  rates_.copy_from(rates);
+}
+
+void Optimizer::update() {
   Tensors values, gradients;
   for (const auto& [name, p] : parameters_) {
     values.push_back(p);
     gradients.push_back(p.grad());
   }
-  ++steps_;
   if (options_.kind == "sgd")
-    sgd_step(values, gradients, moments_[0].second, lr, options_.momentum, options_.weight_decay);
+    sgd_step(values, gradients, moments_[0].second, rates_);
   else
-    adamw_step(values, gradients, moments_[0].second, moments_[1].second, steps_, lr, options_.weight_decay);
+    adamw_step(values, gradients, moments_[0].second, moments_[1].second, rates_);
   for (const Tensor& p : values) p.clear_grad();
 }
 

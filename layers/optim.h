@@ -31,8 +31,10 @@ double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n);
 class Optimizer {
  public:
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
-  /// One update from the parameters' gradients, which it clears.
-  void step(double lr);
+  /// Counts a step and puts its rates on the parameters' device, where update() reads them.
+  void prepare(double lr);
+  /// One update from the parameters' gradients, which it clears. A CUDA graph may replay it, prepare() going before.
+  void update();
   /// What must be saved to go on exactly: tensors "optimizer.<what>.<parameter>", and the number of steps done.
   NamedTensors state() const;
   void restore(const SafeTensors& file, int64_t steps, const std::string& source);
@@ -42,6 +44,7 @@ class Optimizer {
   OptimizerOptions options_;
   NamedTensors parameters_;
   std::vector<std::pair<std::string, Tensors>> moments_;  // {"velocity"} or {"first_moment", "second_moment"}
+  Tensor rates_;                                          // of the step
   int64_t steps_ = 0;
 };
 

@@ -21,7 +21,7 @@ const std::string& metadata(const SafeTensors& file, const std::string& key, con
   return it->second;
 }
 
-LoadedModel load_model(const std::string& run_or_checkpoint) {
+LoadedModel load_model(const std::string& run_or_checkpoint, Device device) {
   LoadedModel loaded;
   loaded.path = run_or_checkpoint;
   if (std::filesystem::is_directory(run_or_checkpoint)) {
@@ -32,7 +32,7 @@ LoadedModel load_model(const std::string& run_or_checkpoint) {
   const SafeTensors file = read_safetensors(loaded.path);
   loaded.config = parse_run_config(metadata(file, "config", loaded.path), loaded.path + " (its config)");
   loaded.gaze = metadata(file, "gaze", loaded.path);
-  loaded.model = make_model(loaded.config);
+  loaded.model = make_model(loaded.config, DType::f32, device);
   loaded.model->parameters().assign(file, loaded.path);
   return loaded;
 }

@@ -22,7 +22,7 @@ struct LoadedModel {
 };
 
 /// A model from a checkpoint file, or from a run's folder (its best.safetensors). Throws Error.
-LoadedModel load_model(const std::string& run_or_checkpoint);
+LoadedModel load_model(const std::string& run_or_checkpoint, Device device = Device::cpu);
 
 /// The text of `key`. Throws Error, naming `path`, if the metadata lacks it.
 const std::string& metadata(const SafeTensors& file, const std::string& key, const std::string& path);

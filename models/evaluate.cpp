@@ -7,9 +7,9 @@
 
 namespace gt {
 
-Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data) {
+Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data, Device device) {
   const auto [geometry, colour] = no_augmentation(int64_t(images.size()), data);
-  return augment(stack_images(images), geometry, colour);
+  return augment(stack_images(images).to(device), geometry.to(device), colour.to(device));
 }
 
 Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
@@ -30,7 +30,7 @@ std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, co
     const int64_t count = std::min(batch, n - first);
     std::vector<const Image*> images;
     for (int64_t i = first; i < first + count; ++i) images.push_back(&dataset.samples[size_t(i)].image);
-    const Tensor logits = model.predict(network_input(images, data)).logits;
+    const Tensor logits = model.predict(network_input(images, data, model.device())).logits.to(Device::cpu);
     const int64_t pixels = logits.dim(1) * logits.dim(2);
     std::vector<Image> masks;
     for (int64_t i = 0; i < count; ++i) {

@@ -7,7 +7,7 @@ namespace gt {
 
 class FullMasks : public Model {
  public:
-  FullMasks(const Config& config, DType dtype);
+  FullMasks(const Config& config, DType dtype, Device device);
   Prediction predict(const Tensor& images) const override;
   Losses losses(const Supervised& batch) const override;
 

@@ -11,8 +11,8 @@ PseudoMask pseudo_mask(const Tensor& map, const LossOptions& options) {
   return {target, add(target, less(map, options.background))};
 }
 
-GradTrack::GradTrack(const Config& config, DType dtype)
-    : Model(uint64_t(config.seed), dtype),
+GradTrack::GradTrack(const Config& config, DType dtype, Device device)
+    : Model(config, dtype, device),
       loss_(config.loss),
       maps_(config.maps),
       unet_(parameters_, config.data.channels, 1, config.model) {
@@ -23,13 +23,14 @@ GradTrack::GradTrack(const Config& config, DType dtype)
 
 GradTrack::Output GradTrack::run(const Tensor& images, const Tensors& maps) const {
   Output out;
-  out.logits = unet_(images, [&](int64_t level, const Tensor& features) {
+  const Tensor logits = unet_(stored(images), [&](int64_t level, const Tensor& features) {
     const size_t l = size_t(level);
     TrackAttention::Output attended = attention_[l](features, maps.empty() ? Tensor() : maps[l]);
     out.attention.push_back(attended.map);
     out.track.push_back(attended.loss);
     return attended.features;
   });
+  out.logits = wide(logits);
   return out;
 }
 

@@ -19,7 +19,7 @@ PseudoMask pseudo_mask(const Tensor& map, const LossOptions& options);
 
 class GradTrack : public Model {
  public:
-  GradTrack(const Config& config, DType dtype);
+  GradTrack(const Config& config, DType dtype, Device device);
   Prediction predict(const Tensor& images) const override;
   Losses losses(const Supervised& batch) const override;
 

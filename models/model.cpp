@@ -1,5 +1,6 @@
 #include "models/model.h"
 
+#include "kernels/precision.h"
 #include "models/full.h"
 #include "models/gradtrack.h"
 
@@ -46,9 +47,14 @@ Wanted supervision(const std::string& recipe) {
   return wanted;
 }
 
-std::unique_ptr<Model> make_model(const Config& config, DType dtype) {
-  if (config.recipe == "full") return std::make_unique<FullMasks>(config, dtype);
-  if (config.recipe == "gradtrack") return std::make_unique<GradTrack>(config, dtype);
+Model::Model(const Config& config, DType dtype, Device device)
+    : parameters_(uint64_t(config.seed), dtype, device),
+      stored_(config.precision == "bf16" && device == Device::cuda ? DType::bf16 : dtype) {}
+
+std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device device) {
+  set_tf32(config.precision == "tf32");
+  if (config.recipe == "full") return std::make_unique<FullMasks>(config, dtype, device);
+  if (config.recipe == "gradtrack") return std::make_unique<GradTrack>(config, dtype, device);
   fail("recipe '", config.recipe, "': expected gradtrack or full");
 }
 

@@ -31,6 +31,7 @@ struct TrainOptions {
   int64_t log_every = 20;          // iterations; a line of metrics.jsonl
   int64_t val_every = 500;         // iterations, a multiple of log_every
   int64_t checkpoint_every = 500;  // iterations, a multiple of log_every
+  bool cuda_graph = true;          // record a step once and replay it, on CUDA
 
   template <class V>
   void visit(V& v) {
@@ -39,6 +40,7 @@ struct TrainOptions {
     v("log_every", log_every, Range{1, 1e9});
     v("val_every", val_every, Range{1, 1e9});
     v("checkpoint_every", checkpoint_every, Range{1, 1e9});
+    v("cuda_graph", cuda_graph);
   }
 };
 
@@ -46,7 +48,8 @@ struct TrainOptions {
 struct Config {
   std::string recipe = "gradtrack";
   int64_t seed = 1;
-  int64_t threads = 0;  // that compute; 0 is all processors
+  std::string precision = "f32";  // of the network on CUDA; losses, gaze maps and the optimiser stay f32
+  int64_t threads = 0;            // that compute; 0 is all processors
   DataOptions data;
   AugmentOptions augment;
   UNetOptions model;
@@ -59,6 +62,7 @@ struct Config {
   void visit(V& v) {
     v("recipe", recipe, OneOf{"gradtrack", "full"});
     v("seed", seed, Range{0, 9e15});
+    v("precision", precision, OneOf{"f32", "tf32", "bf16"});
     v("threads", threads, Range{0, 1024});
     v("data", data);
     v("augment", augment);
@@ -101,17 +105,26 @@ class Model {
   virtual Prediction predict(const Tensor& images) const = 0;
   virtual Losses losses(const Supervised& batch) const = 0;
   const Parameters& parameters() const { return parameters_; }
+  Device device() const { return parameters_.device(); }
 
  protected:
-  Model(uint64_t seed, DType dtype) : parameters_(seed, dtype) {}
+  Model(const Config& config, DType dtype, Device device);
+  /// The network's input as it is stored between layers, and its logits as the losses take them.
+  Tensor stored(const Tensor& images) const { return cast(images, stored_); }
+  Tensor wide(const Tensor& logits) const { return cast(logits, parameters_.dtype()); }
+
   Parameters parameters_;
+
+ private:
+  DType stored_;
 };
 
 /// What a recipe trains on.
 Wanted supervision(const std::string& recipe);
 
-/// The network of config.recipe, with first values from config.seed.
-std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32);
+/// The network of config.recipe, with first values from config.seed: the same on every device. TF32 is from then on
+/// allowed, or not, as config.precision says.
+std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32, Device device = Device::cpu);
 
 /// 0.5 Dice + 0.5 BCE (options.dice, options.bce) of logits (B,H,W,1) against target (B,H,W), over pixels where counted
 /// is 1.

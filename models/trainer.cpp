@@ -1,5 +1,6 @@
 #include "models/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "core/io.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
+#include "models/training_step.h"
 
 namespace gt {
 namespace {
@@ -62,15 +64,16 @@ struct Sums {
   double total = 0, segmentation = 0;
   std::vector<double> track;
 
-  void add(const TrainReport& r) {
+  void add(const StepLosses& losses) {
     ++count;
-    total += r.total;
-    segmentation += r.segmentation;
-    track.resize(r.track.size());
-    for (size_t i = 0; i < track.size(); ++i) track[i] += r.track[i];
+    total += losses.total;
+    segmentation += losses.segmentation;
+    track.resize(losses.track.size());
+    for (size_t i = 0; i < track.size(); ++i) track[i] += losses.track[i];
   }
 
   void mean_into(TrainReport& r) const {
+    r.track.resize(track.size());
     r.total = total / double(count);
     r.segmentation = segmentation / double(count);
     for (size_t i = 0; i < track.size(); ++i) r.track[i] = track[i] / double(count);
@@ -83,9 +86,11 @@ struct Trainer::State {
   Config config;
   std::string folder;
   Observer observer;
+  Device device;
   Dataset train, val;
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
+  std::optional<TrainingStep> step;
   std::optional<MetricsLog> log;
   int64_t done = 0;           // iterations
   double best_dice = -1;      // on validation
@@ -131,7 +136,7 @@ struct Trainer::State {
             {"train_images", train.samples.size()},
             {"val_images", val.samples.size()},
             {"gaze", gaze()},
-            {"device", name(Device::cpu)},
+            {"device", name(device)},
             {"threads", num_threads()},
             {"version", GT_VERSION}};
   }
@@ -161,26 +166,29 @@ struct Trainer::State {
     write_safetensors(file("last.safetensors"), checkpoint);
   }
 
-  TrainReport step(const Batch& batch) {
-    Supervised supervised;
-    supervised.images = augment(batch.images, batch.geometry, batch.colour);
-    if (batch.masks.defined()) supervised.masks = augment_masks(batch.masks, batch.geometry);
-    supervised.tracks = batch.tracks;
-    const Losses losses = model->losses(supervised);
-    TrainReport report;
-    report.iteration = done + 1;
-    report.iterations = config.train.iterations;
-    report.lr = cosine_lr(config.optimizer, done, config.train.iterations);
-    report.total = losses.total.item();
-    report.segmentation = losses.segmentation.item();
-    for (const Tensor& t : losses.track) report.track.push_back(t.item());
-    if (!std::isfinite(report.total))
-      fail("iteration ", done + 1, ": the loss is not finite; try a smaller optimizer.lr (", config.optimizer.lr,
-           " now)");
-    backward(losses.total);
-    optimizer->step(report.lr);
-    ++done;
-    return report;
+  /// The most fixations that a batch can have.
+  int64_t most_fixations() const {
+    std::vector<int64_t> counts;
+    for (const Sample& sample : train.samples) counts.push_back(int64_t(sample.track.fixations.size()));
+    std::sort(counts.rbegin(), counts.rend());
+    int64_t most = 0;
+    for (int64_t i = 0; i < config.train.batch; ++i) most += counts[size_t(i) % counts.size()];
+    return most;
+  }
+
+  /// Adds the losses that are known by now to the sums and puts the latest in the report.
+  void take_losses(Sums& sums, TrainReport& report) {
+    int64_t iteration = done - step->pending();
+    for (StepLosses& losses : step->take_losses()) {
+      ++iteration;
+      if (!std::isfinite(losses.total))
+        fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (", config.optimizer.lr,
+             " now)");
+      sums.add(losses);
+      report.total = losses.total;
+      report.segmentation = losses.segmentation;
+      report.track = std::move(losses.track);
+    }
   }
 
   void write(const TrainReport& r) {
@@ -209,15 +217,19 @@ struct Trainer::State {
   }
 };
 
-Trainer::Trainer(const Config& config, const std::string& folder, bool resume, Observer observer)
+Trainer::Trainer(const Config& config, const std::string& folder, bool resume, Observer observer, Device device)
     : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.config = config;
   s.folder = folder;
   s.observer = std::move(observer);
+  s.device = device;
+  if (config.precision != "f32" && device == Device::cpu)
+    fail("precision '", config.precision, "' is for device cuda; the CPU computes in f32");
   s.load_data();
-  s.model = make_model(config);
+  s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
+  s.step.emplace(*s.model, *s.optimizer, config, s.most_fixations(), config.train.log_every);
   s.open(resume);
 }
 
@@ -230,13 +242,17 @@ bool Trainer::run() {
   Loader loader(s.train, s.config.data, s.config.augment, s.config.maps, t.batch, uint64_t(s.config.seed), s.done);
   Sums sums;
   Clock::time_point window = Clock::now();
-  while (s.done < t.iterations) {
-    TrainReport report = s.step(loader.next());
-    sums.add(report);
-    report.images_per_second = double(sums.count * t.batch) / seconds_since(window);
+  TrainReport report;
+  report.iterations = t.iterations;
+  for (int64_t since = 1; s.done < t.iterations; ++since) {
+    report.lr = cosine_lr(s.config.optimizer, s.done, t.iterations);
+    s.step->run(loader.next(), report.lr);
+    report.iteration = ++s.done;
+    const bool last = s.done == t.iterations, log = s.done % t.log_every == 0 || last;
+    if (log || s.device == Device::cpu) s.take_losses(sums, report);  // elsewhere it would wait for the device
+    report.images_per_second = double(since * t.batch) / seconds_since(window);
     if (s.observer.iteration) s.observer.iteration(report);
-    const bool last = s.done == t.iterations;
-    if (s.done % t.log_every != 0 && !last) continue;
+    if (!log) continue;
 
     sums.mean_into(report);
     s.write(report);
@@ -245,6 +261,7 @@ bool Trainer::run() {
     if (s.done % t.checkpoint_every == 0 || last || stop) s.save();
     if (stop && !last) return false;
     sums = {};
+    since = 0;
     window = Clock::now();
   }
   return true;

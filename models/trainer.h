@@ -33,7 +33,7 @@ struct ValidationReport {
 /// What a run tells while it goes on; each may be empty.
 struct Observer {
   std::function<void(const std::string&)> note;       // a line for people
-  std::function<void(const TrainReport&)> iteration;  // after every iteration; losses are that iteration's
+  std::function<void(const TrainReport&)> iteration;  // after every iteration; losses are the latest that are known
   std::function<void(const TrainReport&)> log;        // every log_every iterations; losses are means
   std::function<void(const ValidationReport&)> validation;
   std::function<bool()> stop;  // asked after every iteration: true saves and ends
@@ -41,9 +41,10 @@ struct Observer {
 
 class Trainer {
  public:
-  /// Loads the data, makes the network, opens the run's folder. With `resume`, goes on from last.safetensors if there
-  /// is one. Throws Error if the folder holds a run and `resume` is off, or a run of another configuration.
-  Trainer(const Config& config, const std::string& folder, bool resume, Observer observer);
+  /// Loads the data, makes the network on the device, opens the run's folder. With `resume`, goes on from
+  /// last.safetensors if there is one. Throws Error if the folder holds a run and `resume` is off, or a run of another
+  /// configuration.
+  Trainer(const Config& config, const std::string& folder, bool resume, Observer observer, Device device = Device::cpu);
   ~Trainer();
   /// Trains to the last iteration, or until the observer stops it. True if the last iteration is done.
   bool run();

@@ -20,10 +20,17 @@ namespace detail {
 /// sum_k <u_k, y_k> over the defined, differentiable outputs, with fixed random u.
 inline double project(const Tensors& y, const Tensors& u) {
   double s = 0;
-  for (size_t k = 0; k < y.size(); ++k)
-    if (u[k].defined())
-      for (int64_t i = 0; i < y[k].size(); ++i) s += y[k].data<double>()[i] * u[k].data<double>()[i];
+  for (size_t k = 0; k < y.size(); ++k) {
+    if (!u[k].defined()) continue;
+    const std::vector<double> a = y[k].values<double>(), b = u[k].values<double>();
+    for (size_t i = 0; i < a.size(); ++i) s += a[i] * b[i];
+  }
   return s;
+}
+
+/// Sets element i of x, wherever x lives.
+inline void set_element(const Tensor& x, int64_t i, double value) {
+  copy_bytes(x.data<double>() + i, x.device(), &value, Device::cpu, sizeof value);
 }
 
 }  // namespace detail
@@ -34,14 +41,14 @@ inline double project(const Tensors& y, const Tensors& u) {
 /// several steps h the best counts: through a network a large one may step over a kink, a small one drowns in rounding,
 /// and a wrong gradient is wrong with each.
 inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
-                                 int64_t most = 200, const std::vector<double>& steps = {1e-4}) {
+                                 int64_t most = 200, const std::vector<double>& steps = {1e-4, 1e-3}) {
   for (const Tensor& x : inputs) x.clear_grad();
   const Tensors y = op(inputs);
   Tensors u(y.size());
   Tensor total;
   for (size_t k = 0; k < y.size(); ++k) {
     if (!y[k].requires_grad()) continue;
-    u[k] = Maker{DType::f64, random}.normal(y[k].shape());
+    u[k] = Maker{DType::f64, random}.normal(y[k].shape()).to(y[k].device());
     random.bits();
     const Tensor part = sum(mul(y[k], u[k]));
     total = total.defined() ? add(total, part) : part;
@@ -49,6 +56,7 @@ inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& o
   GT_CHECK(total.defined(), "no output depends on an input");
   backward(total);
 
+  constexpr double clearly_right = 1e-7;  // no further step is tried
   GradCheck result;
   const NoGrad no_grad;
   for (size_t k = 0; k < inputs.size(); ++k) {
@@ -59,18 +67,22 @@ inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& o
     double largest = 0;
     for (const double g : analytic) largest = std::max(largest, std::fabs(g));
     const int64_t step = std::max<int64_t>(1, x.size() / most);
+    const std::vector<double> values = x.values<double>();
     for (int64_t i = 0; i < x.size(); i += step) {
-      double& value = x.data<double>()[i];
-      const double at = value;
-      const auto f = [&](double offset) { return value = at + offset, detail::project(op(inputs), u); };
+      const double at = values[size_t(i)];
+      const auto f = [&](double offset) {
+        detail::set_element(x, i, at + offset);
+        return detail::project(op(inputs), u);
+      };
       double error = std::numeric_limits<double>::infinity(), closest = 0;
       for (const double h : steps) {
+        if (error < clearly_right) break;
         const double numeric = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
         const double scale = std::max({std::fabs(numeric), std::fabs(analytic[size_t(i)]), 0.01 * largest, 1e-9});
         const double e = std::fabs(numeric - analytic[size_t(i)]) / scale;
         if (e < error) error = e, closest = numeric;
       }
-      value = at;
+      detail::set_element(x, i, at);
       if (!(error <= result.worst)) {
         result.worst = error;
         result.where = text("input ", k, " ", x.shape(), " element ", i, ": backward ", analytic[size_t(i)],
@@ -81,15 +93,24 @@ inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& o
   return result;
 }
 
-inline GradCheck check_gradients(const OpCase& c, const Sizes& sizes) {
-  Maker maker{DType::f64, Random(7, hash64(c.name))};
-  return check_gradients(c.op, c.inputs(sizes, maker), Random(11, hash64(c.name)));
+/// The inputs of a row on a device; what was differentiated still is.
+inline Tensors inputs_of(const OpCase& c, const Sizes& sizes, DType dtype, Device device = Device::cpu) {
+  Maker maker{dtype, Random(7, hash64(c.name))};
+  Tensors inputs = c.inputs(sizes, maker);
+  for (Tensor& x : inputs)
+    if (x.defined() && x.device() != device) x = x.to(device).set_requires_grad(x.requires_grad());
+  return inputs;
+}
+
+inline GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device device = Device::cpu, int64_t most = 200) {
+  return check_gradients(c.op, inputs_of(c, sizes, DType::f64, device), Random(11, hash64(c.name)), most);
 }
 
 /// Largest difference of two tensors relative to the largest value of the second.
 inline double relative_difference(const Tensor& a, const Tensor& b) {
   GT_CHECK(a.shape() == b.shape(), "shapes ", a.shape(), " and ", b.shape(), " differ");
-  const std::vector<double> x = a.cast(DType::f64).values<double>(), y = b.cast(DType::f64).values<double>();
+  const std::vector<double> x = a.to(Device::cpu).cast(DType::f64).values<double>();
+  const std::vector<double> y = b.to(Device::cpu).cast(DType::f64).values<double>();
   double worst = 0, largest = 1e-30;
   for (size_t i = 0; i < x.size(); ++i) {
     if (x[i] == y[i]) continue;  // infinities
@@ -109,10 +130,11 @@ inline Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& 
   for (const Tensor& y : op(inputs)) {
     if (!y.defined()) continue;
     result.push_back(y.detach());
-    const Tensor u = Maker{y.dtype(), random}.normal(y.shape());
+    const Tensor wide = y.dtype() == DType::bf16 ? cast(y, DType::f32) : y;
+    const Tensor u = Maker{wide.dtype(), random}.normal(y.shape()).to(y.device());
     random.bits();
     if (!y.requires_grad()) continue;
-    const Tensor part = sum(mul(y, u));
+    const Tensor part = sum(mul(wide, u));
     total = total.defined() ? add(total, part) : part;
   }
   if (total.defined()) backward(total);
@@ -123,7 +145,8 @@ inline Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& 
 }
 
 inline bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+  const Tensor x = a.to(Device::cpu), y = b.to(Device::cpu);
+  return x.shape() == y.shape() && x.dtype() == y.dtype() && std::memcmp(x.raw(), y.raw(), x.bytes()) == 0;
 }
 
 }  // namespace gt

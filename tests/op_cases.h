@@ -20,6 +20,9 @@ struct Maker {
 
   Tensor param(Tensor t) { return t.set_requires_grad(), t; }
 
+  /// What stays f32 where activations are bf16.
+  Tensor wide(const Tensor& t) { return t.dtype() == DType::bf16 ? t.cast(DType::f32) : t; }
+
   Tensor uniform(const Shape& shape, double lo, double hi) {
     Tensor t(shape, DType::f64);
     for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = random.uniform(lo, hi);
@@ -59,7 +62,7 @@ struct Maker {
   }
 };
 
-/// Work of one forward call, for the roofline: bytes that must move and floating-point operations, in f32.
+/// Work of one call, for the roofline: bytes that must move and floating-point operations, in f32.
 struct Cost {
   double bytes = 0, flops = 0;
 };
@@ -72,8 +75,13 @@ struct OpCase {
   std::function<Tensors(const Tensors&)> op;        ///< undefined outputs are passed over
   std::function<Tensors(const Tensors&)> composed;  ///< the same from other ops or plain loops; null if there is none
   std::function<void()> wrong;                      ///< a call with wrong shapes, which must throw
-  std::function<Cost(const Sizes&)> cost;
+  std::function<Cost(const Sizes&)> cost;           ///< of the forward pass
+  /// Of the backward pass to all inputs that have a gradient: each output's gradient and each large tensor it depends on
+  /// read once, each input's gradient written once.
+  std::function<Cost(const Sizes&)> backward = {};
+  bool fuses = false;           ///< it does the work of several ops: its twin is those, and a rival in the benchmark
   double f32_tolerance = 1e-5;  ///< fused against composed, relative to the largest value
+  bool stored = false;          ///< its activations may be bf16, on CUDA
 };
 
 std::vector<OpCase> pointwise_cases();  // op_cases_pointwise.h

@@ -3,6 +3,8 @@
 // the ops.
 #pragma once
 
+#include <cmath>
+
 namespace gt {
 
 namespace detail {
@@ -110,6 +112,7 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
                     {1, 5, 31, 3, 16, 1},
                     {3, 6, 15, 20, 48, 1},
                     {1, 4, 3, 33, 80, 0},
+                    {1, 2, 3, 70, 3, 1},
                     {1, 45, 26, 2, 33, 1}},
           .large = std::move(large),
           .inputs = [=](const Sizes& s, Maker& make) -> Tensors {
@@ -127,7 +130,12 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
           .cost = [=](const Sizes& s) -> Cost {
             const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
             return {4 * (pixels * (in + out) + taps * in * out), 2 * taps * pixels * in * out};
-          }};
+          },
+          .backward = [=](const Sizes& s) -> Cost {
+            const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+            return {4 * (pixels * (2 * in + out) + 2 * taps * in * out), 4 * taps * pixels * in * out};
+          },
+          .stored = true};
 }
 
 }  // namespace detail
@@ -149,8 +157,12 @@ inline std::vector<OpCase> dense_cases() {
 
       // Sizes: B, H, W, C, K, and 1 with a bias or 0 without.
       {.name = "conv_transpose2x2",
-       .sizes =
-           {{1, 1, 1, 1, 1, 1}, {2, 1, 3, 5, 2, 1}, {1, 5, 2, 16, 17, 0}, {2, 4, 7, 33, 16, 1}, {2, 5, 31, 3, 33, 1}},
+       .sizes = {{1, 1, 1, 1, 1, 1},
+                 {2, 1, 3, 5, 2, 1},
+                 {1, 5, 2, 16, 17, 0},
+                 {2, 4, 7, 33, 16, 1},
+                 {1, 2, 3, 3, 70, 1},
+                 {2, 5, 31, 3, 33, 1}},
        .large = {{8, 8, 8, 256, 128, 1},
                  {8, 16, 16, 128, 64, 1},
                  {8, 32, 32, 64, 32, 1},
@@ -171,11 +183,16 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
          return {4 * (pixels * (in + 4 * out) + 4 * in * out), 8 * pixels * in * out};
-       }},
+       },
+       .backward = [](const Sizes& s) -> Cost {
+         const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+         return {4 * (pixels * (2 * in + 4 * out) + 8 * in * out), 16 * pixels * in * out};
+       },
+       .stored = true},
 
       // Sizes: B, H, W, C.
       {.name = "max_pool2x2",
-       .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}},
+       .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}, {1, 2, 600, 1}, {1, 2, 4, 1040}},
        .large = {{8, 128, 128, 16}, {8, 16, 16, 128}, {8, 224, 224, 64}},
        .inputs = [](const Sizes& s, Maker& make) -> Tensors {
          return {make.param(make.distinct({s[0], s[1], s[2], s[3]}))};
@@ -189,7 +206,11 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
          return {21 * outputs, 3 * outputs};
-       }},
+       },
+       .backward = [](const Sizes& s) -> Cost {
+         return {21 * double(s[0] * s[1] * s[2] * s[3]) / 4, 0};
+       },
+       .stored = true},
 
       // Sizes: M, N, K, transpose a, transpose b.
       {.name = "matmul",
@@ -206,11 +227,11 @@ inline std::vector<OpCase> dense_cases() {
                  Tensor::of<int32_t>({2}, {int32_t(s[3]), int32_t(s[4])})};
        },
        .op = [](const Tensors& t) -> Tensors {
-         const int32_t* transpose = t[2].data<int32_t>();
+         const std::vector<int32_t> transpose = t[2].values<int32_t>();
          return {matmul(t[0], t[1], transpose[0], transpose[1])};
        },
        .composed = [](const Tensors& t) -> Tensors {
-         const int32_t* transpose = t[2].data<int32_t>();
+         const std::vector<int32_t> transpose = t[2].values<int32_t>();
          return {naive_matmul(t[0], t[1], transpose[0], transpose[1])};
        },
        .wrong =
@@ -220,7 +241,12 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
          return {4 * (m * k + k * n + m * n), 2 * m * n * k};
-       }},
+       },
+       .backward = [](const Sizes& s) -> Cost {
+         const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
+         return {4 * (2 * m * k + 2 * k * n + m * n), 4 * m * n * k};
+       },
+       .stored = true},
   };
 }
 

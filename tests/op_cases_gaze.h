@@ -33,9 +33,9 @@ inline Tensor pack_sizes(const Sizes& s) {
 }
 
 inline std::vector<MapSize> unpack_sizes(const Tensor& packed) {
+  const std::vector<int32_t> values = packed.values<int32_t>();
   std::vector<MapSize> sizes;
-  for (int64_t l = 0; l < packed.dim(0); ++l)
-    sizes.push_back({packed.data<int32_t>()[2 * l], packed.data<int32_t>()[2 * l + 1]});
+  for (size_t i = 0; i < values.size(); i += 2) sizes.push_back({values[i], values[i + 1]});
   return sizes;
 }
 
@@ -72,6 +72,28 @@ inline Tensors splat_inputs(const Sizes& s, Maker& m) {
 }
 
 inline Tensors run_splat(const Tensors& x) { return splat(x[0], x[1], x[2], x[3], unpack_sizes(x[4])); }
+
+/// The same without maps of 0, whose normalisation is not continuous.
+inline Tensors normalized_inputs(const Sizes& s, Maker& m) {
+  Tensors inputs = splat_inputs(s, m);
+  const Tensor weight = inputs[1].cast(DType::f64);
+  const int32_t* offsets = inputs[3].data<int32_t>();
+  for (int64_t l = 0; l < weight.dim(0); ++l)
+    for (int64_t b = 0; b < s[0]; ++b)
+      if (offsets[b] < offsets[b + 1]) weight.data<double>()[l * weight.dim(1) + offsets[b]] = 0.7;
+  inputs[1] = m.param(weight.cast(m.dtype));
+  return inputs;
+}
+
+inline Tensors run_splat_normalized(const Tensors& x) {
+  return splat_normalized(x[0], x[1], x[2], x[3], unpack_sizes(x[4]));
+}
+
+inline Tensors composed_normalized(const Tensors& x) {
+  Tensors maps = run_splat(x);
+  for (Tensor& map : maps) map = normalize_max(map);
+  return maps;
+}
 
 /// Calls f(l, b, i, pixel, d_x, d_y, Gaussian) for every pixel of every map and every fixation of its track.
 template <class F>
@@ -248,8 +270,8 @@ inline std::function<Tensors(const Tensors&)> only(size_t output, const std::fun
 
 /// F, w, b and the map, of sizes {B, H, W, C}.
 inline Tensors attention_inputs(const Sizes& s, Maker& m) {
-  return {m.param(m.normal({s[0], s[1], s[2], s[3]})), m.param(m.normal({s[3]}, 0.3)), m.param(m.normal({1})),
-          m.param(m.uniform({s[0], s[1], s[2]}, 0, 1))};
+  return {m.param(m.normal({s[0], s[1], s[2], s[3]})), m.param(m.wide(m.normal({s[3]}, 0.3))),
+          m.param(m.wide(m.normal({1}))), m.param(m.wide(m.uniform({s[0], s[1], s[2]}, 0, 1)))};
 }
 
 inline Tensors attention_inputs_without_map(const Sizes& s, Maker& m) {
@@ -322,6 +344,14 @@ inline Tensors composed_dice(const Tensors& x) {
   return {scale(mean(divide(both, each)), -1, 1)};
 }
 
+/// F, dF' and A read, dF written; with a map that read and its gradient written too.
+inline std::function<Cost(const Sizes&)> attention_backward(bool map) {
+  return [=](const Sizes& s) {
+    const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]);
+    return Cost{4 * pixels * (3 * channels + 2 + (map ? 2 : 0)), pixels * 8 * channels};
+  };
+}
+
 inline std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops) {
   return [=](const Sizes& s) {
     const double n = double(Shape(s.begin(), s.end()).size());
@@ -364,14 +394,24 @@ inline Tensors composed_moving(const Tensors& x) {
 
 // ---- The rows -------------------------------------------------------------------------------------------------------
 
-inline const std::vector<Sizes> map_cases = {
-    {2, 1, 1, 1}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {1, 20, 8, 8, 16, 16, 45, 50}};
+// On CUDA a tile is 32 x 32 pixels, and fixations come by 32, segments by 64 and by 128.
+inline const std::vector<Sizes> map_cases = {{2, 1, 1, 1},
+                                             {2, 3, 5, 7},
+                                             {3, 9, 4, 6, 17, 33},
+                                             {1, 20, 8, 8, 16, 16, 45, 50},
+                                             {2, 70, 36, 68, 3, 70},
+                                             {1, 150, 33, 4},
+                                             {1, 4, 1, 2, 2, 1, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8}};
+// A map of one pixel is 1 whatever its track: beside another, whose gradients give the errors their scale.
+inline const std::vector<Sizes> normalized_cases = {
+    {3, 2, 1, 1, 1, 2}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {2, 70, 36, 68, 3, 70}, {1, 150, 33, 4}};
 inline const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 128, 128},
                                              {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
-inline const std::vector<Sizes> attention_cases = {
-    {1, 1, 1, 1}, {2, 3, 5, 7}, {1, 9, 11, 20}, {2, 9, 17, 16}, {3, 8, 12, 64}};
+// On CUDA rows of whole 16 bytes go by 1, 2 or 4 of these a thread, up to 128 (bf16: 64), and any others by 64 pixels.
+inline const std::vector<Sizes> attention_cases = {{1, 1, 1, 1},   {2, 3, 5, 7},    {1, 9, 11, 20},  {2, 9, 17, 16},
+                                                   {3, 8, 12, 64}, {1, 6, 10, 136}, {1, 10, 13, 33}, {1, 2, 3, 300}};
 inline const std::vector<Sizes> attention_steps = {{8, 128, 128, 16}, {8, 64, 64, 32}, {8, 224, 224, 64}};
-inline const std::vector<Sizes> loss_cases = {{1}, {3, 17}, {2, 5, 7}, {1, 29, 37}};
+inline const std::vector<Sizes> loss_cases = {{1}, {3, 17}, {2, 5, 7}, {1, 29, 37}, {3, 40, 52}};
 inline const std::vector<Sizes> loss_steps = {{8, 128, 128}, {8, 224, 224}};
 
 inline std::vector<OpCase> map_rows() {
@@ -382,44 +422,68 @@ inline std::vector<OpCase> map_rows() {
   const auto splat_cost = [](const Sizes& s) {
     return Cost{4 * map_pixels(s), 2 * map_pixels(s) * double(3 * s[1]) / 4};  // odd tracks are half as long
   };
+  const auto normalized_cost = [=](const Sizes& s) {  // whoever draws the maps twice does more
+    return Cost{4 * map_pixels(s), splat_cost(s).flops + map_pixels(s)};
+  };
+  const auto wrong_normalized = [] {
+    splat_normalized(Tensor({4, 2}), Tensor({1, 4}), Tensor({1, 2, 2}), Tensor::of<int32_t>({2}, {0, 4}), {{8, 8}});
+  };
+  const auto splat_backward = [](const Sizes& s) {
+    return Cost{4 * map_pixels(s), 6 * map_pixels(s) * double(3 * s[1]) / 4};
+  };
   const auto distance_cost = [](const Sizes& s) {
     return Cost{4 * map_pixels(s), 16 * map_pixels(s) * double(s[1]) / 2};
   };
   const auto distance = clear_distances(track_distance), naive = clear_distances(naive_distance);
-  return {{"splat", map_cases, map_steps, splat_inputs, run_splat, naive_splat, wrong_splat, splat_cost},
-          {"splat, one map",
-           {{2, 5, 9, 7, 6, 8}},
-           {},
-           splat_inputs,
-           only(1, run_splat),
-           only(1, naive_splat),
-           wrong_splat,
-           splat_cost},
-          {"track_distance", map_cases, map_steps, distance_inputs, distance, naive, wrong_distance, distance_cost},
-          {"track_distance, one map",
-           {{2, 5, 9, 7, 6, 8}},
-           {},
-           distance_inputs,
-           only(1, distance),
-           only(1, naive),
-           wrong_distance,
-           distance_cost}};
+  return {
+      {"splat", map_cases, map_steps, splat_inputs, run_splat, naive_splat, wrong_splat, splat_cost, splat_backward},
+      {"splat, one map",
+       {{2, 5, 9, 7, 6, 8}},
+       {},
+       splat_inputs,
+       only(1, run_splat),
+       only(1, naive_splat),
+       wrong_splat,
+       splat_cost},
+      {"splat_normalized", normalized_cases, map_steps, normalized_inputs, run_splat_normalized, composed_normalized,
+       wrong_normalized, normalized_cost, splat_backward, true},
+      {"splat_normalized, one map",
+       {{2, 5, 9, 7, 6, 8}},
+       {},
+       normalized_inputs,
+       only(1, run_splat_normalized),
+       only(1, composed_normalized),
+       wrong_normalized,
+       normalized_cost},
+      {"track_distance", map_cases, map_steps, distance_inputs, distance, naive, wrong_distance, distance_cost,
+       distance_cost},
+      {"track_distance, one map",
+       {{2, 5, 9, 7, 6, 8}},
+       {},
+       distance_inputs,
+       only(1, distance),
+       only(1, naive),
+       wrong_distance,
+       distance_cost}};
 }
 
 inline std::vector<OpCase> attention_rows() {
   const auto wrong = [] { track_attention(Tensor({1, 4, 4, 3}), Tensor({4}), Tensor({1}), {}); };
-  return {{"track_attention", attention_cases, attention_steps, attention_inputs, run_attention, composed_attention,
-           wrong, attention_cost(true)},
-          {"track_attention, no map", attention_cases, attention_steps, attention_inputs_without_map, run_attention,
-           composed_attention, wrong, attention_cost(false)},
-          {"track_attention, loss only",
-           {{2, 5, 7, 20}},
-           {},
-           attention_inputs,
-           only(2, run_attention),
-           only(2, composed_attention),
-           wrong,
-           attention_cost(true)}};
+  std::vector<OpCase> rows = {
+      {"track_attention", attention_cases, attention_steps, attention_inputs, run_attention, composed_attention, wrong,
+       attention_cost(true), attention_backward(true), true},
+      {"track_attention, no map", attention_cases, attention_steps, attention_inputs_without_map, run_attention,
+       composed_attention, wrong, attention_cost(false), attention_backward(false), true},
+      {"track_attention, loss only",
+       {{2, 5, 7, 20}},
+       {},
+       attention_inputs,
+       only(2, run_attention),
+       only(2, composed_attention),
+       wrong,
+       attention_cost(true)}};
+  for (OpCase& row : rows) row.stored = true;
+  return rows;
 }
 
 inline std::vector<OpCase> loss_rows() {
@@ -428,13 +492,14 @@ inline std::vector<OpCase> loss_rows() {
   const auto dice = [=](const Tensors& x) -> Tensors { return {dice_loss(x[0], x[1], weights(x))}; };
   const auto wrong_bce = [] { bce_with_logits(Tensor({2, 3}), Tensor({3, 2})); };
   const auto wrong_dice = [] { dice_loss(Tensor({2, 3}), Tensor({2, 3}), Tensor({3})); };
-  return {
-      {"bce_with_logits", loss_cases, loss_steps, loss_inputs(false), bce, composed_bce, wrong_bce, loss_cost(2, 50)},
-      {"bce_with_logits, weights", loss_cases, loss_steps, loss_inputs(true), bce, composed_bce, wrong_bce,
-       loss_cost(3, 52)},
-      {"dice_loss", loss_cases, loss_steps, loss_inputs(false), dice, composed_dice, wrong_dice, loss_cost(2, 30)},
-      {"dice_loss, weights", loss_cases, loss_steps, loss_inputs(true), dice, composed_dice, wrong_dice,
-       loss_cost(3, 32)}};
+  return {{"bce_with_logits", loss_cases, loss_steps, loss_inputs(false), bce, composed_bce, wrong_bce,
+           loss_cost(2, 50), loss_cost(4, 30)},
+          {"bce_with_logits, weights", loss_cases, loss_steps, loss_inputs(true), bce, composed_bce, wrong_bce,
+           loss_cost(3, 52), loss_cost(5, 32)},
+          {"dice_loss", loss_cases, loss_steps, loss_inputs(false), dice, composed_dice, wrong_dice, loss_cost(2, 30),
+           loss_cost(4, 30)},
+          {"dice_loss, weights", loss_cases, loss_steps, loss_inputs(true), dice, composed_dice, wrong_dice,
+           loss_cost(3, 32), loss_cost(5, 32)}};
 }
 
 inline std::vector<OpCase> moving_rows() {
@@ -443,8 +508,15 @@ inline std::vector<OpCase> moving_rows() {
     augment_fixations(Tensor({4, 2}), Tensor::of<int32_t>({2}, {0, 4}), Tensor::zeros({2, 2, 3}));
   };
   const auto cost = [](const Sizes& s) { return Cost{double(12 * s[0] * s[1]), double(6 * s[0] * s[1])}; };
-  return {
-      {"augment_fixations", {{1, 1}, {3, 7}, {8, 40}}, {{8, 40}}, moving_inputs, move, composed_moving, wrong, cost}};
+  return {{"augment_fixations",
+           {{1, 1}, {3, 7}, {8, 40}},
+           {{8, 40}},
+           moving_inputs,
+           move,
+           composed_moving,
+           wrong,
+           cost,
+           cost}};
 }
 
 }  // namespace detail

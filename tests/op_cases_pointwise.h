@@ -8,8 +8,9 @@
 namespace gt {
 namespace detail {
 
-inline const std::vector<Sizes> flat_sizes = {{1}, {17}, {31, 33}, {3, 5, 7}, {20011}};             // any shape
-inline const std::vector<Sizes> pixel_sizes = {{1, 1}, {7, 3}, {5, 1, 64}, {130, 20}, {1001, 17}};  // (..,C)
+inline const std::vector<Sizes> flat_sizes = {{1}, {17}, {31, 33}, {3, 5, 7}, {20011}};  // any shape
+inline const std::vector<Sizes> pixel_sizes = {{1, 1},     {7, 3},    {5, 1, 64}, {130, 20},
+                                               {1001, 17}, {2, 1025}, {3, 2, 300}};    // (..,C)
 inline const std::vector<Sizes> image_sizes = {{8, 128, 128, 16}, {8, 224, 224, 64}};  // (B,H,W,C) of a training step
 
 inline int64_t volume(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()).size(); }
@@ -49,6 +50,7 @@ inline OpCase unary_case(const std::string& name, double flops, const Unary& op,
   if (composed) c.composed = [=](const Tensors& x) { return Tensors{composed(x[0])}; };
   c.wrong = [=] { op(Tensor::zeros({2, 2}, DType::u8)); };
   c.cost = per_element(2, flops);
+  c.backward = per_element(3, flops);  // dy, x or y, dx
   return c;
 }
 
@@ -64,11 +66,13 @@ inline OpCase binary_case(const std::string& name, const Binary& op, const Binar
   c.composed = [=](const Tensors& x) { return Tensors{composed(x[0], x[1])}; };
   c.wrong = [=] { op(Tensor({2, 3}), Tensor({3, 2})); };
   c.cost = per_element(3, 1);
+  c.backward = per_element(3, 1);  // dy, da, db
   return c;
 }
 
 /// An op of x (..,C) and a second tensor, whose shape second() gives.
 inline OpCase channels_case(const std::string& name, const std::function<Cost(const Sizes&)>& cost,
+                            const std::function<Cost(const Sizes&)>& backward,
                             const std::function<Shape(const Sizes&)>& second, const Binary& op,
                             const Binary& composed) {
   OpCase c;
@@ -82,6 +86,7 @@ inline OpCase channels_case(const std::string& name, const std::function<Cost(co
   c.composed = [=](const Tensors& x) { return Tensors{composed(x[0], x[1])}; };
   c.wrong = [=] { op(Tensor({3, 5}), Tensor({4})); };
   c.cost = cost;
+  c.backward = backward;
   return c;
 }
 
@@ -94,11 +99,13 @@ inline std::vector<OpCase> functor_cases() {
   binary("sub", sub, [](auto& a, auto& b) { return add(a, scale(b, -1)); });
   // a b = ((a + b)^2 - (a - b)^2) / 4
   binary("mul", mul, [](auto& a, auto& b) { return scale(sub(square(add(a, b)), square(sub(a, b))), 0.25); });
+  cases.back().backward = per_element(5, 2);  // dy, a, b, da, db
 
   const auto constant = [](const Tensor& x, double value) { return Tensor::full(x.shape(), value, x.dtype()); };
   unary(
       "scale", 2, [](auto& x) { return scale(x, -1.7, 0.3); },
       [=](auto& x) { return add(mul(x, constant(x, -1.7)), constant(x, 0.3)); });
+  cases.back().backward = per_element(2, 1);  // dy, dx
   // e^x = sigmoid(x) (1 + e^x)
   unary(
       "exp", 1, [](auto& x) { return exp(x); }, [](auto& x) { return mul(sigmoid(x), exp(softplus(x))); });
@@ -112,11 +119,23 @@ inline std::vector<OpCase> functor_cases() {
       "gaussian", 20, [](auto& d) { return gaussian(d, 0.7); },
       [](auto& d) { return exp(scale(square(d), -0.5 / (0.7 * 0.7))); });
 
+  unary(
+      "cast", 0, [](auto& x) { return cast(x, DType::f64); }, [](auto& x) { return scale(cast(x, DType::f64), 1); });
+  cases.back().cost = cases.back().backward = per_element(3, 0);  // f64 counts twice
+
   // What has no gradient of its own, as a factor: x [x > 0] - x [x < 0] = |x|.
   OpCase c = unary_case(
       "greater_less", 5, [](auto& x) { return sub(mul(x, greater(x, 0)), mul(x, less(x, 0))); },
       [](auto& x) { return add(leaky_relu(x, 0), leaky_relu(scale(x, -1), 0)); });
   c.large = {};
+  cases.push_back(c);
+
+  // Of two inputs only one asks for a gradient.
+  c = binary_case(
+      "one_sided", [](auto& x, auto& y) { return concat(y, sub(mul(x, y), sub(y, mul(y, x)))); },
+      [](auto& x, auto& y) { return concat(y, mul(scale(x, 2, -1), y)); });
+  c.large = {};
+  c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(m.normal(shape_of(s))), m.normal(shape_of(s))}; };
   cases.push_back(c);
 
   // Where there is no track the distance is infinite: value and gradient are 0 there.
@@ -139,27 +158,31 @@ inline std::vector<OpCase> broadcast_cases() {
   };
   cases.push_back(unary_case("sum", 1, sum, total));
   cases.push_back(unary_case("mean", 1, mean, [=](auto& x) { return scale(total(x), 1 / double(x.size())); }));
-  for (OpCase& c : cases) c.cost = per_element(1, 1);
+  for (OpCase& c : cases) c.cost = c.backward = per_element(1, 1);
 
   OpCase c = unary_case("sum_last", 1, sum_last,
                         [](auto& x) { return reshape(matmul(rows(x), ones(x.dim(-1), 1, x)), pixels_of(x.shape())); });
   c.sizes = pixel_sizes;
   c.wrong = [] { sum_last(Tensor::zeros({})); };
   c.cost = [](const Sizes& s) { return Cost{4 * double(volume(s)) * (1 + 1 / double(s.back())), double(volume(s))}; };
+  c.backward = c.cost;
   cases.push_back(c);
 
   const auto channels = [](const Sizes& s) { return Shape{s.back()}; };
   const auto on_all_pixels = [](const Tensor& b, const Tensor& x) {  // (C) -> (..,C)
     return reshape(matmul(ones(x.size() / b.size(), 1, x), reshape(b, {1, b.size()})), x.shape());
   };
-  cases.push_back(channels_case("add_channels", per_element(2, 1), channels, add_channels,
+  cases.push_back(channels_case("add_channels", per_element(2, 1), per_element(1, 1), channels, add_channels,
                                 [=](auto& x, auto& b) { return add(x, on_all_pixels(b, x)); }));
-  cases.push_back(channels_case("mul_channels", per_element(2, 1), channels, mul_channels,
+  cases.push_back(channels_case("mul_channels", per_element(2, 1), per_element(3, 3), channels, mul_channels,
                                 [=](auto& x, auto& g) { return mul(x, on_all_pixels(g, x)); }));
   const auto cost = [](const Sizes& s) {
     return Cost{4 * double(volume(s)) * (2 + 1 / double(s.back())), double(volume(s))};
   };
-  cases.push_back(channels_case("mul_pixels", cost, pixels_of, mul_pixels, [](auto& x, auto& a) {
+  const auto backward = [](const Sizes& s) {
+    return Cost{4 * double(volume(s)) * (3 + 2 / double(s.back())), 3 * double(volume(s))};
+  };
+  cases.push_back(channels_case("mul_pixels", cost, backward, pixels_of, mul_pixels, [](auto& x, auto& a) {
     return mul(x, reshape(matmul(reshape(a, {a.size(), 1}), ones(1, x.dim(-1), x)), x.shape()));
   }));
 
@@ -175,7 +198,8 @@ inline std::vector<OpCase> broadcast_cases() {
 inline OpCase concat_case() {
   OpCase c;
   c.name = "concat";
-  c.sizes = {{1, 1, 1}, {7, 3, 2}, {2, 3, 5, 64, 1}, {500, 17, 20}};
+  c.stored = true;
+  c.sizes = {{1, 1, 1}, {7, 3, 2}, {2, 3, 5, 64, 1}, {500, 17, 20}, {700, 4, 8}, {3, 8, 1040}};
   c.large = {{8, 128, 128, 16, 16}, {8, 224, 224, 64, 64}};
   c.inputs = [](const Sizes& s, Maker& m) {
     Shape a(s.begin(), s.end() - 1), b = a;
@@ -196,22 +220,26 @@ inline OpCase concat_case() {
     const double pixels = double(Shape(s.begin(), s.end() - 2).size());
     return Cost{4 * 2 * pixels * double(s[s.size() - 2] + s.back()), 0};
   };
+  c.backward = c.cost;
   return c;
 }
 
 /// The maps of the row and, behind them, one without a value above 0.
 inline Tensor with_zero_map(const Tensor& maps) {
   const int64_t size = maps.size() / maps.dim(0);
-  const Tensor zeros = Tensor::zeros({1, size}, maps.dtype());
+  const Tensor zeros = Tensor::zeros({1, size}, maps.dtype(), maps.device());
   return reshape(concat(reshape(maps, {1, maps.size()}), zeros), {maps.dim(0) + 1, size});
 }
 
 inline OpCase normalize_max_case() {
   OpCase c;
   c.name = "normalize_max";
-  c.sizes = {{1, 1}, {1, 7}, {3, 5, 7}, {2, 33, 65}};
+  c.sizes = {{1, 1}, {1, 7}, {3, 5, 7}, {2, 33, 65}, {2, 5003}, {1, 90, 92}};
   c.large = {{8, 128, 128}, {8, 224, 224}};
-  c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(scale(m.distinct(shape_of(s)), 0.5, 0.6))}; };
+  c.inputs = [](const Sizes& s, Maker& m) {
+    const Tensor d = m.distinct(shape_of(s));  // its fifth power: far apart where the maximum is
+    return Tensors{m.param(scale(mul(square(square(d)), d), 0.5, 0.6))};
+  };
   c.op = [](const Tensors& x) { return Tensors{normalize_max(with_zero_map(x[0]))}; };
   c.composed = [](const Tensors& x) {
     const Tensor s = with_zero_map(x[0]);  // (B,n)
@@ -229,6 +257,7 @@ inline OpCase normalize_max_case() {
   };
   c.wrong = [] { normalize_max(Tensor::zeros({})); };
   c.cost = per_element(3, 2);
+  c.backward = per_element(3, 3);  // dy, y, ds
   return c;
 }
 
@@ -236,8 +265,9 @@ inline OpCase normalize_max_case() {
 inline OpCase resize_case() {
   OpCase c;
   c.name = "resize_bilinear";
-  c.sizes = {{1, 1, 1, 1, 1, 1},  {1, 1, 1, 3, 4, 5},  {2, 5, 7, 3, 10, 14}, {2, 9, 8, 1, 5, 3},
-             {1, 6, 5, 17, 6, 5}, {3, 4, 3, 2, 1, 11}, {2, 3, 11, 33, 13, 2}};
+  c.sizes = {{1, 1, 1, 1, 1, 1},  {1, 1, 1, 3, 4, 5},   {2, 5, 7, 3, 10, 14},  {2, 9, 8, 1, 5, 3},
+             {1, 6, 5, 17, 6, 5}, {3, 4, 3, 2, 1, 11},  {2, 3, 11, 33, 13, 2}, {1, 2, 300, 1, 3, 290},
+             {2, 3, 5, 8, 7, 4},  {1, 2, 3, 520, 3, 5}, {1, 1, 2, 4, 2, 40}};
   c.large = {{8, 64, 64, 32, 128, 128}, {8, 112, 112, 64, 224, 224}, {8, 224, 224, 1, 128, 128}};
   c.inputs = [](const Sizes& s, Maker& m) {
     return Tensors{m.param(m.normal({s[0], s[1], s[2], s[3]})), Tensor({s[4], s[5]}, DType::u8)};
@@ -261,6 +291,7 @@ inline OpCase resize_case() {
     const double in = double(s[0] * s[1] * s[2] * s[3]), out = double(s[0] * s[4] * s[5] * s[3]);
     return Cost{4 * (in + out), 3 * out + 3 * double(s[0] * s[4] * s[2] * s[3])};
   };
+  c.backward = c.cost;
   return c;
 }
 
@@ -299,12 +330,19 @@ inline void move_off_kinks(const Tensor& x, const Tensor& gamma, const Tensor& b
   fail("group_norm_leaky_relu: the inputs stay near the kink");
 }
 
+/// x and dy read, dx written.
+inline Cost per_norm_backward(const Sizes& s) {
+  const double n = double(s[0] * s[1] * s[2] * s[3]);
+  return {4 * 3 * n, 12 * n};
+}
+
 /// sizes: x (B,H,W,C), then the groups.
 inline OpCase norm_case(const std::string& name, double slope) {
   OpCase c;
   c.name = name;
-  c.sizes = {{1, 1, 1, 8, 2},   {2, 3, 5, 6, 3},  {1, 4, 4, 20, 4},
-             {3, 7, 5, 16, 16}, {2, 5, 3, 33, 1}, {2, 29, 31, 20, 4}};
+  c.sizes = {{1, 1, 1, 8, 2},    {2, 3, 5, 6, 3},    {1, 4, 4, 20, 4},  {3, 7, 5, 16, 16}, {2, 5, 3, 33, 1},
+             {2, 29, 31, 20, 4}, {2, 20, 33, 16, 4}, {1, 2, 2, 301, 7}, {1, 1, 3, 1032, 4}};
+  c.stored = true;
   c.large = {{8, 128, 128, 16, 4}, {8, 16, 16, 128, 4}, {8, 224, 224, 64, 4}};
   c.inputs = [=](const Sizes& s, Maker& m) {
     Maker in_double{DType::f64, m.random};
@@ -312,7 +350,7 @@ inline OpCase norm_case(const std::string& name, double slope) {
     const Tensor x = scale(in_double.normal(shape), 1.5, 0.7);
     const Tensor gamma = in_double.uniform({s[3]}, 0.7, 1.6), beta = in_double.uniform({s[3]}, -0.4, 0.4);
     if (slope != 1 && volume(s) < 1 << 20) move_off_kinks(x, gamma, beta, s[4]);
-    return Tensors{m.param(x.cast(m.dtype)), m.param(gamma.cast(m.dtype)), m.param(beta.cast(m.dtype)),
+    return Tensors{m.param(x.cast(m.dtype)), m.param(m.wide(gamma.cast(m.dtype))), m.param(m.wide(beta.cast(m.dtype))),
                    Tensor({s[4]}, DType::u8)};
   };
   c.op = [=](const Tensors& x) {
@@ -330,6 +368,8 @@ inline OpCase norm_case(const std::string& name, double slope) {
     const double n = double(s[0] * s[1] * s[2] * s[3]);
     return Cost{4 * 3 * n, 7 * n};
   };
+  c.backward = per_norm_backward;
+  c.fuses = slope != 1;
   return c;
 }
 

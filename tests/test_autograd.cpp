@@ -287,6 +287,22 @@ TEST_CASE("a diamond of diamonds is walked once per op", "[autograd]") {
   CHECK(x.grad().item() == 0x1p50);
 }
 
+TEST_CASE("recorded ops are listed once each, in the order in which they ran", "[autograd]") {
+  const Tensor x = leaf({2}, {1, 2}), untracked = Tensor::full({2}, 3, DType::f64);
+  const auto named = [](const char* name, const Tensors& inputs) {
+    return record(name, Tensor::full({2}, 0, DType::f64), inputs, [](const Tensor&) -> Tensors { return {}; });
+  };
+  const Tensor a = named("a", {x}), b = named("b", {a, untracked}), c = named("c", {a, b});
+  named("unused", {a});
+  const std::vector<RecordedOp> ops = recorded_ops(c);
+  REQUIRE(ops.size() == 3);
+  CHECK(std::string(ops[0].name) + ops[1].name + ops[2].name == "abc");
+  REQUIRE(ops[1].inputs.size() == 2);
+  CHECK(ops[1].inputs[1].same_buffer(untracked));
+  CHECK(recorded_ops(x).empty());
+  CHECK(recorded_ops(untracked).empty());
+}
+
 TEST_CASE("graphs are built and differentiated in several threads at once", "[autograd]") {
   Doubles results(4);
   std::vector<std::thread> threads;

@@ -196,6 +196,9 @@ TEST_CASE("gradcheck passes on the whole network and refuses an unknown op", "[c
   INFO(r.out << r.err);
   CHECK(r.status == 0);
   CHECK(has(r.out, "1 checked, 0 failed"));
+#if !GT_CUDA
+  check_error("plans " GT_SOURCE_DIR "/configs/demo.yaml --gpu a100", {"built without"});
+#endif
   check_error("gradcheck --op splatt", {"no such op", "did you mean 'splat'?"});
 }
 

@@ -73,7 +73,8 @@ TEST_CASE("every recipe learns: the loss of one batch falls", "[model]") {
     const double before = model->losses(batch).total.item();
     for (int i = 0; i < 30; ++i) {
       backward(model->losses(batch).total);
-      optimizer.step(0.02);
+      optimizer.prepare(0.02);
+      optimizer.update();
     }
     const double after = model->losses(batch).total.item();
     INFO(recipe << " " << before << " -> " << after);

@@ -65,7 +65,8 @@ TEST_CASE("optimizer: SGD is its formula", "[optimizer]") {
     for (const double momentum : {0.0, 0.9})
       for (const double decay : {0.0, 4e-2}) {
         const double worst = worst_difference(
-            dtype, [=](auto& p, auto& g, auto& v, auto&, int64_t) { sgd_step(p, g, v, 0.05, momentum, decay); },
+            dtype,
+            [=](auto& p, auto& g, auto& v, auto&, int64_t) { sgd_step(p, g, v, sgd_rates(0.05, momentum, decay)); },
             [=](double& p, double g, double& v, double&, int64_t) {
               v = momentum * v + g + decay * p;
               p -= 0.05 * v;
@@ -81,7 +82,9 @@ TEST_CASE("optimizer: AdamW is its formula", "[optimizer]") {
       const AdamW options{.beta1 = 0.8, .beta2 = 0.99, .eps = 1e-7};
       const double worst = worst_difference(
           dtype,
-          [=](auto& p, auto& g, auto& m, auto& v, int64_t t) { adamw_step(p, g, m, v, t, 0.02, decay, options); },
+          [=](auto& p, auto& g, auto& m, auto& v, int64_t t) {
+            adamw_step(p, g, m, v, adamw_rates(t, 0.02, decay, options));
+          },
           [=](double& p, double g, double& m, double& v, int64_t t) {
             m = 0.8 * m + 0.2 * g;
             v = 0.99 * v + 0.01 * g * g;
@@ -95,20 +98,20 @@ TEST_CASE("optimizer: AdamW is its formula", "[optimizer]") {
 
 TEST_CASE("optimizer: a parameter without a gradient is left alone, state and all", "[optimizer]") {
   const Tensor p = Tensor::full({3}, 2), m = Tensor::full({3}, 5), v = Tensor::full({3}, 7);
-  sgd_step({p}, {Tensor{}}, {m}, 0.1, 0.9, 0.1);
-  adamw_step({p}, {Tensor{}}, {m}, {v}, 1, 0.1, 0.1);
+  sgd_step({p}, {Tensor{}}, {m}, sgd_rates(0.1, 0.9, 0.1));
+  adamw_step({p}, {Tensor{}}, {m}, {v}, adamw_rates(1, 0.1, 0.1));
   CHECK(p.values<float>() == std::vector<float>(3, 2));
   CHECK(m.values<float>() == std::vector<float>(3, 5));
   CHECK(v.values<float>() == std::vector<float>(3, 7));
-  CHECK_NOTHROW(sgd_step({}, {}, {}, 0.1, 0.9, 0.1));
+  CHECK_NOTHROW(sgd_step({}, {}, {}, sgd_rates(0.1, 0.9, 0.1)));
 }
 
 TEST_CASE("optimizer: weight decay alone shrinks by its rate", "[optimizer]") {
   const Tensor p = Tensor::full({2}, 1, DType::f64), g = Tensor::zeros({2}, DType::f64);
   const Tensor m = g.clone(), v = g.clone();
-  adamw_step({p}, {g}, {m}, {v}, 1, 0.1, 0.5);
+  adamw_step({p}, {g}, {m}, {v}, adamw_rates(1, 0.1, 0.5));
   CHECK(p.data<double>()[1] == Approx(0.95));
-  sgd_step({p}, {g}, {m}, 0.1, 0.9, 0.5);
+  sgd_step({p}, {g}, {m}, sgd_rates(0.1, 0.9, 0.5));
   CHECK(p.data<double>()[1] == Approx(0.95 * 0.95));
 }
 
@@ -119,10 +122,11 @@ TEST_CASE("optimizer: the same bits with any number of threads, and no memory ta
     set_num_threads(n);
     const Tensors p = random_tensors(DType::f32, Random(1), 1), g = random_tensors(DType::f32, Random(2), 1);
     const Tensors m = zeros(DType::f32), v = zeros(DType::f32);
+    const Tensor adamw = adamw_rates(1, 0.1, 0.1), sgd = sgd_rates(0.1, 0.9, 0.1);
     reset_peak_bytes();
     const int64_t before = live_bytes();
-    adamw_step(p, g, m, v, 1, 0.1, 0.1);
-    sgd_step(p, g, m, 0.1, 0.9, 0.1);
+    adamw_step(p, g, m, v, adamw);
+    sgd_step(p, g, m, sgd);
     CHECK(peak_bytes() == before);
     const std::vector<float> now = p[4].values<float>();
     if (n == 1) first = now;
@@ -133,15 +137,16 @@ TEST_CASE("optimizer: the same bits with any number of threads, and no memory ta
 
 TEST_CASE("optimizer: what does not belong together is refused", "[optimizer]") {
   const Tensor p = Tensor::zeros({3}), wrong_shape = Tensor::zeros({4}), wrong_type = Tensor::zeros({3}, DType::f64);
-  CHECK_THROWS_AS(sgd_step({p}, {p}, {}, 0.1, 0.9, 0), Error);
-  CHECK_THROWS_AS(sgd_step({p}, {Tensor{}}, {Tensor{}}, 0.1, 0.9, 0), Error);
+  CHECK_THROWS_AS(sgd_step({p}, {p}, {}, sgd_rates(0.1, 0.9, 0)), Error);
+  CHECK_THROWS_AS(sgd_step({p}, {Tensor{}}, {Tensor{}}, sgd_rates(0.1, 0.9, 0)), Error);
   for (const Tensor& wrong : {wrong_shape, wrong_type}) {
-    CHECK_THROWS_AS(sgd_step({p}, {wrong}, {p}, 0.1, 0.9, 0), Error);
-    CHECK_THROWS_AS(sgd_step({p}, {p}, {wrong}, 0.1, 0.9, 0), Error);
-    CHECK_THROWS_AS(adamw_step({p}, {p}, {p}, {wrong}, 1, 0.1, 0), Error);
-    CHECK_THROWS_AS(sgd_step({p, wrong_type}, {p, wrong}, {p, wrong}, 0.1, 0.9, 0), Error);
+    CHECK_THROWS_AS(sgd_step({p}, {wrong}, {p}, sgd_rates(0.1, 0.9, 0)), Error);
+    CHECK_THROWS_AS(sgd_step({p}, {p}, {wrong}, sgd_rates(0.1, 0.9, 0)), Error);
+    CHECK_THROWS_AS(adamw_step({p}, {p}, {p}, {wrong}, adamw_rates(1, 0.1, 0)), Error);
+    CHECK_THROWS_AS(sgd_step({p, wrong_type}, {p, wrong}, {p, wrong}, sgd_rates(0.1, 0.9, 0)), Error);
   }
-  CHECK_THROWS_AS(adamw_step({p}, {p}, {p}, {p}, 0, 0.1, 0), Error);
+  CHECK_THROWS_AS(adamw_rates(0, 0.1, 0), Error);
+  CHECK_THROWS_AS(sgd_step({p}, {p}, {p}, adamw_rates(1, 0.1, 0)), Error);
   const Tensor bytes = Tensor::zeros({3}, DType::u8);
-  CHECK_THROWS_AS(sgd_step({bytes}, {bytes}, {bytes}, 0.1, 0.9, 0), Error);
+  CHECK_THROWS_AS(sgd_step({bytes}, {bytes}, {bytes}, sgd_rates(0.1, 0.9, 0)), Error);
 }

@@ -23,6 +23,7 @@ struct Options {
   std::string split = "test";
   std::string out;
   int64_t threads = 0;
+  std::string device = "auto";
   int64_t panels = 3;
   bool untrained = false;
 };
@@ -80,7 +81,7 @@ void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::
 
 void evaluate_run(const Options& o) {
   set_num_threads(int(o.threads));
-  LoadedModel loaded = load_model(o.model);
+  LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (!o.data.empty()) config.data.root = o.data;
   Wanted wanted;
@@ -97,7 +98,7 @@ void evaluate_run(const Options& o) {
   const Json means = summary(scores);
   result.update(means);
   if (o.untrained)
-    result["untrained"] = summary(evaluate_with_progress("untrained", *make_model(config), dataset, config));
+    result["untrained"] = summary(evaluate_with_progress("untrained", *make_model(config, DType::f32, loaded.model->device()), dataset, config));
   Json& per_image = result["per_image"] = Json::array();
   for (const ImageScores& s : scores) {
     per_image.push_back({{"name", s.name}});
@@ -131,6 +132,7 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--threads", o->threads, "compute threads, 0 for all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
   command->add_flag("--untrained", o->untrained, "score the network with its first, untrained values too");
   command->footer(
       "Example:\n  gradtrack eval runs/kvasir_small --split val\n\n"

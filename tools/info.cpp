@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/device.h"
 #include "core/parallel.h"
+#include "kernels/cudnn.h"
 #include "tools/commands.h"
 
 namespace gt {
@@ -45,7 +46,7 @@ const char* cuda_state() {
     case CudaState::no_device:
       return "built, no device";
     case CudaState::device:
-      return "device";
+      return GT_EMULATE ? "emulated device" : "device";
   }
   return "?";
 }
@@ -57,6 +58,9 @@ void info() {
   row("cpu", cpu_features());
   row("threads", std::to_string(num_threads()));
   row("cuda", text(cuda_state(), ": ", cuda_status().reason));
+#if GT_CUDA && !GT_EMULATE
+  row("cuDNN", cudnn::version());
+#endif
   row("Eigen", text(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",
       text(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));

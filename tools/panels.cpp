@@ -42,10 +42,11 @@ void add_tracks(Dataset& dataset, const DataOptions& data) {
 View view(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
   const Image small = resize_image(image, data.size, data.size);
-  const Prediction p = model.predict(network_input({&small}, data));
+  const Prediction p = model.predict(network_input({&small}, data, model.device()));
   View v;
-  v.mask = predicted_mask(p.logits.view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
-  for (const Tensor& a : p.attention) v.attention.push_back(map_picture(a, image.height, image.width));
+  v.mask = predicted_mask(p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
+  for (const Tensor& a : p.attention)
+    v.attention.push_back(map_picture(a.to(Device::cpu), image.height, image.width));
   return v;
 }
 

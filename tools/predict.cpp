@@ -16,12 +16,13 @@ struct Options {
   std::vector<std::string> images;
   std::string out;
   int64_t threads = 0;
+  std::string device = "auto";
   bool maps = false;
 };
 
 void predict(const Options& o) {
   set_num_threads(int(o.threads));
-  const LoadedModel loaded = load_model(o.model);
+  const LoadedModel loaded = load_model(o.model, choose_device(o.device));
   const DataOptions& data = loaded.config.data;
   std::map<std::string, std::string> sources;
   for (const std::string& path : o.images)
@@ -57,6 +58,7 @@ void add_predict_command(CLI::App& app) {
   command->add_option("--threads", o->threads, "compute threads, 0 for all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
   command->add_flag("--maps", o->maps, "write the attention map of every decoder stage too (1 coarsest)");
   command->footer(
       "Example:\n  gradtrack predict runs/kvasir_small a.jpg b.png --out masks --maps\n\n"

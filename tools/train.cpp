@@ -68,7 +68,7 @@ void train(const Options& o) {
   std::fprintf(stderr, "recipe %s, device %s%s, %d threads, run in %s\n", config.recipe.c_str(), name(device),
                why.empty() ? "" : (" (" + why + ")").c_str(), num_threads(), o.out.c_str());
   std::unique_ptr<ProgressBar> bar;
-  Trainer trainer(config, o.out, o.resume, observe(bar, config));
+  Trainer trainer(config, o.out, o.resume, observe(bar, config), device);
   std::signal(SIGINT, [](int) { interrupted = 1; });
   const bool finished = trainer.run();
   bar.reset();

@@ -1,0 +1,66 @@
+#include "bench/measure.h"
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+
+#include "bench/clock.h"
+#include "core/check.h"
+
+namespace gt {
+namespace {
+
+constexpr double seconds_a_repetition = 5e-4;  // at least, so that a fast op is called many times in each
+
+/// Keeps the times of the repetitions and their median.
+class Collector : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      const double seconds = run.GetAdjustedRealTime();
+      if (run.error_occurred) error = run.error_message;
+      if (run.run_type == Run::RT_Aggregate) {
+        if (run.aggregate_name == "median") timing.median = seconds;
+        continue;
+      }
+      timing.least = timing.repetitions == 0 ? seconds : std::min(timing.least, seconds);
+      timing.most = std::max(timing.most, seconds);
+      timing.calls = run.iterations;
+      ++timing.repetitions;
+    }
+  }
+
+  Timing timing;
+  std::string error;
+};
+
+}  // namespace
+
+Timing measure(const std::string& name, Device device, const std::function<void()>& work, double budget) {
+  double estimate = seconds_of(device, work);  // also makes plans and takes memory
+  if (estimate < budget / 4) estimate = seconds_of(device, work);
+  const int64_t calls = std::clamp<int64_t>(int64_t(seconds_a_repetition / estimate), 1, 100);
+  const int64_t repetitions = std::clamp<int64_t>(int64_t(budget / (estimate * double(calls))), 3, 21);
+
+  const auto body = [&](benchmark::State& state) {
+    try {
+      for (auto _ : state) state.SetIterationTime(seconds_of(device, work));
+    } catch (const std::exception& e) {
+      state.SkipWithError(e.what());
+    }
+  };
+  benchmark::RegisterBenchmark(name.c_str(), body)
+      ->Unit(benchmark::kSecond)
+      ->UseManualTime()
+      ->Iterations(calls)
+      ->Repetitions(int(repetitions));
+  Collector collector;
+  benchmark::RunSpecifiedBenchmarks(&collector, ".");
+  benchmark::ClearRegisteredBenchmarks();
+  if (!collector.error.empty()) fail(collector.error);
+  return collector.timing;
+}
+
+}  // namespace gt

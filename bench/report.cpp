@@ -1,0 +1,169 @@
+#include "bench/report.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "core/check.h"
+#include "core/io.h"
+#include "core/parallel.h"
+
+namespace gt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string key(const std::string& device, const std::string& op, const std::string& size, const std::string& pass) {
+  return device + ", " + op + " " + size + ", " + pass;
+}
+
+std::string key(const Row& row) { return key(name(row.device), row.op, row.size, row.pass); }
+
+/// A number in a column of width 9; a dash for 0, which stands for not known.
+std::string cell(const char* format, double value) {
+  if (value == 0) return "        -";
+  char number[32], padded[40];
+  std::snprintf(number, sizeof number, format, value);
+  std::snprintf(padded, sizeof padded, "%9s", number);
+  return padded;
+}
+
+const char* times_format(double times) { return times < 10 ? "%.2fx" : times < 100 ? "%.1fx" : "%.0fx"; }
+
+std::string times_cell(double times) { return cell(times_format(times), times); }
+
+double rate(double amount, double seconds) { return 1e-9 * amount / seconds; }
+
+Json to_json(const Row& row, double floor) {
+  Json json = {{"device", name(row.device)}, {"op", row.op}, {"size", row.size}, {"pass", row.pass}};
+  if (!row.failed.empty()) {
+    json["failed"] = row.failed;
+    return json;
+  }
+  const Timing& t = row.time;
+  json.update({{"ms", 1e3 * t.median},
+               {"least_ms", 1e3 * t.least},
+               {"most_ms", 1e3 * t.most},
+               {"repetitions", t.repetitions},
+               {"calls", t.calls}});
+  if (row.bytes > 0) json.update({{"bytes", row.bytes}, {"gb_per_s", rate(row.bytes, t.median)}});
+  if (row.flops > 0) json.update({{"flops", row.flops}, {"gflop_per_s", rate(row.flops, t.median)}});
+  if (floor > 0) json.update({{"floor_ms", 1e3 * floor}, {"share_of_floor", floor / t.median}});
+  if (row.composed > 0) json.update({{"composed_ms", 1e3 * row.composed}, {"x_composed", row.composed / t.median}});
+  if (row.cpu > 0) json.update({{"cpu_ms", 1e3 * row.cpu}, {"x_cpu", row.cpu / t.median}});
+  return json;
+}
+
+}  // namespace
+
+Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> roofs)
+    : options_(std::move(options)), machine_(std::move(machine)), roofs_(std::move(roofs)) {
+  if (!options_.compare.empty()) {
+    const Json old = Json::parse(read_file(options_.compare), nullptr, false);
+    if (!old.is_object() || !old.contains("rows")) fail(options_.compare, ": expected a file that --json wrote");
+    for (const Json& row : old["rows"])
+      if (row.contains("ms"))
+        old_[key(row.value("device", ""), row.value("op", ""), row.value("size", ""), row.value("pass", ""))] =
+            1e-3 * row["ms"].get<double>();
+    const Json facts = old.value("machine", Json::object());
+    old_facts_ = text("commit ", facts.value("commit", "?"), ", ", facts.value("date", "?"));
+    for (const auto& [fact, now] : {std::pair{"cpu", machine_.cpu}, std::pair{"gpu", machine_.gpu}})
+      if (const std::string before = facts.value(fact, ""); before != now && !before.empty() && !now.empty())
+        std::printf("note: %s is of another %s: %s\n", options_.compare.c_str(), fact, before.c_str());
+  }
+  print_head();
+}
+
+void Report::print_head() const {
+  for (const auto& [device, roof] : roofs_)
+    std::printf("%-4s  %s: copies %.1f GB/s, multiplies and adds %.0f GFLOP/s (f32, measured)\n", name(device),
+                device == Device::cpu ? text(machine_.cpu, ", ", num_threads(), " threads").c_str()
+                                      : text(machine_.gpu, ", ", machine_.driver).c_str(),
+                1e-9 * roof.bytes_per_second, 1e-9 * roof.flops_per_second);
+  std::printf(
+      "\nms is the median. floor: what the bytes and operations take at those rates; %% of it over 100 where a cache "
+      "holds the data.\nx: how many times as fast as the same from other ops, as the CPU%s.\n\n",
+      options_.compare.empty() ? "" : text(", as in ", options_.compare).c_str());
+  std::printf("%-*s  %-*s  %-7s  %-4s %9s %9s %9s %9s %9s %9s %9s%s\n", int(options_.op_width), "op",
+              int(options_.size_width), "size", "pass", "on", "ms", "GB/s", "GFLOP/s", "floor ms", "% floor",
+              "x composed", "x CPU", options_.compare.empty() ? "" : "     x old");
+  std::fflush(stdout);
+}
+
+double Report::old_seconds(const Row& row) const {
+  const auto found = old_.find(key(row));
+  return found == old_.end() ? 0 : found->second;
+}
+
+void Report::print(const Row& row, double times_as_fast) const {
+  std::printf("%-*s  %-*s  %-7s  %-4s ", int(options_.op_width), row.op.c_str(), int(options_.size_width),
+              row.size.c_str(), row.pass.c_str(), name(row.device));
+  if (!row.failed.empty()) {
+    std::printf("FAILED: %s\n", row.failed.c_str());
+  } else {
+    const double seconds = row.time.median, floor = roofs_.at(row.device).floor(row.bytes, row.flops);
+    std::printf("%s%s%s%s%s %s%s%s\n", cell("%.4g", 1e3 * seconds).c_str(),
+                cell(" %.1f", rate(row.bytes, seconds)).c_str(), cell(" %.1f", rate(row.flops, seconds)).c_str(),
+                cell(" %.4g", 1e3 * floor).c_str(), cell(" %.0f%%", 100 * floor / seconds).c_str(),
+                times_cell(row.composed / seconds).c_str(), times_cell(row.cpu / seconds).c_str(),
+                options_.compare.empty() ? "" : times_cell(times_as_fast).c_str());
+  }
+  std::fflush(stdout);
+}
+
+void Report::add(const Row& row) {
+  const double before = old_seconds(row), times_as_fast = row.failed.empty() ? before / row.time.median : 0;
+  if (times_as_fast > 0) changes_.push_back({key(row), times_as_fast});
+  failed_ += !row.failed.empty();
+  unsteady_ += row.time.median > 1.5 * row.time.least;
+  rows_.push_back(to_json(row, row.failed.empty() ? roofs_.at(row.device).floor(row.bytes, row.flops) : 0));
+  print(row, times_as_fast);
+  write(false);
+}
+
+void Report::write(bool complete) const {
+  if (options_.json.empty()) return;
+  Json json = {{"machine",
+                {{"cpu", machine_.cpu},
+                 {"threads", num_threads()},
+                 {"gpu", machine_.gpu},
+                 {"driver_clocks_power", machine_.driver},
+                 {"commit", options_.commit},
+                 {"date", machine_.date},
+                 {"version", GT_VERSION}}},
+               {"roofs", Json::object()},
+               {"complete", complete},
+               {"rows", rows_}};
+  for (const auto& [device, roof] : roofs_)
+    json["roofs"][name(device)] = {{"gb_per_s", 1e-9 * roof.bytes_per_second},
+                                   {"gflop_per_s", 1e-9 * roof.flops_per_second}};
+  write_file(options_.json, json.dump(1) + "\n");
+}
+
+size_t Report::finish() {
+  write(true);
+  std::printf("\n%zu rows, %zu failed\n", rows_.size(), failed_);
+  if (unsteady_ > 0)
+    std::printf("%zu have a median of more than 1.5 times their least: other programs were running\n", unsteady_);
+  if (!options_.compare.empty()) {
+    double logs = 0;
+    size_t faster = 0, slower = 0;
+    const Change* worst = nullptr;
+    for (const Change& change : changes_) {
+      logs += std::log(change.times_as_fast);
+      faster += change.times_as_fast > 1.1;
+      slower += change.times_as_fast < 1 / 1.1;
+      if (worst == nullptr || change.times_as_fast < worst->times_as_fast) worst = &change;
+    }
+    if (worst == nullptr)
+      std::printf("against %s: no row in common\n", options_.compare.c_str());
+    else
+      std::printf(
+          "against %s (%s): %.2fx as fast in the geometric mean of %zu rows; %zu faster and %zu slower by more "
+          "than 10 %%; slowest: %s, %.2fx\n",
+          options_.compare.c_str(), old_facts_.c_str(), std::exp(logs / double(changes_.size())), changes_.size(),
+          faster, slower, worst->what.c_str(), worst->times_as_fast);
+  }
+  return failed_;
+}
+
+}  // namespace gt

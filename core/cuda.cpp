@@ -1,0 +1,66 @@
+#include "core/cuda.h"
+
+#if GT_CUDA && !GT_EMULATE
+
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "core/check.h"
+#include "core/launch.cuh"
+
+namespace gt {
+namespace {
+
+bool waits_for_every_kernel() {
+  const char* value = std::getenv("GT_SYNC");
+  return value != nullptr && std::string(value) == "1";
+}
+
+std::string kernel_name(const void* kernel) {
+  const char* mangled = nullptr;
+  if (cudaFuncGetName(&mangled, kernel) != cudaSuccess) return "a kernel";
+  char* readable = abi::__cxa_demangle(mangled, nullptr, nullptr, nullptr);
+  const std::string name = readable != nullptr ? readable : mangled;
+  std::free(readable);
+  return name;
+}
+
+void check_launch(cudaError_t status, const Launch& launch, const void* kernel) {
+  if (status == cudaSuccess) return;
+  const std::string place = text("launch of ", kernel_name(kernel), " at ", launch.file, ":", launch.line);
+  check_cuda(status, place.c_str());
+}
+
+}  // namespace
+
+void check_cuda(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // else the next launch would report this one again
+  fail(what, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
+}
+
+cudaStream_t cuda_stream() {
+  static const cudaStream_t stream = [] {
+    cudaStream_t made = nullptr;
+    check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    return made;  // never destroyed: at exit the driver may be gone first
+  }();
+  return stream;
+}
+
+void launch_on_stream(const Launch& launch, const void* kernel, void** arguments) {
+  static const bool synchronous = waits_for_every_kernel();
+  constexpr size_t shared_bytes_of_any_kernel = 48 * 1024;
+  if (launch.shared_bytes > shared_bytes_of_any_kernel)
+    check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(launch.shared_bytes)),
+                 launch, kernel);
+  check_launch(cudaLaunchKernel(kernel, launch.grid, launch.block, arguments, launch.shared_bytes, cuda_stream()),
+               launch, kernel);
+  if (synchronous) check_launch(cudaStreamSynchronize(cuda_stream()), launch, kernel);
+}
+
+}  // namespace gt
+
+#endif

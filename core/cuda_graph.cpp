@@ -1,0 +1,107 @@
+#include "core/cuda_graph.h"
+
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "core/cuda.h"
+
+namespace gt {
+
+#if GT_CUDA && !GT_EMULATE
+
+// ---- CudaGraph ------------------------------------------------------------------------------------------------------
+
+struct CudaGraph::State {
+  cudaGraphExec_t executable = nullptr;
+
+  ~State() {
+    if (executable != nullptr) cudaGraphExecDestroy(executable);
+  }
+};
+
+void CudaGraph::record(const std::function<void()>& work) {
+  GT_CHECK(!recorded(), "a CUDA graph is recorded once");
+  check_cuda(cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  cudaGraph_t graph = nullptr;
+  try {
+    work();
+  } catch (...) {
+    cudaStreamEndCapture(cuda_stream(), &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    throw;
+  }
+  check_cuda(cudaStreamEndCapture(cuda_stream(), &graph), "cudaStreamEndCapture");
+  const cudaError_t status = cudaGraphInstantiate(&state_->executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check_cuda(status, "cudaGraphInstantiate");
+}
+
+bool CudaGraph::recorded() const { return state_->executable != nullptr; }
+
+void CudaGraph::replay() {
+  GT_CHECK(recorded(), "replay of a CUDA graph that is not recorded");
+  check_cuda(cudaGraphLaunch(state_->executable, cuda_stream()), "cudaGraphLaunch");
+}
+
+// ---- Upload ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Pinned memory that a copy reads from, and the event that says that the copy is done.
+struct Slot {
+  std::optional<Buffer> memory;
+  cudaEvent_t free = nullptr;
+
+  ~Slot() {
+    if (free != nullptr) cudaEventDestroy(free);
+  }
+};
+
+}  // namespace
+
+struct Upload::State {
+  std::array<Slot, 2> slots;
+  size_t next = 0;
+};
+
+void Upload::operator()(const Tensor& from) {
+  if (to_.device() == Device::cpu) return to_.copy_from(from);
+  GT_CHECK(from.shape() == to_.shape() && from.dtype() == to_.dtype(), "Upload: expected ", to_.dtype(), to_.shape(),
+           ", got ", from.dtype(), from.shape());
+  Slot& slot = state_->slots[state_->next++ % state_->slots.size()];
+  if (!slot.memory) {
+    slot.memory.emplace(to_.bytes(), Device::cpu, true);
+    check_cuda(cudaEventCreateWithFlags(&slot.free, cudaEventDisableTiming), "cudaEventCreate");
+  } else {
+    check_cuda(cudaEventSynchronize(slot.free), "cudaEventSynchronize");
+  }
+  std::memcpy(slot.memory->data(), from.raw(), to_.bytes());
+  copy_bytes(to_.raw(), to_.device(), slot.memory->data(), Device::cpu, to_.bytes());
+  check_cuda(cudaEventRecord(slot.free, cuda_stream()), "cudaEventRecord");
+}
+
+#else
+
+struct CudaGraph::State {
+  std::function<void()> work;
+};
+
+void CudaGraph::record(const std::function<void()>& work) { state_->work = work; }
+bool CudaGraph::recorded() const { return state_->work != nullptr; }
+void CudaGraph::replay() { state_->work(); }
+
+struct Upload::State {};
+
+void Upload::operator()(const Tensor& from) { to_.copy_from(from); }
+
+#endif
+
+CudaGraph::CudaGraph() : state_(std::make_unique<State>()) {}
+CudaGraph::~CudaGraph() = default;
+
+Upload::Upload(const Tensor& to) : to_(to), state_(std::make_unique<State>()) {}
+Upload::~Upload() = default;
+Upload::Upload(Upload&&) noexcept = default;
+
+}  // namespace gt

@@ -1,0 +1,244 @@
+// CUDA kernels on the CPU, to test them without a GPU; core/launch.cuh includes this in place of CUDA's headers. Every
+// thread of a block is a fiber; blocks run one after the other on the thread that launches. Fibers switch at barriers
+// and warp operations alone, in an order that can be forward, reversed or shuffled, so a run repeats exactly and what
+// leans on an order shows. Misuse is an Error with the kernel's line: barriers that not all threads reach, masks that
+// name absent lanes, too much shared memory. Of two things legal in CUDA the emulation is stricter: a thread may not
+// return while others still synchronise, and the lanes of a warp operation must meet at one line of the source.
+#pragma once
+
+#include <math.h>  // CUDA has its functions in the global namespace
+#include <stdlib.h>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "core/emulation/vector_types.h"
+
+namespace gt::emulation {
+
+enum class Order { forward, reverse, shuffled };  // of the threads of a block and of the blocks of a grid
+
+struct Options {
+  Order order = Order::forward;
+  uint32_t seed = 1;                 // of shuffled; the same for every launch
+  size_t shared_limit = 227 * 1024;  // bytes of shared memory that a block may have
+};
+
+/// What the next launches go by. Starts as GT_EMULATE_ORDER says (forward, reverse or shuffled:SEED); throws Error if
+/// that is none of these.
+Options& options();
+
+/// Whether this build watches kernels for data races (GRADTRACK_RACES=ON).
+bool detects_races();
+
+/// The races since the last clear_races(), a line each with its two places in the source.
+std::vector<std::string> races();
+void clear_races();
+
+// ---- What the CUDA names below stand on -----------------------------------------------------------------------------
+
+/// A place in a kernel file. (clang 14, whose tools read this, has no std::source_location.)
+struct Site {
+  const char* file = "";
+  int line = 0;
+  static constexpr Site here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
+};
+
+struct Grid {
+  dim3 blocks;
+  dim3 threads;  // of a block
+  size_t shared_bytes;
+  Site launch;
+};
+
+/// Calls thread(argument) for every thread of the grid. Throws what the threads throw, after which the next launch
+/// starts afresh. Grids of several host threads run one after the other.
+void run(const Grid& grid, void (*thread)(const void*), const void* argument);
+
+/// Waits for all threads of the block; gives the number of those with `predicate`.
+int sync_block(bool predicate, Site site);
+
+/// Waits for the lanes of `mask`; gives the lanes with `predicate`.
+unsigned ballot(unsigned mask, bool predicate, Site site);
+
+/// Waits for the lanes of `mask`; gives the value of lane `source`.
+uint64_t exchange(unsigned mask, uint64_t value, int source, Site site);
+
+/// The lane of the running thread. Checks a shuffle's width.
+int lane_of_segment(int width, Site site);
+
+/// Shared memory of the running block: the same for the same key, which stands for a declaration.
+void* shared(const void* key, size_t bytes, size_t alignment);
+void* dynamic_shared();
+
+/// Tells the race detector of a __threadfence().
+void fence();
+
+template <class T>
+T shuffle(unsigned mask, T value, int source, Site site) {
+  static_assert(std::is_arithmetic_v<T> && sizeof(T) >= 4 && sizeof(T) <= 8, "as in CUDA");
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  bits = exchange(mask, bits, source, site);
+  std::memcpy(&value, &bits, sizeof(T));
+  return value;
+}
+
+// Always inline: the race detector is to see the kernel's line. It starts from a guess instead of a load, so that all
+// it does to memory is atomic.
+template <class T, class F>
+[[gnu::always_inline]] inline T read_modify_write(T* address, F f) {
+  static_assert(!std::is_same_v<T, long> && !std::is_same_v<T, unsigned long>,
+                "CUDA's 64-bit atomics are of long long");
+  T old{}, next = f(old);
+  while (!__atomic_compare_exchange(address, &old, &next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) next = f(old);
+  return old;
+}
+
+}  // namespace gt::emulation
+
+// ---- Keywords and built-in variables --------------------------------------------------------------------------------
+
+#define __global__
+#define __device__
+#define __host__
+#define __constant__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __align__(n) alignas(n)
+
+#define GT_SHARED(T, name, ...)      \
+  using name##_type = T __VA_ARGS__; \
+  static const char name##_key = 0;  \
+  auto& name =                       \
+      *static_cast<name##_type*>(::gt::emulation::shared(&name##_key, sizeof(name##_type), alignof(name##_type)))
+#define GT_DYNAMIC_SHARED(T, name) T* const name = static_cast<T*>(::gt::emulation::dynamic_shared())
+
+inline constexpr int warpSize = 32;
+inline constinit uint3 threadIdx{}, blockIdx{};
+inline constinit dim3 blockDim{}, gridDim{};
+
+// ---- Barriers, votes, shuffles --------------------------------------------------------------------------------------
+
+inline void __syncthreads(gt::emulation::Site at = gt::emulation::Site::here()) {
+  gt::emulation::sync_block(false, at);
+}
+inline int __syncthreads_count(int predicate, gt::emulation::Site at = gt::emulation::Site::here()) {
+  return gt::emulation::sync_block(predicate != 0, at);
+}
+inline int __syncthreads_or(int predicate, gt::emulation::Site at = gt::emulation::Site::here()) {
+  return gt::emulation::sync_block(predicate != 0, at) != 0;
+}
+inline int __syncthreads_and(int predicate, gt::emulation::Site at = gt::emulation::Site::here()) {
+  return gt::emulation::sync_block(predicate == 0, at) == 0;
+}
+inline void __syncwarp(unsigned mask = 0xffffffffu, gt::emulation::Site at = gt::emulation::Site::here()) {
+  gt::emulation::ballot(mask, false, at);
+}
+inline unsigned __ballot_sync(unsigned mask, int predicate, gt::emulation::Site at = gt::emulation::Site::here()) {
+  return gt::emulation::ballot(mask, predicate != 0, at);
+}
+inline int __any_sync(unsigned mask, int predicate, gt::emulation::Site at = gt::emulation::Site::here()) {
+  return gt::emulation::ballot(mask, predicate != 0, at) != 0;
+}
+inline int __all_sync(unsigned mask, int predicate, gt::emulation::Site at = gt::emulation::Site::here()) {
+  return gt::emulation::ballot(mask, predicate != 0, at) == mask;
+}
+
+// The segments of a warp, `width` lanes each, are worlds of their own: up and down stop at their ends, xor may reach an
+// earlier one only. Offsets count modulo 32, as in the PTX manual's shfl.sync.
+template <class T>
+T __shfl_sync(unsigned mask, T value, int source, int width = 32,
+              gt::emulation::Site at = gt::emulation::Site::here()) {
+  const int lane = gt::emulation::lane_of_segment(width, at);
+  return gt::emulation::shuffle(mask, value, (lane & -width) | (source & (width - 1)), at);
+}
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
+                 gt::emulation::Site at = gt::emulation::Site::here()) {
+  const int lane = gt::emulation::lane_of_segment(width, at), source = lane - int(delta % 32);
+  return gt::emulation::shuffle(mask, value, source < (lane & -width) ? lane : source, at);
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
+                   gt::emulation::Site at = gt::emulation::Site::here()) {
+  const int lane = gt::emulation::lane_of_segment(width, at), source = lane + int(delta % 32);
+  return gt::emulation::shuffle(mask, value, source > (lane | (width - 1)) ? lane : source, at);
+}
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32,
+                  gt::emulation::Site at = gt::emulation::Site::here()) {
+  const int lane = gt::emulation::lane_of_segment(width, at), source = lane ^ (bits & 31);
+  return gt::emulation::shuffle(mask, value, source > (lane | (width - 1)) ? lane : source, at);
+}
+
+// ---- Memory ---------------------------------------------------------------------------------------------------------
+
+inline void __threadfence() { gt::emulation::fence(); }
+inline void __threadfence_block() {}
+
+template <class T>
+[[gnu::always_inline]] inline T __ldg(const T* address) {
+  return *address;
+}
+
+template <class T>
+[[gnu::always_inline]] inline T atomicAdd(T* address, std::type_identity_t<T> value) {
+  return gt::emulation::read_modify_write(address, [=](T old) { return T(old + value); });
+}
+template <class T>
+[[gnu::always_inline]] inline T atomicMax(T* address, std::type_identity_t<T> value) {
+  static_assert(std::is_integral_v<T>, "as in CUDA");
+  return gt::emulation::read_modify_write(address, [=](T old) { return old < value ? value : old; });
+}
+template <class T>
+[[gnu::always_inline]] inline T atomicMin(T* address, std::type_identity_t<T> value) {
+  static_assert(std::is_integral_v<T>, "as in CUDA");
+  return gt::emulation::read_modify_write(address, [=](T old) { return value < old ? value : old; });
+}
+template <class T>
+[[gnu::always_inline]] inline T atomicOr(T* address, std::type_identity_t<T> value) {
+  return gt::emulation::read_modify_write(address, [=](T old) { return T(old | value); });
+}
+template <class T>
+[[gnu::always_inline]] inline T atomicAnd(T* address, std::type_identity_t<T> value) {
+  return gt::emulation::read_modify_write(address, [=](T old) { return T(old & value); });
+}
+template <class T>
+[[gnu::always_inline]] inline T atomicExch(T* address, std::type_identity_t<T> value) {
+  return gt::emulation::read_modify_write(address, [=](T) { return value; });
+}
+template <class T>
+[[gnu::always_inline]] inline T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
+  static_assert(std::is_integral_v<T>, "as in CUDA");
+  return gt::emulation::read_modify_write(address, [=](T old) { return old == expected ? value : old; });
+}
+
+/// Of one type, where CUDA would also convert: its rules are easy to get wrong. NaN gives way to numbers, as in CUDA.
+template <class T>
+T min(T a, T b) {
+  if constexpr (std::is_floating_point_v<T>) return std::fmin(a, b);
+  return b < a ? b : a;
+}
+template <class T>
+T max(T a, T b) {
+  if constexpr (std::is_floating_point_v<T>) return std::fmax(a, b);
+  return a < b ? b : a;
+}
+
+inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
+inline double rsqrt(double x) { return 1 / std::sqrt(x); }
+inline float rsqrt(float x) { return 1 / std::sqrt(x); }
+inline float __fdividef(float a, float b) { return a / b; }
+inline float __saturatef(float x) { return std::fmin(std::fmax(x, 0.0f), 1.0f); }
+inline int __popc(unsigned x) { return std::popcount(x); }
+inline int __clz(int x) { return std::countl_zero(unsigned(x)); }
+inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(unsigned(x)) + 1; }
+inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
+inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
+inline int __float_as_int(float x) { return std::bit_cast<int>(x); }

@@ -1,0 +1,94 @@
+// The one include of CUDA for kernel files, and the only place that launches kernels. nvcc takes it as CUDA; in the
+// emulated build (GRADTRACK_CUDA=EMULATE) g++ takes the same kernel files as C++ and core/emulation runs their threads
+// on the CPU. Without CUDA it declares nothing: kernel files guard their CUDA sections with #if GT_CUDA.
+#pragma once
+
+#if GT_CUDA
+
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "core/check.h"
+
+#if GT_EMULATE
+#include "core/emulation/emulation.h"
+#else
+#include <cuda_runtime.h>
+
+// Shared memory is declared through these two, which lets the emulation place, fill and guard it.
+//   GT_SHARED(float, tile, [8][33]);    an array of the block (or a scalar: GT_SHARED(int, count);)
+//   GT_DYNAMIC_SHARED(float, buffer);   the launch's shared_bytes, as a float*, aligned to 16 bytes
+#define GT_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
+#define GT_DYNAMIC_SHARED(T, name)                                         \
+  extern __shared__ __align__(16) unsigned char gt_dynamic_shared_bytes[]; \
+  T* const name = reinterpret_cast<T*>(gt_dynamic_shared_bytes)
+#endif
+
+namespace gt {
+
+inline constexpr int warp_size = 32;
+inline constexpr unsigned full_mask = 0xffffffffu;
+
+/// How a kernel is launched. `file` and `line` become those of the place where the Launch is written.
+struct Launch {
+  dim3 grid;
+  dim3 block;
+  size_t shared_bytes = 0;  // of dynamic shared memory
+  const char* file = __builtin_FILE();
+  int line = __builtin_LINE();
+};
+
+/// The number of blocks of `block` threads that cover n items; 0 for none. Throws Error over 2^31 - 1, CUDA's limit.
+inline unsigned blocks_for(int64_t n, int block) {
+  GT_CHECK(n >= 0 && block > 0, "blocks_for: ", n, " items in blocks of ", block);
+  const int64_t blocks = n / block + (n % block != 0);
+  GT_CHECK(blocks <= 0x7fffffff, "a grid of ", blocks, " blocks is over CUDA's limit of 2^31 - 1");
+  return unsigned(blocks);
+}
+
+#if !GT_EMULATE
+/// launch() without the types: `arguments` point to the values of the kernel's parameters.
+void launch_on_stream(const Launch& launch, const void* kernel, void** arguments);
+#endif
+
+/// An argument of launch() as the type of the kernel's parameter. Throws Error for an integer that does not fit.
+template <class Parameter, class Argument>
+Parameter kernel_argument(const Launch& launch, const Argument& argument) {
+  if constexpr (std::is_integral_v<Parameter> && std::is_integral_v<Argument>) {
+    if constexpr (sizeof(Parameter) > 1 && sizeof(Argument) > 1) {
+      if (!std::in_range<Parameter>(argument))
+        fail("launch at ", launch.file, ":", launch.line, ": ", argument, " does not fit the kernel's parameter");
+    }
+  }
+  return argument;
+}
+
+/// Runs the kernel on the project's stream; an empty grid runs nothing. Throws Error that names the launch's place if
+/// it cannot start; what fails later shows at a later call, or here with GT_SYNC=1 in the environment, which waits for
+/// every kernel. The emulation runs the whole grid before it returns.
+template <class... Parameters, class... Arguments>
+void launch(const Launch& launch, void (*kernel)(Parameters...), const Arguments&... arguments) {
+  static_assert(sizeof...(Parameters) == sizeof...(Arguments), "one argument for each parameter of the kernel");
+  if (launch.grid.x == 0 || launch.grid.y == 0 || launch.grid.z == 0) return;
+  std::tuple<Parameters...> values(kernel_argument<Parameters>(launch, arguments)...);
+#if GT_EMULATE
+  const auto thread = [&] { std::apply(kernel, values); };
+  emulation::run(
+      {launch.grid, launch.block, launch.shared_bytes, {launch.file, launch.line}},
+      [](const void* f) { (*static_cast<decltype(&thread)>(f))(); }, &thread);
+#else
+  std::apply(
+      [&](auto&... value) {
+        void* pointers[sizeof...(value) + 1] = {&value...};
+        launch_on_stream(launch, reinterpret_cast<const void*>(kernel), pointers);
+      },
+      values);
+#endif
+}
+
+}  // namespace gt
+
+#endif  // GT_CUDA

@@ -1,0 +1,213 @@
+// The device's side of convolution, around the libraries: for weights of s bytes a pass reads and writes them once more
+// to reorder them (2 s; 1x1 kernels need none); a bias that cuDNN does not add reads and writes y; the bias gradient
+// reads dy.
+#include "kernels/conv_cuda.h"
+
+#include "core/launch.cuh"
+#include "kernels/reduce.cuh"
+
+#if GT_CUDA
+
+#include <algorithm>
+
+namespace gt {
+namespace {
+
+constexpr int block = 256;  // threads, unless said otherwise
+
+// ---- Weights: (K,C,T) <-> (K,T,C) with T = R^2 taps -----------------------------------------------------------------
+
+constexpr int run = 64;       // channels of a filter that a block moves
+constexpr int most_taps = 9;  // of a 3x3 kernel
+
+// Both sides move in whole runs; the transpose happens in shared memory. Moves 2 s bytes for weights of s bytes.
+template <class T, bool to_channels_last>
+__global__ void __launch_bounds__(block) reorder_weights_kernel(int64_t channels, int taps, const T* from, T* to) {
+  GT_SHARED(T, tile, [run * most_taps]);  // (C,T)
+  const int64_t runs = (channels + run - 1) / run, filter = blockIdx.x / runs, first = blockIdx.x % runs * run;
+  const int count = int(channels - first < run ? channels - first : run);
+  const int64_t filter_start = filter * channels * taps;
+  for (int i = int(threadIdx.x); i < count * taps; i += block) {
+    if constexpr (to_channels_last)
+      tile[i] = from[filter_start + first * taps + i];
+    else
+      tile[i % count * taps + i / count] = from[filter_start + i / count * channels + first + i % count];
+  }
+  __syncthreads();
+  for (int i = int(threadIdx.x); i < count * taps; i += block) {
+    if constexpr (to_channels_last)
+      to[filter_start + i / count * channels + first + i % count] = tile[i % count * taps + i / count];
+    else
+      to[filter_start + first * taps + i] = tile[i];
+  }
+}
+
+template <bool to_channels_last, class T>
+void reorder_weights(const Convolution& n, const T* from, T* to) {
+  const int64_t taps = n.kernel * n.kernel;
+  GT_CHECK(taps <= most_taps, "convolution: kernels are at most 3x3, got ", n.kernel);
+  launch({blocks_for(n.out * ((n.in + run - 1) / run), 1), block}, reorder_weights_kernel<T, to_channels_last>, n.in,
+         taps, from, to);
+}
+
+Tensor room_for_weights(const Convolution& n) {
+  return Tensor({n.out, n.kernel, n.kernel, n.in}, n.dtype, Device::cuda);
+}
+
+/// w as cuDNN wants it, in `room` where that takes a copy.
+template <class T>
+const T* channels_last(const Convolution& n, const T* w, Tensor& room) {
+  if (n.kernel == 1) return w;
+  room = room_for_weights(n);
+  reorder_weights<true>(n, w, room.data<T>());
+  return room.data<T>();
+}
+
+// ---- f64: a thread an element of the result, w (K,C,R,R) ------------------------------------------------------------
+// 2 R^2 C K FLOPs for each pixel of y in each pass, nothing reused on purpose: for checks at small sizes.
+
+template <class T>
+__global__ void __launch_bounds__(block)
+    direct_forward_kernel(Convolution n, const T* x, const T* w, const T* bias, T* y) {
+  const int64_t index = int64_t(blockIdx.x) * block + threadIdx.x, h = n.out_height(), v = n.out_width();
+  if (index >= n.images * h * v * n.out) return;
+  const int64_t k = index % n.out, p = index / n.out % v, r = index / n.out / v % h, b = index / n.out / v / h;
+  T sum = bias == nullptr ? T(0) : bias[k];
+  for (int64_t i = 0; i < n.kernel; ++i)
+    for (int64_t j = 0; j < n.kernel; ++j) {
+      const int64_t row = r * n.stride + i - n.padding, column = p * n.stride + j - n.padding;
+      if (row < 0 || row >= n.height || column < 0 || column >= n.width) continue;
+      const T* pixel = x + ((b * n.height + row) * n.width + column) * n.in;
+      for (int64_t c = 0; c < n.in; ++c) sum += pixel[c] * w[((k * n.in + c) * n.kernel + i) * n.kernel + j];
+    }
+  y[index] = sum;
+}
+
+template <class T>
+__global__ void __launch_bounds__(block) direct_data_gradient_kernel(Convolution n, const T* dy, const T* w, T* dx) {
+  const int64_t index = int64_t(blockIdx.x) * block + threadIdx.x, h = n.out_height(), v = n.out_width();
+  if (index >= n.images * n.height * n.width * n.in) return;
+  const int64_t c = index % n.in, column = index / n.in % n.width, row = index / n.in / n.width % n.height;
+  const int64_t b = index / n.in / n.width / n.height;
+  T sum = 0;
+  for (int64_t i = 0; i < n.kernel; ++i)
+    for (int64_t j = 0; j < n.kernel; ++j) {
+      const int64_t down = row + n.padding - i, right = column + n.padding - j;  // stride times the pixel of y
+      if (down < 0 || right < 0 || down % n.stride != 0 || right % n.stride != 0) continue;
+      const int64_t r = down / n.stride, p = right / n.stride;
+      if (r >= h || p >= v) continue;
+      const T* pixel = dy + ((b * h + r) * v + p) * n.out;
+      for (int64_t k = 0; k < n.out; ++k) sum += pixel[k] * w[((k * n.in + c) * n.kernel + i) * n.kernel + j];
+    }
+  dx[index] = sum;
+}
+
+template <class T>
+__global__ void __launch_bounds__(block) direct_weight_gradient_kernel(Convolution n, const T* x, const T* dy, T* dw) {
+  const int64_t index = int64_t(blockIdx.x) * block + threadIdx.x, h = n.out_height(), v = n.out_width();
+  if (index >= n.out * n.in * n.kernel * n.kernel) return;
+  const int64_t j = index % n.kernel, i = index / n.kernel % n.kernel, c = index / n.kernel / n.kernel % n.in;
+  const int64_t k = index / n.kernel / n.kernel / n.in;
+  T sum = 0;
+  for (int64_t b = 0; b < n.images; ++b)
+    for (int64_t r = 0; r < h; ++r)
+      for (int64_t p = 0; p < v; ++p) {
+        const int64_t row = r * n.stride + i - n.padding, column = p * n.stride + j - n.padding;
+        if (row < 0 || row >= n.height || column < 0 || column >= n.width) continue;
+        sum += x[((b * n.height + row) * n.width + column) * n.in + c] * dy[((b * h + r) * v + p) * n.out + k];
+      }
+  dw[index] = sum;
+}
+
+// ---- Bias -----------------------------------------------------------------------------------------------------------
+
+// A thread stays in its channel, since `stride` is a multiple of the channels. Reads and writes y.
+template <class T>
+__global__ void __launch_bounds__(block)
+    add_bias_kernel(int64_t size, int64_t channels, int64_t stride, const T* bias, T* y) {
+  const int64_t first = int64_t(blockIdx.x) * block + threadIdx.x;
+  if (first >= stride) return;
+  const compute_t<T> b = bias[first % channels];
+  for (int64_t i = first; i < size; i += stride) y[i] = T(y[i] + b);
+}
+
+template <class T>
+struct AddElement {
+  const T* x;
+  __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]); }
+};
+
+template <class T>
+__global__ void __launch_bounds__(block) round_kernel(int64_t n, const double* from, T* to) {
+  const int64_t i = int64_t(blockIdx.x) * block + threadIdx.x;
+  if (i < n) to[i] = T(from[i]);
+}
+
+}  // namespace
+
+// ---- What the ops call ----------------------------------------------------------------------------------------------
+
+template <class T>
+void add_bias(int64_t pixels, int64_t channels, const T* bias, T* y) {
+  constexpr int64_t threads = 1 << 18;  // about all that the largest devices hold
+  const int64_t size = pixels * channels, stride = (std::min(size, threads) + channels - 1) / channels * channels;
+  launch({blocks_for(stride, block), block}, add_bias_kernel<T>, size, channels, stride, bias, y);
+}
+
+template <class T>
+void sum_pixels(int64_t pixels, int64_t channels, const T* x, T* sums) {
+  const Tensor exact({channels}, DType::f64, Device::cuda);
+  cuda::channel_sums<1>({1, pixels, channels}, AddElement<T>{x}, exact.data<double>());
+  launch({blocks_for(channels, block), block}, round_kernel<T>, channels, exact.data<double>(), sums);
+}
+
+template <class T>
+void convolve(const Convolution& n, const T* x, const T* w, const T* bias, T* y) {
+  const int64_t pixels = n.images * n.out_height() * n.out_width();
+  if constexpr (std::is_same_v<T, double>) {
+    launch({blocks_for(pixels * n.out, block), block}, direct_forward_kernel<T>, n, x, w, bias, y);
+  } else {
+    Tensor room;
+    const bool added = cudnn::forward(n, x, channels_last(n, w, room), bias, y);
+    if (bias != nullptr && !added) add_bias(pixels, n.out, bias, y);
+  }
+}
+
+template <class T>
+void convolve_data_gradient(const Convolution& n, const T* dy, const T* w, T* dx) {
+  if constexpr (std::is_same_v<T, double>) {
+    launch({blocks_for(n.images * n.height * n.width * n.in, block), block}, direct_data_gradient_kernel<T>, n, dy, w,
+           dx);
+  } else {
+    Tensor room;
+    cudnn::data_gradient(n, dy, channels_last(n, w, room), dx);
+  }
+}
+
+template <class T>
+void convolve_weight_gradient(const Convolution& n, const T* x, const T* dy, T* dw) {
+  if constexpr (std::is_same_v<T, double>) {
+    launch({blocks_for(n.out * n.in * n.kernel * n.kernel, block), block}, direct_weight_gradient_kernel<T>, n, x, dy,
+           dw);
+  } else if (n.kernel == 1) {
+    cudnn::weight_gradient(n, x, dy, dw);
+  } else {
+    const Tensor room = room_for_weights(n);
+    cudnn::weight_gradient(n, x, dy, room.raw());
+    reorder_weights<false>(n, static_cast<const T*>(room.data<T>()), dw);
+  }
+}
+
+#define GT_INSTANTIATE(T)                                                             \
+  template void convolve(const Convolution&, const T*, const T*, const T*, T*);       \
+  template void convolve_data_gradient(const Convolution&, const T*, const T*, T*);   \
+  template void convolve_weight_gradient(const Convolution&, const T*, const T*, T*); \
+  template void add_bias(int64_t, int64_t, const T*, T*);                             \
+  template void sum_pixels(int64_t, int64_t, const T*, T*);
+GT_INSTANTIATE(float)
+GT_INSTANTIATE(double)
+GT_INSTANTIATE(bf16)
+
+}  // namespace gt
+
+#endif

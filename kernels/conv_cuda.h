@@ -1,0 +1,46 @@
+// Convolution on the device: what conv2d, conv_transpose2x2 and all their gradients have in common. f32 and bf16 are
+// cuDNN's, which wants weights (K,R,R,C); f64, which it does not have, is done by plain kernels, for gradient checks.
+#pragma once
+
+#if GT_CUDA
+
+#include "kernels/cudnn.h"
+
+namespace gt {
+
+using cudnn::Convolution;
+
+/// The convolution that conv2d is: x (B,H,W,C), w (K,C,R,R). Rounded to TF32 only if f32.
+inline Convolution convolution_of_conv2d(const Shape& x, const Shape& w, DType dtype, bool tf32) {
+  return {x[0], x[1], x[2], w[1], w[0], w[2], w[2] / 2, 1, dtype, tf32 && dtype == DType::f32};
+}
+
+/// The convolution of stride 2 whose data gradient conv_transpose2x2 is: x (B,H,W,C), w (C,K,2,2), which is that
+/// convolution's w as it stands. The gradient for x is that convolution itself.
+inline Convolution convolution_of_transpose(const Shape& x, const Shape& w, DType dtype, bool tf32) {
+  return {x[0], 2 * x[1], 2 * x[2], w[1], w[0], 2, 0, 2, dtype, tf32 && dtype == DType::f32};
+}
+
+/// y = x * w + bias; w (K,C,R,R), bias (K) or null.
+template <class T>
+void convolve(const Convolution& n, const T* x, const T* w, const T* bias, T* y);
+
+/// dx, the gradient of convolve() for x.
+template <class T>
+void convolve_data_gradient(const Convolution& n, const T* dy, const T* w, T* dx);
+
+/// dw (K,C,R,R), the gradient of convolve() for w.
+template <class T>
+void convolve_weight_gradient(const Convolution& n, const T* x, const T* dy, T* dw);
+
+/// y (P,C) += bias (C).
+template <class T>
+void add_bias(int64_t pixels, int64_t channels, const T* bias, T* y);
+
+/// sums (C) = the sum of x (P,C) over P, in double, always in the same order.
+template <class T>
+void sum_pixels(int64_t pixels, int64_t channels, const T* x, T* sums);
+
+}  // namespace gt
+
+#endif

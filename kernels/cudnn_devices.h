@@ -1,0 +1,31 @@
+// GPUs as cuDNN describes them (its own JSON, one line each), so that plans can be looked up where there is no GPU.
+// The numbers are those of cudaDeviceProp: the driver's, as nvidia-smi and OpenXLA's gpu_specs show them.
+#pragma once
+
+namespace gt::cudnn {
+
+struct DescribedDevice {
+  const char* name;
+  const char* json;
+};
+
+// What A100, H100 and H200 share, and what they do not: compute capability, SMs, shared memory of a block (bytes),
+// memory (bytes), SM clock (kHz), L2 cache (bytes), memory clock (kHz), name.
+#define GT_DEVICE(capability, sms, shared, memory, clock, l2, memory_clock, name)                             \
+  "{\"deviceVer\":" #capability ",\"multiProcessorCount\":" #sms ",\"maxSharedMemoryPerBlockOptin\":" #shared \
+  ",\"totalGlobalMem\":" #memory ",\"smClockRateKHz\":" #clock ",\"l2CacheSize\":" #l2                        \
+  ",\"memClockRateKHz\":" #memory_clock ",\"deviceName\":\"" name                                             \
+  "\",\"warpSize\":32,\"maxSharedMemoryPerBlock\":49152,\"reservedSharedMemoryPerBlock\":1024,"               \
+  "\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,"     \
+  "\"regsPerBlock\":65536,\"maxBlockSize\":[1024,1024,64],\"maxGridSize\":[2147483647,65535,65535],"          \
+  "\"supportCoopLaunch\":1,\"pciDeviceId\":0,\"isTccDriver\":0,\"cudaDeviceId\":0,\"driverVer\":13000}"
+
+constexpr DescribedDevice described_devices[] = {
+    {"a100", GT_DEVICE(800, 108, 166912, 85100068864, 1410000, 41943040, 1593000, "NVIDIA A100-SXM4-80GB")},
+    {"h100", GT_DEVICE(900, 132, 232448, 84942979072, 1980000, 52428800, 2619000, "NVIDIA H100 80GB HBM3")},
+    {"h200", GT_DEVICE(900, 132, 232448, 150754820096, 1980000, 62914560, 3201000, "NVIDIA H200")},
+};
+
+#undef GT_DEVICE
+
+}  // namespace gt::cudnn

@@ -1,0 +1,138 @@
+// cuDNN and cuBLASLt of an emulated build, on the CPU: what kernels/cudnn.h and kernels/cublas.h promise, so that all
+// that is ours around the libraries' calls can be tested without them. bf16 goes through copies in f32.
+#include <utility>
+#include <vector>
+
+#include "kernels/conv_cpu.h"
+#include "kernels/cublas.h"
+#include "kernels/cudnn.h"
+#include "kernels/gemm_cpu.h"
+
+#if GT_CUDA && GT_EMULATE
+
+namespace gt {
+namespace {
+
+/// A tensor's elements as floats: themselves, or for bf16 a copy.
+class Floats {
+ public:
+  Floats(DType dtype, const void* elements, int64_t size) : elements_(const_cast<void*>(elements)) {
+    if (dtype != DType::bf16) return;
+    const bf16* from = static_cast<const bf16*>(elements);
+    copy_.assign(from, from + size);
+  }
+  float* data() { return copy_.empty() ? static_cast<float*>(elements_) : copy_.data(); }
+  /// Puts the copy's values, rounded, where the elements are.
+  void store() const {
+    for (size_t i = 0; i < copy_.size(); ++i) static_cast<bf16*>(elements_)[i] = bf16(copy_[i]);
+  }
+
+ private:
+  void* elements_;
+  std::vector<float> copy_;
+};
+
+}  // namespace
+
+namespace cudnn {
+namespace {
+
+/// A convolution as correlations on the CPU. One does for those that keep the size. Of those with 2x2 kernels and
+/// stride 2 there are two, of 1x1 kernels: rows i = 0, 1 of each pair of rows of x are pixels of 2C channels (j,c), and
+/// that is how row i of each filter (2,2,C) lies as well.
+struct Part {
+  CorrelationSize size;
+  PixelView<float> x;
+  WeightView<float> w;
+};
+
+std::vector<Part> parts_of(const Convolution& c, float* x, float* w) {
+  const int64_t taps = c.kernel * c.kernel, row = c.width * c.in;
+  if (c.kernel == 2 && c.stride == 2 && c.padding == 0) {
+    std::vector<Part> parts;
+    for (int64_t i = 0; i < 2; ++i)
+      parts.push_back({{c.images, c.height / 2, c.width / 2, 2 * c.in, c.out, 1},
+                       {x + i * row, c.height * row, 2 * row, 2 * c.in},
+                       {w + i * 2 * c.in, taps * c.in, 1, 0, 0}});
+    return parts;
+  }
+  GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "convolution: not emulated for kernel ",
+           c.kernel, ", padding ", c.padding, ", stride ", c.stride);
+  return {{{c.images, c.height, c.width, c.in, c.out, c.kernel},
+           all_pixels(x, c.height, c.width, c.in),
+           {w, taps * c.in, 1, c.kernel * c.in, c.in}}};
+}
+
+template <class T>
+PixelView<const T> read(const PixelView<T>& v) {
+  return {v.data, v.image, v.row, v.pixel};
+}
+template <class T>
+WeightView<const T> read(const WeightView<T>& v) {
+  return {v.data, v.out, v.in, v.row, v.column};
+}
+
+/// The tensors of a convolution.
+struct Operands {
+  Operands(const Convolution& c, const void* x_, const void* w_, const void* y_)
+      : x(c.dtype, x_, c.images * c.height * c.width * c.in),
+        w(c.dtype, w_, c.out * c.kernel * c.kernel * c.in),
+        y(c.dtype, y_, c.images * c.out_height() * c.out_width() * c.out),
+        parts(parts_of(c, x.data(), w.data())),
+        y_view(all_pixels(y.data(), c.out_height(), c.out_width(), c.out)) {}
+  Floats x, w, y;
+  std::vector<Part> parts;
+  PixelView<float> y_view;
+};
+
+}  // namespace
+
+bool forward(const Convolution& c, const void* x, const void* w, const void*, void* y) {
+  Operands o(c, x, w, y);
+  bool more = false;
+  for (const Part& part : o.parts) {
+    const float* no_bias = nullptr;
+    correlate(part.size, read(part.x), read(part.w), no_bias, o.y_view, std::exchange(more, true));
+  }
+  o.y.store();
+  return false;
+}
+
+void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx) {
+  Operands o(c, dx, w, dy);
+  for (const Part& part : o.parts) {
+    CorrelationSize size = part.size;
+    std::swap(size.in, size.out);
+    const auto& [data, out, in, row, column] = part.w;
+    const WeightView<const float> flipped{data + (size.kernel - 1) * (row + column), in, out, -row, -column};
+    const float* no_bias = nullptr;
+    correlate(size, read(o.y_view), flipped, no_bias, part.x);
+  }
+  o.x.store();
+}
+
+void weight_gradient(const Convolution& c, const void* x, const void* dy, void* dw) {
+  Operands o(c, x, dw, dy);
+  for (const Part& part : o.parts) {
+    float* no_bias = nullptr;
+    correlate_weight_gradient(part.size, read(part.x), read(o.y_view), part.w, no_bias);
+  }
+  o.w.store();
+}
+
+}  // namespace cudnn
+
+void cublas::multiply(const Product& p, const void* a, const void* b, void* y) {
+  const auto run = [&]<class T>(const T* a_, const T* b_, T* y_) {
+    gt::multiply(p.m, p.n, p.k, a_, p.transpose_a, b_, p.transpose_b, y_);
+  };
+  if (p.dtype == DType::f64)
+    return run(static_cast<const double*>(a), static_cast<const double*>(b), static_cast<double*>(y));
+  Floats from_a(p.dtype, a, p.m * p.k), from_b(p.dtype, b, p.k * p.n), to(p.dtype, y, p.m * p.n);
+  run(static_cast<const float*>(from_a.data()), static_cast<const float*>(from_b.data()), to.data());
+  to.store();
+}
+
+}  // namespace gt
+
+#endif

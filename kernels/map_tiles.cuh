@@ -1,0 +1,175 @@
+// How CUDA draws maps from tracks: all levels of all images in one launch, a block to each tile of 32 x 32 pixels, a
+// thread to 2 x 4 of them, which makes 8 rows a warp.
+#pragma once
+
+#include "core/launch.cuh"
+#include "kernels/tracks.h"
+
+#if GT_CUDA
+
+namespace gt {
+
+inline constexpr int tile_size = warp_size, tile_threads = 128, tile_warps = tile_threads / warp_size;
+inline constexpr int thread_rows = 2, thread_columns = 4;
+inline constexpr int most_levels = 8;
+
+/// Four neighbours, moved 16 bytes at a time.
+template <class T>
+struct alignas(16) Four {
+  T v[4];
+};
+
+/// What a thread holds of a tile.
+template <class T>
+using Pixels = T[thread_rows][thread_columns];
+
+template <class T>
+struct MapTile {
+  T* map;  // (H,W), null if the level has none
+  int64_t height, width;
+  int64_t level, image;
+  int64_t index, tiles;  // which of how many in the map
+  int64_t slot;          // which of the tiles of one image's maps, level by level
+  int64_t row, column;   // of its first pixel
+
+  // Of the thread's first pixel, in the tile.
+  static __device__ int thread_row() { return int(threadIdx.x) / (tile_size / thread_columns) * thread_rows; }
+  static __device__ int thread_column() { return int(threadIdx.x) % (tile_size / thread_columns) * thread_columns; }
+
+  /// f(v, u, r, c) for each of the thread's pixels that is in the map, there at row v and column u.
+  template <class F>
+  __device__ void for_pixels(const F& f) const {
+    const int64_t y = row + thread_row(), x = column + thread_column();
+#pragma unroll
+    for (int r = 0; r < thread_rows; ++r)
+#pragma unroll
+      for (int c = 0; c < thread_columns; ++c)
+        if (y + r < height && x + c < width) f(y + r, x + c, r, c);
+  }
+
+  /// Writes the thread's pixels to the map.
+  __device__ void store(const Pixels<T>& value) const {
+    if (width % 4 != 0) {  // rows are not aligned
+      for_pixels([&](int64_t y, int64_t x, int r, int c) { map[y * width + x] = value[r][c]; });
+      return;
+    }
+    const int64_t y = row + thread_row(), x = column + thread_column();
+    for (int r = 0; r < thread_rows; ++r)
+      if (y + r < height && x < width)
+        reinterpret_cast<Four<T>*>(map)[((y + r) * width + x) / 4] = {value[r][0], value[r][1], value[r][2],
+                                                                      value[r][3]};
+  }
+};
+
+/// The maps of all levels, cut into tiles in the order level, image, row, column; handed to kernels by value.
+template <class T>
+struct TiledMaps {
+  struct Level {
+    T* maps;  // (B,H,W), null if it has none
+    int64_t height, width;
+    unsigned across, tiles;  // tiles of a map: side by side, in all
+    unsigned first;          // its first tile of all
+    unsigned slot;           // its first tile of one image's
+  };
+
+  TiledMaps(const char* op, const std::vector<MapSize>& sizes, const std::vector<T*>& maps, int64_t batch)
+      : levels(int(sizes.size())), batch(batch) {
+    GT_CHECK(levels <= most_levels, op, ": ", levels, " levels, CUDA draws at most ", most_levels);
+    int64_t all = 0, of_image = 0;
+    for (size_t l = 0; l < sizes.size(); ++l) {
+      const auto [height, width] = sizes[l];
+      const int64_t across = (width + tile_size - 1) / tile_size, tiles = (height + tile_size - 1) / tile_size * across;
+      level[l] = {maps[l], height, width, unsigned(across), unsigned(tiles), unsigned(all), unsigned(of_image)};
+      of_image += tiles;
+      all += tiles * batch;
+      blocks_for(std::max(all, of_image), 1);  // or it throws
+    }
+    blocks = unsigned(all);
+    slots = of_image;
+  }
+
+  /// level[l] by selects: with an index that is not known to the compiler, all would be copied to local memory.
+  __device__ Level at(int l) const {
+    Level found = level[0];
+#pragma unroll
+    for (int k = 1; k < most_levels; ++k)
+      if (k == l) found = level[k];
+    return found;
+  }
+
+  /// The block's tile.
+  __device__ MapTile<T> tile() const {
+    int l = 0;
+#pragma unroll
+    for (int k = 1; k < most_levels; ++k) l += k < levels && blockIdx.x >= level[k].first;
+    const Level at_l = at(l);
+    const unsigned image = (blockIdx.x - at_l.first) / at_l.tiles, index = (blockIdx.x - at_l.first) % at_l.tiles;
+    return {at_l.maps == nullptr ? nullptr : at_l.maps + image * at_l.height * at_l.width,
+            at_l.height,
+            at_l.width,
+            l,
+            image,
+            index,
+            at_l.tiles,
+            int64_t(at_l.slot) + index,
+            int64_t(index / at_l.across) * tile_size,
+            int64_t(index % at_l.across) * tile_size};
+  }
+
+  Level level[most_levels] = {};
+  int levels;
+  int64_t batch;
+  unsigned blocks;  // tiles in all
+  int64_t slots;    // tiles of one image's maps
+};
+
+/// Sums of N values, a power of two, over the warp: lane i gets that of value i / (32 / N), which all lanes must call.
+/// A step sends half of the values across and keeps the sums of the others: N - 1 + log2(32 / N) shuffles in all, where
+/// one sum after the other takes 5 N.
+template <int N, class T>
+__device__ T warp_sums(T (&v)[N]) {
+  int bit = warp_size / 2;
+#pragma unroll
+  for (int half = N / 2; half > 0; half /= 2, bit /= 2) {
+    const bool upper = (threadIdx.x & unsigned(bit)) != 0;
+#pragma unroll
+    for (int k = 0; k < half; ++k) {
+      const T sent = upper ? v[k] : v[k + half];
+      v[k] = (upper ? v[k + half] : v[k]) + __shfl_xor_sync(full_mask, sent, bit);
+    }
+  }
+#pragma unroll
+  for (; bit > 0; bit /= 2) v[0] += __shfl_xor_sync(full_mask, v[0], bit);
+  return v[0];
+}
+
+/// A value of a map and its place there.
+template <class T>
+struct Peak {
+  T value;
+  int32_t place;
+};
+
+/// The higher of two; of equals, the first in the map.
+template <class T>
+__device__ Peak<T> higher(const Peak<T>& a, const Peak<T>& b) {
+  return b.value > a.value || (b.value == a.value && b.place < a.place) ? b : a;
+}
+
+/// The highest of the block's, in every thread. All threads must call it.
+template <class T>
+__device__ Peak<T> highest(Peak<T> peak) {
+  GT_SHARED(T, values, [tile_warps]);
+  GT_SHARED(int32_t, places, [tile_warps]);
+  for (int d = warp_size / 2; d > 0; d /= 2)
+    peak = higher(peak, {__shfl_xor_sync(full_mask, peak.value, d), __shfl_xor_sync(full_mask, peak.place, d)});
+  const int warp = int(threadIdx.x) / warp_size;
+  if (threadIdx.x % warp_size == 0) values[warp] = peak.value, places[warp] = peak.place;
+  __syncthreads();
+  for (int w = 0; w < tile_warps; ++w) peak = higher(peak, {values[w], places[w]});
+  return peak;
+}
+
+}  // namespace gt
+
+#endif

@@ -1,0 +1,66 @@
+// How CUDA kernels go over elements: 16 bytes at a time where rows are whole vectors, else one element. Over pixels of
+// C channels, a fixed group of a block's threads takes a pixel, so neighbours read neighbours and nobody divides by C.
+#pragma once
+
+#include <algorithm>
+
+#include "core/launch.cuh"
+
+#if GT_CUDA
+
+namespace gt {
+
+/// N elements that are loaded and stored as one; they start at a multiple of N.
+template <class T, int N>
+struct alignas(N * sizeof(T)) Vector {
+  T v[N];
+};
+
+template <class T>
+inline constexpr int vector_length = int(16 / sizeof(T));
+
+template <int N, class T>
+__device__ Vector<T, N> load(const T* from) {
+  return *reinterpret_cast<const Vector<T, N>*>(from);
+}
+
+template <class T, int N>
+__device__ void store(T* to, const Vector<T, N>& vector) {
+  *reinterpret_cast<Vector<T, N>*>(to) = vector;
+}
+
+/// Calls f.operator()<N>(), N the elements that a thread takes at once where every row has a multiple of `length`.
+template <class T, class F>
+void with_vectors(int64_t length, F&& f) {
+  if (length % vector_length<T> == 0)
+    f.template operator()<vector_length<T>>();
+  else
+    f.template operator()<1>();
+}
+
+/// Blocks of 256 threads over rows of `width` pixels, `vectors` vectors each: `lanes` threads to a pixel, at most 128,
+/// which go over it in equal rounds; `parts` blocks to a row.
+struct PixelTiles {
+  static constexpr int threads = 256;
+  int lanes;
+  unsigned parts;
+
+  PixelTiles(int64_t width, int64_t vectors) {
+    const int64_t rounds = std::max<int64_t>(1, (vectors + 127) / 128);
+    lanes = int(std::max<int64_t>(1, (vectors + rounds - 1) / rounds));
+    parts = std::max(1u, blocks_for(width, threads / lanes));
+  }
+  unsigned blocks(int64_t rows) const { return blocks_for(rows * int64_t(parts), 1); }
+
+  /// The running thread's row, its pixel in that row, which is `width` or more if it has none, and its place there.
+  __device__ int64_t row() const { return blockIdx.x / parts; }
+  __device__ int64_t column() const {
+    const int pixels = threads / lanes, pixel = int(threadIdx.x) / lanes;
+    return pixel < pixels ? int64_t(blockIdx.x % parts) * pixels + pixel : int64_t(1) << 62;
+  }
+  __device__ int lane() const { return int(threadIdx.x) % lanes; }
+};
+
+}  // namespace gt
+
+#endif

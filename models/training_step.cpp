@@ -1,0 +1,89 @@
+#include "models/training_step.h"
+
+#include "core/autograd.h"
+
+namespace gt {
+namespace {
+
+/// The tensors of a batch, those that its recipe has, in one order.
+std::vector<Tensor*> tensors_of(Batch& b) {
+  std::vector<Tensor*> there;
+  for (Tensor* t : {&b.images, &b.masks, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight, &b.tracks.sigma,
+                    &b.tracks.zoom, &b.tracks.kept, &b.tracks.offsets})
+    if (t->defined()) there.push_back(t);
+  return there;
+}
+
+}  // namespace
+
+TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Config& config, int64_t fixations,
+                           int64_t history)
+    : model_(model),
+      optimizer_(optimizer),
+      fixations_(fixations),
+      replays_(config.train.cuda_graph && model.device() == Device::cuda),
+      levels_(supervision(config.recipe).gaze ? levels : 0) {
+  losses_ = Tensor::zeros({2 + levels_}, DType::f32, model.device());
+  history_ = Tensor::zeros({history, 2 + levels_}, DType::f32, model.device());
+}
+
+/// On the CPU the batch is used as it is. A recorded step needs the same addresses and shapes every time.
+void TrainingStep::upload(const Batch& batch) {
+  if (model_.device() == Device::cpu) {
+    input_ = batch;
+    return;
+  }
+  Batch padded = batch;
+  if (padded.tracks.xy.defined()) padded.tracks = with_room(padded.tracks, fixations_);
+  const std::vector<Tensor*> from = tensors_of(padded);
+  if (uploads_.empty()) {
+    input_ = padded;
+    for (Tensor* t : tensors_of(input_)) {
+      *t = Tensor(t->shape(), t->dtype(), model_.device());
+      uploads_.emplace_back(*t);
+    }
+  }
+  for (size_t i = 0; i < from.size(); ++i) uploads_[i](*from[i]);
+}
+
+void TrainingStep::compute() {
+  Supervised supervised;
+  supervised.images = augment(input_.images, input_.geometry, input_.colour);
+  if (input_.masks.defined()) supervised.masks = augment_masks(input_.masks, input_.geometry);
+  supervised.tracks = input_.tracks;
+  const Losses losses = model_.losses(supervised);
+  Tensors all{losses.total, losses.segmentation};
+  all.insert(all.end(), losses.track.begin(), losses.track.end());
+  for (size_t i = 0; i < all.size(); ++i)
+    copy_bytes(losses_.data<float>() + i, losses_.device(), all[i].data<float>(), all[i].device(), sizeof(float));
+  backward(losses.total);
+  optimizer_.update();
+}
+
+void TrainingStep::run(const Batch& batch, double lr) {
+  GT_CHECK(pending_ < history_.dim(0), "TrainingStep: the losses of ", pending_, " steps have not been taken");
+  upload(batch);
+  optimizer_.prepare(lr);
+  if (replays_ && warm_) {
+    if (!graph_.recorded()) graph_.record([this] { compute(); });
+    graph_.replay();
+  } else {
+    compute();
+  }
+  warm_ = true;
+  copy_bytes(history_.data<float>() + pending_++ * losses_.size(), history_.device(), losses_.raw(), losses_.device(),
+             losses_.bytes());
+}
+
+std::vector<StepLosses> TrainingStep::take_losses() {
+  const std::vector<float> values = history_.values<float>();
+  std::vector<StepLosses> taken;
+  for (int64_t k = 0; k < pending_; ++k) {
+    const float* row = values.data() + k * (2 + levels_);
+    taken.push_back({row[0], row[1], std::vector<double>(row + 2, row + 2 + levels_)});
+  }
+  pending_ = 0;
+  return taken;
+}
+
+}  // namespace gt

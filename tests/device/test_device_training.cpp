@@ -1,0 +1,132 @@
+// Whole training steps on device cuda, real or emulated, against the CPU.
+#include <cmath>
+
+#include "core/random.h"
+#include "models/training_step.h"
+#include "tests/device/device.h"
+
+using namespace gt;
+
+namespace {
+
+constexpr int64_t side = 16, batch_size = 2;
+
+Config tiny_config(const std::string& recipe) {
+  Config c;
+  c.recipe = recipe;
+  c.data.size = side;
+  c.model = {.features = {4, 4, 8, 8, 8, 4}, .groups = 2, .slope = 0.1};
+  c.augment = {.rotate = 20, .scale = 0.2, .brightness = 0.1, .contrast = 0.1, .saturation = 0.1};
+  c.optimizer.lr = 0.05;
+  c.train.batch = batch_size;
+  return c;
+}
+
+/// A few pictures with a bright disc, its mask, and a track of fixations on it; no two tracks of one length.
+Dataset tiny_dataset() {
+  Dataset dataset;
+  for (int64_t n = 0; n < 5; ++n) {
+    Random random(9, uint64_t(n));
+    Sample s;
+    s.name = std::to_string(n);
+    s.image = Image(side, side, 3);
+    s.mask = Image(side, side, 1);
+    const double x = random.uniform(5, 11), y = random.uniform(5, 11), radius = random.uniform(2, 5);
+    for (int64_t i = 0; i < side * side; ++i) {
+      const bool inside = std::hypot(double(i % side) - x, double(i / side) - y) < radius;
+      s.mask.pixels[size_t(i)] = inside ? 255 : 0;
+      for (int64_t c = 0; c < 3; ++c)
+        s.image.pixels[size_t(3 * i + c)] = uint8_t(random.below(100) + (inside ? 120 : 0));
+    }
+    for (int64_t k = 0; k < 2 + n; ++k)
+      s.track.fixations.push_back({(x + random.uniform(-2, 2)) / side, (y + random.uniform(-2, 2)) / side,
+                                   random.uniform(100, 400), 300.0 * double(k)});
+    dataset.samples.push_back(std::move(s));
+  }
+  return dataset;
+}
+
+struct Run {
+  std::vector<StepLosses> losses;
+  std::vector<float> weights;  // of all parameters, at the end
+};
+
+Run train(const Config& config, Device device, int64_t steps) {
+  Dataset dataset = tiny_dataset();
+  const Wanted wanted = supervision(config.recipe);
+  for (Sample& s : dataset.samples) {
+    if (!wanted.masks) s.mask = {};
+    if (!wanted.gaze) s.track.fixations.clear();
+  }
+  const std::unique_ptr<Model> model = make_model(config, DType::f32, device);
+  Optimizer optimizer(config.optimizer, model->parameters());
+  TrainingStep step(*model, optimizer, config, 6 * batch_size, steps);
+  Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0);
+  for (int64_t k = 0; k < steps; ++k) step.run(loader.next(), cosine_lr(config.optimizer, k, steps));
+  Run run{step.take_losses(), {}};
+  for (const Tensor& p : model->parameters().tensors()) {
+    const std::vector<float> values = p.values<float>();
+    run.weights.insert(run.weights.end(), values.begin(), values.end());
+  }
+  return run;
+}
+
+void check_curves(const Run& device, const Run& cpu, double tolerance) {
+  REQUIRE(device.losses.size() == cpu.losses.size());
+  for (size_t k = 0; k < cpu.losses.size(); ++k) {
+    INFO("step " << k + 1);
+    CHECK(device.losses[k].total == Approx(cpu.losses[k].total).epsilon(tolerance));
+    CHECK(device.losses[k].segmentation == Approx(cpu.losses[k].segmentation).epsilon(tolerance));
+    REQUIRE(device.losses[k].track.size() == cpu.losses[k].track.size());
+    for (size_t l = 0; l < cpu.losses[k].track.size(); ++l)
+      CHECK(device.losses[k].track[l] == Approx(cpu.losses[k].track[l]).epsilon(tolerance));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("device: ten steps of every recipe follow the CPU's loss curve", "[device]") {
+  if (no_device()) return;
+  for (const char* recipe : {"gradtrack", "full"}) {
+    const Config config = tiny_config(recipe);
+    INFO(recipe);
+    check_curves(train(config, Device::cuda, 10), train(config, Device::cpu, 10), 1e-4);
+  }
+}
+
+TEST_CASE("device: the same seed gives the same bits, with and without a CUDA graph", "[device]") {
+  if (no_device()) return;
+  for (const char* kind : {"sgd", "adamw"}) {
+    Config config = tiny_config("gradtrack");
+    config.optimizer.kind = kind;
+    config.optimizer.lr = 0.01;
+    const Run first = train(config, Device::cuda, 4);
+    CHECK(train(config, Device::cuda, 4).weights == first.weights);
+    config.train.cuda_graph = false;
+    CHECK(train(config, Device::cuda, 4).weights == first.weights);
+  }
+}
+
+TEST_CASE("device: bf16 follows the f32 loss curve", "[device]") {
+  if (no_device()) return;
+  Config config = tiny_config("gradtrack");
+  const Run f32 = train(config, Device::cuda, 10);
+  config.precision = "bf16";
+  const Run bf16 = train(config, Device::cuda, 10);
+  check_curves(bf16, f32, 0.05);
+  CHECK(bf16.weights != f32.weights);
+}
+
+TEST_CASE("device: predictions are the CPU's", "[device]") {
+  if (no_device()) return;
+  const Config config = tiny_config("gradtrack");
+  Random random(4);
+  Tensor images({2, side, side, 3});
+  for (int64_t i = 0; i < images.size(); ++i) images.data<float>()[i] = float(random.normal());
+  const NoGrad no_grad;
+  const Prediction cpu = make_model(config)->predict(images);
+  const Prediction cuda = make_model(config, DType::f32, Device::cuda)->predict(images.to(Device::cuda));
+  const std::vector<float> a = cuda.logits.values<float>(), b = cpu.logits.values<float>();
+  for (size_t i = 0; i < a.size(); ++i) CHECK(a[i] == Approx(b[i]).margin(1e-5));
+  CHECK(cuda.attention.size() == 4);
+}

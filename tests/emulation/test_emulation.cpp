@@ -1,0 +1,104 @@
+// The emulation keeps CUDA's rules in every order of threads, and goes on after errors.
+#include "core/emulation/emulation.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+
+#include "core/launch.cuh"
+#include "tests/catch.h"
+#include "tests/emulation/faults.h"
+#include "tests/emulation/host_code.h"
+#include "tests/emulation/semantics.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+using emulation::Options;
+using emulation::Order;
+
+namespace {
+
+/// For as long as it lives.
+struct WithOptions {
+  explicit WithOptions(const Options& options) : before(emulation::options()) { emulation::options() = options; }
+  ~WithOptions() { emulation::options() = before; }
+  Options before;
+};
+
+std::vector<int> order_of(const Options& options, int threads) {
+  const WithOptions with(options);
+  std::vector<int> order(size_t(2 * threads), -1);
+  begin_order(threads, order.data());
+  return order;
+}
+
+}  // namespace
+
+TEST_CASE("CUDA's rules hold in every order of threads", "[emulation]") {
+  emulation::clear_races();
+  for (const Options& options : {Options{}, Options{Order::reverse}, Options{Order::shuffled, 1},
+                                 Options{Order::shuffled, 2}, Options{Order::shuffled, 3}}) {
+    const WithOptions with(options);
+    for (const Rule& rule : semantics()) {
+      INFO(rule.name << ", order " << int(options.order) << ":" << options.seed);
+      CHECK(rule.check() == "");
+    }
+  }
+  const std::vector<std::string> races = emulation::races();
+  INFO((races.empty() ? "" : races[0]));
+  CHECK(races.empty());
+}
+
+TEST_CASE("threads and blocks begin forward, in reverse or shuffled by a seed", "[emulation]") {
+  const int n = 70;
+  std::vector<int> forward(2 * n);
+  std::iota(forward.begin(), forward.end(), 0);
+  CHECK(order_of({}, n) == forward);
+  CHECK(order_of({Order::reverse}, n) == std::vector<int>(forward.rbegin(), forward.rend()));
+  std::vector<int> shuffled = order_of({Order::shuffled, 1}, n);
+  CHECK(shuffled == order_of({Order::shuffled, 1}, n));
+  CHECK(shuffled != order_of({Order::shuffled, 2}, n));
+  CHECK(shuffled != forward);
+  std::sort(shuffled.begin(), shuffled.end());
+  CHECK(shuffled == forward);
+}
+
+TEST_CASE("the order of the environment is one of three", "[emulation]") {
+  for (const char* order : {"backward", "shuffled:", "shuffled:1x", "shuffled:-1", "forward "}) {
+    const std::string command = "GT_EMULATE_ORDER='" + std::string(order) + "' " + GT_FAULTS + " missing_barrier 2>&1";
+    INFO(order);
+    CHECK(std::system((command + " | grep -q 'expected forward, reverse or shuffled:SEED'").c_str()) == 0);
+  }
+}
+
+TEST_CASE("misuse is an Error with its place, after which kernels run as before", "[emulation]") {
+  const auto check = [](const std::string& message, const std::string& part) {
+    INFO(message);
+    CHECK(message.find(part) != std::string::npos);
+    CHECK(semantics()[1].check() == "");
+  };
+  check(error_of(launch_in_a_kernel), "launch in a kernel at ");
+  check(error_of(barrier_outside_of_a_kernel), "outside of a kernel at ");
+  check(error_of(throw_in_a_kernel), "thread 5 does not like this");
+  check(error_of(shuffle_of_odd_width), "shuffle of width 5 at ");
+  check(error_of([] { argument_out_of_range(1LL << 31); }), ": 2147483648 does not fit the kernel's parameter");
+  check(error_of([] { argument_out_of_range(7); }), "");
+  for (const Fault& fault : faults())
+    if (fault.error != nullptr) check(run_fault(fault.faulty).error, fault.error);
+}
+
+TEST_CASE("grids cover what they should", "[emulation]") {
+  CHECK(blocks_for(0, 256) == 0);
+  CHECK(blocks_for(1, 256) == 1);
+  CHECK(blocks_for(256, 256) == 1);
+  CHECK(blocks_for(257, 256) == 2);
+  CHECK(blocks_for(0x7fffffffLL * 1024, 1024) == 0x7fffffff);
+  CHECK(error_of([] { blocks_for(0x7fffffffLL * 1024 + 1, 1024); }).find("2^31 - 1") != std::string::npos);
+}
+
+TEST_CASE("host code beside kernels runs as it should, on several threads", "[emulation]") {
+  emulation::clear_races();
+  CHECK(sum_in_host_code(1000) == 250000 * 2 + 249500);
+  CHECK(launches_of_host_threads(4, 10) == 4 * 10 * 40);
+  CHECK(emulation::races().empty());
+}

@@ -1,0 +1,132 @@
+// gradtrack plans
+#include <cstdio>
+
+#include "core/autograd.h"
+#include "models/model.h"
+#include "tools/commands.h"
+
+#if GT_CUDA && !GT_EMULATE
+#include "kernels/conv_cuda.h"
+#include "kernels/cudnn_devices.h"
+#endif
+
+namespace gt {
+namespace {
+
+#if GT_CUDA && !GT_EMULATE
+
+using cudnn::Pass;
+
+/// cuDNN's description of a GPU; empty for the one that is here.
+std::string description_of(const std::string& gpu) {
+  if (gpu == "here") {
+    require_device(Device::cuda);
+    return "";
+  }
+  std::string known;
+  for (const auto& [name, json] : cudnn::described_devices) {
+    if (gpu == name) return json;
+    known += text(name, ", ");
+  }
+  fail("--gpu ", gpu, ": expected ", known, "or here");
+}
+
+/// One pass of one of the network's convolutions.
+struct PassOfLayer {
+  std::string layer;
+  std::string what;  // it is to the layer
+  Convolution convolution;
+  Pass pass;
+};
+
+/// What the network does in training, as it recorded it itself: one image goes through it on the CPU.
+std::vector<PassOfLayer> passes_of_network(const Config& config) {
+  const std::unique_ptr<Model> model = make_model(config);
+  const Tensor logits =
+      model->predict(Tensor::zeros({1, config.data.size, config.data.size, config.data.channels})).logits;
+  std::vector<PassOfLayer> passes;
+  for (const auto& [op, inputs] : recorded_ops(logits)) {
+    const bool transposed = op == std::string("conv_transpose2x2");
+    if (!transposed && op != std::string("conv2d")) continue;
+    const Tensor &x = inputs[0], &w = inputs[1];
+    std::string layer;
+    for (const auto& [name, parameter] : model->parameters().named())
+      if (parameter.same_buffer(w)) layer = name.substr(0, name.rfind(".weight"));
+    Convolution c =
+        (transposed ? convolution_of_transpose : convolution_of_conv2d)(x.shape(), w.shape(), DType::f32, false);
+    c.images = config.train.batch;
+    passes.push_back({layer, "y", c, transposed ? Pass::data_gradient : Pass::forward_with_bias});
+    if (x.requires_grad()) passes.push_back({layer, "dx", c, transposed ? Pass::forward : Pass::data_gradient});
+    passes.push_back({layer, "dw", c, Pass::weight_gradient});
+  }
+  return passes;
+}
+
+struct Type {
+  const char* name;
+  DType dtype;
+  bool tf32;
+};
+constexpr Type types[] = {{"f32", DType::f32, false}, {"tf32", DType::f32, true}, {"bf16", DType::bf16, false}};
+
+/// Prints the table; adds what has no plan, with the reason, to `missing`.
+void print_plans(const std::string& path, const std::string& gpu, std::vector<std::string>& missing) {
+  const std::string device = description_of(gpu);
+  const Config config = load_config(path);
+  std::printf("%s on %s: engine and MiB of workspace, + where the engine adds the bias\n", path.c_str(), gpu.c_str());
+  std::printf("%-27s %-2s  %-18s %-16s", "layer", "", "x", "w");
+  for (const Type& type : types) std::printf("  %-12s", type.name);
+  std::printf("\n");
+  for (const auto& [layer, what, convolution, pass] : passes_of_network(config)) {
+    Convolution c = convolution;
+    std::printf("%-27s %-2s  %-18s %-16s", layer.c_str(), what.c_str(),
+                text(Shape{c.images, c.height, c.width, c.in}).c_str(),
+                text(Shape{c.out, c.kernel, c.kernel, c.in}).c_str());
+    for (const Type& type : types) try {
+        c.dtype = type.dtype;
+        c.tf32 = type.tf32;
+        const cudnn::PlanFacts plan = cudnn::find_plan(c, pass, device);
+        std::printf("  %3lld%s %7.2f", (long long)plan.engine, plan.adds_bias ? "+" : " ",
+                    double(plan.workspace) / (1 << 20));
+      } catch (const Error& e) {
+        std::printf("  %-12s", "none");
+        missing.push_back(text(path, " on ", gpu, ": ", layer, " ", what, " in ", type.name, ": ", e.what()));
+      }
+    std::printf("\n");
+  }
+}
+
+void plans(const std::vector<std::string>& configs, const std::string& gpu) {
+  std::vector<std::string> missing;
+  for (const std::string& path : configs) print_plans(path, gpu, missing);
+  for (const std::string& line : missing) std::printf("no plan: %s\n", line.c_str());
+  if (!missing.empty()) fail(missing.size(), " plans are missing, the first of them ", missing[0]);
+}
+
+#else
+
+void plans(const std::vector<std::string>&, const std::string&) {
+  fail("plans are cuDNN's, and this program was built without it (GRADTRACK_CUDA is not ON)");
+}
+
+#endif
+
+}  // namespace
+
+void add_plans_command(CLI::App& app) {
+  auto* command = app.add_subcommand("plans", "How cuDNN would run every convolution of a configuration's network");
+  auto configs = std::make_shared<std::vector<std::string>>();
+  auto gpu = std::make_shared<std::string>("here");
+  command->add_option("configs", *configs, "YAML configurations (see configs/)")
+      ->required()
+      ->type_name("CONFIG.yaml ...");
+  command->add_option("--gpu", *gpu, "here, or one that need not be: a100, h100, h200")->capture_default_str();
+  command->footer(
+      "Example:\n  gradtrack plans configs/kvasir.yaml --gpu h200\n\n"
+      "y, dx and dw are a layer's output and gradients; x and w those of its convolution, which a transposed one is "
+      "the\n"
+      "gradient of. Fails, naming it, if one has no plan.");
+  command->callback([=] { plans(*configs, *gpu); });
+}
+
+}  // namespace gt
