@@ -22,6 +22,7 @@
 #include "kernels/ops.h"
 #include "kernels/reduce.cuh"
 #include "kernels/rows.cuh"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -166,29 +167,40 @@ void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T*
 #if GT_CUDA
 constexpr int loss_threads = 256;
 
-/// Elements [begin, end) of all images that a block takes, `width` a thread at a time.
+/// The elements that a block takes, counted through all images. Loops count from 0 to `count`: where they count from
+/// `begin`, nvcc 13 stores a vector element by element.
 struct LossBlock {
   unsigned image;
-  int64_t begin, end;
+  int64_t begin;
+  int count;
 
   __device__ LossBlock(int64_t n, unsigned blocks, int64_t size) : image(blockIdx.x / blocks) {
     const int64_t first = int64_t(blockIdx.x % blocks) * size;
     begin = image * n + first;
-    end = image * n + (first + size < n ? first + size : n);
+    count = int(first + size < n ? size : n - first);
   }
 };
+
+template <int W, class T>
+__device__ Vector<T, W> weights(const Samples<T>& s, int64_t i) {
+  if (s.m != nullptr) return load<W>(s.m + i);
+  Vector<T, W> ones;
+  for (T& v : ones.v) v = 1;
+  return ones;
+}
 
 /// partial (B,blocks): the sums of each block of `size` elements.
 template <class Loss, int W, class T>
 __global__ void __launch_bounds__(loss_threads)
     loss_sums_kernel(Samples<T> s, unsigned blocks, int64_t size, Sums* partial) {
-  using Elements = Pack<T, W>;
+  using Elements = Vector<T, W>;
   const LossBlock block(s.n, blocks, size);
   Sums sums;
-  for (int64_t i = block.begin + int64_t(threadIdx.x) * W; i < block.end; i += loss_threads * W) {
-    const Elements z = Elements::at(s.z + i), t = Elements::at(s.t + i);
-    const Elements m = s.m == nullptr ? Elements{} : Elements::at(s.m + i);
-    for (int w = 0; w < W; ++w) sums += Loss::terms(z.v[w], t.v[w], s.m == nullptr ? T(1) : m.v[w]);
+  for (int k = int(threadIdx.x) * W; k < block.count; k += loss_threads * W) {
+    const int64_t i = block.begin + k;
+    const Elements z = load<W>(s.z + i), t = load<W>(s.t + i);
+    const Elements m = weights<W>(s, i);
+    for (int w = 0; w < W; ++w) sums += Loss::terms(z.v[w], t.v[w], m.v[w]);
   }
   sums = {cuda::block_sum<loss_threads>(sums.first), cuda::block_sum<loss_threads>(sums.second)};
   if (threadIdx.x == 0) partial[blockIdx.x] = sums;
@@ -227,20 +239,21 @@ __global__ void __launch_bounds__(loss_threads)
 template <template <class> class Gradient, int W, class T>
 __global__ void __launch_bounds__(loss_threads)
     loss_backward_kernel(Samples<T> s, unsigned blocks, int64_t size, const Sums* sums, const T* dy, T* dz, T* dt) {
-  using Elements = Pack<T, W>;
+  using Elements = Vector<T, W>;
   const LossBlock block(s.n, blocks, size);
   const Gradient<T> gradient(sums[block.image], double(*dy), s.batch);
-  for (int64_t i = block.begin + int64_t(threadIdx.x) * W; i < block.end; i += loss_threads * W) {
-    const Elements z = Elements::at(s.z + i), t = Elements::at(s.t + i);
-    const Elements m = s.m == nullptr ? Elements{} : Elements::at(s.m + i);
-    Elements to_logit, to_target;
-    for (int w = 0; w < W; ++w) {
-      const T weight = s.m == nullptr ? T(1) : m.v[w];
-      to_logit.v[w] = weight * gradient.to_logit(z.v[w], t.v[w]);
-      to_target.v[w] = weight * gradient.to_target(z.v[w]);
-    }
-    if (dz != nullptr) Elements::at(dz + i) = to_logit;
-    if (dt != nullptr) Elements::at(dt + i) = to_target;
+  for (int k = int(threadIdx.x) * W; k < block.count; k += loss_threads * W) {
+    const int64_t i = block.begin + k;
+    const Elements z = load<W>(s.z + i), t = load<W>(s.t + i);
+    const Elements m = weights<W>(s, i);
+    const auto write = [&](T* to, const auto& gradient_at) {
+      if (to == nullptr) return;
+      Elements d;
+      for (int w = 0; w < W; ++w) d.v[w] = m.v[w] * gradient_at(w);
+      store(to + i, d);
+    };
+    write(dz, [&](int w) { return gradient.to_logit(z.v[w], t.v[w]); });
+    write(dt, [&](int w) { return gradient.to_target(z.v[w]); });
   }
 }
 
@@ -249,12 +262,10 @@ __global__ void __launch_bounds__(loss_threads)
 namespace cuda {
 
 /// f.operator()<W>(blocks of an image, their size), W elements a thread at once.
-template <class T, class F, class... Pointers>
-void visit_blocks(const Samples<T>& s, const F& f, const Pointers*... written) {
-  const int64_t size = items_per_block(s.batch * s.n, loss_threads * vector_size<T>, 1, 32);
-  const unsigned blocks = blocks_for((s.n + size - 1) / size, 1);
-  visit_width<T>(s.n % vector_size<T> == 0 && aligned16(s.z, s.t, s.m, written...),
-                 [&]<int W>() { f.template operator()<W>(blocks, size); });
+template <class T, class F>
+void visit_blocks(const Samples<T>& s, const F& f) {
+  const int64_t size = items_per_block(s.batch * s.n, loss_threads * vector_length<T>, 1, 32);
+  with_vectors<T>(s.n, [&]<int W>() { f.template operator()<W>(blocks_for(s.n, int(size)), size); });
 }
 
 /// The blocks' sums (B,blocks).
@@ -283,13 +294,10 @@ void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
 
 template <template <class> class Gradient, class T>
 void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T* dt) {
-  visit_blocks(
-      s,
-      [&]<int W>(unsigned blocks, int64_t size) {
-        launch({blocks_for(s.batch * blocks, 1), loss_threads}, loss_backward_kernel<Gradient, W, T>, s, blocks, size,
-               sums, dy, dz, dt);
-      },
-      dz, dt);
+  visit_blocks(s, [&]<int W>(unsigned blocks, int64_t size) {
+    launch({blocks_for(s.batch * blocks, 1), loss_threads}, loss_backward_kernel<Gradient, W, T>, s, blocks, size, sums,
+           dy, dz, dt);
+  });
 }
 
 }  // namespace cuda

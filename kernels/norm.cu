@@ -30,6 +30,7 @@
 #include "kernels/ops.h"
 #include "kernels/reduce.cuh"
 #include "kernels/rows.cuh"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -250,7 +251,7 @@ __global__ void __launch_bounds__(row_threads, 3)
     moments_kernel(PixelRows cut, int64_t channels, const S* x, double* partial) {
   sum_channels<2, W>(cut, channels, partial, [=](int64_t, int64_t) {
     return [=](int64_t i, double(&sums)[2][W]) {
-      const Pack<S, W> xs = Pack<S, W>::at(x + i);
+      const Vector<S, W> xs = load<W>(x + i);
       for (int w = 0; w < W; ++w) {
         const double v = double(compute_t<S>(xs.v[w]));
         sums[0][w] += v;
@@ -283,9 +284,9 @@ __global__ void __launch_bounds__(row_threads) normalise_kernel(Normed<S> in, Pi
   for_channels<W>(cut, in.norm.shape.channels, [=](int64_t image, int64_t first) {
     const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
     return [=](int64_t i) {
-      Pack<S, W> v = Pack<S, W>::at(in.x + i);
+      Vector<S, W> v = load<W>(in.x + i);
       for (int w = 0; w < W; ++w) v.v[w] = S(activate(z.of[w](T(v.v[w])), slope));
-      Pack<S, W>::at(y + i) = v;
+      store(y + i, v);
     };
   });
 }
@@ -298,7 +299,7 @@ __global__ void __launch_bounds__(row_threads)
   sum_channels<2, W>(cut, in.norm.shape.channels, partial, [=](int64_t image, int64_t first) {
     const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
     return [=](int64_t i, double(&sums)[2][W]) {
-      const Pack<S, W> xs = Pack<S, W>::at(in.x + i), dys = Pack<S, W>::at(dy + i);
+      const Vector<S, W> xs = load<W>(in.x + i), dys = load<W>(dy + i);
       for (int w = 0; w < W; ++w) {
         const T v = T(xs.v[w]);
         const double dz = double(activation_gradient(T(dys.v[w]), z.of[w](v), slope));
@@ -366,13 +367,13 @@ __global__ void __launch_bounds__(row_threads)
       return Line<T>{T(line.scale), T(line.shift)};
     });
     return [=](int64_t i) {
-      const Pack<S, W> xs = Pack<S, W>::at(in.x + i);
-      Pack<S, W> v = Pack<S, W>::at(dy + i);
+      const Vector<S, W> xs = load<W>(in.x + i);
+      Vector<S, W> v = load<W>(dy + i);
       for (int w = 0; w < W; ++w) {
         const T dz = activation_gradient(T(v.v[w]), z.of[w](T(xs.v[w])), slope);
         v.v[w] = S(input_gradient(z.of[w].scale, dz, rest.of[w](T(xs.v[w]))));
       }
-      Pack<S, W>::at(dx + i) = v;
+      store(dx + i, v);
     };
   });
 }
@@ -393,7 +394,7 @@ Tensor partial_sums(const Channels& shape, const PixelRows& cut) {
 template <class S, class T = compute_t<S>>
 void norm_forward(const Norm& norm, const S* x, const T* gamma, const T* beta, S* y, Statistics* stats) {
   const Channels& shape = norm.shape;
-  visit_width<S>(shape.channels % vector_size<S> == 0 && aligned16(x, y), [&]<int W>() {
+  with_vectors<S>(shape.channels, [&]<int W>() {
     const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
     launch({cut.grid, row_threads}, moments_kernel<S, W>, cut, shape.channels, x, partial.data<double>());
@@ -412,7 +413,7 @@ void norm_backward(const Norm& norm, const S* x, const T* gamma, const T* beta, 
   const Tensor lines({shape.images, norm.groups, 2}, DType::f64, Device::cuda);
   auto* x_lines = reinterpret_cast<Line<double>*>(lines.data<double>());
   const Normed<S> in{norm, x, gamma, beta, stats};
-  visit_width<S>(shape.channels % vector_size<S> == 0 && aligned16(x, dy, dx), [&]<int W>() {
+  with_vectors<S>(shape.channels, [&]<int W>() {
     const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
     launch({cut.grid, row_threads}, gradient_sums_kernel<S, W>, in, cut, dy, partial.data<double>());

@@ -17,7 +17,7 @@
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/ops.h"
-#include "kernels/rows.cuh"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -109,7 +109,7 @@ struct SpanTable {
   void add(const Span<T, N>& span) {
     for (size_t n = 0; n < N; ++n) data[count][n] = span.data[n];
     size[count] = span.last - span.first;
-    last[count] = slots() + (size[count] + vector_size<T> - 1) / vector_size<T>;
+    last[count] = slots() + (size[count] + vector_length<T> - 1) / vector_length<T>;
     ++count;
   }
 };
@@ -118,8 +118,7 @@ struct SpanTable {
 template <class Update, class T, size_t N, size_t... I>
 __device__ void update_slot(const SpanTable<T, N>& table, const double* rates, int64_t slot,
                             std::index_sequence<I...>) {
-  constexpr int W = vector_size<T>;
-  using Elements = Pack<T, W>;
+  constexpr int W = vector_length<T>;
   int span = 0;  // the first whose slots end behind this one
   for (int left = table.count; left > 0;) {
     const int half = left / 2;
@@ -130,11 +129,11 @@ __device__ void update_slot(const SpanTable<T, N>& table, const double* rates, i
   const int64_t begin = (slot - (span == 0 ? 0 : table.last[span - 1])) * W, size = table.size[span];
   T* const data[N] = {table.data[span][I]...};
   const Update update(rates);
-  if (begin + W <= size && aligned16(data[I]...)) {
-    Elements elements[N] = {Elements::at(data[I] + begin)...};
+  if (begin + W <= size) {
+    Vector<T, W> elements[N] = {load<W>(data[I] + begin)...};
     for (int w = 0; w < W; ++w) update(elements[I].v[w]...);
     for (size_t n = 0; n < N; ++n)
-      if (n != 1) Elements::at(data[n] + begin) = elements[n];  // 1 is the gradient
+      if (n != 1) store(data[n] + begin, elements[n]);  // 1 is the gradient
   } else {
     for (int64_t i = begin; i < begin + W && i < size; ++i) update(data[I][i]...);
   }

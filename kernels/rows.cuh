@@ -1,42 +1,12 @@
-// Blocks whose threads stand in rows, a row to a pixel: its elements are moved 16 bytes a thread where sizes and
-// addresses allow, else one by one, and what belongs to the channels is summed over the rows.
+// Blocks whose threads stand in rows, a row to a pixel, and sums over the rows of what belongs to the channels. How
+// much of a pixel a thread takes at once is vector.cuh's matter.
 #pragma once
 
-#include "core/bf16.h"
 #include "core/launch.cuh"
 
 #if GT_CUDA
 
 namespace gt {
-
-/// N elements at an address that is a multiple of their size; copied as a whole they take one instruction up to 16
-/// bytes.
-template <class T, int N>
-struct alignas(sizeof(T) * N) Pack {
-  T v[N];
-
-  static __device__ const Pack& at(const T* p) { return *reinterpret_cast<const Pack*>(p); }
-  static __device__ Pack& at(T* p) { return *reinterpret_cast<Pack*>(p); }
-};
-
-/// Elements of T in 16 bytes.
-template <class T>
-inline constexpr int vector_size = 16 / sizeof(T);
-
-/// Whether all the addresses are multiples of 16 (null is).
-template <class... T>
-GT_HD bool aligned16(const T*... pointers) {
-  return ((reinterpret_cast<uintptr_t>(pointers) | ...) & 15) == 0;
-}
-
-/// Calls f.operator()<W>() with the elements that a thread is to move at once: 16 bytes of them, or one.
-template <class T, class F>
-void visit_width(bool whole, F&& f) {
-  if (whole)
-    f.template operator()<vector_size<T>>();
-  else
-    f.template operator()<1>();
-}
 
 /// The least power of two that is at least n, but `most`, a power of two, at the most.
 inline int power_of_two(int64_t n, int most) {

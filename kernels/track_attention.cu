@@ -22,6 +22,7 @@
 #include "kernels/ops.h"
 #include "kernels/reduce.cuh"
 #include "kernels/rows.cuh"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -178,12 +179,12 @@ void track_attention_backward(const Attention<T>& x, const T* attention, const A
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-/// A thread's share of a pixel's channels or of w: N packs, of channels (lane + n lanes) W and on. Zero beyond the
+/// A thread's share of a pixel's channels or of w: N vectors, of channels (lane + n lanes) W and on. Zero beyond the
 /// last.
 template <class S, int N>
 struct Row {
-  static constexpr int W = vector_size<S>;
-  Pack<S, W> packs[N] = {};
+  static constexpr int W = vector_length<S>;
+  Vector<S, W> vectors[N] = {};
 
   template <class F>  // f(n, first channel)
   static __device__ void each(const PixelRows& cut, int64_t channels, const F& f) {
@@ -191,12 +192,12 @@ struct Row {
     for (int n = 0; n < N; ++n)
       if (const int64_t c = int64_t(cut.lane() + n * cut.lanes) * W; c < channels) f(n, c);
   }
-  __device__ void load(const PixelRows& cut, int64_t channels, const S* from) {
-    each(cut, channels, [&](int n, int64_t c) { packs[n] = Pack<S, W>::at(from + c); });
+  __device__ void read(const PixelRows& cut, int64_t channels, const S* from) {
+    each(cut, channels, [&](int n, int64_t c) { vectors[n] = load<W>(from + c); });
   }
   template <class T>
   __device__ T at(int k) const {
-    return T(packs[k / W].v[k % W]);
+    return T(vectors[k / W].v[k % W]);
   }
 };
 
@@ -214,15 +215,15 @@ __global__ void __launch_bounds__(row_threads)
   for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
     const int64_t p = first + cut.row();
     R f;
-    if (p < end) f.load(cut, x.channels, x.features + p * x.channels);
+    if (p < end) f.read(cut, x.channels, x.features + p * x.channels);
     T logit = 0;
     for (int k = 0; k < N * R::W; ++k) logit += w[k] * f.template at<T>(k);
     logit = segment_sum(logit, cut.lanes) + b;
     if (p >= end) continue;
     const T a = math::sigmoid(logit), gain = 1 + a;
     R::each(cut, x.channels, [&](int n, int64_t c) {
-      for (S& v : f.packs[n].v) v = S(T(v) * gain);
-      Pack<S, R::W>::at(out + p * x.channels + c) = f.packs[n];
+      for (S& v : f.vectors[n].v) v = S(T(v) * gain);
+      store(out + p * x.channels + c, f.vectors[n]);
     });
     if (cut.lane() > 0) continue;
     attention[p] = a;
@@ -249,8 +250,8 @@ __global__ void __launch_bounds__(row_threads)
   for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
     const int64_t p = first + cut.row();
     R f, dy;
-    if (p < end) f.load(cut, x.channels, x.features + p * x.channels);
-    if (p < end && g.d_features_out != nullptr) dy.load(cut, x.channels, g.d_features_out + p * x.channels);
+    if (p < end) f.read(cut, x.channels, x.features + p * x.channels);
+    if (p < end && g.d_features_out != nullptr) dy.read(cut, x.channels, g.d_features_out + p * x.channels);
     T product = 0, logit = 0;
     for (int k = 0; k < N * R::W; ++k) product += dy.template at<T>(k) * f.template at<T>(k);
     product = segment_sum(product, cut.lanes);
@@ -264,10 +265,10 @@ __global__ void __launch_bounds__(row_threads)
     if (g.d_features != nullptr)
       R::each(cut, x.channels, [&](int n, int64_t c) {
         for (int k = 0; k < R::W; ++k) {
-          S& v = dy.packs[n].v[k];
+          S& v = dy.vectors[n].v[k];
           v = S(feature_gradient(T(v), gain, w[n * R::W + k], d));
         }
-        Pack<S, R::W>::at(g.d_features + p * x.channels + c) = dy.packs[n];
+        store(g.d_features + p * x.channels + c, dy.vectors[n]);
       });
     if (cut.lane() > 0) continue;
     db += double(d);
@@ -380,20 +381,20 @@ __global__ void __launch_bounds__(row_threads)
 
 namespace cuda {
 
-/// f.operator()<N>(how pixels are cut), N packs of channels a thread, or 0 where rows do not fit registers so.
-template <class S, class F, class... Pointers>
-void visit_rows(const Attention<S>& x, const F& f, const Pointers*... others) {
-  constexpr int W = vector_size<S>, most = W == 8 ? 2 : 4;
-  const int64_t packs = x.channels / W;
+/// f.operator()<N>(how pixels are cut), N vectors of channels a thread, or 0 where rows do not fit registers so.
+template <class S, class F>
+void visit_rows(const Attention<S>& x, const F& f) {
+  constexpr int W = vector_length<S>, most = W == 8 ? 2 : 4;
+  const int64_t vectors = x.channels / W;
   const auto call = [&]<int N>() {
-    const int lanes = power_of_two((packs + N - 1) / N, warp_size);
+    const int lanes = power_of_two((vectors + N - 1) / N, warp_size);
     f.template operator()<N>(PixelRows(1, x.pixels, lanes));
   };
-  if (x.channels % W != 0 || !aligned16(x.features, others...) || packs > most * warp_size)
+  if (x.channels % W != 0 || vectors > most * warp_size)
     f.template operator()<0>(PixelRows(1, x.pixels, power_of_two(x.channels, row_threads), tile_size));
-  else if (packs <= 8)
+  else if (vectors <= 8)
     call.template operator()<1>();
-  else if (packs <= 16)
+  else if (vectors <= 16)
     call.template operator()<2>();
   else
     call.template operator()<most>();
@@ -413,7 +414,7 @@ void track_attention_forward(const Attention<S>& x, S* out, T* attention, T* mea
       launch({1, row_threads}, finish_sums_kernel<T>, 0, cut.grid, partial.data<double>(), double(x.pixels),
              static_cast<T*>(nullptr), mean_loss);
   };
-  visit_rows(x, run, out);
+  visit_rows(x, run);
 }
 
 template <class S, class T = compute_t<S>>
@@ -429,7 +430,7 @@ void track_attention_backward(const Attention<S>& x, const T* attention, const A
       launch({blocks_for(x.channels + 1, 1), row_threads}, finish_sums_kernel<T>, x.channels, cut.grid,
              partial.data<double>(), 1.0, g.dw, g.db);
   };
-  visit_rows(x, run, g.d_features_out, g.d_features);
+  visit_rows(x, run);
 }
 
 }  // namespace cuda
