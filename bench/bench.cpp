@@ -175,7 +175,7 @@ std::vector<OpCase> chosen(const std::vector<std::string>& words) {
     std::string all;
     for (const std::string& name : names) all += "\n  " + name;
     const std::string near = nearest(words[i], names);
-    fail("--op ", words[i], ": no such op", near.empty() ? "" : ", did you mean '" + near + "'?", " There are:", all);
+    fail("--op ", words[i], ": no such op", near.empty() ? "; there are:" + all : ", did you mean '" + near + "'?");
   }
   return cases;
 }

@@ -129,6 +129,10 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
             const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
             return {4 * (pixels * (in + out) + taps * in * out), 2 * taps * pixels * in * out};
           },
+          .backward = [=](const Sizes& s) -> Cost {
+            const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+            return {4 * (pixels * (2 * in + out) + 2 * taps * in * out), 4 * taps * pixels * in * out};
+          },
           .stored = true};
 }
 
@@ -178,6 +182,10 @@ inline std::vector<OpCase> dense_cases() {
          const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
          return {4 * (pixels * (in + 4 * out) + 4 * in * out), 8 * pixels * in * out};
        },
+       .backward = [](const Sizes& s) -> Cost {
+         const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
+         return {4 * (pixels * (2 * in + 4 * out) + 8 * in * out), 16 * pixels * in * out};
+       },
        .stored = true},
 
       // Sizes: B, H, W, C.
@@ -197,6 +205,9 @@ inline std::vector<OpCase> dense_cases() {
          const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
          return {21 * outputs, 3 * outputs};
        },
+       .backward = [](const Sizes& s) -> Cost {
+         return {21 * double(s[0] * s[1] * s[2] * s[3]) / 4, 0};
+       },
        .stored = true},
 
       // Sizes: M, N, K, transpose a, transpose b.
@@ -211,16 +222,10 @@ inline std::vector<OpCase> dense_cases() {
        .inputs = [](const Sizes& s, Maker& make) -> Tensors {
          return {make.param(make.normal(s[3] ? Shape{s[2], s[0]} : Shape{s[0], s[2]})),
                  make.param(make.normal(s[4] ? Shape{s[1], s[2]} : Shape{s[2], s[1]})),
-                 Tensor::of<int32_t>({2}, {int32_t(s[3]), int32_t(s[4])})};
+                 Tensor({0, s[3], s[4]}, DType::u8)};
        },
-       .op = [](const Tensors& t) -> Tensors {
-         const std::vector<int32_t> transpose = t[2].values<int32_t>();
-         return {matmul(t[0], t[1], transpose[0], transpose[1])};
-       },
-       .composed = [](const Tensors& t) -> Tensors {
-         const std::vector<int32_t> transpose = t[2].values<int32_t>();
-         return {naive_matmul(t[0], t[1], transpose[0], transpose[1])};
-       },
+       .op = [](const Tensors& t) -> Tensors { return {matmul(t[0], t[1], t[2].dim(1), t[2].dim(2))}; },
+       .composed = [](const Tensors& t) -> Tensors { return {naive_matmul(t[0], t[1], t[2].dim(1), t[2].dim(2))}; },
        .wrong =
            [] {
              matmul(Tensor::zeros({2, 3}), Tensor::zeros({3, 4}), false, true);
@@ -228,6 +233,10 @@ inline std::vector<OpCase> dense_cases() {
        .cost = [](const Sizes& s) -> Cost {
          const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
          return {4 * (m * k + k * n + m * n), 2 * m * n * k};
+       },
+       .backward = [](const Sizes& s) -> Cost {
+         const double m = double(s[0]), n = double(s[1]), k = double(s[2]);
+         return {4 * (2 * m * k + 2 * k * n + m * n), 4 * m * n * k};
        },
        .stored = true},
   };

@@ -81,3 +81,14 @@ TEST_CASE("every op refuses wrong shapes", "[ops]") {
     CHECK_THROWS_AS(c.wrong(), Error);
   }
 }
+
+TEST_CASE("every op that is timed says what it moves and computes", "[ops]") {
+  for (const OpCase& c : op_cases())
+    for (const Sizes& sizes : c.large) {
+      INFO(c.name);
+      REQUIRE(c.cost);
+      REQUIRE(c.backward);
+      CHECK(c.cost(sizes).bytes > 0);
+      CHECK(c.backward(sizes).bytes > 0);
+    }
+}
