@@ -79,6 +79,11 @@ GT_HD inline T activation_gradient(T dy, T z, T slope) {
   return dy * leak(z, slope);
 }
 
+template <class T>
+GT_HD inline T input_gradient(T gamma_r, T dz, T rest) {
+  return gamma_r * dz + rest;
+}
+
 /// sum dz xhat from the sums of dz x and dz.
 GT_HD inline double sum_with_xhat(const Statistics& s, double dz_x, double dz) { return s.rstd * (dz_x - s.mean * dz); }
 
@@ -200,7 +205,7 @@ void norm_backward(const Norm& norm, const T* x, const T* gamma, const T* beta, 
   for_blocks(shape, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
     const T *gamma_r = z_lines.scale(image), *scale = x_lines.scale(image), *shift = x_lines.shift(image);
     map_tiles(shape, begin, end, dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
-      return gamma_r[j] * dz_at(i, j) + Line<T>{scale[j], shift[j]}(x[i]);
+      return input_gradient(gamma_r[j], dz_at(i, j), Line<T>{scale[j], shift[j]}(x[i]));
     });
   });
 }
@@ -210,93 +215,40 @@ void norm_backward(const Norm& norm, const T* x, const T* gamma, const T* beta, 
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-constexpr int norm_threads = 256;
+template <class S, class T = compute_t<S>>
+struct Normed {
+  Norm norm;
+  const S* x;
+  const T* gamma;
+  const T* beta;
+  const Statistics* stats;
 
-/// How each image's pixels are cut into blocks. The threads of a block stand in rows of `lanes`: a row takes a pixel,
-/// W channels a thread, and all rows take neighbouring pixels at once.
-struct Cut {
-  int lanes;
-  unsigned blocks;  // of an image
-  int64_t block_pixels;
-
-  Cut(const Channels& shape, int width)
-      : lanes(power_of_two((shape.channels + width - 1) / width, norm_threads)),
-        block_pixels(items_per_block(shape.images * shape.pixels, norm_threads / lanes, 4, 32)) {
-    blocks = unsigned((shape.pixels + block_pixels - 1) / block_pixels);
+  __device__ int64_t group(int64_t image, int64_t c) const {
+    return image * norm.groups + unsigned(c) / unsigned(norm.group_channels());
+  }
+  /// z in x, in a channel.
+  __device__ Line<T> line(int64_t image, int64_t c) const {
+    const Line<double> z = normalising_line(stats[group(image, c)], double(gamma[c]), double(beta[c]));
+    return {T(z.scale), T(z.shift)};
   }
 };
 
-/// What a thread of it takes: pixels begin, begin + rows, .. below end, counted through all images.
-struct Place {
-  int lane, row, rows;
-  unsigned image, block;
-  int64_t begin, end;
-
-  __device__ Place(const Channels& shape, const Cut& cut)
-      : lane(int(threadIdx.x) % cut.lanes),
-        row(int(threadIdx.x) / cut.lanes),
-        rows(norm_threads / cut.lanes),
-        image(blockIdx.x / cut.blocks),
-        block(blockIdx.x % cut.blocks) {
-    const int64_t first = int64_t(block) * cut.block_pixels;
-    const int64_t last = first + cut.block_pixels < shape.pixels ? first + cut.block_pixels : shape.pixels;
-    begin = image * shape.pixels + first + row;
-    end = image * shape.pixels + last;
-  }
-};
-
-/// z as lines in x, in W neighbouring channels.
+/// line(c) of W neighbouring channels.
 template <class T, int W>
 struct ChannelLines {
   Line<T> of[W];
 
-  __device__ ChannelLines(const Norm& norm, const Statistics* stats, const T* gamma, const T* beta, unsigned image,
-                          int64_t c) {
-    for (int w = 0; w < W; ++w) {
-      const unsigned group = unsigned(c + w) / unsigned(norm.group_channels());
-      const Line<double> line =
-          normalising_line(stats[image * norm.groups + group], double(gamma[c + w]), double(beta[c + w]));
-      of[w] = {T(line.scale), T(line.shift)};
-    }
+  template <class F>
+  __device__ ChannelLines(int64_t c, const F& line) {
+    for (int w = 0; w < W; ++w) of[w] = line(c + w);
   }
 };
 
-/// A block's two sums over its pixels, for every channel: f = make(image, c) is called as f(i, sums) for the W elements
-/// at i, of channels c .. c+W-1. partial (B,2,C,blocks).
-template <int W, class Make>
-__device__ void sum_channels(const Channels& shape, const Cut& cut, double* partial, const Make& make) {
-  const Place at(shape, cut);
-  for (int64_t first = 0; first < shape.channels; first += cut.lanes * W) {
-    const int64_t c = first + at.lane * W;
-    double sums[2][W] = {};
-    if (c < shape.channels) {
-      const auto f = make(at.image, c);
-#pragma unroll 4
-      for (int64_t p = at.begin; p < at.end; p += at.rows) f(p * shape.channels + c, sums);
-    }
-    for (int n = 0; n < 2; ++n) {
-      sum_rows<norm_threads>(sums[n], cut.lanes);
-      if (at.row > 0 || c >= shape.channels) continue;
-      for (int w = 0; w < W; ++w)
-        partial[((2 * int64_t(at.image) + n) * shape.channels + c + w) * cut.blocks + at.block] = sums[n][w];
-    }
-  }
-}
-
-/// f = make(image, c) is called as f(i) for the W elements at i, for all of x.
-template <int W, class Make>
-__device__ void for_channels(const Channels& shape, const Cut& cut, const Make& make) {
-  const Place at(shape, cut);
-  for (int64_t c = at.lane * W; c < shape.channels; c += cut.lanes * W) {
-    const auto f = make(at.image, c);
-    for (int64_t p = at.begin; p < at.end; p += at.rows) f(p * shape.channels + c);
-  }
-}
-
 /// Sums of x and x^2.
 template <class S, int W>
-__global__ void __launch_bounds__(norm_threads) moments_kernel(Channels shape, Cut cut, const S* x, double* partial) {
-  sum_channels<W>(shape, cut, partial, [=](unsigned, int64_t) {
+__global__ void __launch_bounds__(row_threads, 3)
+    moments_kernel(PixelRows cut, int64_t channels, const S* x, double* partial) {
+  sum_channels<2, W>(cut, channels, partial, [=](int64_t, int64_t) {
     return [=](int64_t i, double(&sums)[2][W]) {
       const Pack<S, W> xs = Pack<S, W>::at(x + i);
       for (int w = 0; w < W; ++w) {
@@ -309,29 +261,29 @@ __global__ void __launch_bounds__(norm_threads) moments_kernel(Channels shape, C
 }
 
 /// A block per group of each image.
-__global__ void __launch_bounds__(norm_threads)
+__global__ void __launch_bounds__(row_threads)
     statistics_kernel(Norm norm, int64_t blocks, const double* partial, Statistics* stats) {
   const int64_t image = blockIdx.x / norm.groups, group = blockIdx.x % norm.groups;
   const int64_t size = norm.group_channels() * blocks, channels = norm.shape.channels;
   const double* sums = partial + 2 * image * channels * blocks + group * size;
   const double* squares = sums + channels * blocks;
   double sum = 0, sum_of_squares = 0;
-  for (int64_t i = threadIdx.x; i < size; i += norm_threads) {
+  for (int64_t i = threadIdx.x; i < size; i += row_threads) {
     sum += sums[i];
     sum_of_squares += squares[i];
   }
-  sum = cuda::block_sum<norm_threads>(sum);
-  sum_of_squares = cuda::block_sum<norm_threads>(sum_of_squares);
+  sum = cuda::block_sum<row_threads>(sum);
+  sum_of_squares = cuda::block_sum<row_threads>(sum_of_squares);
   if (threadIdx.x == 0) stats[blockIdx.x] = statistics(sum, sum_of_squares, norm.group_size(), norm.eps);
 }
 
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(norm_threads)
-    normalise_kernel(Norm norm, Cut cut, const S* x, const T* gamma, const T* beta, const Statistics* stats, S* y) {
-  const T slope = T(norm.slope);
-  for_channels<W>(norm.shape, cut, [=](unsigned image, int64_t c) {
-    return [=, z = ChannelLines<T, W>(norm, stats, gamma, beta, image, c)](int64_t i) {
-      Pack<S, W> v = Pack<S, W>::at(x + i);
+__global__ void __launch_bounds__(row_threads) normalise_kernel(Normed<S> in, PixelRows cut, S* y) {
+  const T slope = T(in.norm.slope);
+  for_channels<W>(cut, in.norm.shape.channels, [=](int64_t image, int64_t first) {
+    const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
+    return [=](int64_t i) {
+      Pack<S, W> v = Pack<S, W>::at(in.x + i);
       for (int w = 0; w < W; ++w) v.v[w] = S(activate(z.of[w](T(v.v[w])), slope));
       Pack<S, W>::at(y + i) = v;
     };
@@ -340,13 +292,13 @@ __global__ void __launch_bounds__(norm_threads)
 
 /// Sums of dz and dz x.
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(norm_threads)
-    gradient_sums_kernel(Norm norm, Cut cut, const S* x, const T* gamma, const T* beta, const Statistics* stats,
-                         const S* dy, double* partial) {
-  const T slope = T(norm.slope);
-  sum_channels<W>(norm.shape, cut, partial, [=](unsigned image, int64_t c) {
-    return [=, z = ChannelLines<T, W>(norm, stats, gamma, beta, image, c)](int64_t i, double(&sums)[2][W]) {
-      const Pack<S, W> xs = Pack<S, W>::at(x + i), dys = Pack<S, W>::at(dy + i);
+__global__ void __launch_bounds__(row_threads)
+    gradient_sums_kernel(Normed<S> in, PixelRows cut, const S* dy, double* partial) {
+  const T slope = T(in.norm.slope);
+  sum_channels<2, W>(cut, in.norm.shape.channels, partial, [=](int64_t image, int64_t first) {
+    const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
+    return [=](int64_t i, double(&sums)[2][W]) {
+      const Pack<S, W> xs = Pack<S, W>::at(in.x + i), dys = Pack<S, W>::at(dy + i);
       for (int w = 0; w < W; ++w) {
         const T v = T(xs.v[w]);
         const double dz = double(activation_gradient(T(dys.v[w]), z.of[w](v), slope));
@@ -360,14 +312,14 @@ __global__ void __launch_bounds__(norm_threads)
 /// A block per group of each image, its warps taking channels: sums (B,2,C) of dz and dz xhat, and what dx has beside
 /// gamma r dz, as lines (B,G) in x.
 template <class T>
-__global__ void __launch_bounds__(norm_threads)
+__global__ void __launch_bounds__(row_threads)
     group_gradients_kernel(Norm norm, int64_t blocks, const double* partial, const T* gamma, const Statistics* stats,
                            double* sums, Line<double>* lines) {
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const int64_t image = blockIdx.x / norm.groups, group = blockIdx.x % norm.groups, channels = norm.shape.channels;
   const int64_t first = group * norm.group_channels(), last = first + norm.group_channels();
   double mean_dz = 0, mean_dz_xhat = 0;  // of gamma dz and gamma dz xhat: the warp's share
-  for (int64_t c = first + warp; c < last; c += norm_threads / warp_size) {
+  for (int64_t c = first + warp; c < last; c += row_threads / warp_size) {
     const double* from = partial + (2 * image * channels + c) * blocks;
     double dz = 0, dz_x = 0;
     for (int64_t k = lane; k < blocks; k += warp_size) {
@@ -382,16 +334,16 @@ __global__ void __launch_bounds__(norm_threads)
     mean_dz += double(gamma[c]) * dz / norm.group_size();
     mean_dz_xhat += double(gamma[c]) * dz_xhat / norm.group_size();
   }
-  mean_dz = cuda::block_sum<norm_threads>(mean_dz);
-  mean_dz_xhat = cuda::block_sum<norm_threads>(mean_dz_xhat);
+  mean_dz = cuda::block_sum<row_threads>(mean_dz);
+  mean_dz_xhat = cuda::block_sum<row_threads>(mean_dz_xhat);
   if (threadIdx.x == 0) lines[blockIdx.x] = gradient_line(stats[blockIdx.x], mean_dz, mean_dz_xhat);
 }
 
 /// A thread per channel.
 template <class T>
-__global__ void __launch_bounds__(norm_threads)
+__global__ void __launch_bounds__(row_threads)
     parameter_gradients_kernel(Channels shape, const double* sums, T* dgamma, T* dbeta) {
-  const int64_t c = int64_t(blockIdx.x) * norm_threads + threadIdx.x;
+  const int64_t c = int64_t(blockIdx.x) * row_threads + threadIdx.x;
   if (c >= shape.channels) return;
   double dz = 0, dz_xhat = 0;
   for (int64_t b = 0; b < shape.images; ++b) {
@@ -402,23 +354,23 @@ __global__ void __launch_bounds__(norm_threads)
   dgamma[c] = T(dz_xhat);
 }
 
+/// lines (B,G) are group_gradients_kernel's.
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(norm_threads)
-    input_gradient_kernel(Norm norm, Cut cut, const S* x, const T* gamma, const T* beta, const Statistics* stats,
-                          const S* dy, const Line<double>* lines, S* dx) {
-  const T slope = T(norm.slope);
-  for_channels<W>(norm.shape, cut, [=](unsigned image, int64_t c) {
-    Line<T> rest[W];
-    for (int w = 0; w < W; ++w) {
-      const Line<double> line = lines[image * norm.groups + unsigned(c + w) / unsigned(norm.group_channels())];
-      rest[w] = {T(line.scale), T(line.shift)};
-    }
-    return [=, z = ChannelLines<T, W>(norm, stats, gamma, beta, image, c)](int64_t i) {
-      const Pack<S, W> xs = Pack<S, W>::at(x + i);
+__global__ void __launch_bounds__(row_threads)
+    input_gradient_kernel(Normed<S> in, PixelRows cut, const S* dy, const Line<double>* lines, S* dx) {
+  const T slope = T(in.norm.slope);
+  for_channels<W>(cut, in.norm.shape.channels, [=](int64_t image, int64_t first) {
+    const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
+    const ChannelLines<T, W> rest(first, [=](int64_t c) {
+      const Line<double> line = lines[in.group(image, c)];
+      return Line<T>{T(line.scale), T(line.shift)};
+    });
+    return [=](int64_t i) {
+      const Pack<S, W> xs = Pack<S, W>::at(in.x + i);
       Pack<S, W> v = Pack<S, W>::at(dy + i);
       for (int w = 0; w < W; ++w) {
         const T dz = activation_gradient(T(v.v[w]), z.of[w](T(xs.v[w])), slope);
-        v.v[w] = S(z.of[w].scale * dz + rest[w](T(xs.v[w])));
+        v.v[w] = S(input_gradient(z.of[w].scale, dz, rest.of[w](T(xs.v[w]))));
       }
       Pack<S, W>::at(dx + i) = v;
     };
@@ -429,23 +381,25 @@ __global__ void __launch_bounds__(norm_threads)
 
 namespace cuda {
 
-/// Room for the sums of a pass.
-Tensor partial_sums(const Channels& shape, const Cut& cut) {
-  return Tensor({shape.images, 2, shape.channels, cut.blocks}, DType::f64, Device::cuda);
+PixelRows cut_pixels(const Channels& shape, int width) {
+  return {shape.images, shape.pixels, power_of_two((shape.channels + width - 1) / width, row_threads)};
 }
 
-Launch pass(const Channels& shape, const Cut& cut) { return {blocks_for(shape.images * cut.blocks, 1), norm_threads}; }
+/// Room for the sums of a pass.
+Tensor partial_sums(const Channels& shape, const PixelRows& cut) {
+  return Tensor({shape.images, 2, shape.channels, cut.blocks}, DType::f64, Device::cuda);
+}
 
 template <class S, class T = compute_t<S>>
 void norm_forward(const Norm& norm, const S* x, const T* gamma, const T* beta, S* y, Statistics* stats) {
   const Channels& shape = norm.shape;
   visit_width<S>(shape.channels % vector_size<S> == 0 && aligned16(x, y), [&]<int W>() {
-    const Cut cut(shape, W);
+    const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
-    launch(pass(shape, cut), moments_kernel<S, W>, shape, cut, x, partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), norm_threads}, statistics_kernel, norm, cut.blocks,
+    launch({cut.grid, row_threads}, moments_kernel<S, W>, cut, shape.channels, x, partial.data<double>());
+    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, statistics_kernel, norm, cut.blocks,
            partial.data<double>(), stats);
-    launch(pass(shape, cut), normalise_kernel<S, W>, norm, cut, x, gamma, beta, stats, y);
+    launch({cut.grid, row_threads}, normalise_kernel<S, W>, Normed<S>{norm, x, gamma, beta, stats}, cut, y);
   });
 }
 
@@ -457,16 +411,16 @@ void norm_backward(const Norm& norm, const S* x, const T* gamma, const T* beta, 
   const Tensor sums({shape.images, 2, shape.channels}, DType::f64, Device::cuda);
   const Tensor lines({shape.images, norm.groups, 2}, DType::f64, Device::cuda);
   auto* x_lines = reinterpret_cast<Line<double>*>(lines.data<double>());
+  const Normed<S> in{norm, x, gamma, beta, stats};
   visit_width<S>(shape.channels % vector_size<S> == 0 && aligned16(x, dy, dx), [&]<int W>() {
-    const Cut cut(shape, W);
+    const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
-    launch(pass(shape, cut), gradient_sums_kernel<S, W>, norm, cut, x, gamma, beta, stats, dy, partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), norm_threads}, group_gradients_kernel<T>, norm, cut.blocks,
+    launch({cut.grid, row_threads}, gradient_sums_kernel<S, W>, in, cut, dy, partial.data<double>());
+    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, group_gradients_kernel<T>, norm, cut.blocks,
            partial.data<double>(), gamma, stats, sums.data<double>(), x_lines);
-    launch({blocks_for(shape.channels, norm_threads), norm_threads}, parameter_gradients_kernel<T>, shape,
+    launch({blocks_for(shape.channels, row_threads), row_threads}, parameter_gradients_kernel<T>, shape,
            sums.data<double>(), dgamma, dbeta);
-    if (dx != nullptr)
-      launch(pass(shape, cut), input_gradient_kernel<S, W>, norm, cut, x, gamma, beta, stats, dy, x_lines, dx);
+    if (dx != nullptr) launch({cut.grid, row_threads}, input_gradient_kernel<S, W>, in, cut, dy, x_lines, dx);
   });
 }
 

@@ -52,6 +52,37 @@ inline int64_t items_per_block(int64_t n, int64_t unit, int least, int most) {
   return unit * (units < least ? least : units > most ? most : units);
 }
 
+inline constexpr int row_threads = 256;
+
+/// How the pixels of images are cut into blocks. The threads of a block stand in rows of `lanes`, a power of two: a row
+/// takes a pixel, W channels a thread, and all rows take neighbouring pixels at once.
+struct PixelRows {
+  int lanes;
+  unsigned blocks, grid;  // of an image, of all
+  int64_t pixels, block_pixels;
+
+  PixelRows(int64_t images, int64_t pixels, int lanes, int64_t block_pixels)
+      : lanes(lanes),
+        blocks(blocks_for(pixels, int(block_pixels))),
+        grid(blocks_for(images * blocks, 1)),
+        pixels(pixels),
+        block_pixels(block_pixels) {}
+  PixelRows(int64_t images, int64_t pixels, int lanes)
+      : PixelRows(images, pixels, lanes, items_per_block(images * pixels, row_threads / lanes, 4, 32)) {}
+
+  // Of the running thread: pixels begin() + row(), and so on by rows(), below end(), counted through all images.
+  __device__ int lane() const { return int(threadIdx.x) % lanes; }
+  __device__ int row() const { return int(threadIdx.x) / lanes; }
+  __device__ int rows() const { return row_threads / lanes; }
+  __device__ int64_t image() const { return blockIdx.x / blocks; }
+  __device__ int64_t block() const { return blockIdx.x % blocks; }
+  __device__ int64_t begin() const { return image() * pixels + block() * block_pixels; }
+  __device__ int64_t end() const {
+    const int64_t last = (block() + 1) * block_pixels;
+    return image() * pixels + (last < pixels ? last : pixels);
+  }
+};
+
 /// Sum over the warp's segment of `lanes` (a power of two up to the warp) that the thread is in, in each of its lanes.
 /// All lanes of the warp must call it.
 template <class T>
@@ -60,20 +91,50 @@ __device__ T segment_sum(T v, int lanes) {
   return v;
 }
 
-/// The block's `threads` stand in rows of `lanes`, a power of two: sums v over the rows, by a tree, into the first
-/// row's v. All threads must call it.
-template <int threads, int N>
+/// Sums v over a block's rows, by a tree, into the first row's v. All threads must call it.
+template <int N>
 __device__ void sum_rows(double (&v)[N], int lanes) {
-  GT_SHARED(double, shared, [N][threads]);
+  GT_SHARED(double, shared, [N][row_threads]);
   const int thread = int(threadIdx.x);
   for (int n = 0; n < N; ++n) shared[n][thread] = v[n];
-  for (int half = threads / 2; half >= lanes; half /= 2) {
+  for (int half = row_threads / 2; half >= lanes; half /= 2) {
     __syncthreads();
     if (thread < half)
       for (int n = 0; n < N; ++n) shared[n][thread] += shared[n][thread + half];
   }
   for (int n = 0; n < N; ++n) v[n] = shared[n][thread];
   __syncthreads();  // shared may be used again
+}
+
+/// f = make(image, c) is called as f(i) for the W elements at i, of channels c .. c+W-1, for all elements (B,P,C).
+template <int W, class Make>
+__device__ void for_channels(const PixelRows& cut, int64_t channels, const Make& make) {
+  const int64_t end = cut.end();
+  for (int64_t c = cut.lane() * W; c < channels; c += cut.lanes * W) {
+    const auto f = make(cut.image(), c);
+    for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p * channels + c);
+  }
+}
+
+/// The blocks' N sums over their pixels, for every channel: f is called as f(i, sums). partial (B,N,C,blocks).
+template <int N, int W, class Make>
+__device__ void sum_channels(const PixelRows& cut, int64_t channels, double* partial, const Make& make) {
+  const int64_t end = cut.end();
+  for (int64_t first = 0; first < channels; first += cut.lanes * W) {
+    const int64_t c = first + cut.lane() * W;
+    double sums[N][W] = {};
+    if (c < channels) {
+      const auto f = make(cut.image(), c);
+#pragma unroll 4
+      for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p * channels + c, sums);
+    }
+    for (int n = 0; n < N; ++n) {
+      sum_rows(sums[n], cut.lanes);
+      if (cut.row() > 0 || c >= channels) continue;
+      for (int w = 0; w < W; ++w)
+        partial[((cut.image() * N + n) * channels + c + w) * cut.blocks + cut.block()] = sums[n][w];
+    }
+  }
 }
 
 }  // namespace gt

@@ -178,21 +178,6 @@ void track_attention_backward(const Attention<T>& x, const T* attention, const A
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-constexpr int attention_threads = 256;
-
-/// How pixels are cut into blocks, whose threads stand in rows of `lanes`, a row a pixel.
-struct PixelBlocks {
-  int lanes;
-  int64_t size;  // pixels of a block
-
-  __device__ int lane() const { return int(threadIdx.x) % lanes; }
-  __device__ int row() const { return int(threadIdx.x) / lanes; }
-  __device__ int rows() const { return attention_threads / lanes; }
-  __device__ int64_t begin() const { return int64_t(blockIdx.x) * size; }
-  __device__ int64_t end(int64_t pixels) const { return begin() + size < pixels ? begin() + size : pixels; }
-  GT_HD int64_t blocks(int64_t pixels) const { return (pixels + size - 1) / size; }
-};
-
 /// A thread's share of a pixel's channels or of w: N packs, of channels (lane + n lanes) W and on. Zero beyond the
 /// last.
 template <class S, int N>
@@ -201,12 +186,12 @@ struct Row {
   Pack<S, W> packs[N] = {};
 
   template <class F>  // f(n, first channel)
-  static __device__ void each(const PixelBlocks& cut, int64_t channels, const F& f) {
+  static __device__ void each(const PixelRows& cut, int64_t channels, const F& f) {
 #pragma unroll
     for (int n = 0; n < N; ++n)
       if (const int64_t c = int64_t(cut.lane() + n * cut.lanes) * W; c < channels) f(n, c);
   }
-  __device__ void load(const PixelBlocks& cut, int64_t channels, const S* from) {
+  __device__ void load(const PixelRows& cut, int64_t channels, const S* from) {
     each(cut, channels, [&](int n, int64_t c) { packs[n] = Pack<S, W>::at(from + c); });
   }
   template <class T>
@@ -216,15 +201,15 @@ struct Row {
 };
 
 template <class S, int N, class T = compute_t<S>>
-__global__ void __launch_bounds__(attention_threads)
-    attention_forward_kernel(Attention<S> x, PixelBlocks cut, S* out, T* attention, double* partial_loss) {
+__global__ void __launch_bounds__(row_threads)
+    attention_forward_kernel(Attention<S> x, PixelRows cut, S* out, T* attention, double* partial_loss) {
   using R = Row<S, N>;
   T w[N * R::W] = {};
   R::each(cut, x.channels, [&](int n, int64_t c) {
     for (int k = 0; k < R::W; ++k) w[n * R::W + k] = x.w[c + k];
   });
   const T b = *x.b;
-  const int64_t end = cut.end(x.pixels);
+  const int64_t end = cut.end();
   double loss = 0;
   for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
     const int64_t p = first + cut.row();
@@ -244,14 +229,14 @@ __global__ void __launch_bounds__(attention_threads)
     if (x.map != nullptr) loss += double(math::bce(logit, x.map[p]));
   }
   if (partial_loss == nullptr) return;
-  loss = cuda::block_sum<attention_threads>(loss);
+  loss = cuda::block_sum<row_threads>(loss);
   if (threadIdx.x == 0) partial_loss[blockIdx.x] = loss;
 }
 
 /// partial (C+1,blocks): the blocks' sums of dw and db; may be null.
 template <class S, int N, class T = compute_t<S>>
-__global__ void __launch_bounds__(attention_threads)
-    attention_backward_kernel(Attention<S> x, PixelBlocks cut, const T* attention, AttentionGradients<S> g,
+__global__ void __launch_bounds__(row_threads)
+    attention_backward_kernel(Attention<S> x, PixelRows cut, const T* attention, AttentionGradients<S> g,
                               double* partial) {
   using R = Row<S, N>;
   T w[N * R::W] = {}, dw[N * R::W] = {};
@@ -259,7 +244,7 @@ __global__ void __launch_bounds__(attention_threads)
     for (int k = 0; k < R::W; ++k) w[n * R::W + k] = x.w[c + k];
   });
   const T b = *x.b, slope = g.loss_slope(x.pixels);
-  const int64_t end = cut.end(x.pixels);
+  const int64_t end = cut.end();
   double db = 0;
   for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
     const int64_t p = first + cut.row();
@@ -292,12 +277,12 @@ __global__ void __launch_bounds__(attention_threads)
   for (int n = 0; n < N; ++n) {
     double sums[R::W];
     for (int k = 0; k < R::W; ++k) sums[k] = double(dw[n * R::W + k]);
-    sum_rows<attention_threads>(sums, cut.lanes);
+    sum_rows(sums, cut.lanes);
     const int64_t c = int64_t(cut.lane() + n * cut.lanes) * R::W;
     if (cut.row() == 0 && c < x.channels)
       for (int k = 0; k < R::W; ++k) partial[(c + k) * gridDim.x + blockIdx.x] = sums[k];
   }
-  db = cuda::block_sum<attention_threads>(db);
+  db = cuda::block_sum<row_threads>(db);
   if (threadIdx.x == 0) partial[x.channels * gridDim.x + blockIdx.x] = db;
 }
 
@@ -314,13 +299,13 @@ __device__ T warp_dot(const A* a, const B* b, int64_t n) {
 }
 
 template <class S, class T = compute_t<S>>
-__global__ void __launch_bounds__(attention_threads)
-    any_attention_forward_kernel(Attention<S> x, PixelBlocks cut, S* out, T* attention, double* partial_loss) {
+__global__ void __launch_bounds__(row_threads)
+    any_attention_forward_kernel(Attention<S> x, PixelRows cut, S* out, T* attention, double* partial_loss) {
   GT_SHARED(T, gain, [tile_size]);
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const int64_t begin = cut.begin(), count = cut.end(x.pixels) - begin;
+  const int64_t begin = cut.begin(), count = cut.end() - begin;
   double loss = 0;
-  for (int64_t q = warp; q < count; q += attention_threads / warp_size) {
+  for (int64_t q = warp; q < count; q += row_threads / warp_size) {
     const T logit = warp_dot<T>(x.features + (begin + q) * x.channels, x.w, x.channels) + *x.b;
     const T a = math::sigmoid(logit);
     if (lane > 0) continue;
@@ -335,20 +320,20 @@ __global__ void __launch_bounds__(attention_threads)
       out[i] = S(T(x.features[i]) * gain[q]);
     }
   if (partial_loss == nullptr) return;
-  loss = cuda::block_sum<attention_threads>(loss);
+  loss = cuda::block_sum<row_threads>(loss);
   if (threadIdx.x == 0) partial_loss[blockIdx.x] = loss;
 }
 
 template <class S, class T = compute_t<S>>
-__global__ void __launch_bounds__(attention_threads)
-    any_attention_backward_kernel(Attention<S> x, PixelBlocks cut, const T* attention, AttentionGradients<S> g,
+__global__ void __launch_bounds__(row_threads)
+    any_attention_backward_kernel(Attention<S> x, PixelRows cut, const T* attention, AttentionGradients<S> g,
                                   double* partial) {
   GT_SHARED(T, da, [tile_size]);
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const int64_t begin = cut.begin(), count = cut.end(x.pixels) - begin;
+  const int64_t begin = cut.begin(), count = cut.end() - begin;
   const T slope = g.loss_slope(x.pixels);
   double db = 0;
-  for (int64_t q = warp; q < count; q += attention_threads / warp_size) {
+  for (int64_t q = warp; q < count; q += row_threads / warp_size) {
     const int64_t p = begin + q, at = p * x.channels;
     T product = 0, logit = 0;
     if (g.d_features_out != nullptr) product = warp_dot<T>(g.d_features_out + at, x.features + at, x.channels);
@@ -370,23 +355,23 @@ __global__ void __launch_bounds__(attention_threads)
       g.d_features[i] = S(feature_gradient(dy, 1 + attention[begin + q], x.w[c], da[q]));
     }
     if (partial == nullptr) continue;
-    sum_rows<attention_threads>(dw, cut.lanes);
+    sum_rows(dw, cut.lanes);
     if (cut.row() == 0 && c < x.channels) partial[c * gridDim.x + blockIdx.x] = dw[0];
   }
   if (partial == nullptr) return;
-  db = cuda::block_sum<attention_threads>(db);
+  db = cuda::block_sum<row_threads>(db);
   if (threadIdx.x == 0) partial[x.channels * gridDim.x + blockIdx.x] = db;
 }
 
 /// A block per row of partial (width+1,blocks): its sum, divided, to the row's place in `most` or, of the last, to
 /// `last`; each may be null.
 template <class T>
-__global__ void __launch_bounds__(attention_threads)
+__global__ void __launch_bounds__(row_threads)
     finish_sums_kernel(int64_t width, int64_t blocks, const double* partial, double divisor, T* most, T* last) {
   const int64_t row = blockIdx.x;
   double sum = 0;
-  for (int64_t k = threadIdx.x; k < blocks; k += attention_threads) sum += partial[row * blocks + k];
-  sum = cuda::block_sum<attention_threads>(sum) / divisor;
+  for (int64_t k = threadIdx.x; k < blocks; k += row_threads) sum += partial[row * blocks + k];
+  sum = cuda::block_sum<row_threads>(sum) / divisor;
   T* to = row == width ? last : most == nullptr ? nullptr : most + row;
   if (threadIdx.x == 0 && to != nullptr) *to = T(sum);
 }
@@ -402,10 +387,10 @@ void visit_rows(const Attention<S>& x, const F& f, const Pointers*... others) {
   const int64_t packs = x.channels / W;
   const auto call = [&]<int N>() {
     const int lanes = power_of_two((packs + N - 1) / N, warp_size);
-    f.template operator()<N>(PixelBlocks{lanes, items_per_block(x.pixels, attention_threads / lanes, 4, 32)});
+    f.template operator()<N>(PixelRows(1, x.pixels, lanes));
   };
   if (x.channels % W != 0 || !aligned16(x.features, others...) || packs > most * warp_size)
-    f.template operator()<0>(PixelBlocks{power_of_two(x.channels, attention_threads), tile_size});
+    f.template operator()<0>(PixelRows(1, x.pixels, power_of_two(x.channels, row_threads), tile_size));
   else if (packs <= 8)
     call.template operator()<1>();
   else if (packs <= 16)
@@ -417,16 +402,15 @@ void visit_rows(const Attention<S>& x, const F& f, const Pointers*... others) {
 /// Writes F' and A and, unless it is null, the loss.
 template <class S, class T = compute_t<S>>
 void track_attention_forward(const Attention<S>& x, S* out, T* attention, T* mean_loss) {
-  const auto run = [&]<int N>(const PixelBlocks& cut) {
-    const int64_t blocks = cut.blocks(x.pixels);
-    const Tensor partial = mean_loss == nullptr ? Tensor{} : Tensor({blocks}, DType::f64, Device::cuda);
-    const Launch pixels{blocks_for(blocks, 1), attention_threads};
+  const auto run = [&]<int N>(const PixelRows& cut) {
+    const Tensor partial = mean_loss == nullptr ? Tensor{} : Tensor({cut.grid}, DType::f64, Device::cuda);
     if constexpr (N == 0)
-      launch(pixels, any_attention_forward_kernel<S>, x, cut, out, attention, pointer<double>(partial));
+      launch({cut.grid, row_threads}, any_attention_forward_kernel<S>, x, cut, out, attention,
+             pointer<double>(partial));
     else
-      launch(pixels, attention_forward_kernel<S, N>, x, cut, out, attention, pointer<double>(partial));
+      launch({cut.grid, row_threads}, attention_forward_kernel<S, N>, x, cut, out, attention, pointer<double>(partial));
     if (mean_loss != nullptr)
-      launch({1, attention_threads}, finish_sums_kernel<T>, 0, blocks, partial.data<double>(), double(x.pixels),
+      launch({1, row_threads}, finish_sums_kernel<T>, 0, cut.grid, partial.data<double>(), double(x.pixels),
              static_cast<T*>(nullptr), mean_loss);
   };
   visit_rows(x, run, out);
@@ -435,16 +419,14 @@ void track_attention_forward(const Attention<S>& x, S* out, T* attention, T* mea
 template <class S, class T = compute_t<S>>
 void track_attention_backward(const Attention<S>& x, const T* attention, const AttentionGradients<S>& g) {
   const bool sums = g.dw != nullptr || g.db != nullptr;
-  const auto run = [&]<int N>(const PixelBlocks& cut) {
-    const int64_t blocks = cut.blocks(x.pixels);
-    const Tensor partial = sums ? Tensor({x.channels + 1, blocks}, DType::f64, Device::cuda) : Tensor{};
-    const Launch pixels{blocks_for(blocks, 1), attention_threads};
+  const auto run = [&]<int N>(const PixelRows& cut) {
+    const Tensor partial = sums ? Tensor({x.channels + 1, cut.grid}, DType::f64, Device::cuda) : Tensor{};
     if constexpr (N == 0)
-      launch(pixels, any_attention_backward_kernel<S>, x, cut, attention, g, pointer<double>(partial));
+      launch({cut.grid, row_threads}, any_attention_backward_kernel<S>, x, cut, attention, g, pointer<double>(partial));
     else
-      launch(pixels, attention_backward_kernel<S, N>, x, cut, attention, g, pointer<double>(partial));
+      launch({cut.grid, row_threads}, attention_backward_kernel<S, N>, x, cut, attention, g, pointer<double>(partial));
     if (sums)
-      launch({blocks_for(x.channels + 1, 1), attention_threads}, finish_sums_kernel<T>, x.channels, blocks,
+      launch({blocks_for(x.channels + 1, 1), row_threads}, finish_sums_kernel<T>, x.channels, cut.grid,
              partial.data<double>(), 1.0, g.dw, g.db);
   };
   visit_rows(x, run, g.d_features_out, g.d_features);

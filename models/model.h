@@ -13,7 +13,7 @@ namespace gt {
 struct LossOptions {
   double dice = 0.5, bce = 0.5;                           // weights of the segmentation loss's two parts
   std::vector<double> lambda = {0.25, 0.25, 0.25, 0.25};  // weight of each level's track attention loss, coarsest first
-  double foreground = 0.6, background = 0.6;  // the pseudo mask: above, below; pixels between are not counted
+  double foreground = 0.65, background = 0.65;  // the pseudo mask: above, below; pixels between are not counted
 
   template <class V>
   void visit(V& v) {

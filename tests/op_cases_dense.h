@@ -3,6 +3,8 @@
 // the ops.
 #pragma once
 
+#include <cmath>
+
 namespace gt {
 
 namespace detail {

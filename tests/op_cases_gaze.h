@@ -44,14 +44,6 @@ inline std::function<Cost(const Sizes&)> attention_cost(bool map) {
   };
 }
 
-/// Reads G, F, A, dA and M, writes dF and dM.
-inline std::function<Cost(const Sizes&)> attention_backward(bool map) {
-  return [=](const Sizes& s) {
-    const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]);
-    return Cost{4 * pixels * (3 * channels + 2 + (map ? 2 : 0)), pixels * (8 * channels + 10)};
-  };
-}
-
 /// Logits, targets and, for the row with them, weights; sizes are the shape.
 inline std::function<Tensors(const Sizes&, Maker&)> loss_inputs(bool weights) {
   return [=](const Sizes& s, Maker& m) {
@@ -94,6 +86,14 @@ inline Tensors composed_dice(const Tensors& x) {
   const Tensor p = sigmoid(x[0]);
   const Tensor both = scale(sum_images(mul(p, x[1])), 2, 1), each = scale(sum_images(add(p, x[1])), 1, 1);
   return {scale(mean(divide(both, each)), -1, 1)};
+}
+
+/// F, dF' and A read, dF written; with a map that read and its gradient written too.
+inline std::function<Cost(const Sizes&)> attention_backward(bool map) {
+  return [=](const Sizes& s) {
+    const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]);
+    return Cost{4 * pixels * (3 * channels + 2 + (map ? 2 : 0)), pixels * 8 * channels};
+  };
 }
 
 inline std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops) {

@@ -40,12 +40,7 @@ inline Tensor rows(const Tensor& x) { return reshape(x, {x.size() / x.dim(-1), x
 using Unary = std::function<Tensor(const Tensor&)>;
 using Binary = std::function<Tensor(const Tensor&, const Tensor&)>;
 
-/// `flops` and, of the backward pass, the `tensors` that it moves and its FLOPs, are per element.
-struct UnaryCost {
-  double flops, tensors, backward_flops;
-};
-
-inline OpCase unary_case(const std::string& name, UnaryCost cost, const Unary& op, const Unary& composed) {
+inline OpCase unary_case(const std::string& name, double flops, const Unary& op, const Unary& composed) {
   OpCase c;
   c.name = name;
   c.sizes = flat_sizes;
@@ -54,13 +49,12 @@ inline OpCase unary_case(const std::string& name, UnaryCost cost, const Unary& o
   c.op = [=](const Tensors& x) { return Tensors{op(x[0])}; };
   if (composed) c.composed = [=](const Tensors& x) { return Tensors{composed(x[0])}; };
   c.wrong = [=] { op(Tensor::zeros({2, 2}, DType::u8)); };
-  c.cost = per_element(2, cost.flops);
-  c.backward = per_element(cost.tensors, cost.backward_flops);
+  c.cost = per_element(2, flops);
+  c.backward = per_element(3, flops);  // dy, x or y, dx
   return c;
 }
 
-/// Its backward pass moves `tensors` per element.
-inline OpCase binary_case(const std::string& name, double tensors, const Binary& op, const Binary& composed) {
+inline OpCase binary_case(const std::string& name, const Binary& op, const Binary& composed) {
   OpCase c;
   c.name = name;
   c.sizes = flat_sizes;
@@ -72,7 +66,7 @@ inline OpCase binary_case(const std::string& name, double tensors, const Binary&
   c.composed = [=](const Tensors& x) { return Tensors{composed(x[0], x[1])}; };
   c.wrong = [=] { op(Tensor({2, 3}), Tensor({3, 2})); };
   c.cost = per_element(3, 1);
-  c.backward = per_element(tensors, 1);
+  c.backward = per_element(3, 1);  // dy, da, db
   return c;
 }
 
@@ -101,45 +95,44 @@ inline std::vector<OpCase> functor_cases() {
   const auto unary = [&](auto... row) { cases.push_back(unary_case(row...)); };
   const auto binary = [&](auto... row) { cases.push_back(binary_case(row...)); };
 
-  binary("add", 3, add, [](auto& a, auto& b) { return sub(a, scale(b, -1)); });
-  binary("sub", 3, sub, [](auto& a, auto& b) { return add(a, scale(b, -1)); });
+  binary("add", add, [](auto& a, auto& b) { return sub(a, scale(b, -1)); });
+  binary("sub", sub, [](auto& a, auto& b) { return add(a, scale(b, -1)); });
   // a b = ((a + b)^2 - (a - b)^2) / 4
-  binary("mul", 5, mul, [](auto& a, auto& b) { return scale(sub(square(add(a, b)), square(sub(a, b))), 0.25); });
+  binary("mul", mul, [](auto& a, auto& b) { return scale(sub(square(add(a, b)), square(sub(a, b))), 0.25); });
+  cases.back().backward = per_element(5, 2);  // dy, a, b, da, db
 
   const auto constant = [](const Tensor& x, double value) { return Tensor::full(x.shape(), value, x.dtype()); };
   unary(
-      "scale", UnaryCost{2, 2, 1}, [](auto& x) { return scale(x, -1.7, 0.3); },
+      "scale", 2, [](auto& x) { return scale(x, -1.7, 0.3); },
       [=](auto& x) { return add(mul(x, constant(x, -1.7)), constant(x, 0.3)); });
+  cases.back().backward = per_element(2, 1);  // dy, dx
   // e^x = sigmoid(x) (1 + e^x)
   unary(
-      "exp", UnaryCost{20, 3, 1}, [](auto& x) { return exp(x); },
-      [](auto& x) { return mul(sigmoid(x), exp(softplus(x))); });
-  unary("square", UnaryCost{1, 3, 2}, square, [](auto& x) { return mul(x, x); });
-  unary("sigmoid", UnaryCost{20, 3, 3}, sigmoid, [](auto& x) { return exp(scale(softplus(scale(x, -1)), -1)); });
-  unary("softplus", UnaryCost{40, 3, 20}, softplus, [](auto& x) { return add(x, softplus(scale(x, -1))); });
+      "exp", 1, [](auto& x) { return exp(x); }, [](auto& x) { return mul(sigmoid(x), exp(softplus(x))); });
+  unary("square", 1, square, [](auto& x) { return mul(x, x); });
+  unary("sigmoid", 20, sigmoid, [](auto& x) { return exp(scale(softplus(scale(x, -1)), -1)); });
+  unary("softplus", 40, softplus, [](auto& x) { return add(x, softplus(scale(x, -1))); });
   unary(
-      "leaky_relu", UnaryCost{2, 3, 2}, [](auto& x) { return leaky_relu(x, 0.1); },
+      "leaky_relu", 2, [](auto& x) { return leaky_relu(x, 0.1); },
       [](auto& x) { return add(mul(x, greater(x, 0)), scale(mul(x, less(x, 0)), 0.1)); });
   unary(
-      "gaussian", UnaryCost{20, 3, 23}, [](auto& d) { return gaussian(d, 0.7); },
+      "gaussian", 20, [](auto& d) { return gaussian(d, 0.7); },
       [](auto& d) { return exp(scale(square(d), -0.5 / (0.7 * 0.7))); });
 
-  OpCase c = unary_case(
-      "cast", UnaryCost{}, [](auto& x) { return cast(x, DType::f64); },
-      [](auto& x) { return scale(cast(x, DType::f64), 1); });
-  c.large = {};
-  cases.push_back(c);
+  unary(
+      "cast", 0, [](auto& x) { return cast(x, DType::f64); }, [](auto& x) { return scale(cast(x, DType::f64), 1); });
+  cases.back().cost = cases.back().backward = per_element(3, 0);  // f64 counts twice
 
   // What has no gradient of its own, as a factor: x [x > 0] - x [x < 0] = |x|.
-  c = unary_case(
-      "greater_less", UnaryCost{}, [](auto& x) { return sub(mul(x, greater(x, 0)), mul(x, less(x, 0))); },
+  OpCase c = unary_case(
+      "greater_less", 5, [](auto& x) { return sub(mul(x, greater(x, 0)), mul(x, less(x, 0))); },
       [](auto& x) { return add(leaky_relu(x, 0), leaky_relu(scale(x, -1), 0)); });
   c.large = {};
   cases.push_back(c);
 
   // Of two inputs only one asks for a gradient.
   c = binary_case(
-      "one_sided", 0, [](auto& x, auto& y) { return concat(y, sub(mul(x, y), sub(y, mul(y, x)))); },
+      "one_sided", [](auto& x, auto& y) { return concat(y, sub(mul(x, y), sub(y, mul(y, x)))); },
       [](auto& x, auto& y) { return concat(y, mul(scale(x, 2, -1), y)); });
   c.large = {};
   c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(m.normal(shape_of(s))), m.normal(shape_of(s))}; };
@@ -147,7 +140,7 @@ inline std::vector<OpCase> functor_cases() {
 
   // Where there is no track the distance is infinite: value and gradient are 0 there.
   c = unary_case(
-      "gaussian_infinite", UnaryCost{}, [](auto& d) { return gaussian(d, 0.7); }, nullptr);
+      "gaussian_infinite", 20, [](auto& d) { return gaussian(d, 0.7); }, nullptr);
   c.large = {};
   c.inputs = [](const Sizes& s, Maker& m) {
     const Tensor d = m.normal({volume(s), 1}), far = Tensor::full(d.shape(), INFINITY, d.dtype());
@@ -163,16 +156,16 @@ inline std::vector<OpCase> broadcast_cases() {
   const auto total = [](const Tensor& x) {
     return reshape(matmul(reshape(x, {1, x.size()}), ones(x.size(), 1, x)), {});
   };
-  cases.push_back(unary_case("sum", {1, 1, 0}, sum, total));
-  cases.push_back(unary_case("mean", {1, 1, 0}, mean, [=](auto& x) { return scale(total(x), 1 / double(x.size())); }));
-  for (OpCase& c : cases) c.cost = per_element(1, 1);
+  cases.push_back(unary_case("sum", 1, sum, total));
+  cases.push_back(unary_case("mean", 1, mean, [=](auto& x) { return scale(total(x), 1 / double(x.size())); }));
+  for (OpCase& c : cases) c.cost = c.backward = per_element(1, 1);
 
-  OpCase c = unary_case("sum_last", {}, sum_last,
+  OpCase c = unary_case("sum_last", 1, sum_last,
                         [](auto& x) { return reshape(matmul(rows(x), ones(x.dim(-1), 1, x)), pixels_of(x.shape())); });
   c.sizes = pixel_sizes;
   c.wrong = [] { sum_last(Tensor::zeros({})); };
   c.cost = [](const Sizes& s) { return Cost{4 * double(volume(s)) * (1 + 1 / double(s.back())), double(volume(s))}; };
-  c.backward = [](const Sizes& s) { return Cost{4 * double(volume(s)) * (1 + 1 / double(s.back())), 0}; };
+  c.backward = c.cost;
   cases.push_back(c);
 
   const auto channels = [](const Sizes& s) { return Shape{s.back()}; };
@@ -194,7 +187,7 @@ inline std::vector<OpCase> broadcast_cases() {
   }));
 
   const auto flat = [](const Tensor& x) { return reshape(x, Shape{x.size(), 1}); };
-  c = unary_case("reshape", {}, flat, [=](auto& x) { return flat(scale(x, 1)); });
+  c = unary_case("reshape", 0, flat, [=](auto& x) { return flat(scale(x, 1)); });
   c.large = {};
   c.wrong = [] { reshape(Tensor({2, 3}), {7}); };
   cases.push_back(c);
@@ -263,8 +256,8 @@ inline OpCase normalize_max_case() {
     return Tensors{mul_pixels(y, scale(sum_last(mul(y, is_top)), -1, 2))};
   };
   c.wrong = [] { normalize_max(Tensor::zeros({})); };
-  c.cost = per_element(5, 2);  // with the concat() that the row has before it
-  c.backward = per_element(5, 3);
+  c.cost = per_element(5, 2);      // s twice, y; and the concat() that the row has before it
+  c.backward = per_element(5, 3);  // dy, y, ds; and that
   return c;
 }
 
@@ -298,10 +291,7 @@ inline OpCase resize_case() {
     const double in = double(s[0] * s[1] * s[2] * s[3]), out = double(s[0] * s[4] * s[5] * s[3]);
     return Cost{4 * (in + out), 3 * out + 3 * double(s[0] * s[4] * s[2] * s[3])};
   };
-  c.backward = [](const Sizes& s) {
-    const double in = double(s[0] * s[1] * s[2] * s[3]), out = double(s[0] * s[4] * s[5] * s[3]);
-    return Cost{4 * (in + out), 4 * out + 2 * double(s[0] * s[4] * s[2] * s[3])};
-  };
+  c.backward = c.cost;
   return c;
 }
 
@@ -340,6 +330,12 @@ inline void move_off_kinks(const Tensor& x, const Tensor& gamma, const Tensor& b
   fail("group_norm_leaky_relu: the inputs stay near the kink");
 }
 
+/// x and dy read, and again when their sums are known, dx written. (Forward reads x twice for the same reason.)
+inline Cost per_norm_backward(const Sizes& s) {
+  const double n = double(s[0] * s[1] * s[2] * s[3]);
+  return {4 * 5 * n, 12 * n};
+}
+
 /// sizes: x (B,H,W,C), then the groups.
 inline OpCase norm_case(const std::string& name, double slope) {
   OpCase c;
@@ -368,14 +364,11 @@ inline OpCase norm_case(const std::string& name, double slope) {
                               : leaky_relu(group_norm(x[0], x[1], x[2], groups), slope)};
   };
   c.wrong = [=] { group_norm_leaky_relu(Tensor({1, 2, 2, 6}), Tensor({6}), Tensor({6}), 4, slope); };
-  const auto cost = [](double tensors, double flops) {
-    return [=](const Sizes& s) {
-      const double n = double(s[0] * s[1] * s[2] * s[3]);
-      return Cost{4 * tensors * n, flops * n};
-    };
+  c.cost = [](const Sizes& s) {
+    const double n = double(s[0] * s[1] * s[2] * s[3]);
+    return Cost{4 * 3 * n, 7 * n};
   };
-  c.cost = cost(3, 7);
-  c.backward = cost(5, 12);
+  c.backward = per_norm_backward;
   c.fuses = slope != 1;
   return c;
 }
