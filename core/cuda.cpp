@@ -28,8 +28,8 @@ std::string kernel_name(const void* kernel) {
   return name;
 }
 
-/// By default every wait for the device hands the memory that is free at that time back to the driver, and taking it anew
-/// costs far more than most kernels.
+/// By default every wait for the device hands the memory that is free at that time back to the driver, and taking it
+/// anew costs far more than most kernels.
 void keep_freed_memory() {
   cudaMemPool_t pool = nullptr;
   check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "cudaDeviceGetDefaultMemPool");
