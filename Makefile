@@ -48,7 +48,7 @@ emulate: ## run the CUDA kernels on the CPU: in several thread orders, under san
 	@tests/run -L device $(BUILD)/emulate $(BUILD)/emulate-asan $(BUILD)/emulate-races
 
 cuda-check: ## what needs no GPU: build by nvcc, spills of kernels, cuDNN's plans, errors (needs nvcc and cuDNN)
-	@.ci/packages catch2
+	@.ci/packages catch2 libbenchmark-dev
 	@tests/check_cuda $(BUILD)/cuda $(JOBS)
 
 bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (ARGS=--help tells more)

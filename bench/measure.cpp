@@ -36,11 +36,24 @@ class Collector : public benchmark::BenchmarkReporter {
   std::string error;
 };
 
+/// Seconds of a call once calls no longer get faster: the first ones make plans and take memory. Stops, whatever the
+/// times, when they have taken `budget`.
+double settled_seconds(Device device, const std::function<void()>& work, double budget) {
+  double least = seconds_of(device, work);
+  for (double spent = least; spent < budget;) {
+    const double next = seconds_of(device, work);
+    spent += next;
+    const bool settled = next > 0.9 * least;
+    least = std::min(least, next);
+    if (settled) break;
+  }
+  return least;
+}
+
 }  // namespace
 
 Timing measure(const std::string& name, Device device, const std::function<void()>& work, double budget) {
-  double estimate = seconds_of(device, work);  // also makes plans and takes memory
-  if (estimate < budget / 4) estimate = seconds_of(device, work);
+  const double estimate = settled_seconds(device, work, 2 * budget);
   const int64_t calls = std::clamp<int64_t>(int64_t(seconds_a_repetition / estimate), 1, 100);
   const int64_t repetitions = std::clamp<int64_t>(int64_t(budget / (estimate * double(calls))), 3, 21);
 

@@ -14,7 +14,7 @@ struct Timing {
   int64_t repetitions = 0, calls = 0;  // calls in each repetition
 };
 
-/// Times `work`, after it has run once, for about `budget` seconds of its own time but at least three times.
+/// Times `work`, after it has run a few times, for about `budget` seconds of its own time but at least three times.
 Timing measure(const std::string& name, Device device, const std::function<void()>& work, double budget);
 
 }  // namespace gt

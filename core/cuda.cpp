@@ -4,6 +4,7 @@
 
 #include <cxxabi.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 
@@ -27,6 +28,15 @@ std::string kernel_name(const void* kernel) {
   return name;
 }
 
+/// By default every wait for the device hands the memory that is free at that time back to the driver, and taking it
+/// anew costs far more than most kernels.
+void keep_freed_memory() {
+  cudaMemPool_t pool = nullptr;
+  check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "cudaDeviceGetDefaultMemPool");
+  uint64_t bytes = UINT64_MAX;
+  check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &bytes), "cudaMemPoolSetAttribute");
+}
+
 void check_launch(cudaError_t status, const Launch& launch, const void* kernel) {
   if (status == cudaSuccess) return;
   const std::string place = text("launch of ", kernel_name(kernel), " at ", launch.file, ":", launch.line);
@@ -45,6 +55,7 @@ cudaStream_t cuda_stream() {
   static const cudaStream_t stream = [] {
     cudaStream_t made = nullptr;
     check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    keep_freed_memory();
     return made;  // never destroyed: at exit the driver may be gone first
   }();
   return stream;

@@ -224,16 +224,10 @@ inline std::vector<OpCase> dense_cases() {
        .inputs = [](const Sizes& s, Maker& make) -> Tensors {
          return {make.param(make.normal(s[3] ? Shape{s[2], s[0]} : Shape{s[0], s[2]})),
                  make.param(make.normal(s[4] ? Shape{s[1], s[2]} : Shape{s[2], s[1]})),
-                 Tensor::of<int32_t>({2}, {int32_t(s[3]), int32_t(s[4])})};
+                 Tensor({0, s[3], s[4]}, DType::u8)};
        },
-       .op = [](const Tensors& t) -> Tensors {
-         const std::vector<int32_t> transpose = t[2].values<int32_t>();
-         return {matmul(t[0], t[1], transpose[0], transpose[1])};
-       },
-       .composed = [](const Tensors& t) -> Tensors {
-         const std::vector<int32_t> transpose = t[2].values<int32_t>();
-         return {naive_matmul(t[0], t[1], transpose[0], transpose[1])};
-       },
+       .op = [](const Tensors& t) -> Tensors { return {matmul(t[0], t[1], t[2].dim(1), t[2].dim(2))}; },
+       .composed = [](const Tensors& t) -> Tensors { return {naive_matmul(t[0], t[1], t[2].dim(1), t[2].dim(2))}; },
        .wrong =
            [] {
              matmul(Tensor::zeros({2, 3}), Tensor::zeros({3, 4}), false, true);

@@ -256,8 +256,8 @@ inline OpCase normalize_max_case() {
     return Tensors{mul_pixels(y, scale(sum_last(mul(y, is_top)), -1, 2))};
   };
   c.wrong = [] { normalize_max(Tensor::zeros({})); };
-  c.cost = per_element(3, 2);
-  c.backward = per_element(3, 3);  // dy, y, ds
+  c.cost = per_element(5, 2);      // s twice, y; and the concat() that the row has before it
+  c.backward = per_element(5, 3);  // dy, y, ds; and that
   return c;
 }
 
@@ -330,10 +330,10 @@ inline void move_off_kinks(const Tensor& x, const Tensor& gamma, const Tensor& b
   fail("group_norm_leaky_relu: the inputs stay near the kink");
 }
 
-/// x and dy read, dx written.
+/// x and dy read, and again when their sums are known, dx written. (Forward reads x twice for the same reason.)
 inline Cost per_norm_backward(const Sizes& s) {
   const double n = double(s[0] * s[1] * s[2] * s[3]);
-  return {4 * 3 * n, 12 * n};
+  return {4 * 5 * n, 12 * n};
 }
 
 /// sizes: x (B,H,W,C), then the groups.
