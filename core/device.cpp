@@ -46,7 +46,7 @@ CudaStatus query_cuda() {
 }
 
 // Host memory. A training step asks for the same blocks over and over: freed ones are kept, so that a steady step takes
-// none from the system, which would zero every page anew. All together they are at most a quarter more than what was
+// none from the system, which would zero every page anew. All together they are at most half as much again as what was
 // ever in use at once. Under AddressSanitizer nothing is kept, so that it sees what is used after it was freed.
 class HostMemory {
  public:
@@ -96,7 +96,7 @@ class HostMemory {
 
   // Frees kept blocks, the largest first, until a new one is within the limit.
   void make_room(size_t bytes) {
-    const size_t limit = std::max(most_used_, used_bytes_ + bytes) / 4 * 5;
+    const size_t limit = std::max(most_used_, used_bytes_ + bytes) / 2 * 3;
     while (!kept_.empty() && used_bytes_ + kept_bytes_ + bytes > limit) {
       const auto largest = std::prev(kept_.end());
       std::free(largest->second);

@@ -17,6 +17,9 @@ constexpr int64_t fewest_channels = 16;
 // Tiles whose products are made together: their inputs, in all places, are at hand in the L2 cache or near it.
 constexpr int64_t tiles_at_once = 30, tiles_at_once_in_gradient = 96;
 
+// Elements from one place to the next: a row more than there are, lest all places fall into a few sets of the L1 cache.
+constexpr int64_t place_size(int64_t rows, int64_t width) { return (rows + 1) * width; }
+
 /// The tiles of all images, one after another.
 struct TileGrid {
   TileGrid(const CorrelationSize& n, int m)
@@ -56,8 +59,8 @@ void store_some(T* to, Vector<T> v, int64_t count) {
 // N x N pixels from (top, left) of image b, `count` channels of each, zeros outside the image. view starts at the first
 // of the channels.
 template <class T, int N>
-[[gnu::always_inline]] inline void load_tile(const CorrelationSize& n, const PixelView<const T>& view, int64_t b, int64_t top, int64_t left,
-               int64_t count, Vector<T> (&d)[N][N]) {
+[[gnu::always_inline]] inline void load_tile(const CorrelationSize& n, const PixelView<const T>& view, int64_t b,
+                                             int64_t top, int64_t left, int64_t count, Vector<T> (&d)[N][N]) {
   const T* corner = view.data + b * view.image + top * view.row + left * view.pixel;
   if (top >= 0 && left >= 0 && top + N <= n.height && left + N <= n.width && count >= lanes<T>) {
 #pragma GCC unroll 8
@@ -90,7 +93,7 @@ template <class T, int M>
 void transform_input(const CorrelationSize& n, const TileGrid& grid, const PixelView<const T>& x, int64_t first,
                      int64_t count, T* to) {
   constexpr int N = M + 2;
-  const int64_t blocks = ceil_div(n.in, block), stride = blocks * count * block;
+  const int64_t blocks = ceil_div(n.in, block), stride = place_size(blocks * count, block);
   for (int64_t t = 0; t < count; ++t) {
     const auto [b, row, column] = grid.place(first + t);
     for (int64_t c = 0; c < blocks * block; c += lanes<T>) {
@@ -119,7 +122,7 @@ void transform_output(const CorrelationSize& n, const TileGrid& grid, const T* p
 #pragma GCC unroll 8
       for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) u[i][j] = load(products + ((i * N + j) * count + t) * width + k);
+        for (int j = 0; j < N; ++j) u[i][j] = load(products + (i * N + j) * place_size(count, width) + t * width + k);
       transform(u, out, [](auto& from, auto& changed) { Winograd<M>::output(from, changed); });
       const Vector<T> offset = load(bias + k);
 #pragma GCC unroll 4
@@ -147,7 +150,7 @@ void transform_output_gradient(const CorrelationSize& n, const TileGrid& grid, c
 #pragma GCC unroll 8
       for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) store(to + ((i * N + j) * count + t) * width + k, u[i][j]);
+        for (int j = 0; j < N; ++j) store(to + (i * N + j) * place_size(count, width) + t * width + k, u[i][j]);
     }
   }
 }
@@ -174,9 +177,9 @@ void transform_weights(const CorrelationSize& n, const WeightView<const T>& w, c
         for (int i = 0; i < 3; ++i)
           for (int j = 0; j < 3; ++j) g[i][j] = load(taps[i * 3 + j][c]);
         transform(g, u, [](auto& from, auto& changed) { Winograd<M>::weights(from, changed); });
-        T* place = to + group.first * N * N * n.in + (c0 + c) * width + k0;
+        T* place = to + N * N * place_size(n.in, group.first) + (c0 + c) * width + k0;
         for (int i = 0; i < N; ++i)
-          for (int j = 0; j < N; ++j) store(place + (i * N + j) * n.in * width, u[i][j]);
+          for (int j = 0; j < N; ++j) store(place + (i * N + j) * place_size(n.in, width), u[i][j]);
       }
     }
   });
@@ -191,7 +194,7 @@ void add_weight_gradient(const CorrelationSize& n, const T* sums, T* dw) {
     for (int64_t k = 0; k < width; k += lanes<T>) {
       Vector<T> u[N][N], g[3][3];
       for (int i = 0; i < N; ++i)
-        for (int j = 0; j < N; ++j) u[i][j] = load(sums + ((i * N + j) * n.in + c) * width + k);
+        for (int j = 0; j < N; ++j) u[i][j] = load(sums + (i * N + j) * place_size(n.in, width) + c * width + k);
       transform(u, g, [](auto& from, auto& changed) { Winograd<M>::weight_gradient(from, changed); });
       for (int i = 0; i < 3; ++i)
         for (int j = 0; j < 3; ++j) {
@@ -240,7 +243,7 @@ void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, cons
   constexpr int64_t places = (M + 2) * (M + 2);
   const TileGrid grid(n, M);
   const std::vector<Group> groups = make_groups<T>(n.out, registers == 32 ? 4 : 2);
-  const Tensor weights({places * padded_width<T>(groups) * n.in}, dtype_of<T>());
+  const Tensor weights({places * place_size(n.in, padded_width<T>(groups))}, dtype_of<T>());
   transform_weights<T, M>(n, w, groups, weights.data<T>());
   const Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
   if (bias != nullptr) std::copy_n(bias, n.out, offset.data<T>());
@@ -248,23 +251,25 @@ void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, cons
   // Small maps make few batches of tiles: the output channels are shared out as well then.
   const int64_t batches = ceil_div(grid.count, tiles_at_once);
   const int64_t parts = std::clamp<int64_t>(16 / batches, 1, int64_t(groups.size()));
-  const int64_t input = places * ceil_div(n.in, block) * block * tiles_at_once;
-  const Tensor scratch({num_threads(), input + places * tiles_at_once * groups[0].width<T>()}, dtype_of<T>());
+  const int64_t blocks = ceil_div(n.in, block), input = places * place_size(blocks * tiles_at_once, block);
+  const int64_t most = place_size(tiles_at_once, groups[0].width<T>());
+  const Tensor scratch({num_threads(), input + places * most}, dtype_of<T>());
   parallel_for(parts * batches, 1, [&](int64_t item, int64_t) {
     const int64_t part = item / batches, batch = item % batches;
     const int64_t first = grid.count * batch / batches, count = grid.count * (batch + 1) / batches - first;
     T* changed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
     T* products = changed + input;
     transform_input<T, M>(n, grid, x, first, count, changed);
-    const int64_t all = int64_t(groups.size()), stride = ceil_div(n.in, block) * block * count;
+    const int64_t all = int64_t(groups.size());
     for (int64_t g = all * part / parts; g < all * (part + 1) / parts; ++g) {
       const Group& group = groups[size_t(g)];
       visit_vectors(group.vectors, [&]<int V>() {
         const int64_t width = group.width<T>();
+        const T* group_weights = weights.data<T>() + places * place_size(n.in, group.first);
         for (int64_t place = 0; place < places; ++place)
-          multiply_tiles<T, V>(n.in, count, changed + place * stride,
-                               weights.data<T>() + (group.first * places + place * width) * n.in,
-                               products + place * count * width);
+          multiply_tiles<T, V>(n.in, count, changed + place * place_size(blocks * count, block),
+                               group_weights + place * place_size(n.in, width),
+                               products + place * place_size(count, width));
         transform_output<T, M, V>(n, grid, products, first, count, offset.data<T>() + group.first, n.out - group.first,
                                   y.from_channel(group.first));
       });
@@ -278,15 +283,15 @@ void weight_gradient_tiles(const CorrelationSize& n, const PixelView<const T>& x
   constexpr int64_t places = (M + 2) * (M + 2), sum_of_tile = M + 3;  // the place of points 1 and 1: all pixels' sum
   const TileGrid grid(n, M);
   const int64_t vectors = make_groups<T>(n.out, registers == 32 ? 4 : 2)[0].vectors, most = vectors * lanes<T>;
-  const int64_t channels = ceil_div(n.in, block) * block, input = places * channels * tiles_at_once_in_gradient;
-  const int64_t gradient = places * most * tiles_at_once_in_gradient;
-  const Tensor scratch({num_threads(), input + gradient + places * n.in * most}, dtype_of<T>());
+  const int64_t blocks = ceil_div(n.in, block), input = places * place_size(blocks * tiles_at_once_in_gradient, block);
+  const int64_t gradient = places * place_size(tiles_at_once_in_gradient, most);
+  const Tensor scratch({num_threads(), input + gradient + places * place_size(n.in, most)}, dtype_of<T>());
   const int64_t worth = ceil_div(grid.count, tiles_at_once_in_gradient);
   sum_gradient(n, worth, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* dw_of_chunk) {
     constexpr int64_t width = V * lanes<T>;
     T* changed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
     T *changed_gradient = changed + input, *sums = changed_gradient + gradient;
-    std::fill_n(sums, places * n.in * width, T(0));
+    std::fill_n(sums, places * place_size(n.in, width), T(0));
     const int64_t begin = grid.count * chunk / chunks, end = grid.count * (chunk + 1) / chunks;
     for_parts(end - begin, tiles_at_once_in_gradient, [&](int64_t first, int64_t count) {
       first += begin;
@@ -294,10 +299,11 @@ void weight_gradient_tiles(const CorrelationSize& n, const PixelView<const T>& x
       transform_output_gradient<T, M, V>(n, grid, dy.from_channel(group.first), first, count, n.out - group.first,
                                          changed_gradient);
       for (int64_t place = 0; place < places; ++place)
-        add_products<T, V>(n.in, count, changed + place * channels * count, changed_gradient + place * count * width,
-                           sums + place * n.in * width);
+        add_products<T, V>(n.in, count, changed + place * place_size(blocks * count, block),
+                           changed_gradient + place * place_size(count, width), sums + place * place_size(n.in, width));
       if (dbias != nullptr)
-        add_bias<T, V>(changed_gradient + sum_of_tile * count * width, count, dw_of_chunk + 9 * n.in * width);
+        add_bias<T, V>(changed_gradient + sum_of_tile * place_size(count, width), count,
+                       dw_of_chunk + 9 * n.in * width);
     });
     add_weight_gradient<T, M, V>(n, sums, dw_of_chunk);
   });
