@@ -61,6 +61,28 @@ void verify(const OpCase& c, const std::vector<Device>& devices) {
                     "against the CPU");
 }
 
+/// The largest difference of the values, and of the values and gradients, to the same computed in double, relative to
+/// the largest value of each.
+std::map<std::string, double> rounding_errors(const OpCase& c, const Tensors& inputs) {
+  Tensors exact = inputs;
+  for (Tensor& x : exact)
+    if (x.defined() && x.dtype() == DType::f32) x = x.cast(DType::f64).set_requires_grad(x.requires_grad());
+  const Tensors results = run_with_gradients(c.op, inputs, Random(5)),
+                expected = run_with_gradients(c.op, exact, Random(5));
+  const size_t values = [&] {
+    const NoGrad no_grad;
+    const Tensors outputs = c.op(inputs);
+    return size_t(std::count_if(outputs.begin(), outputs.end(), [](const Tensor& y) { return y.defined(); }));
+  }();
+  std::map<std::string, double> worst;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const double off = relative_difference(results[i], expected[i]);
+    if (i < values) worst["forward"] = std::max(worst["forward"], off);
+    worst["both"] = std::max(worst["both"], off);
+  }
+  return worst;
+}
+
 // ---- How fast is it? ------------------------------------------------------------------------------------------------
 
 std::function<void()> forward_pass(const Op& op, const Tensors& inputs) {
@@ -95,14 +117,15 @@ class Bench {
       verify(c, devices_);
       for (const Sizes& sizes : c.large) run(c, sizes);
     } catch (const std::exception& e) {
-      report_.add({c.name, label(c.sizes.back()), "check", devices_.back(), {}, 0, 0, 0, 0, e.what()});
+      report_.add({c.name, label(c.sizes.back()), "check", devices_.back(), {}, 0, 0, 0, 0, 0, e.what()});
     }
   }
 
  private:
   void run(const OpCase& c, const Sizes& sizes) {
     const Tensors made = inputs_of(c, sizes, DType::f32);
-    std::map<std::string, double> cpu;  // seconds of each pass
+    std::map<std::string, double> cpu, error;  // seconds, and rounding error, of each pass
+    if (options_.report.errors) error = rounding_errors(c, made);
     for (const Device device : devices_) {
       const Tensors inputs = on_device(made, device);
       for (const char* pass : {"forward", "both"}) {
@@ -110,9 +133,10 @@ class Bench {
         Row row{c.name, label(sizes), pass, device, {}, work.bytes, work.flops};
         row.time = time(row, c.op, inputs);
         if (c.fuses) row.composed = time(row, c.composed, inputs).median;
-        if (device == Device::cpu)
+        if (device == Device::cpu) {
           cpu[pass] = row.time.median;
-        else
+          row.error = error[pass];
+        } else
           row.cpu = cpu[pass];
         report_.add(row);
       }
@@ -203,6 +227,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--op", o.ops, "only the ops whose name contains this; may be given again")->type_name("NAME");
   app.add_option("--threads", o.threads, "of the CPU; default all processors")->check(CLI::Range(1, 4096));
   app.add_flag("--quick", o.quick, "fewer repetitions: a look, not a result");
+  app.add_flag("--errors", o.report.errors, "add a column: largest difference of f32 on the CPU to the same in double");
   app.add_option("--json", o.report.json, "also write the results here")->type_name("FILE");
   app.add_option("--compare", o.report.compare, "a file of --json: adds a column and a line against it")
       ->type_name("FILE");

@@ -49,6 +49,7 @@ Json to_json(const Row& row, double floor) {
   if (row.flops > 0) json.update({{"flops", row.flops}, {"gflop_per_s", rate(row.flops, t.median)}});
   if (floor > 0) json.update({{"floor_ms", 1e3 * floor}, {"share_of_floor", floor / t.median}});
   if (row.composed > 0) json.update({{"composed_ms", 1e3 * row.composed}, {"x_composed", row.composed / t.median}});
+  if (row.error > 0) json["error"] = row.error;
   if (row.cpu > 0) json.update({{"cpu_ms", 1e3 * row.cpu}, {"x_cpu", row.cpu / t.median}});
   return json;
 }
@@ -83,9 +84,9 @@ void Report::print_head() const {
       "\nms is the median. floor: what the bytes and operations take at those rates; %% of it over 100 where a cache "
       "holds the data.\nx: how many times as fast as the same from other ops, as the CPU%s.\n\n",
       options_.compare.empty() ? "" : text(", as in ", options_.compare).c_str());
-  std::printf("%-*s  %-*s  %-7s  %-4s %9s %9s %9s %9s %9s %9s %9s%s\n", int(options_.op_width), "op",
+  std::printf("%-*s  %-*s  %-7s  %-4s %9s %9s %9s %9s %9s %9s %9s%s%s\n", int(options_.op_width), "op",
               int(options_.size_width), "size", "pass", "on", "ms", "GB/s", "GFLOP/s", "floor ms", "% floor",
-              "x composed", "x CPU", options_.compare.empty() ? "" : "     x old");
+              "x composed", "x CPU", options_.compare.empty() ? "" : "     x old", options_.errors ? "     error" : "");
   std::fflush(stdout);
 }
 
@@ -101,11 +102,12 @@ void Report::print(const Row& row, double times_as_fast) const {
     std::printf("FAILED: %s\n", row.failed.c_str());
   } else {
     const double seconds = row.time.median, floor = roofs_.at(row.device).floor(row.bytes, row.flops);
-    std::printf("%s%s%s%s%s %s%s%s\n", cell("%.4g", 1e3 * seconds).c_str(),
+    std::printf("%s%s%s%s%s %s%s%s%s\n", cell("%.4g", 1e3 * seconds).c_str(),
                 cell(" %.1f", rate(row.bytes, seconds)).c_str(), cell(" %.1f", rate(row.flops, seconds)).c_str(),
                 cell(" %.4g", 1e3 * floor).c_str(), cell(" %.0f%%", 100 * floor / seconds).c_str(),
                 times_cell(row.composed / seconds).c_str(), times_cell(row.cpu / seconds).c_str(),
-                options_.compare.empty() ? "" : times_cell(times_as_fast).c_str());
+                options_.compare.empty() ? "" : times_cell(times_as_fast).c_str(),
+                options_.errors ? cell(" %.1e", row.error).c_str() : "");
   }
   std::fflush(stdout);
 }

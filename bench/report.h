@@ -19,6 +19,7 @@ struct Row {
   Timing time;
   double bytes = 0, flops = 0;  ///< 0: not known
   double composed = 0;          ///< median seconds of the same from other ops; 0: not measured
+  double error = 0;             ///< largest difference to the same in double, relative; 0: not measured
   double cpu = 0;               ///< of the same on this machine's CPU; 0: not measured, or this is the CPU
   std::string failed{};         ///< why there are no times
 };
@@ -28,6 +29,7 @@ struct ReportOptions {
   std::string json;     ///< file to write; empty for none
   std::string compare;  ///< file of an earlier run; empty for none
   std::string commit;
+  bool errors = false;  ///< a column of them
 };
 
 class Report {

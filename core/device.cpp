@@ -46,8 +46,9 @@ CudaStatus query_cuda() {
 }
 
 // Host memory. A training step asks for the same blocks over and over: freed ones are kept, so that a steady step takes
-// none from the system, which would zero every page anew. All together they are at most half as much again as what was
-// ever in use at once. Under AddressSanitizer nothing is kept, so that it sees what is used after it was freed.
+// none from the system, which would zero every page anew. What is kept and what is in use are together at most half as
+// much again as the most that was ever in use at once, and at most 256 MiB more. Under AddressSanitizer nothing is
+// kept, so that it sees what is used after it was freed.
 class HostMemory {
  public:
   /// At least `bytes`, and sets it to the block's size.
@@ -85,7 +86,7 @@ class HostMemory {
   }
 
  private:
-  static constexpr size_t huge_page = size_t(2) << 20;
+  static constexpr size_t huge_page = size_t(2) << 20, most_kept = size_t(256) << 20;
 
   static void* allocate(size_t bytes) {
     if (bytes < huge_page) return std::aligned_alloc(alignment, bytes);
@@ -96,7 +97,7 @@ class HostMemory {
 
   // Frees kept blocks, the largest first, until a new one is within the limit.
   void make_room(size_t bytes) {
-    const size_t limit = std::max(most_used_, used_bytes_ + bytes) / 2 * 3;
+    const size_t most = std::max(most_used_, used_bytes_ + bytes), limit = most + std::min(most / 2, most_kept);
     while (!kept_.empty() && used_bytes_ + kept_bytes_ + bytes > limit) {
       const auto largest = std::prev(kept_.end());
       std::free(largest->second);
