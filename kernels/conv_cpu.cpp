@@ -31,37 +31,39 @@ void pack_rows(const CorrelationSize& n, const PixelView<const T>& x, int64_t b,
                const RowLayout& layout, T* to) {
   const int64_t edge = layout.halo * block;
   for (int64_t r = begin; r < end; ++r, to += layout.row) {
-    const T* from = x.data + b * x.image + r * x.row;
+    const T* from = x.at(b, r, 0);
     for (int64_t c = 0; c < n.in; c += block) {
       T* column = to + c / block * layout.column;
       std::fill_n(column, edge, T(0));
       std::fill_n(column + layout.column - edge, edge, T(0));
     }
-    const int64_t whole = n.in / block * block;
+    const int64_t whole = x.part % block == 0 || x.together(0, n.in) ? n.in / block * block : 0;
     for (int64_t p = 0; p < n.width; ++p) {
       T* pixel = to + edge + p * block;
       for (int64_t c = 0; c < whole; c += block, pixel += layout.column)
-        std::memcpy(pixel, from + p * x.pixel + c, block * sizeof(T));
+        std::memcpy(pixel, from + p * x.pixel + x.channel(c), block * sizeof(T));
     }
     for (int64_t c = whole; c < n.in; ++c)
       for (int64_t p = 0; p < n.width; ++p)
-        to[whole / block * layout.column + edge + p * block + c - whole] = from[p * x.pixel + c];
+        to[c / block * layout.column + edge + p * block + c % block] = from[p * x.pixel + x.channel(c)];
   }
 }
 
-// Copies V vectors of output channels, of which `used` are there, of rows [begin, end) of image b to [row][W][V
-// vectors], zeros where there are none. dy starts at the first of these channels.
+// Copies V vectors of output channels from `first` on of rows [begin, end) of image b to [row][W][V vectors], zeros
+// where there are none.
 template <class T, int V>
-void pack_gradient(const CorrelationSize& n, const PixelView<const T>& dy, int64_t used, int64_t b, int64_t begin,
+void pack_gradient(const CorrelationSize& n, const PixelView<const T>& dy, int64_t first, int64_t b, int64_t begin,
                    int64_t end, T* to) {
   constexpr int64_t width = V * lanes<T>;
+  const bool whole = first + width <= n.out && dy.together(first, width);
+  const int64_t offset = dy.channel(first);
   for (int64_t r = begin; r < end; ++r) {
-    const T* from = dy.data + b * dy.image + r * dy.row;
+    const T* from = dy.at(b, r, 0);
     for (int64_t p = 0; p < n.width; ++p, from += dy.pixel, to += width) {
-      if (used >= width)
-        std::memcpy(to, from, width * sizeof(T));
+      if (whole)
+        std::memcpy(to, from + offset, width * sizeof(T));
       else
-        for (int i = 0; i < width; ++i) to[i] = i < used ? from[i] : T(0);
+        for (int64_t k = 0; k < width; ++k) to[k] = first + k < n.out ? from[dy.channel(first + k)] : T(0);
     }
   }
 }
@@ -90,24 +92,25 @@ void pack_weights(const CorrelationSize& n, const WeightView<const T>& w, const 
 
 // ---- Correlation ----------------------------------------------------------------------------------------------------
 
-// One group of output channels in row r: x is the packed row r - h, segments and w those of the kernel rows inside the
-// image.
+// The V vectors of output channels from `first` on in row r of image b: x is the packed row r - h, segments and w those
+// of the kernel rows inside the image.
 template <class T, int V>
 void correlate_row(const CorrelationSize& n, const T* x, const Segment* begin, const Segment* end, const T* w,
-                   const T* bias, bool accumulate, int64_t used, T* y, int64_t y_pixel) {
+                   const T* bias, int64_t first, T* y, const PixelView<T>& view) {
   constexpr int64_t width = V * lanes<T>;
+  const bool whole = first + width <= n.out && view.together(first, width);
   for_parts(n.width, tile_limit(V), [&](int64_t p, int64_t count) {
     const auto kernel = forward_tiles<T, V>[size_t(count - 1)];
-    T* to = y + p * y_pixel;
-    if (used >= width) {
-      kernel(x + p * block, begin, end, w, accumulate ? to : bias, accumulate ? y_pixel : 0, to, y_pixel);
+    T* to = y + p * view.pixel;
+    if (whole) {
+      kernel(x + p * block, begin, end, w, bias, 0, to + view.channel(first), view.pixel);
       return;
     }
-    T part[tile_limit(V) * width] = {};  // the group's last vector reaches beyond the pixel
-    if (accumulate)
-      for (int64_t i = 0; i < count; ++i) std::copy_n(to + i * y_pixel, used, part + i * width);
-    kernel(x + p * block, begin, end, w, accumulate ? part : bias, accumulate ? width : 0, part, width);
-    for (int64_t i = 0; i < count; ++i) std::copy_n(part + i * width, used, to + i * y_pixel);
+    T part[tile_limit(V) * width];
+    kernel(x + p * block, begin, end, w, bias, 0, part, width);
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t k = 0; k < std::min(width, n.out - first); ++k)
+        to[i * view.pixel + view.channel(first + k)] = part[i * width + k];
   });
 }
 
@@ -115,8 +118,8 @@ void correlate_row(const CorrelationSize& n, const T* x, const Segment* begin, c
 
 template <class T>
 void correlate(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
-               const PixelView<T>& y, bool accumulate) {
-  if (!accumulate && takes_winograd(n)) return winograd_correlate(n, x, w, bias, y);
+               const PixelView<T>& y) {
+  if (takes_winograd(n)) return winograd_correlate(n, x, w, bias, y);
   const RowLayout layout(n);
   const int64_t halo = layout.halo, taps = n.kernel * n.kernel;
   // Wide groups need their weights in the L2 cache, and rows that fill tiles of few pixels.
@@ -152,7 +155,7 @@ void correlate(const CorrelationSize& n, const PixelView<const T>& x, const Weig
         const T* weights = packed.data<T>() + (group.first * n.kernel + i0 * group.width<T>()) * n.kernel * n.in;
         visit_vectors(group.vectors, [&]<int V>() {
           correlate_row<T, V>(n, band + (r - r0) * layout.row, begin, end, weights, start.data<T>() + group.first,
-                              accumulate, n.out - group.first, y.data + b * y.image + r * y.row + group.first, y.pixel);
+                              group.first, y.at(b, r, 0), y);
         });
       }
   };
@@ -206,7 +209,7 @@ void correlate_weight_gradient(const CorrelationSize& n, const PixelView<const T
       const int64_t b = strip / bands, r0 = strip % bands * rows, r1 = std::min(r0 + rows, n.height);
       const int64_t top = std::max<int64_t>(0, r0 - layout.halo), bottom = std::min(n.height, r1 + layout.halo);
       pack_rows(n, x, b, top, bottom, layout, band + (top - (r0 - layout.halo)) * layout.row);
-      pack_gradient<T, V>(n, dy.from_channel(group.first), n.out - group.first, b, r0, r1, gradient);
+      pack_gradient<T, V>(n, dy, group.first, b, r0, r1, gradient);
       if (n.kernel == 3)
         add_strip<T, 3, V>(n, layout, band, gradient, r0, r1 - r0, sums);
       else
@@ -218,7 +221,7 @@ void correlate_weight_gradient(const CorrelationSize& n, const PixelView<const T
 
 #define GT_INSTANTIATE(T)                                                                                             \
   template void correlate<T>(const CorrelationSize&, const PixelView<const T>&, const WeightView<const T>&, const T*, \
-                             const PixelView<T>&, bool);                                                              \
+                             const PixelView<T>&);                                                                    \
   template void correlate_weight_gradient<T>(const CorrelationSize&, const PixelView<const T>&,                       \
                                              const PixelView<const T>&, const WeightView<T>&, T*);
 GT_INSTANTIATE(float)

@@ -3,6 +3,7 @@
 // image need no copy.
 #pragma once
 
+#include <limits>
 #include <string>
 
 #include "core/tensor.h"
@@ -23,13 +24,20 @@ struct CorrelationSize {
   }
 };
 
-/// Pixel (b, r, p) starts at data + b * image + r * row + p * pixel; its channels lie side by side.
+/// Pixel (b, r, p) starts at data + b * image + r * row + p * pixel; its channels lie side by side, or in parts of so
+/// many, one part after another at distance next_part.
 template <class T>
 struct PixelView {
   T* data;
   int64_t image, row, pixel;
+  int64_t part = std::numeric_limits<int64_t>::max(), next_part = 0;
 
-  PixelView from_channel(int64_t c) const { return {data + c, image, row, pixel}; }
+  int64_t channel(int64_t c) const { return c / part * next_part + c % part; }
+  /// Whether channels [c, c + count) lie side by side.
+  bool together(int64_t c, int64_t count) const { return c % part + count <= part; }
+  /// The channels from c on, which lie side by side.
+  PixelView from_channel(int64_t c) const { return {data + channel(c), image, row, pixel}; }
+  T* at(int64_t b, int64_t r, int64_t p) const { return data + b * image + r * row + p * pixel; }
 };
 
 /// All of an image tensor (B,H,W,C).
@@ -46,11 +54,11 @@ struct WeightView {
   int64_t out, in, row, column;
 };
 
-/// y(b,r,p,k) = s + sum over c, i, j of x(b, r+i-h, p+j-h, c) w(k,c,i,j), with h = R/2 and x = 0 outside the image.
-/// s is bias[k] (0 where bias is null) or, with `accumulate`, what y held before.
+/// y(b,r,p,k) = bias[k] + sum over c, i, j of x(b, r+i-h, p+j-h, c) w(k,c,i,j), with h = R/2 and x = 0 outside the
+/// image; a null bias is 0.
 template <class T>
 void correlate(const CorrelationSize& size, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
-               const PixelView<T>& y, bool accumulate = false);
+               const PixelView<T>& y);
 
 /// The weight gradient of correlate(): dw(k,c,i,j) = sum over b, r, p of dy(b,r,p,k) x(b, r+i-h, p+j-h, c), and
 /// dbias[k] = sum over b, r, p of dy(b,r,p,k) unless dbias is null.

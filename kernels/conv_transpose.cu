@@ -3,10 +3,10 @@
 //   dx(b,r,p,c) = sum_{k,i,j} dy(b,2r+i,2p+j,k) w(c,k,i,j)
 //   dw(c,k,i,j) = sum_{b,r,p} x(b,r,p,c) dy(b,2r+i,2p+j,k),   dbias(k) = sum of dy(..,k)
 // x (B,H,W,C), w (C,K,2,2), bias (K) or undefined -> y (B,2H,2W,K).
-// Read as W pixels of 2K channels (j,k), the even rows of y are a 1x1 convolution of x, and the odd ones another.
+// Read as H x W pixels of 4K channels (i,j,k), in two parts a row apart, y is a 1x1 convolution of x.
 // Saved for backward: x and w, both alive anyway.
-// Forward: 8 B H W C K FLOPs, reads x twice, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads
-// dy and w and adds to dx twice for the one, reads dy, and x twice, and writes dw for the other.
+// Forward: 8 B H W C K FLOPs, reads x, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads dy
+// and w and writes dx for the one, reads dy and x and writes dw for the other.
 #include <vector>
 
 #include "core/autograd.h"
@@ -20,64 +20,55 @@
 namespace gt {
 namespace {
 
-/// The size of one of the two 1x1 convolutions.
-struct HalfSize : CorrelationSize {
-  double flops() const { return 2 * CorrelationSize::flops(); }  // of both
-};
-
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
 
-/// Rows 2r + i of the large image (B,2H,2W,K), as W pixels of 2K channels.
+/// The large image (B,2H,2W,K) as H x W pixels of 4K channels (i,j,k).
 template <class T>
-PixelView<T> every_second_row(T* large, const CorrelationSize& n, int i) {
-  const int64_t row = n.width * n.out;
-  return {large + i * row, 2 * n.height * row, 2 * row, n.out};
+PixelView<T> blocks_of_pixels(T* large, const CorrelationSize& n) {
+  const int64_t part = n.out / 2, row = n.width * part;
+  return {large, 2 * n.height * row, 2 * row, part, part, row};
 }
 
-/// Calls f(s, t) for each place s in the weights of the two 1x1 convolutions, [i][c][j][k], and t in w, [c][k][i][j].
+/// Calls f(s, t) for each place s in the weights of the 1x1 convolution, [c][i][j][k], and t in w, [c][k][i][j].
 template <class F>
 void for_weights(const CorrelationSize& n, F&& f) {
-  const int64_t outputs = n.out / 2;
+  const int64_t outputs = n.out / 4;
   parallel_for(n.in, 1 + (1 << 14) / n.out, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c)
-      for (int64_t i = 0; i < 2; ++i)
-        for (int64_t j = 0; j < 2; ++j)
-          for (int64_t k = 0; k < outputs; ++k)
-            f(((i * n.in + c) * 2 + j) * outputs + k, ((c * outputs + k) * 2 + i) * 2 + j);
+      for (int64_t ij = 0; ij < 4; ++ij)
+        for (int64_t k = 0; k < outputs; ++k) f((c * 4 + ij) * outputs + k, (c * outputs + k) * 4 + ij);
   });
 }
 
 template <class T>
 void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
-  std::vector<T> weights(size_t(2 * n.in * n.out)), twice;
-  for_weights(n, [&](int64_t s, int64_t t) { weights[size_t(s)] = w[t]; });
-  for (int j = 0; j < 2 && bias != nullptr; ++j) twice.insert(twice.end(), bias, bias + n.out / 2);
-  for (int i = 0; i < 2; ++i)
-    correlate<T>(n, all_pixels(x, n.height, n.width, n.in), {&weights[size_t(i * n.in * n.out)], 1, n.out, 0, 0},
-                 bias == nullptr ? nullptr : twice.data(), every_second_row(y, n, i));
+  const Tensor weights({n.in, n.out}, dtype_of<T>());
+  for_weights(n, [to = weights.data<T>(), w](int64_t s, int64_t t) { to[s] = w[t]; });
+  std::vector<T> repeated;
+  for (int ij = 0; ij < 4 && bias != nullptr; ++ij) repeated.insert(repeated.end(), bias, bias + n.out / 4);
+  correlate<T>(n, all_pixels(x, n.height, n.width, n.in), {weights.data<T>(), 1, n.out, 0, 0},
+               bias == nullptr ? nullptr : repeated.data(), blocks_of_pixels(y, n));
 }
 
 template <class T>
 void conv_transpose2x2_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
-  std::vector<T> weights(size_t(2 * n.in * n.out));
-  for_weights(n, [&](int64_t s, int64_t t) { weights[size_t(s)] = w[t]; });
-  for (int i = 0; i < 2; ++i)
-    correlate<T>({n.images, n.height, n.width, n.out, n.in, 1}, every_second_row(dy, n, i),
-                 {&weights[size_t(i * n.in * n.out)], n.out, 1, 0, 0}, nullptr, all_pixels(dx, n.height, n.width, n.in),
-                 i > 0);
+  const Tensor weights({n.in, n.out}, dtype_of<T>());
+  for_weights(n, [to = weights.data<T>(), w](int64_t s, int64_t t) { to[s] = w[t]; });
+  correlate<T>({n.images, n.height, n.width, n.out, n.in, 1}, blocks_of_pixels(dy, n),
+               {weights.data<T>(), n.out, 1, 0, 0}, nullptr, all_pixels(dx, n.height, n.width, n.in));
 }
 
 /// dbias may be null.
 template <class T>
 void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
-  std::vector<T> weights(size_t(2 * n.in * n.out)), sums(size_t(2 * n.out));  // sums [i][j][k]
-  for (int i = 0; i < 2; ++i)
-    correlate_weight_gradient<T>(n, all_pixels(x, n.height, n.width, n.in), every_second_row(dy, n, i),
-                                 {&weights[size_t(i * n.in * n.out)], 1, n.out, 0, 0}, &sums[size_t(i * n.out)]);
-  for_weights(n, [&](int64_t s, int64_t t) { dw[t] = weights[size_t(s)]; });
-  for (int64_t k = 0, outputs = n.out / 2; k < outputs && dbias != nullptr; ++k)
+  const Tensor weights({n.in, n.out}, dtype_of<T>());
+  std::vector<T> sums(size_t(n.out));  // [i][j][k]
+  correlate_weight_gradient<T>(n, all_pixels(x, n.height, n.width, n.in), blocks_of_pixels(dy, n),
+                               {weights.data<T>(), 1, n.out, 0, 0}, sums.data());
+  for_weights(n, [from = weights.data<T>(), dw](int64_t s, int64_t t) { dw[t] = from[s]; });
+  for (int64_t k = 0, outputs = n.out / 4; k < outputs && dbias != nullptr; ++k)
     dbias[k] =
         sums[size_t(k)] + sums[size_t(k + outputs)] + sums[size_t(k + 2 * outputs)] + sums[size_t(k + 3 * outputs)];
 }
@@ -91,13 +82,13 @@ namespace cuda {
 
 template <class T>
 Convolution convolution(const CorrelationSize& n) {
-  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 2, 2, 2}, dtype_of<T>(), tf32());
+  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 4, 2, 2}, dtype_of<T>(), tf32());
 }
 
 template <class T>
 void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
   convolve_data_gradient(convolution<T>(n), x, w, y);
-  if (bias != nullptr) add_bias(4 * n.images * n.height * n.width, n.out / 2, bias, y);
+  if (bias != nullptr) add_bias(4 * n.images * n.height * n.width, n.out / 4, bias, y);
 }
 
 template <class T>
@@ -109,7 +100,7 @@ void conv_transpose2x2_data_gradient(const CorrelationSize& n, const T* dy, cons
 template <class T>
 void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
   convolve_weight_gradient(convolution<T>(n), dy, x, dw);
-  if (dbias != nullptr) sum_pixels(4 * n.images * n.height * n.width, n.out / 2, dy, dbias);
+  if (dbias != nullptr) sum_pixels(4 * n.images * n.height * n.width, n.out / 4, dy, dbias);
 }
 
 }  // namespace cuda
@@ -123,7 +114,8 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
                w.size() > 0,
            "conv_transpose2x2: expected x (B,H,W,C) and w (C,K,2,2), none empty, got x ", x.shape(), " and w ",
            w.shape());
-  const HalfSize n{{x.dim(0), x.dim(1), x.dim(2), x.dim(3), 2 * w.dim(1), 1}};
+  const CorrelationSize n{
+      .images = x.dim(0), .height = x.dim(1), .width = x.dim(2), .in = x.dim(3), .out = 4 * w.dim(1), .kernel = 1};
   check_weights("conv_transpose2x2", x, w, bias, w.dim(1));
   const Tensor y({n.images, 2 * n.height, 2 * n.width, w.dim(1)}, x.dtype(), x.device());
   visit_stored(x.dtype(), [&]<class T>() {

@@ -37,35 +37,30 @@ class Floats {
 namespace cudnn {
 namespace {
 
-/// A convolution as correlations on the CPU. One does for those that keep the size. Of those with 2x2 kernels and
-/// stride 2 there are two, of 1x1 kernels: rows i = 0, 1 of each pair of rows of x are pixels of 2C channels (j,c), and
-/// that is how row i of each filter (2,2,C) lies as well.
-struct Part {
+/// A convolution as a correlation on the CPU. Of a 2x2 kernel with stride 2 it is one of 1x1: each 2x2 block of x is a
+/// pixel of 4C channels (i,j,c), in two parts a row apart, and that is how each filter (2,2,C) lies as well.
+struct Correlation {
   CorrelationSize size;
   PixelView<float> x;
   WeightView<float> w;
 };
 
-std::vector<Part> parts_of(const Convolution& c, float* x, float* w) {
+Correlation correlation_of(const Convolution& c, float* x, float* w) {
   const int64_t taps = c.kernel * c.kernel, row = c.width * c.in;
-  if (c.kernel == 2 && c.stride == 2 && c.padding == 0) {
-    std::vector<Part> parts;
-    for (int64_t i = 0; i < 2; ++i)
-      parts.push_back({{c.images, c.height / 2, c.width / 2, 2 * c.in, c.out, 1},
-                       {x + i * row, c.height * row, 2 * row, 2 * c.in},
-                       {w + i * 2 * c.in, taps * c.in, 1, 0, 0}});
-    return parts;
-  }
+  if (c.kernel == 2 && c.stride == 2 && c.padding == 0)
+    return {{c.images, c.height / 2, c.width / 2, 4 * c.in, c.out, 1},
+            {x, c.height * row, 2 * row, 2 * c.in, 2 * c.in, row},
+            {w, taps * c.in, 1, 0, 0}};
   GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "convolution: not emulated for kernel ",
            c.kernel, ", padding ", c.padding, ", stride ", c.stride);
-  return {{{c.images, c.height, c.width, c.in, c.out, c.kernel},
-           all_pixels(x, c.height, c.width, c.in),
-           {w, taps * c.in, 1, c.kernel * c.in, c.in}}};
+  return {{c.images, c.height, c.width, c.in, c.out, c.kernel},
+          all_pixels(x, c.height, c.width, c.in),
+          {w, taps * c.in, 1, c.kernel * c.in, c.in}};
 }
 
 template <class T>
 PixelView<const T> read(const PixelView<T>& v) {
-  return {v.data, v.image, v.row, v.pixel};
+  return {v.data, v.image, v.row, v.pixel, v.part, v.next_part};
 }
 template <class T>
 WeightView<const T> read(const WeightView<T>& v) {
@@ -78,10 +73,10 @@ struct Operands {
       : x(c.dtype, x_, c.images * c.height * c.width * c.in),
         w(c.dtype, w_, c.out * c.kernel * c.kernel * c.in),
         y(c.dtype, y_, c.images * c.out_height() * c.out_width() * c.out),
-        parts(parts_of(c, x.data(), w.data())),
+        correlation(correlation_of(c, x.data(), w.data())),
         y_view(all_pixels(y.data(), c.out_height(), c.out_width(), c.out)) {}
   Floats x, w, y;
-  std::vector<Part> parts;
+  Correlation correlation;
   PixelView<float> y_view;
 };
 
@@ -89,34 +84,27 @@ struct Operands {
 
 bool forward(const Convolution& c, const void* x, const void* w, const void*, void* y) {
   Operands o(c, x, w, y);
-  bool more = false;
-  for (const Part& part : o.parts) {
-    const float* no_bias = nullptr;
-    correlate(part.size, read(part.x), read(part.w), no_bias, o.y_view, std::exchange(more, true));
-  }
+  const float* no_bias = nullptr;
+  correlate(o.correlation.size, read(o.correlation.x), read(o.correlation.w), no_bias, o.y_view);
   o.y.store();
   return false;
 }
 
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx) {
   Operands o(c, dx, w, dy);
-  for (const Part& part : o.parts) {
-    CorrelationSize size = part.size;
-    std::swap(size.in, size.out);
-    const auto& [data, out, in, row, column] = part.w;
-    const WeightView<const float> flipped{data + (size.kernel - 1) * (row + column), in, out, -row, -column};
-    const float* no_bias = nullptr;
-    correlate(size, read(o.y_view), flipped, no_bias, part.x);
-  }
+  CorrelationSize size = o.correlation.size;
+  std::swap(size.in, size.out);
+  const auto& [data, out, in, row, column] = o.correlation.w;
+  const WeightView<const float> flipped{data + (size.kernel - 1) * (row + column), in, out, -row, -column};
+  const float* no_bias = nullptr;
+  correlate(size, read(o.y_view), flipped, no_bias, o.correlation.x);
   o.x.store();
 }
 
 void weight_gradient(const Convolution& c, const void* x, const void* dy, void* dw) {
   Operands o(c, x, dw, dy);
-  for (const Part& part : o.parts) {
-    float* no_bias = nullptr;
-    correlate_weight_gradient(part.size, read(part.x), read(o.y_view), part.w, no_bias);
-  }
+  float* no_bias = nullptr;
+  correlate_weight_gradient(o.correlation.size, read(o.correlation.x), read(o.y_view), o.correlation.w, no_bias);
   o.w.store();
 }
 

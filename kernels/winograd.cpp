@@ -61,7 +61,7 @@ void store_some(T* to, Vector<T> v, int64_t count) {
 template <class T, int N>
 [[gnu::always_inline]] inline void load_tile(const CorrelationSize& n, const PixelView<const T>& view, int64_t b,
                                              int64_t top, int64_t left, int64_t count, Vector<T> (&d)[N][N]) {
-  const T* corner = view.data + b * view.image + top * view.row + left * view.pixel;
+  const T* corner = view.at(b, top, left);
   if (top >= 0 && left >= 0 && top + N <= n.height && left + N <= n.width && count >= lanes<T>) {
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
@@ -80,7 +80,7 @@ template <class T, int N>
 template <class T, int M>
 void store_tile(const CorrelationSize& n, const PixelView<T>& view, int64_t b, int64_t top, int64_t left, int64_t count,
                 const Vector<T> (&y)[M][M]) {
-  T* corner = view.data + b * view.image + top * view.row + left * view.pixel;
+  T* corner = view.at(b, top, left);
   for (int i = 0; i < M && top + i < n.height; ++i)
     for (int j = 0; j < M && left + j < n.width; ++j)
       store_some(corner + i * view.row + j * view.pixel, y[i][j], count);
