@@ -65,6 +65,7 @@ class Buffer {
  private:
   void* data_ = nullptr;
   size_t bytes_;
+  size_t capacity_;  // of the block; a host's may be larger than was asked for
   Device device_;
   bool pinned_;
 };
@@ -84,21 +85,29 @@ void reset_peak_bytes();
 
 // Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for, in a range of that name.
 #if GT_CUDA
-#define GT_DISPATCH(where, fn, ...) \
-  (static_cast<void>(::gt::NamedRange(#fn)), (where) == ::gt::Device::cuda ? cuda::fn(__VA_ARGS__) : cpu::fn(__VA_ARGS__))
+#define GT_DISPATCH(where, fn, ...)                                       \
+  ::gt::OpRange(#fn, where)(                                              \
+      [&](auto&&... arguments) -> decltype(auto) {                        \
+        if ((where) == ::gt::Device::cuda) return cuda::fn(arguments...); \
+        return cpu::fn(arguments...);                                     \
+      },                                                                  \
+      __VA_ARGS__)
 #else
-#define GT_DISPATCH(where, fn, ...) (::gt::require_device(where), cpu::fn(__VA_ARGS__))
+#define GT_DISPATCH(where, fn, ...)                                                                        \
+  (::gt::require_device(where),                                                                            \
+   ::gt::OpRange(#fn, where)([&](auto&&... arguments) -> decltype(auto) { return cpu::fn(arguments...); }, \
+                             __VA_ARGS__))
 #endif
 
 // The same inside visit_stored()'s lambda of element type T: there is no bf16 on the CPU.
 #if GT_CUDA
-#define GT_DISPATCH_STORED(T, where, fn, ...)                       \
-  do {                                                              \
-    ::gt::require_stored<T>(where);                                 \
-    if constexpr (sizeof(T) == 2)                                   \
-      (static_cast<void>(::gt::NamedRange(#fn)), cuda::fn(__VA_ARGS__)); \
-    else                                                            \
-      GT_DISPATCH(where, fn, __VA_ARGS__);                          \
+#define GT_DISPATCH_STORED(T, where, fn, ...)                                                       \
+  do {                                                                                              \
+    ::gt::require_stored<T>(where);                                                                 \
+    if constexpr (sizeof(T) == 2)                                                                   \
+      ::gt::OpRange(#fn, where)([&](auto&&... arguments) { cuda::fn(arguments...); }, __VA_ARGS__); \
+    else                                                                                            \
+      GT_DISPATCH(where, fn, __VA_ARGS__);                                                          \
   } while (0)
 #else
 #define GT_DISPATCH_STORED(T, where, fn, ...)                          \

@@ -1,5 +1,8 @@
-// Named ranges around what ops do, for profilers: NVTX in a CUDA build (Nsight shows them), nothing elsewhere.
+// Named ranges around what the program does: NVTX in a CUDA build (Nsight shows them), and what a Profile collects.
 #pragma once
+
+#include <string>
+#include <utility>
 
 #if GT_CUDA && !GT_EMULATE
 #include <nvtx3/nvToolsExt.h>
@@ -7,18 +10,67 @@
 
 namespace gt {
 
-#if GT_CUDA && !GT_EMULATE
+enum class Device;
+class Profile;
+
+/// The profile that collects this thread's ranges, or null. See core/profile.h.
+extern thread_local constinit Profile* current_profile;
+
+// What a range tells current_profile, which must not be null.
+void begin_range(const char* name);
+void end_range();
+void count_operand(size_t bytes);  // of a tensor that an op's body is given
+void count_flops(double flops);
+void label_range(const std::string& label);  // what tells ranges of one name apart: sizes
+void begin_body(Device device);              // operands are known, work begins
+void end_body(Device device);
+
 class NamedRange {
  public:
-  explicit NamedRange(const char* name) { nvtxRangePushA(name); }
-  ~NamedRange() { nvtxRangePop(); }
+  explicit NamedRange(const char* name) {
+#if GT_CUDA && !GT_EMULATE
+    nvtxRangePushA(name);
+#endif
+    if (current_profile != nullptr) begin_range(name);
+  }
+  ~NamedRange() {
+    if (current_profile != nullptr) end_range();
+#if GT_CUDA && !GT_EMULATE
+    nvtxRangePop();
+#endif
+  }
   NamedRange(const NamedRange&) = delete;
   NamedRange& operator=(const NamedRange&) = delete;
 };
-#else
-struct [[maybe_unused]] NamedRange {
-  explicit constexpr NamedRange(const char*) {}
+
+/// The range of an op's body on a device. Made before the body's arguments are, it sees which tensors those are; one
+/// that knows flops() or label() is asked for them.
+class OpRange {
+ public:
+  OpRange(const char* name, Device device) : range_(name), device_(device) {}
+
+  template <class Body, class... Arguments>
+  decltype(auto) operator()(Body&& body, Arguments&&... arguments) const {
+    if (current_profile == nullptr) return body(arguments...);
+    (tell(arguments), ...);
+    begin_body(device_);
+    const Ended at_the_end{device_};
+    return body(arguments...);
+  }
+
+ private:
+  struct Ended {
+    Device device;
+    ~Ended() { end_body(device); }
+  };
+  template <class Argument>
+  static void tell(const Argument& argument) {
+    if constexpr (requires { argument.flops(); }) count_flops(argument.flops());
+    if constexpr (requires { argument.label(); }) label_range(argument.label());
+  }
+
+  NamedRange range_;
+  Device device_;
 };
-#endif
 
 }  // namespace gt

@@ -74,6 +74,7 @@ class Tensor {
   template <class T>
   T* data() const {
     GT_CHECK(dtype() == dtype_of<T>(), "tensor holds ", dtype(), ", asked for ", dtype_of<T>());
+    if (current_profile != nullptr) count_operand(bytes());
     return static_cast<T*>(raw());
   }
   void* raw() const;

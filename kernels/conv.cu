@@ -27,17 +27,19 @@ void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* b
                all_pixels(y, n.height, n.width, n.out));
 }
 
-/// dx, dw and dbias may be null; dbias comes with dw.
 template <class T>
-void conv2d_backward(const CorrelationSize& n, const T* dy, const T* x, const T* w, T* dx, T* dw, T* dbias) {
+void conv2d_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
   const int64_t taps = n.kernel * n.kernel;
-  const PixelView<const T> gradient = all_pixels(dy, n.height, n.width, n.out);
-  if (dx != nullptr)
-    correlate<T>({n.images, n.height, n.width, n.out, n.in, n.kernel}, gradient,
-                 {w + taps - 1, taps, n.in * taps, -n.kernel, -1}, nullptr, all_pixels(dx, n.height, n.width, n.in));
-  if (dw != nullptr)
-    correlate_weight_gradient<T>(n, all_pixels(x, n.height, n.width, n.in), gradient,
-                                 {dw, n.in * taps, taps, n.kernel, 1}, dbias);
+  correlate<T>({n.images, n.height, n.width, n.out, n.in, n.kernel}, all_pixels(dy, n.height, n.width, n.out),
+               {w + taps - 1, taps, n.in * taps, -n.kernel, -1}, nullptr, all_pixels(dx, n.height, n.width, n.in));
+}
+
+/// dbias may be null.
+template <class T>
+void conv2d_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
+  const int64_t taps = n.kernel * n.kernel;
+  correlate_weight_gradient<T>(n, all_pixels(x, n.height, n.width, n.in), all_pixels(dy, n.height, n.width, n.out),
+                               {dw, n.in * taps, taps, n.kernel, 1}, dbias);
 }
 
 }  // namespace cpu
@@ -59,9 +61,13 @@ void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* b
 }
 
 template <class T>
-void conv2d_backward(const CorrelationSize& n, const T* dy, const T* x, const T* w, T* dx, T* dw, T* dbias) {
-  if (dx != nullptr) convolve_data_gradient(convolution<T>(n), dy, w, dx);
-  if (dw != nullptr) convolve_weight_gradient(convolution<T>(n), x, dy, dw);
+void conv2d_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
+  convolve_data_gradient(convolution<T>(n), dy, w, dx);
+}
+
+template <class T>
+void conv2d_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
+  convolve_weight_gradient(convolution<T>(n), x, dy, dw);
   if (dbias != nullptr) sum_pixels(n.images * n.height * n.width, n.out, dy, dbias);
 }
 
@@ -88,8 +94,12 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
                   const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
                   const Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
                   visit_stored(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH_STORED(T, dy.device(), conv2d_backward, n, dy.data<T>(), x.data<T>(), w.data<T>(),
-                                       pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
+                    if (dx.defined())
+                      GT_DISPATCH_STORED(T, dy.device(), conv2d_data_gradient, n, dy.data<T>(), w.data<T>(),
+                                         dx.data<T>());
+                    if (dw.defined())
+                      GT_DISPATCH_STORED(T, dy.device(), conv2d_weight_gradient, n, dy.data<T>(), x.data<T>(),
+                                         dw.data<T>(), pointer<T>(dbias));
                   });
                   return {dx, dw, dbias};
                 });

@@ -3,6 +3,8 @@
 // image need no copy.
 #pragma once
 
+#include <string>
+
 #include "core/tensor.h"
 
 namespace gt {
@@ -10,6 +12,12 @@ namespace gt {
 /// x has `in` channels, y has `out`; both have images * height * width pixels. Kernels are R x R, R = 1 or 3.
 struct CorrelationSize {
   int64_t images, height, width, in, out, kernel;
+
+  /// Of the correlation, and of each of its gradients.
+  double flops() const { return 2.0 * double(images * height * width) * double(in * out * kernel * kernel); }
+  std::string label() const {
+    return text(images, "x", height, "x", width, " ", in, ">", out, " ", kernel, "x", kernel);
+  }
 };
 
 /// Pixel (b, r, p) starts at data + b * image + r * row + p * pixel; its channels lie side by side.

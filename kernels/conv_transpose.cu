@@ -20,6 +20,11 @@
 namespace gt {
 namespace {
 
+/// The size of one of the two 1x1 convolutions.
+struct HalfSize : CorrelationSize {
+  double flops() const { return 2 * CorrelationSize::flops(); }  // of both
+};
+
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
@@ -44,7 +49,6 @@ void for_weights(const CorrelationSize& n, F&& f) {
   });
 }
 
-/// n is the size of one of the two 1x1 convolutions: C -> 2K channels.
 template <class T>
 void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
   std::vector<T> weights(size_t(2 * n.in * n.out)), twice;
@@ -55,16 +59,20 @@ void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w,
                  bias == nullptr ? nullptr : twice.data(), every_second_row(y, n, i));
 }
 
-/// dx, dw and dbias may be null; dbias comes with dw.
 template <class T>
-void conv_transpose2x2_backward(const CorrelationSize& n, const T* dy, const T* x, const T* w, T* dx, T* dw, T* dbias) {
-  std::vector<T> weights(size_t(2 * n.in * n.out)), sums(size_t(2 * n.out));  // sums [i][j][k]
-  if (dx != nullptr) for_weights(n, [&](int64_t s, int64_t t) { weights[size_t(s)] = w[t]; });
-  for (int i = 0; i < 2 && dx != nullptr; ++i)
+void conv_transpose2x2_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
+  std::vector<T> weights(size_t(2 * n.in * n.out));
+  for_weights(n, [&](int64_t s, int64_t t) { weights[size_t(s)] = w[t]; });
+  for (int i = 0; i < 2; ++i)
     correlate<T>({n.images, n.height, n.width, n.out, n.in, 1}, every_second_row(dy, n, i),
                  {&weights[size_t(i * n.in * n.out)], n.out, 1, 0, 0}, nullptr, all_pixels(dx, n.height, n.width, n.in),
                  i > 0);
-  if (dw == nullptr) return;
+}
+
+/// dbias may be null.
+template <class T>
+void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
+  std::vector<T> weights(size_t(2 * n.in * n.out)), sums(size_t(2 * n.out));  // sums [i][j][k]
   for (int i = 0; i < 2; ++i)
     correlate_weight_gradient<T>(n, all_pixels(x, n.height, n.width, n.in), every_second_row(dy, n, i),
                                  {&weights[size_t(i * n.in * n.out)], 1, n.out, 0, 0}, &sums[size_t(i * n.out)]);
@@ -93,10 +101,14 @@ void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w,
 }
 
 template <class T>
-void conv_transpose2x2_backward(const CorrelationSize& n, const T* dy, const T* x, const T* w, T* dx, T* dw, T* dbias) {
+void conv_transpose2x2_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
   const T* no_bias = nullptr;
-  if (dx != nullptr) convolve(convolution<T>(n), dy, w, no_bias, dx);
-  if (dw != nullptr) convolve_weight_gradient(convolution<T>(n), dy, x, dw);
+  convolve(convolution<T>(n), dy, w, no_bias, dx);
+}
+
+template <class T>
+void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
+  convolve_weight_gradient(convolution<T>(n), dy, x, dw);
   if (dbias != nullptr) sum_pixels(4 * n.images * n.height * n.width, n.out / 2, dy, dbias);
 }
 
@@ -111,7 +123,7 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
                w.size() > 0,
            "conv_transpose2x2: expected x (B,H,W,C) and w (C,K,2,2), none empty, got x ", x.shape(), " and w ",
            w.shape());
-  const CorrelationSize n{x.dim(0), x.dim(1), x.dim(2), x.dim(3), 2 * w.dim(1), 1};
+  const HalfSize n{{x.dim(0), x.dim(1), x.dim(2), x.dim(3), 2 * w.dim(1), 1}};
   check_weights("conv_transpose2x2", x, w, bias, w.dim(1));
   const Tensor y({n.images, 2 * n.height, 2 * n.width, w.dim(1)}, x.dtype(), x.device());
   visit_stored(x.dtype(), [&]<class T>() {
@@ -124,8 +136,12 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
                   const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
                   const Tensor dbias = bias_needs ? Tensor({w.dim(1)}, w.dtype(), w.device()) : Tensor{};
                   visit_stored(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_backward, n, dy.data<T>(), x.data<T>(),
-                                       w.data<T>(), pointer<T>(dx), pointer<T>(dw), pointer<T>(dbias));
+                    if (dx.defined())
+                      GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_data_gradient, n, dy.data<T>(), w.data<T>(),
+                                         dx.data<T>());
+                    if (dw.defined())
+                      GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_weight_gradient, n, dy.data<T>(),
+                                         x.data<T>(), dw.data<T>(), pointer<T>(dbias));
                   });
                   return {dx, dw, dbias};
                 });

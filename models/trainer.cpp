@@ -111,7 +111,8 @@ struct Trainer::State {
                        train.simulated_gaze ? ", SIMULATED gaze" : ""));
   }
 
-  void open(bool resume) {
+  void open(const std::string& path, bool resume) {
+    folder = path;
     const bool there = std::filesystem::exists(file("last.safetensors"));
     if (there && !resume)
       fail(folder, ": holds a run already; resume it with --resume, or choose another folder with --out");
@@ -123,6 +124,11 @@ struct Trainer::State {
       write_file(file("config.yaml"), yaml);
     log.emplace(file("metrics.jsonl"), there ? done : -1);
     if (!there) log->add({{"run", facts()}});
+  }
+
+  /// Batches from the next iteration on.
+  Loader loader() const {
+    return {train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), done};
   }
 
   /// What gaze this run learns from.
@@ -217,11 +223,9 @@ struct Trainer::State {
   }
 };
 
-Trainer::Trainer(const Config& config, const std::string& folder, bool resume, Observer observer, Device device)
-    : state_(std::make_unique<State>()) {
+Trainer::Trainer(const Config& config, Observer observer, Device device) : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.config = config;
-  s.folder = folder;
   s.observer = std::move(observer);
   s.device = device;
   if (config.precision != "f32" && device == Device::cpu)
@@ -230,16 +234,16 @@ Trainer::Trainer(const Config& config, const std::string& folder, bool resume, O
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
   s.step.emplace(*s.model, *s.optimizer, config, s.most_fixations(), config.train.log_every);
-  s.open(resume);
 }
 
 Trainer::~Trainer() = default;
 
-bool Trainer::run() {
+bool Trainer::run(const std::string& folder, bool resume) {
   State& s = *state_;
   const TrainOptions& t = s.config.train;
+  s.open(folder, resume);
   if (s.done == 0) s.validate();  // where the untrained network stands
-  Loader loader(s.train, s.config.data, s.config.augment, s.config.maps, t.batch, uint64_t(s.config.seed), s.done);
+  Loader loader = s.loader();
   Sums sums;
   Clock::time_point window = Clock::now();
   TrainReport report;
@@ -265,6 +269,26 @@ bool Trainer::run() {
     window = Clock::now();
   }
   return true;
+}
+
+std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {
+  State& s = *state_;
+  Loader loader = s.loader();
+  std::unique_ptr<Profile> profile;
+  TrainReport report;
+  report.iterations = warm_up + iterations;
+  for (; report.iteration < report.iterations; ++report.iteration) {
+    if (s.observer.iteration) s.observer.iteration(report);
+    if (report.iteration == warm_up) profile = std::make_unique<Profile>();
+    const NamedRange range("step");
+    const Batch batch = [&] {
+      const NamedRange waiting("wait for batch");
+      return loader.next();
+    }();
+    s.step->run(batch, s.config.optimizer.lr);
+    s.step->take_losses();
+  }
+  return profile;
 }
 
 }  // namespace gt

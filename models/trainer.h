@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "core/profile.h"
 #include "models/evaluate.h"
 #include "models/model.h"
 
@@ -41,13 +42,17 @@ struct Observer {
 
 class Trainer {
  public:
-  /// Loads the data, makes the network on the device, opens the run's folder. With `resume`, goes on from
-  /// last.safetensors if there is one. Throws Error if the folder holds a run and `resume` is off, or a run of another
-  /// configuration.
-  Trainer(const Config& config, const std::string& folder, bool resume, Observer observer, Device device = Device::cpu);
+  /// Loads the data and makes the network on the device.
+  Trainer(const Config& config, Observer observer, Device device = Device::cpu);
   ~Trainer();
-  /// Trains to the last iteration, or until the observer stops it. True if the last iteration is done.
-  bool run();
+
+  /// Trains to the last iteration, or until the observer stops it. With `resume`, goes on from the folder's
+  /// last.safetensors if there is one. True if the last iteration is done. Throws Error if the folder holds a run and
+  /// `resume` is off, or a run of another configuration.
+  bool run(const std::string& folder, bool resume);
+
+  /// What `iterations` of training do, after `warm_up` others. Nothing is kept of them.
+  std::unique_ptr<Profile> profile(int64_t warm_up, int64_t iterations);
 
  private:
   struct State;

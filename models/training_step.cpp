@@ -51,12 +51,19 @@ void TrainingStep::compute() {
   supervised.images = augment(input_.images, input_.geometry, input_.colour);
   if (input_.masks.defined()) supervised.masks = augment_masks(input_.masks, input_.geometry);
   supervised.tracks = input_.tracks;
-  const Losses losses = model_.losses(supervised);
+  const Losses losses = [&] {
+    const NamedRange range("forward");
+    return model_.losses(supervised);
+  }();
   Tensors all{losses.total, losses.segmentation};
   all.insert(all.end(), losses.track.begin(), losses.track.end());
   for (size_t i = 0; i < all.size(); ++i)
     copy_bytes(losses_.data<float>() + i, losses_.device(), all[i].data<float>(), all[i].device(), sizeof(float));
-  backward(losses.total);
+  {
+    const NamedRange range("backward");
+    backward(losses.total);
+  }
+  const NamedRange range("update");
   optimizer_.update();
 }
 

@@ -42,7 +42,7 @@ bool train(const Config& c, const std::string& folder, bool resume = false, int6
   Observer observer;
   observer.iteration = [&](const TrainReport& r) { now = r.iteration; };
   observer.stop = [&] { return stop_after >= 0 && now >= stop_after; };
-  return Trainer(c, folder, resume, observer).run();
+  return Trainer(c, observer).run(folder, resume);
 }
 
 std::vector<float> best_weights(const std::string& folder) {

@@ -4,9 +4,11 @@
 #include <memory>
 
 #include "core/device.h"
+#include "core/io.h"
 #include "core/parallel.h"
 #include "models/trainer.h"
 #include "tools/commands.h"
+#include "tools/profile.h"
 #include "tools/progress.h"
 
 namespace gt {
@@ -20,6 +22,7 @@ struct Options {
   std::string out;
   std::string device = "auto";
   bool resume = false;
+  int64_t profile = 0;  // iterations; 0 trains
 };
 
 std::string facts_of(const TrainReport& r) {
@@ -60,17 +63,30 @@ Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
   return observer;
 }
 
+void profile(Config config, Device device, const Options& o) {
+  constexpr int64_t warm_up = 3;
+  config.train.cuda_graph = false;  // a replayed graph has no ranges
+  ProgressBar bar("profile", warm_up + o.profile);
+  Observer observer;
+  observer.iteration = [&](const TrainReport& r) { bar.update(r.iteration, ""); };
+  const std::unique_ptr<Profile> profile = Trainer(config, observer, device).profile(warm_up, o.profile);
+  make_folder(o.out);
+  write_profile(*profile, o.out + "/trace.json");
+}
+
 void train(const Options& o) {
   const Config config = load_config(o.config, o.overrides);
   std::string why;
   const Device device = choose_device(o.device, &why);
   set_num_threads(int(config.threads));
-  std::fprintf(stderr, "recipe %s, device %s%s, %d threads, run in %s\n", config.recipe.c_str(), name(device),
-               why.empty() ? "" : (" (" + why + ")").c_str(), num_threads(), o.out.c_str());
+  std::fprintf(stderr, "recipe %s, device %s%s, %d threads, %s in %s\n", config.recipe.c_str(), name(device),
+               why.empty() ? "" : (" (" + why + ")").c_str(), num_threads(), o.profile > 0 ? "trace" : "run",
+               o.out.c_str());
+  if (o.profile > 0) return profile(config, device, o);
   std::unique_ptr<ProgressBar> bar;
-  Trainer trainer(config, o.out, o.resume, observe(bar, config), device);
+  Trainer trainer(config, observe(bar, config), device);
   std::signal(SIGINT, [](int) { interrupted = 1; });
-  const bool finished = trainer.run();
+  const bool finished = trainer.run(o.out, o.resume);
   bar.reset();
   std::signal(SIGINT, SIG_DFL);
   if (!finished)
@@ -90,8 +106,14 @@ void add_train_command(CLI::App& app) {
       ->type_name("DIR");
   command->add_flag("--resume", o->resume, "go on from the run's last checkpoint, if it has one");
   command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
+  command->add_option("--profile", o->profile, "instead: time the ops of this many iterations, write DIR/trace.json")
+      ->expected(0, 1)
+      ->default_str("10")
+      ->check(CLI::Range(1, 10000))
+      ->type_name("N");
   command->footer(
-      "Example:\n  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg seed=2 --out runs/kvasir_2\n\n"
+      "Examples:\n  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg seed=2 --out runs/kvasir_2\n"
+      "  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg --profile --out runs/profile\n\n"
       "The run's folder gets config.yaml, metrics.jsonl, best.safetensors and last.safetensors.\n"
       "Ctrl-C saves and ends; --resume goes on with the same results as if it had never stopped.");
   command->callback([o] {

@@ -1,0 +1,100 @@
+#include "core/profile.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "core/device.h"
+
+namespace gt {
+namespace {
+
+int64_t nanoseconds() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+
+}  // namespace
+
+thread_local constinit Profile* current_profile = nullptr;
+
+Profile::Profile() : start_(nanoseconds()) {
+  GT_CHECK(current_profile == nullptr, "Profile: this thread has one already");
+  current_profile = this;
+}
+
+Profile::~Profile() { current_profile = nullptr; }
+
+double Profile::now() const { return 1e-9 * double(nanoseconds() - start_); }
+
+void begin_range(const char* name) {
+  Profile& p = *current_profile;
+  const double future = std::numeric_limits<double>::infinity();
+  p.ranges_.push_back({name, "", int(p.open_.size()), p.now(), future, 0});
+  p.open_.push_back(p.ranges_.size() - 1);
+  p.counts_operands_ = true;  // an op's, until its body begins; other ranges never ask
+}
+
+void end_range() {
+  Profile& p = *current_profile;
+  if (p.open_.empty()) return;  // began before the profile did
+  ProfiledRange& range = p.innermost();
+  range.end = p.now();
+  range.own += range.end - range.begin;
+  p.open_.pop_back();
+  if (!p.open_.empty()) p.innermost().own -= range.end - range.begin;
+  p.counts_operands_ = false;
+}
+
+void count_operand(size_t bytes) {
+  Profile& p = *current_profile;
+  if (p.counts_operands_ && !p.open_.empty()) p.innermost().bytes += double(bytes);
+}
+
+void count_flops(double flops) { current_profile->innermost().flops += flops; }
+
+void label_range(const std::string& label) { current_profile->innermost().label = label; }
+
+void begin_body(Device device) {
+  Profile& p = *current_profile;
+  p.counts_operands_ = false;
+  p.innermost().op = true;
+  if (device == Device::cuda) synchronize(device);
+}
+
+void end_body(Device device) {
+  if (device == Device::cuda) synchronize(device);
+}
+
+std::vector<Profile::Total> Profile::totals(bool by_label) const {
+  std::map<std::pair<std::string, std::string>, Total> sums;
+  for (const ProfiledRange& range : ranges_) {
+    const std::string label = by_label ? range.label : "";
+    Total& sum = sums[{range.name, label}];
+    sum.name = range.name;
+    sum.label = label;
+    sum.calls += 1;
+    sum.seconds += range.own;
+    sum.bytes += range.bytes;
+    sum.flops += range.flops;
+    sum.op = range.op;
+  }
+  std::vector<Total> sorted;
+  for (auto& [key, sum] : sums) sorted.push_back(std::move(sum));
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Total& a, const Total& b) { return a.seconds > b.seconds; });
+  return sorted;
+}
+
+std::string Profile::trace() const {
+  nlohmann::ordered_json events = nlohmann::ordered_json::array();
+  for (const ProfiledRange& range : ranges_) {
+    nlohmann::ordered_json event = {
+        {"name", range.name}, {"ph", "X"}, {"ts", 1e6 * range.begin},        {"dur", 1e6 * (range.end - range.begin)},
+        {"pid", 1},           {"tid", 1},  {"cat", range.op ? "op" : "step"}};
+    if (range.op) event["args"] = {{"size", range.label}, {"bytes", range.bytes}, {"flops", range.flops}};
+    events.push_back(std::move(event));
+  }
+  return nlohmann::ordered_json{{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}}.dump() + "\n";
+}
+
+}  // namespace gt

@@ -1,0 +1,64 @@
+#include "tools/profile.h"
+
+#include <cstdio>
+
+#include "core/io.h"
+
+namespace gt {
+namespace {
+
+struct Columns {
+  int64_t steps;
+  double seconds;  // of a step
+  size_t width;    // of names
+
+  void head(const char* title) const {
+    std::printf("\n%-*s %7s %10s %7s %9s %9s\n", int(width), title, "calls", "ms", "share", "GB/s", "GFLOP/s");
+  }
+
+  void line(const std::string& name, const Profile::Total& t) const {
+    const auto rate = [&](double amount) {
+      return t.op && amount > 0 ? text_of("%9.1f", 1e-9 * amount / t.seconds) : "        -";
+    };
+    std::printf("%-*s %7.4g %10.3f %6.1f%% %s %s\n", int(width), name.c_str(), double(t.calls) / double(steps),
+                1e3 * t.seconds / double(steps), 100 * t.seconds / double(steps) / seconds, rate(t.bytes).c_str(),
+                rate(t.flops).c_str());
+  }
+
+  static std::string text_of(const char* format, double value) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, format, value);
+    return buffer;
+  }
+};
+
+std::string name_of(const Profile::Total& t) {
+  if (!t.op) return t.name == "step" ? "(the rest of the step)" : "(" + t.name + ", outside ops)";
+  return t.label.empty() ? t.name : t.name + "  " + t.label;
+}
+
+}  // namespace
+
+void write_profile(const Profile& profile, const std::string& path) {
+  Columns columns{0, 0, 0};
+  for (const ProfiledRange& range : profile.ranges()) {
+    if (range.depth > 0) continue;
+    ++columns.steps;
+    columns.seconds += range.end - range.begin;
+  }
+  columns.seconds /= double(columns.steps);
+  const std::vector<Profile::Total> ops = profile.totals(false), sizes = profile.totals(true);
+  for (const Profile::Total& t : sizes) columns.width = std::max(columns.width, name_of(t).size());
+
+  std::printf("%lld steps, %.1f ms each; per step:\n", (long long)columns.steps, 1e3 * columns.seconds);
+  columns.head("op");
+  for (const Profile::Total& t : ops) columns.line(name_of(t), t);
+  columns.head("by size: images x height x width, channels in > out, kernel");
+  for (const Profile::Total& t : sizes)
+    if (t.flops > 0) columns.line(name_of(t), t);
+  std::printf("\nGB/s: the tensors that an op is given, each counted once. Shares are of the op's own time.\n");
+  write_file(path, profile.trace());
+  std::printf("written: %s (open it in ui.perfetto.dev or chrome://tracing)\n", path.c_str());
+}
+
+}  // namespace gt
