@@ -39,7 +39,7 @@ struct Exp {
   static constexpr Of saved = Of::output;
   template <class T>
   GT_HD T f(T x) const {
-    return std::exp(x);
+    return math::exp(x);
   }
   template <class T>
   GT_HD T df(T y) const {
@@ -101,7 +101,7 @@ struct Gaussian {
   static constexpr Of saved = Of::input;
   template <class T>
   GT_HD T f(T d) const {
-    return math::exp_nonpositive(-d * d / T(2 * sigma * sigma));
+    return math::exp(-d * d / T(2 * sigma * sigma));
   }
   template <class T>
   GT_HD T df(T d) const {
