@@ -10,6 +10,7 @@
 // or two per element. Sums run in double. On CUDA a pass is a launch, and a sum over pixels two: the second adds what
 // the first one's blocks found.
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "core/launch.cuh"
@@ -86,8 +87,7 @@ void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
 template <class T>
 void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
   const std::vector<double> sums = channel_sums<1>(s, [=](int64_t) {
-    return
-        [=](int64_t i, int64_t, const auto& add) { add(0, a == nullptr ? double(x[i]) : double(x[i]) * double(a[i])); };
+    return [=](int64_t i, int64_t) { return std::array{a == nullptr ? double(x[i]) : double(x[i]) * double(a[i])}; };
   });
   std::copy(sums.begin(), sums.end(), y);
 }

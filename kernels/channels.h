@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/stream.h"
 
 namespace gt {
 
@@ -29,15 +31,22 @@ std::vector<T> tiled(const Channels& shape, const U* values /* (C) */) {
   return tile;
 }
 
-/// f(block, image, begin, end), elements [begin, end), for every block of every image, over the threads.
+/// f(block, image, begin, end), elements [begin, end), for every block of images [first, last), over the threads.
 template <class F>
-void for_blocks(const Channels& shape, F&& f) {
+void for_blocks(const Channels& shape, int64_t first_image, int64_t last_image, F&& f) {
   if (shape.size() == 0) return;
-  parallel_for(shape.images * shape.blocks(), 1, [&](int64_t block, int64_t) {
-    const int64_t image = block / shape.blocks(), first = block % shape.blocks() * shape.block_pixels();
+  parallel_for((last_image - first_image) * shape.blocks(), 1, [&](int64_t k, int64_t) {
+    const int64_t block = first_image * shape.blocks() + k, image = block / shape.blocks();
+    const int64_t first = block % shape.blocks() * shape.block_pixels();
     const int64_t last = std::min(first + shape.block_pixels(), shape.pixels);
     f(block, image, (image * shape.pixels + first) * shape.channels, (image * shape.pixels + last) * shape.channels);
   });
+}
+
+/// The same for all images.
+template <class F>
+void for_blocks(const Channels& shape, F&& f) {
+  for_blocks(shape, 0, shape.images, f);
 }
 
 /// f(pixel) for every pixel of every image, over the threads.
@@ -52,36 +61,60 @@ void for_pixels(const Channels& shape, const F& f) {
 /// y[i] = f(i, j) for elements [begin, end) of whole pixels, j being the place in the tile.
 template <class T, class F>
 void map_tiles(const Channels& shape, int64_t begin, int64_t end, T* y, const F& f) {
+  const bool past_caches = streams<T>(shape.size());
   for (int64_t i = begin; i < end; i += shape.tile()) {
     const int64_t count = std::min(shape.tile(), end - i);
-#pragma omp simd
-    for (int64_t j = 0; j < count; ++j) y[i + j] = f(i + j, j);
+    map_elements(count, past_caches, y + i, [=](int64_t j) { return f(i + j, j); });
   }
 }
 
-/// N sums over the pixels of each image, (B,N,C): f = make(image) is called as f(i, j, add) for element i, j being its
-/// place in the tile, and calls add(n, term) for each sum n. In double, so that squares may be summed.
-template <int64_t N, class Make>
-std::vector<double> channel_sums(const Channels& shape, const Make& make) {
-  const int64_t tile = shape.tile(), width = N * shape.channels;
-  std::vector<double> partial(size_t(shape.images * shape.blocks() * width));
-  for_blocks(shape, [&](int64_t block, int64_t image, int64_t begin, int64_t end) {
-    const auto f = make(image);
-    std::vector<double> sum(size_t(N * tile));
-    for (int64_t i = begin; i < end; i += tile) {
-      const int64_t count = std::min(tile, end - i);
-      double* s = sum.data();
-#pragma omp simd
-      for (int64_t j = 0; j < count; ++j) f(i + j, j, [=](int64_t n, double term) { s[n * tile + j] += term; });
+/// sum (N,tile) += f(i, j) for elements [begin, end) of whole pixels, j being the place in the tile.
+template <int64_t N, class F>
+void sum_tiles(int64_t tile, int64_t begin, int64_t end, double* __restrict sum, const F& f) {
+  constexpr int64_t rows = 4;  // of tiles, added up before they go to memory
+  int64_t i = begin;
+  for (; i + rows * tile <= end; i += rows * tile)
+#pragma GCC ivdep
+    for (int64_t j = 0; j < tile; ++j) {
+      const auto a = f(i + j, j), b = f(i + tile + j, j), c = f(i + 2 * tile + j, j), d = f(i + 3 * tile + j, j);
+#pragma GCC unroll 2
+      for (int64_t n = 0; n < N; ++n) sum[n * tile + j] += (a[n] + b[n]) + (c[n] + d[n]);
     }
-    double* out = partial.data() + block * width;
+  for (; i < end; i += tile) {
+    const int64_t count = std::min(tile, end - i);
+#pragma GCC ivdep
+    for (int64_t j = 0; j < count; ++j) {
+      const auto a = f(i + j, j);
+#pragma GCC unroll 2
+      for (int64_t n = 0; n < N; ++n) sum[n * tile + j] += a[n];
+    }
+  }
+}
+
+/// Adds N sums over the pixels of images [first, last) to theirs in sums (B,N,C): f = make(image) is called as f(i, j)
+/// for element i, j being its place in the tile, and gives the terms of the N sums. In double, so that squares may be
+/// summed.
+template <int64_t N, class Make>
+void channel_sums(const Channels& shape, int64_t first_image, int64_t last_image, const Make& make,
+                  std::vector<double>& sums) {
+  const int64_t tile = shape.tile(), width = N * shape.channels, first_block = first_image * shape.blocks();
+  std::vector<double> partial(size_t((last_image - first_image) * shape.blocks() * width));
+  for_blocks(shape, first_image, last_image, [&](int64_t block, int64_t image, int64_t begin, int64_t end) {
+    std::vector<double> sum(size_t(N * tile));
+    sum_tiles<N>(tile, begin, end, sum.data(), make(image));
+    double* out = partial.data() + (block - first_block) * width;
     for (int64_t n = 0; n < N; ++n)
       for (int64_t j = 0; j < tile; ++j) out[n * shape.channels + j % shape.channels] += sum[size_t(n * tile + j)];
   });
-  std::vector<double> sums(size_t(shape.images * width));
-  for (int64_t block = 0; block < shape.images * shape.blocks(); ++block)
-    for (int64_t k = 0; k < width; ++k)
-      sums[size_t(block / shape.blocks() * width + k)] += partial[size_t(block * width + k)];
+  for (int64_t k = 0; k < int64_t(partial.size()); ++k)
+    sums[size_t((first_image + k / (shape.blocks() * width)) * width + k % width)] += partial[size_t(k)];
+}
+
+/// The same of all images.
+template <int64_t N, class Make>
+std::vector<double> channel_sums(const Channels& shape, const Make& make) {
+  std::vector<double> sums(size_t(shape.images * N * shape.channels));
+  channel_sums<N>(shape, 0, shape.images, make, sums);
   return sums;
 }
 

@@ -12,25 +12,28 @@
 
 namespace gt::math {
 
-/// e^x for x <= 0; 0 where that is below the least normal number, NaN for NaN.
+/// e^x; 0 where that is below the least normal number, infinity where above the largest, NaN for NaN.
 template <class T>
-GT_HD inline T exp_nonpositive(T x) {
+GT_HD inline T exp(T x) {
   using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
   using Limits = std::numeric_limits<T>;
   constexpr bool is_float = sizeof(T) == 4;
   constexpr T least = is_float ? T(-87.33654) : T(-708.3964185322641);  // log of the least normal number
+  constexpr T most = is_float ? T(88.72283) : T(709.782712893384);      // and of the largest
   // x = n ln 2 + r, |r| <= ln 2 / 2. The high part of ln 2 has so few bits that n times it is exact.
   constexpr T ln2_high = is_float ? T(0.693359375) : T(0x1.62e42fefa38p-1);
   constexpr T ln2_low = is_float ? T(-2.12194440054690583e-4) : T(0x1.ef35793c7673p-45);
-  const T inside = x > least ? x : least;
+  const T above = x > least ? x : least, inside = above < most ? above : most;
   const T n = std::nearbyint(inside * T(1.4426950408889634074));
   const T r = (inside - n * ln2_high) - n * ln2_low;
   // Taylor's series of e^r by Horner's scheme, until r^k / k! is below half a unit in the last place.
   T p = 1;
 #pragma GCC unroll 16
   for (int k = is_float ? 7 : 13; k >= 1; --k) p = 1 + p * (r * (T(1) / T(k)));
-  const T power = std::bit_cast<T>((Int(n) + Int(Limits::max_exponent - 1)) << (Limits::digits - 1));  // 2^n
-  return x > least ? p * power : x <= least ? T(0) : x;
+  const Int half = Int(n) - (n > 0);  // 2^n itself may be too large
+  const T power = std::bit_cast<T>((half + Int(Limits::max_exponent - 1)) << (Limits::digits - 1));  // 2^half
+  const T y = p * power * (n > 0 ? T(2) : T(1));
+  return x > most ? Limits::infinity() : x > least ? y : x <= least ? T(0) : x;
 }
 
 /// log(1 + e) for e in [0, 1]: 2 artanh(s) with s = e / (2 + e) <= 1/3, by its series.
@@ -47,14 +50,14 @@ GT_HD inline T log1p_unit(T e) {
 /// 1 / (1 + e^-x), for any x; its derivative is s (1 - s).
 template <class T>
 GT_HD inline T sigmoid(T x) {
-  const T e = exp_nonpositive(-std::fabs(x));
+  const T e = exp(-std::fabs(x));
   return (x >= 0 ? T(1) : e) / (1 + e);
 }
 
 /// log(1 + e^x), for any x; its derivative is sigmoid(x).
 template <class T>
 GT_HD inline T softplus(T x) {
-  return (x > 0 ? x : T(0)) + log1p_unit(exp_nonpositive(-std::fabs(x)));
+  return (x > 0 ? x : T(0)) + log1p_unit(exp(-std::fabs(x)));
 }
 
 /// Binary cross-entropy of a logit z and a target t in [0, 1]; its derivatives are sigmoid(z) - t and -z.

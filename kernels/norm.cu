@@ -18,6 +18,7 @@
 // channels over blocks of pixels, the groups' sums of these in block order, the second pass. Beside the passes they
 // move 16 bytes per channel and block of pixels twice, some hundredths of the rest.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -98,16 +99,16 @@ GT_HD inline Line<double> gradient_line(const Statistics& s, double mean_dz, dou
 
 namespace cpu {
 
-/// For each image, and each place in a tile, the line scale x + shift of the channel there.
+/// For each of images [first, last), and each place in a tile, the line scale x + shift of the channel there.
 template <class T>
 struct Lines {
-  int64_t tile;
-  std::vector<T> scales, shifts;  // (B,tile)
+  int64_t first, tile;
+  std::vector<T> scales, shifts;  // (last-first,tile)
 
   /// line(b, c) gives {scale, shift}.
   template <class F>
-  Lines(const Channels& shape, const F& line) : tile(shape.tile()) {
-    for (int64_t b = 0; b < shape.images; ++b)
+  Lines(const Channels& shape, int64_t first, int64_t last, const F& line) : first(first), tile(shape.tile()) {
+    for (int64_t b = first; b < last; ++b)
       for (int64_t j = 0; j < tile; ++j) {
         const auto [scale, shift] = line(b, j % shape.channels);
         scales.push_back(T(scale));
@@ -115,71 +116,86 @@ struct Lines {
       }
   }
 
-  const T* scale(int64_t image) const { return scales.data() + image * tile; }
-  const T* shift(int64_t image) const { return shifts.data() + image * tile; }
+  const T* scale(int64_t image) const { return scales.data() + (image - first) * tile; }
+  const T* shift(int64_t image) const { return shifts.data() + (image - first) * tile; }
 };
 
 /// z as lines in x.
 template <class T>
-Lines<T> normalising_lines(const Norm& norm, const Statistics* stats, const T* gamma, const T* beta) {
-  return Lines<T>(norm.shape, [=](int64_t b, int64_t c) {
+Lines<T> normalising_lines(const Norm& norm, int64_t first, int64_t last, const Statistics* stats, const T* gamma,
+                           const T* beta) {
+  return Lines<T>(norm.shape, first, last, [=](int64_t b, int64_t c) {
     return normalising_line(stats[b * norm.groups + c / norm.group_channels()], double(gamma[c]), double(beta[c]));
   });
+}
+
+/// Of group k of all images', from the sums of x and x^2 over each channel of each image (B,2,C).
+Statistics group_statistics(const Norm& norm, const std::vector<double>& sums, int64_t k) {
+  const int64_t channels = norm.shape.channels;
+  const int64_t first = k / norm.groups * 2 * channels + k % norm.groups * norm.group_channels();
+  double sum = 0, squares = 0;
+  for (int64_t c = first; c < first + norm.group_channels(); ++c) {
+    sum += sums[size_t(c)];
+    squares += sums[size_t(channels + c)];
+  }
+  return statistics(sum, squares, norm.group_size(), norm.eps);
+}
+
+/// f(first, last) for consecutive images, as many as leave a pass's `tensors` in the caches for the next pass.
+template <class T, class F>
+void for_images(const Channels& shape, int64_t tensors, const F& f) {
+  constexpr int64_t cached = 16 << 20;
+  const int64_t bytes = tensors * shape.pixels * shape.channels * int64_t(sizeof(T));
+  const int64_t at_once = std::max<int64_t>(1, cached / bytes);
+  for (int64_t first = 0; first < shape.images; first += at_once) f(first, std::min(first + at_once, shape.images));
 }
 
 template <class T>
 void norm_forward(const Norm& norm, const T* x, const T* gamma, const T* beta, T* y, Statistics* stats) {
   const Channels& shape = norm.shape;
-  const std::vector<double> sums = channel_sums<2>(shape, [=](int64_t) {
-    return [=](int64_t i, int64_t, const auto& add) {
-      const double v = double(x[i]);
-      add(0, v);
-      add(1, v * v);
+  std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
+  for_images<T>(shape, 1, [&](int64_t first, int64_t last) {
+    const auto moments = [=](int64_t) {
+      return [=](int64_t i, int64_t) {
+        const double v = double(x[i]);
+        return std::array{v, v * v};
+      };
     };
-  });
-  for (int64_t k = 0; k < shape.images * norm.groups; ++k) {
-    const int64_t first = k / norm.groups * 2 * shape.channels + k % norm.groups * norm.group_channels();
-    double sum = 0, squares = 0;
-    for (int64_t c = first; c < first + norm.group_channels(); ++c) {
-      sum += sums[size_t(c)];
-      squares += sums[size_t(shape.channels + c)];
-    }
-    stats[k] = statistics(sum, squares, norm.group_size(), norm.eps);
-  }
-  const Lines<T> z_lines = normalising_lines(norm, stats, gamma, beta);
-  for_blocks(shape, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
-    const T *scale = z_lines.scale(image), *shift = z_lines.shift(image), slope = T(norm.slope);
-    map_tiles(shape, begin, end, y, [=](int64_t i, int64_t j) {
-      return activate(Line<T>{scale[j], shift[j]}(x[i]), slope);
+    channel_sums<2>(shape, first, last, moments, sums);
+    for (int64_t k = first * norm.groups; k < last * norm.groups; ++k) stats[k] = group_statistics(norm, sums, k);
+    const Lines<T> z_lines = normalising_lines(norm, first, last, stats, gamma, beta);
+    for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
+      const T *scale = z_lines.scale(image), *shift = z_lines.shift(image), slope = T(norm.slope);
+      map_tiles(shape, begin, end, y, [=](int64_t i, int64_t j) {
+        return activate(Line<T>{scale[j], shift[j]}(x[i]), slope);
+      });
     });
   });
 }
 
-/// From the sums of dz and dz x over each channel of each image (B,2,C): dgamma, dbeta, and what dx has beside gamma r
-/// dz, as lines in x.
+/// From the sums of dz and dz x over each channel of each image (B,2,C), for images [first, last): their shares of the
+/// sums of dz and dz xhat (2,C), and what dx has beside gamma r dz, as lines in x.
 template <class T>
-Lines<T> finish_sums(const Norm& norm, const std::vector<double>& sums, const T* gamma, const Statistics* stats,
-                     T* dgamma, T* dbeta) {
+Lines<T> finish_sums(const Norm& norm, int64_t first_image, int64_t last_image, const std::vector<double>& sums,
+                     const T* gamma, const Statistics* stats, std::vector<double>& parameter_sums) {
   const int64_t channels = norm.shape.channels;
-  std::vector<double> sum_dz(norm.shape.channels, 0.0), sum_dz_xhat(sum_dz);
-  std::vector<Line<double>> lines;  // (B,G)
-  for (int64_t k = 0; k < norm.shape.images * norm.groups; ++k) {
+  std::vector<Line<double>> lines;  // (last-first,G)
+  for (int64_t k = first_image * norm.groups; k < last_image * norm.groups; ++k) {
     const int64_t b = k / norm.groups, first = k % norm.groups * norm.group_channels();
     double mean_dz = 0, mean_dz_xhat = 0;  // of gamma dz and gamma dz xhat
     for (int64_t c = first; c < first + norm.group_channels(); ++c) {
       const double dz = sums[size_t(2 * b * channels + c)];
       const double dz_xhat = sum_with_xhat(stats[k], sums[size_t((2 * b + 1) * channels + c)], dz);
-      sum_dz[size_t(c)] += dz;
-      sum_dz_xhat[size_t(c)] += dz_xhat;
+      parameter_sums[size_t(c)] += dz;
+      parameter_sums[size_t(channels + c)] += dz_xhat;
       mean_dz += double(gamma[c]) * dz / norm.group_size();
       mean_dz_xhat += double(gamma[c]) * dz_xhat / norm.group_size();
     }
     lines.push_back(gradient_line(stats[k], mean_dz, mean_dz_xhat));
   }
-  std::copy(sum_dz.begin(), sum_dz.end(), dbeta);
-  std::copy(sum_dz_xhat.begin(), sum_dz_xhat.end(), dgamma);
-  return Lines<T>(norm.shape,
-                  [&](int64_t b, int64_t c) { return lines[size_t(b * norm.groups + c / norm.group_channels())]; });
+  return Lines<T>(norm.shape, first_image, last_image, [&](int64_t b, int64_t c) {
+    return lines[size_t((b - first_image) * norm.groups + c / norm.group_channels())];
+  });
 }
 
 /// dx is null where nobody needs it.
@@ -187,28 +203,33 @@ template <class T>
 void norm_backward(const Norm& norm, const T* x, const T* gamma, const T* beta, const Statistics* stats, const T* dy,
                    T* dx, T* dgamma, T* dbeta) {
   const Channels& shape = norm.shape;
-  const Lines<T> z_lines = normalising_lines(norm, stats, gamma, beta);
-  const auto dz_of = [&](int64_t image) {
-    return
-        [=, scale = z_lines.scale(image), shift = z_lines.shift(image), slope = T(norm.slope)](int64_t i, int64_t j) {
-          return activation_gradient(dy[i], Line<T>{scale[j], shift[j]}(x[i]), slope);
-        };
-  };
-  const std::vector<double> sums = channel_sums<2>(shape, [=](int64_t image) {
-    return [=, dz_at = dz_of(image)](int64_t i, int64_t j, const auto& add) {
-      const double dz = double(dz_at(i, j));
-      add(0, dz);
-      add(1, dz * double(x[i]));
+  std::vector<double> sums(size_t(shape.images * 2 * shape.channels)), parameter_sums(size_t(2 * shape.channels));
+  for_images<T>(shape, 2, [&](int64_t first, int64_t last) {
+    const Lines<T> z_lines = normalising_lines(norm, first, last, stats, gamma, beta);
+    const auto dz_of = [&](int64_t image) {
+      return
+          [=, scale = z_lines.scale(image), shift = z_lines.shift(image), slope = T(norm.slope)](int64_t i, int64_t j) {
+            return activation_gradient(dy[i], Line<T>{scale[j], shift[j]}(x[i]), slope);
+          };
     };
-  });
-  const Lines<T> x_lines = finish_sums(norm, sums, gamma, stats, dgamma, dbeta);
-  if (dx == nullptr) return;
-  for_blocks(shape, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
-    const T *gamma_r = z_lines.scale(image), *scale = x_lines.scale(image), *shift = x_lines.shift(image);
-    map_tiles(shape, begin, end, dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
-      return input_gradient(gamma_r[j], dz_at(i, j), Line<T>{scale[j], shift[j]}(x[i]));
+    const auto gradient_sums = [=](int64_t image) {
+      return [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
+        const double dz = double(dz_at(i, j));
+        return std::array{dz, dz * double(x[i])};
+      };
+    };
+    channel_sums<2>(shape, first, last, gradient_sums, sums);
+    const Lines<T> x_lines = finish_sums(norm, first, last, sums, gamma, stats, parameter_sums);
+    if (dx == nullptr) return;
+    for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
+      const T *gamma_r = z_lines.scale(image), *scale = x_lines.scale(image), *shift = x_lines.shift(image);
+      map_tiles(shape, begin, end, dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
+        return input_gradient(gamma_r[j], dz_at(i, j), Line<T>{scale[j], shift[j]}(x[i]));
+      });
     });
   });
+  std::copy_n(parameter_sums.begin(), shape.channels, dbeta);
+  std::copy_n(parameter_sums.begin() + shape.channels, shape.channels, dgamma);
 }
 
 }  // namespace cpu

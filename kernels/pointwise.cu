@@ -11,6 +11,7 @@
 #include "kernels/math.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/stream.h"
 #include "kernels/vector.cuh"
 
 namespace gt {
@@ -38,7 +39,7 @@ struct Exp {
   static constexpr Of saved = Of::output;
   template <class T>
   GT_HD T f(T x) const {
-    return std::exp(x);
+    return math::exp(x);
   }
   template <class T>
   GT_HD T df(T y) const {
@@ -100,7 +101,7 @@ struct Gaussian {
   static constexpr Of saved = Of::input;
   template <class T>
   GT_HD T f(T d) const {
-    return math::exp_nonpositive(-d * d / T(2 * sigma * sigma));
+    return math::exp(-d * d / T(2 * sigma * sigma));
   }
   template <class T>
   GT_HD T df(T d) const {
@@ -184,8 +185,7 @@ constexpr int64_t block = 1 << 14;  // elements
 template <class T, class F>
 void fill(int64_t n, T* y, const F& f) {
   parallel_for(n, block, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) y[i] = f(i);
+    map_elements(end - begin, streams<T>(n), y + begin, [=](int64_t i) { return f(begin + i); });
   });
 }
 
@@ -226,7 +226,7 @@ struct Streams {
 
 /// N elements from the i-th on: f(x, y) makes the outputs' values of the inputs' for one element.
 template <int N, class T, int In, int Out, class F>
-__device__ void map_elements(int64_t i, const Streams<T, In, Out>& s, const F& f) {
+__device__ void map_vectors(int64_t i, const Streams<T, In, Out>& s, const F& f) {
   Vector<T, N> x[In], y[Out];
   for (int k = 0; k < In; ++k) x[k] = load<N>(s.x[k] + i);
   for (int j = 0; j < N; ++j) {
@@ -243,10 +243,10 @@ __global__ void __launch_bounds__(256) map_kernel(int64_t n, Streams<T, In, Out>
   constexpr int N = vector_length<T>;
   const int64_t i = (int64_t(blockIdx.x) * 256 + threadIdx.x) * N;
   if (i + N <= n)
-    map_elements<N>(i, s, f);
+    map_vectors<N>(i, s, f);
   else
 #pragma unroll 1  // copies of it would only take registers
-    for (int64_t tail = i; tail < n; ++tail) map_elements<1>(tail, s, f);
+    for (int64_t tail = i; tail < n; ++tail) map_vectors<1>(tail, s, f);
 }
 
 template <class Op>

@@ -18,18 +18,23 @@ namespace {
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
 template <class T>
-struct Best {
-  T value;
-  uint8_t place;
-};
+GT_HD inline T larger(T a, T b) {
+  const T most = a > b ? a : b;
+  return a == a ? most : a;
+}
 
 template <class T>
-GT_HD inline Best<T> best_of(T x0, T x1, T x2, T x3) {
-  const auto larger = [](T a, T b) { return a > b || a != a; };  // a beats b, which comes before it
-  const bool right0 = larger(x1, x0) && x0 == x0, right1 = larger(x3, x2) && x2 == x2;
-  const T top = right0 ? x1 : x0, bottom = right1 ? x3 : x2;
-  const bool below = larger(bottom, top) && top == top;
-  return {below ? bottom : top, uint8_t(below ? 2 + right1 : right0)};
+GT_HD inline T largest(T x0, T x1, T x2, T x3) {
+  return larger(larger(x3, x2), larger(x1, x0));
+}
+
+/// The first place of the maximum; the last for NaN. By selects alone, so that a loop over it is vectorised.
+template <class T>
+GT_HD inline uint8_t place_of(T maximum, T x0, T x1, T x2) {
+  int place = 3;
+  place = x2 == maximum ? 2 : place;
+  place = x1 == maximum ? 1 : place;
+  return uint8_t(x0 == maximum ? 0 : place);
 }
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
@@ -38,41 +43,52 @@ namespace cpu {
 
 constexpr int64_t block = 1 << 10;  // outputs
 
+/// One pixel of the output, from the upper left of its four, pitch elements a row.
+template <class T>
+void pool_pixel(int64_t channels, int64_t pitch, const T* x, T* y, uint8_t* place) {
+#pragma omp simd simdlen(16)
+  for (int64_t c = 0; c < channels; ++c) {
+    const T v0 = x[c], v1 = x[c + channels], v2 = x[c + pitch], most = largest(v0, v1, v2, x[c + pitch + channels]);
+    y[c] = most;
+    place[c] = place_of(most, v0, v1, v2);
+  }
+}
+
 /// rows and width are those of the output, over all images; x has 2 width pixels in each of its 2 rows.
 template <class T>
 void max_pool2x2_forward(int64_t rows, int64_t width, int64_t channels, const T* x, T* y, uint8_t* place) {
   const int64_t pitch = 2 * width * channels;
-  parallel_for(rows, 1 + block / (width * channels), [&](int64_t begin, int64_t end) {
-    for (int64_t pixel = begin * width; pixel < end * width; ++pixel) {
-      const T* x0 = x + pixel / width * 2 * pitch + pixel % width * 2 * channels;
-      T* to = y + pixel * channels;
-      uint8_t* at = place + pixel * channels;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; ++c) {
-        const Best<T> best = best_of(x0[c], x0[c + channels], x0[c + pitch], x0[c + pitch + channels]);
-        to[c] = best.value;
-        at[c] = best.place;
+  parallel_for(rows, 1 + block / (width * channels), [=](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t p = 0; p < width; ++p) {
+        const int64_t to = (row * width + p) * channels;
+        pool_pixel(channels, pitch, x + 2 * (row * pitch + p * channels), y + to, place + to);
       }
-    }
   });
+}
+
+/// The gradient of the four pixels behind one of the output.
+template <class T>
+void unpool_pixel(int64_t channels, int64_t pitch, const T* dy, const uint8_t* place, T* dx) {
+#pragma omp simd simdlen(16)
+  for (int64_t c = 0; c < channels; ++c) {
+    const int at = place[c];
+    dx[c] = at == 0 ? dy[c] : T(0);
+    dx[c + channels] = at == 1 ? dy[c] : T(0);
+    dx[c + pitch] = at == 2 ? dy[c] : T(0);
+    dx[c + pitch + channels] = at == 3 ? dy[c] : T(0);
+  }
 }
 
 template <class T>
 void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T* dy, const uint8_t* place, T* dx) {
   const int64_t pitch = 2 * width * channels;
-  parallel_for(rows, 1 + block / (width * channels), [&](int64_t begin, int64_t end) {
-    for (int64_t pixel = begin * width; pixel < end * width; ++pixel) {
-      T* dx0 = dx + pixel / width * 2 * pitch + pixel % width * 2 * channels;
-      const T* from = dy + pixel * channels;
-      const uint8_t* at = place + pixel * channels;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; ++c) {
-        dx0[c] = at[c] == 0 ? from[c] : T(0);
-        dx0[c + channels] = at[c] == 1 ? from[c] : T(0);
-        dx0[c + pitch] = at[c] == 2 ? from[c] : T(0);
-        dx0[c + pitch + channels] = at[c] == 3 ? from[c] : T(0);
+  parallel_for(rows, 1 + block / (width * channels), [=](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t p = 0; p < width; ++p) {
+        const int64_t from = (row * width + p) * channels;
+        unpool_pixel(channels, pitch, dy + from, place + from, dx + 2 * (row * pitch + p * channels));
       }
-    }
   });
 }
 
@@ -95,9 +111,9 @@ __global__ void __launch_bounds__(PixelTiles::threads)
     Vector<T, N> values;
     Vector<uint8_t, N> places;
     for (int j = 0; j < N; ++j) {
-      const Best<C> best = best_of(C(x0.v[j]), C(x1.v[j]), C(x2.v[j]), C(x3.v[j]));
-      values.v[j] = T(best.value);
-      places.v[j] = best.place;
+      const C v0 = C(x0.v[j]), v1 = C(x1.v[j]), v2 = C(x2.v[j]), most = largest(v0, v1, v2, C(x3.v[j]));
+      values.v[j] = T(most);
+      places.v[j] = place_of(most, v0, v1, v2);
     }
     store(y + to + c, values);
     store(place + to + c, places);

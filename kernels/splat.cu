@@ -10,6 +10,7 @@
 //   dw  = gy.G.gx                    dx  = w / s_x^2  gy.G.(d gx)     ds_x = w / s_x^3  gy.G.(d^2 gx)
 //                                    dy  = w / s_y^2  (d gy).G.gx     ds_y = w / s_y^3  (d^2 gy).G.gx
 // so the columns are summed first, once for each of the three moments, and five dot products finish a block of rows.
+// On the CPU both are products of small matrices: S = gy^T (w gx) over the fixations, and moments^T G over the rows.
 //
 // Normalised, Y = S / m with m = max S: G = (dL/dY - [p is the first maximum] sum_p dL/dY Y) / m. The forms are linear
 // in G, and sum_p dL/dY Y = sum_i w_i (gy_i.dL/dY.gx_i) / m: the forms of dL/dY are all that is needed, and neither Y
@@ -28,6 +29,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/gemm_cpu.h"
 #include "kernels/map_tiles.cuh"
 #include "kernels/math.h"
 #include "kernels/op.h"
@@ -43,7 +45,7 @@ namespace {
 template <class T>
 GT_HD inline T profile(T d, T sigma) {
   const T z = d / sigma;
-  return math::exp_nonpositive(T(-0.5) * z * z);
+  return math::exp(T(-0.5) * z * z);
 }
 
 /// The five bilinear forms of the header comment, of one fixation.
@@ -116,54 +118,58 @@ GT_HD inline Normalization normalization(const Peaks<T>& peaks, int64_t i, int64
 
 namespace cpu {
 
-/// Profiles of all fixations along both axes of every level.
+constexpr int64_t block_pixels = 1 << 14;  // of a matrix product
+
+/// Profiles of all fixations along both axes of every level, as factors of matrix products.
 template <class T>
 struct Profiles {
-  std::vector<std::vector<T>> x, y;  // [level] (N,W_l), (N,H_l)
+  std::vector<std::vector<T>> rows;     // [level] image by image, gx (n,W)
+  std::vector<std::vector<T>> columns;  // [level] image by image, of gy (H,n) or its moments (H,3,n)
 };
 
-template <class T>
-Profiles<T> make_profiles(const Fixations<T>& f, const std::vector<MapSize>& sizes) {
-  const int64_t levels = int64_t(sizes.size());
-  Profiles<T> p{std::vector<std::vector<T>>(size_t(levels)), std::vector<std::vector<T>>(size_t(levels))};
-  const auto fill = [&](T* out, int64_t size, T centre, T sigma) {
-    for (int64_t i = 0; i < size; ++i) out[i] = profile(pixel_centre<T>(i, size) - centre, sigma);
-  };
-  for (int64_t l = 0; l < levels; ++l) {
-    const auto [height, width] = sizes[size_t(l)];
-    std::vector<T>&x = p.x[size_t(l)], &y = p.y[size_t(l)];
-    x.resize(size_t(f.count * width));
-    y.resize(size_t(f.count * height));
-    parallel_for(f.batch, 1, [&](int64_t image, int64_t) {
-      const T* sigma = f.sigma + 2 * (l * f.batch + image);
-      for (int64_t i = f.offsets[image]; i < f.offsets[image + 1]; ++i) {
-        fill(x.data() + i * width, width, f.xy[2 * i], sigma[0]);
-        fill(y.data() + i * height, height, f.xy[2 * i + 1], sigma[1]);
-      }
-    });
+/// column(i, d, g, out) writes what is wanted of fixation i, whose gy is g at the distance d, to out[0], out[n] ..
+template <int64_t Columns, class T, class F>
+Profiles<T> make_profiles(const Fixations<T>& f, const std::vector<MapSize>& sizes, const F& column) {
+  Profiles<T> p{std::vector<std::vector<T>>(sizes.size()), std::vector<std::vector<T>>(sizes.size())};
+  for (size_t l = 0; l < sizes.size(); ++l) {
+    p.rows[l].resize(size_t(f.count * sizes[l].width));
+    p.columns[l].resize(size_t(f.count * sizes[l].height * Columns));
   }
+  parallel_for(int64_t(sizes.size()) * f.batch, 1, [&](int64_t map, int64_t) {
+    const int64_t l = map / f.batch, image = map % f.batch, first = f.offsets[image];
+    const int64_t n = f.offsets[image + 1] - first;
+    const auto [height, width] = sizes[size_t(l)];
+    const T *xy = f.xy + 2 * first, sigma_x = f.sigma[2 * map], sigma_y = f.sigma[2 * map + 1];
+    for (int64_t i = 0; i < n; ++i) {
+      T* row = p.rows[size_t(l)].data() + (first + i) * width;
+#pragma omp simd
+      for (int64_t u = 0; u < width; ++u) row[u] = profile(pixel_centre<T>(u, width) - xy[2 * i], sigma_x);
+    }
+    for (int64_t v = 0; v < height; ++v) {
+      T* out = p.columns[size_t(l)].data() + (first * height + v * n) * Columns;
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) {
+        const T d = pixel_centre<T>(v, height) - xy[2 * i + 1];
+        column(l * f.count + first + i, d, profile(d, sigma_y), n, out + i);
+      }
+    }
+  });
   return p;
 }
 
 template <class T>
 void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& maps,
                    const Peaks<T>& peaks) {
-  const Profiles<T> profiles = make_profiles(f, sizes);
-  const std::vector<MapBlock> blocks = map_blocks(sizes, f.batch);
+  const Profiles<T> profiles =
+      make_profiles<1>(f, sizes, [weight = f.weight](int64_t i, T, T g, int64_t, T* out) { *out = weight[i] * g; });
+  const std::vector<MapBlock> blocks = map_blocks(sizes, f.batch, block_pixels);
   parallel_for(int64_t(blocks.size()), 1, [&](int64_t block, int64_t) {
-    const auto [l, image, row_begin, row_end] = blocks[size_t(block)];
+    const auto [l, image, begin, end] = blocks[size_t(block)];
     const auto [height, width] = sizes[size_t(l)];
-    const T *gx = profiles.x[size_t(l)].data(), *gy = profiles.y[size_t(l)].data(), *weight = f.weight + l * f.count;
-    for (int64_t row = row_begin; row < row_end; ++row) {
-      T* __restrict out = maps[size_t(l)] + (image * height + row) * width;
-      std::fill_n(out, width, T(0));
-      for (int64_t i = f.offsets[image]; i < f.offsets[image + 1]; ++i) {
-        if (weight[i] == 0) continue;  // truncated away
-        const T a = weight[i] * gy[i * height + row];
-        const T* __restrict g = gx + i * width;
-        for (int64_t u = 0; u < width; ++u) out[u] += a * g[u];
-      }
-    }
+    const int64_t first = f.offsets[image], n = f.offsets[image + 1] - first;
+    multiply(end - begin, width, n, profiles.columns[size_t(l)].data() + first * height + begin * n, false,
+             profiles.rows[size_t(l)].data() + first * width, false,
+             maps[size_t(l)] + (image * height + begin) * width);
   });
   if (peaks.value == nullptr) return;
   parallel_for(int64_t(sizes.size()) * f.batch, 1, [&](int64_t k, int64_t) {
@@ -180,59 +186,44 @@ void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, con
   });
 }
 
-/// The five forms of one fixation over the rows [begin, end) of one map. columns: room for 3 * width values.
+/// The five forms of one fixation, from gy^T G and the same with the first and second moments of gy, each (W).
 template <class T>
-Forms block_forms(const T* grad, const T* gx, const T* gy, T x, T y, const MapBlock& block, MapSize size, T* columns) {
-  const int64_t width = size.width;
-  T* __restrict c0 = columns;  // gy^T G, and the same with the first and second moments of gy
-  T* __restrict c1 = columns + width;
-  T* __restrict c2 = columns + 2 * width;
-  std::fill_n(columns, 3 * width, T(0));
-  for (int64_t row = block.begin; row < block.end; ++row) {
-    const T d = pixel_centre<T>(row, size.height) - y;
-    const T g0 = gy[row], g1 = d * g0, g2 = d * g1;
-    const T* __restrict g = grad + row * width;
-    for (int64_t u = 0; u < width; ++u) {
-      c0[u] += g0 * g[u];
-      c1[u] += g1 * g[u];
-      c2[u] += g2 * g[u];
-    }
-  }
-  double form = 0, form_x = 0, form_y = 0, form_xx = 0, form_yy = 0;
-#pragma omp simd reduction(+ : form, form_x, form_y, form_xx, form_yy)
+Forms finish_forms(int64_t width, T x, const T* gx, const T* c0, const T* c1, const T* c2) {
+  T g = 0, dx = 0, dy = 0, dxx = 0, dyy = 0;
+#pragma omp simd reduction(+ : g, dx, dy, dxx, dyy)
   for (int64_t u = 0; u < width; ++u) {
-    const T d = pixel_centre<T>(u, width) - x;
-    const double c = c0[u] * gx[u];
-    form += c;
-    form_x += d * c;
-    form_xx += d * d * c;
-    form_y += c1[u] * gx[u];
-    form_yy += c2[u] * gx[u];
+    const T d = pixel_centre<T>(u, width) - x, c = c0[u] * gx[u];
+    g += c;
+    dx += d * c;
+    dxx += d * d * c;
+    dy += c1[u] * gx[u];
+    dyy += c2[u] * gx[u];
   }
-  return {form, form_x, form_y, form_xx, form_yy};
+  return {double(g), double(dx), double(dy), double(dxx), double(dyy)};
 }
 
 /// The forms of every level and fixation (L,N), summed over the blocks. A null entry of dmaps is a level without
-/// gradient; where weights need none, fixations of weight 0 are left out.
+/// gradient.
 template <class T>
-std::vector<Forms> all_forms(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps,
-                             bool weights) {
-  const Profiles<T> profiles = make_profiles(f, sizes);
-  const std::vector<MapBlock> blocks = map_blocks(sizes, f.batch);
+std::vector<Forms> all_forms(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps) {
+  const Profiles<T> profiles = make_profiles<3>(f, sizes, [](int64_t, T d, T g, int64_t n, T* out) {
+    out[0] = g;
+    out[n] = d * g;
+    out[2 * n] = d * d * g;
+  });
+  const std::vector<MapBlock> blocks = map_blocks(sizes, f.batch, block_pixels);
   std::vector<std::vector<Forms>> partial(blocks.size());  // [block][fixation of the block's image]
   parallel_for(int64_t(blocks.size()), 1, [&](int64_t k, int64_t) {
-    const MapBlock& block = blocks[size_t(k)];
-    const size_t l = size_t(block.level);
-    if (dmaps[l] == nullptr) return;
-    const auto [height, width] = sizes[l];
-    const T* grad = dmaps[l] + block.image * height * width;
-    std::vector<T> columns(size_t(3 * width));
-    for (int64_t i = f.offsets[block.image]; i < f.offsets[block.image + 1]; ++i) {
-      const bool idle = !weights && f.weight[block.level * f.count + i] == 0;  // truncated away
-      partial[size_t(k)].push_back(idle ? Forms{}
-                                        : block_forms(grad, profiles.x[l].data() + i * width,
-                                                      profiles.y[l].data() + i * height, f.xy[2 * i], f.xy[2 * i + 1],
-                                                      block, sizes[l], columns.data()));
+    const auto [l, image, begin, end] = blocks[size_t(k)];
+    const auto [height, width] = sizes[size_t(l)];
+    const int64_t first = f.offsets[image], n = f.offsets[image + 1] - first;
+    if (dmaps[size_t(l)] == nullptr || n == 0) return;
+    std::vector<T> sums(size_t(3 * n * width));  // (3,n,W)
+    multiply(3 * n, width, end - begin, profiles.columns[size_t(l)].data() + 3 * (first * height + begin * n), true,
+             dmaps[size_t(l)] + (image * height + begin) * width, false, sums.data());
+    for (int64_t i = 0; i < n; ++i) {
+      const T *gx = profiles.rows[size_t(l)].data() + (first + i) * width, *c = sums.data() + i * width;
+      partial[size_t(k)].push_back(finish_forms(width, f.xy[2 * (first + i)], gx, c, c + n * width, c + 2 * n * width));
     }
   });
 
@@ -248,7 +239,7 @@ std::vector<Forms> all_forms(const Fixations<T>& f, const std::vector<MapSize>& 
 template <class T>
 void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps,
                     const Peaks<T>& peaks, T* dw, T* dxy, T* dsigma) {
-  std::vector<Forms> forms = all_forms(f, sizes, dmaps, dw != nullptr);
+  std::vector<Forms> forms = all_forms(f, sizes, dmaps);
   std::vector<double> sum_xy(size_t(f.count * 2));
   for (int64_t map = 0; map < int64_t(sizes.size()) * f.batch; ++map) {
     const int64_t l = map / f.batch, begin = f.offsets[map % f.batch], end = f.offsets[map % f.batch + 1];

@@ -22,6 +22,7 @@
 #include "kernels/ops.h"
 #include "kernels/reduce.cuh"
 #include "kernels/rows.cuh"
+#include "kernels/stream.h"
 #include "kernels/vector.cuh"
 
 namespace gt {
@@ -81,6 +82,15 @@ constexpr int64_t most_pixels = 64;  // of a tile
 /// Pixels whose vectors are worked on while they are in the first cache.
 int64_t tile_pixels(int64_t channels) { return std::clamp<int64_t>(4096 / channels, 4, most_pixels); }
 
+/// f.operator()<C>(), C being the number of channels where that is a usual one, for its loops to be unrolled, or 0.
+template <class F>
+void visit_channels(int64_t channels, const F& f) {
+  if (channels == 16) return f.template operator()<16>();
+  if (channels == 32) return f.template operator()<32>();
+  if (channels == 64) return f.template operator()<64>();
+  f.template operator()<0>();
+}
+
 template <class T>
 T dot(const T* a, const T* b, int64_t n) {
   T sum = 0;
@@ -90,17 +100,17 @@ T dot(const T* a, const T* b, int64_t n) {
 }
 
 /// Pixels [begin, end), at most one tile of them. Returns their sum of the loss.
-template <class T>
+template <int64_t C, class T>
 double forward_tile(const Attention<T>& x, int64_t begin, int64_t end, T* out, T* attention) {
-  const int64_t n = end - begin, channels = x.channels;
+  const int64_t n = end - begin, channels = C > 0 ? C : x.channels;
+  const bool past_caches = streams<T>(x.pixels * channels);
   T logit[most_pixels];
   for (int64_t p = 0; p < n; ++p) logit[p] = dot(x.features + (begin + p) * channels, x.w, channels) + x.b[0];
   for (int64_t p = 0; p < n; ++p) attention[begin + p] = math::sigmoid(logit[p]);
   for (int64_t p = begin; p < end; ++p) {
     const T gain = 1 + attention[p];
-    const T* __restrict f = x.features + p * channels;
-    T* __restrict y = out + p * channels;
-    for (int64_t c = 0; c < channels; ++c) y[c] = f[c] * gain;
+    const T* f = x.features + p * channels;
+    map_elements(channels, past_caches, out + p * channels, [=](int64_t c) { return f[c] * gain; });
   }
   if (x.map == nullptr) return 0;
   double loss = 0;
@@ -113,19 +123,24 @@ double forward_tile(const Attention<T>& x, int64_t begin, int64_t end, T* out, T
 template <class T>
 void track_attention_forward(const Attention<T>& x, T* out, T* attention, T* mean_loss) {
   const int64_t tile = tile_pixels(x.channels);
-  const double sum = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
-    double loss = 0;
-    for (int64_t p = begin; p < end; p += tile) loss += forward_tile(x, p, std::min(p + tile, end), out, attention);
-    return loss;
+  double sum = 0;
+  visit_channels(x.channels, [&]<int64_t C>() {
+    sum = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
+      double loss = 0;
+      for (int64_t p = begin; p < end; p += tile)
+        loss += forward_tile<C>(x, p, std::min(p + tile, end), out, attention);
+      return loss;
+    });
   });
   if (mean_loss != nullptr) *mean_loss = T(sum / double(x.pixels));
 }
 
 /// Pixels [begin, end), at most one tile of them; loss_slope is dloss / P. Adds to dw (C); returns their sum of da.
-template <class T>
+template <int64_t C, class T>
 double backward_tile(const Attention<T>& x, const T* attention, const AttentionGradients<T>& g, T loss_slope,
                      int64_t begin, int64_t end, T* __restrict dw) {
-  const int64_t n = end - begin, channels = x.channels;
+  const int64_t n = end - begin, channels = C > 0 ? C : x.channels;
+  const bool past_caches = streams<T>(x.pixels * channels);
   T da[most_pixels];
   for (int64_t p = 0; p < n; ++p) {
     const int64_t at = (begin + p) * channels;
@@ -142,13 +157,9 @@ double backward_tile(const Attention<T>& x, const T* attention, const AttentionG
     for (int64_t c = 0; c < channels; ++c) dw[c] += d * f[c];
     if (g.d_map != nullptr) g.d_map[begin + p] = map_gradient(loss_slope, dot(f, w, channels) + x.b[0]);
     if (g.d_features == nullptr) continue;
-    T* __restrict df = g.d_features + at;
-    if (g.d_features_out == nullptr) {
-      for (int64_t c = 0; c < channels; ++c) df[c] = w[c] * d;
-    } else {
-      const T* __restrict dy = g.d_features_out + at;
-      for (int64_t c = 0; c < channels; ++c) df[c] = feature_gradient(dy[c], gain, w[c], d);
-    }
+    const T* dy = g.d_features_out == nullptr ? nullptr : g.d_features_out + at;
+    map_elements(channels, past_caches, g.d_features + at,
+                 [=](int64_t c) { return feature_gradient(dy == nullptr ? T(0) : dy[c], gain, w[c], d); });
   }
   return db;
 }
@@ -159,12 +170,15 @@ void track_attention_backward(const Attention<T>& x, const T* attention, const A
   const int64_t blocks = (x.pixels + block_pixels - 1) / block_pixels;
   const T loss_slope = g.loss_slope(x.pixels);
   std::vector<T> partial_dw(size_t(blocks * channels));
-  const double db = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
-    T* dw = partial_dw.data() + begin / block_pixels * channels;
-    double sum = 0;
-    for (int64_t p = begin; p < end; p += tile)
-      sum += backward_tile(x, attention, g, loss_slope, p, std::min(p + tile, end), dw);
-    return sum;
+  double db = 0;
+  visit_channels(channels, [&]<int64_t C>() {
+    db = parallel_sum<double>(x.pixels, block_pixels, [&](int64_t begin, int64_t end) {
+      T* dw = partial_dw.data() + begin / block_pixels * channels;
+      double sum = 0;
+      for (int64_t p = begin; p < end; p += tile)
+        sum += backward_tile<C>(x, attention, g, loss_slope, p, std::min(p + tile, end), dw);
+      return sum;
+    });
   });
   if (g.db != nullptr) *g.db = T(db);
   if (g.dw == nullptr) return;

@@ -94,6 +94,8 @@ GT_HD inline Pull<T> pull(T g, const Closest<T>& c, T distance) {
 
 namespace cpu {
 
+constexpr int64_t block_pixels = 2048;
+
 /// The segment nearest to each pixel of a row: its squared distance, infinity if there is none, and the fixation that
 /// it starts at.
 template <class T>
@@ -136,7 +138,7 @@ struct Row {
 template <class T>
 void track_distance_forward(const T* xy, const int32_t* kept, int64_t batch, const std::vector<MapSize>& sizes,
                             const std::vector<T*>& maps) {
-  const std::vector<MapBlock> blocks = map_blocks(sizes, batch);
+  const std::vector<MapBlock> blocks = map_blocks(sizes, batch, block_pixels);
   parallel_for(int64_t(blocks.size()), 1, [&](int64_t k, int64_t) {
     const auto [l, image, begin, end] = blocks[size_t(k)];
     const auto [height, width] = sizes[size_t(l)];
@@ -154,7 +156,7 @@ void track_distance_forward(const T* xy, const int32_t* kept, int64_t batch, con
 template <class T>
 void track_distance_backward(const T* xy, int64_t count, const int32_t* kept, int64_t batch,
                              const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps, T* dxy) {
-  const std::vector<MapBlock> blocks = map_blocks(sizes, batch);
+  const std::vector<MapBlock> blocks = map_blocks(sizes, batch, block_pixels);
   std::vector<std::vector<double>> partial(blocks.size());  // [block] (kept fixations, 2)
   parallel_for(int64_t(blocks.size()), 1, [&](int64_t k, int64_t) {
     const auto [l, image, row_begin, row_end] = blocks[size_t(k)];

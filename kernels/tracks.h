@@ -40,9 +40,8 @@ struct MapBlock {
   int64_t level, image, begin, end;
 };
 
-/// Cuts the maps into blocks of about equally many pixels, in the order level, image, row.
-inline std::vector<MapBlock> map_blocks(const std::vector<MapSize>& sizes, int64_t batch) {
-  constexpr int64_t pixels = 2048;
+/// Cuts the maps into blocks of about so many pixels, in the order level, image, row.
+inline std::vector<MapBlock> map_blocks(const std::vector<MapSize>& sizes, int64_t batch, int64_t pixels) {
   std::vector<MapBlock> blocks;
   for (int64_t level = 0; level < int64_t(sizes.size()); ++level) {
     const auto [height, width] = sizes[size_t(level)];
