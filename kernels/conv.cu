@@ -30,7 +30,7 @@ void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* b
 template <class T>
 void conv2d_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
   const int64_t taps = n.kernel * n.kernel;
-  correlate<T>({n.images, n.height, n.width, n.out, n.in, n.kernel}, all_pixels(dy, n.height, n.width, n.out),
+  correlate<T>({n.images, n.height, n.width, n.out, n.in, n.kernel, n.method}, all_pixels(dy, n.height, n.width, n.out),
                {w + taps - 1, taps, n.in * taps, -n.kernel, -1}, nullptr, all_pixels(dx, n.height, n.width, n.in));
 }
 
@@ -82,7 +82,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
                (w.dim(2) == 1 || w.dim(2) == 3) && x.size() > 0 && w.size() > 0,
            "conv2d: expected x (B,H,W,C) and w (K,C,R,R) with R 1 or 3, none empty, got x ", x.shape(), " and w ",
            w.shape());
-  const CorrelationSize n{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2)};
+  const CorrelationSize n{
+      .images = x.dim(0), .height = x.dim(1), .width = x.dim(2), .in = x.dim(3), .out = w.dim(0), .kernel = w.dim(2)};
   check_weights("conv2d", x, w, bias, n.out);
   const Tensor y({n.images, n.height, n.width, n.out}, x.dtype(), x.device());
   visit_stored(x.dtype(), [&]<class T>() {

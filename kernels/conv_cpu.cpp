@@ -2,76 +2,17 @@
 // thread and small enough for the L2 cache: constant strides, no special case at the edges. Weights become, per group
 // of output channels, one stream in the order of the reduction. FLOPs decide, not bytes: 2 R^2 C K per pixel in each of
 // forward, data gradient (a correlation as well) and weight gradient.
-#include "kernels/conv_tiles.h"  // first: its pragma is for the whole file
-
-#include "kernels/conv_cpu.h"
+#include "kernels/conv_groups.h"  // first: its pragma is for the whole file
 
 #include <omp.h>
 
-#include <algorithm>
-#include <vector>
-
-#include "core/parallel.h"
 #include "core/tensor.h"
+#include "kernels/winograd.h"
 
 namespace gt {
 namespace {
 
 using namespace tiles;
-
-// ---- Sharing out ----------------------------------------------------------------------------------------------------
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// How many items are worth a thread, each of so many multiplications (copying an element takes as long as 16).
-int64_t grain(int64_t multiplications) { return ceil_div(1 << 18, multiplications); }
-
-// Calls f(begin, count) for the fewest parts of [0, n) of at most `most`, all nearly as large.
-template <class F>
-void for_parts(int64_t n, int64_t most, F&& f) {
-  const int64_t parts = ceil_div(n, most);
-  for (int64_t i = 0; i < parts; ++i) f(n * i / parts, n * (i + 1) / parts - n * i / parts);
-}
-
-// ---- Output channels in groups, one after another in packed buffers -------------------------------------------------
-
-struct Group {
-  int64_t first;  // output channel
-  int vectors;    // 4, 2 or 1; the last of the last group may be only partly used
-
-  template <class T>
-  int64_t width() const {
-    return vectors * lanes<T>;
-  }
-};
-
-// Calls f.operator()<V>() with V = vectors.
-template <class F>
-void visit_vectors(int vectors, F&& f) {
-  if (vectors == 4)
-    f.template operator()<4>();
-  else if (vectors == 2)
-    f.template operator()<2>();
-  else
-    f.template operator()<1>();
-}
-
-template <class T>
-std::vector<Group> make_groups(int64_t channels, int most) {
-  std::vector<Group> groups;
-  for (int64_t left = ceil_div(channels, lanes<T>), first = 0; left > 0;) {
-    const int vectors = left >= 4 && most >= 4 ? 4 : left >= 2 ? 2 : 1;
-    groups.push_back({first, vectors});
-    first += vectors * lanes<T>;
-    left -= vectors;
-  }
-  return groups;
-}
-
-template <class T>
-int64_t padded_width(const std::vector<Group>& groups) {
-  return groups.back().first + groups.back().template width<T>();
-}
 
 // ---- Packing --------------------------------------------------------------------------------------------------------
 
@@ -175,6 +116,7 @@ void correlate_row(const CorrelationSize& n, const T* x, const Segment* begin, c
 template <class T>
 void correlate(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
                const PixelView<T>& y, bool accumulate) {
+  if (!accumulate && takes_winograd(n)) return winograd_correlate(n, x, w, bias, y);
   const RowLayout layout(n);
   const int64_t halo = layout.halo, taps = n.kernel * n.kernel;
   // Wide groups need their weights in the L2 cache, and rows that fill tiles of few pixels.
@@ -243,84 +185,35 @@ void add_strip(const CorrelationSize& n, const RowLayout& layout, const T* x, co
     }
 }
 
-template <class T, int V>
-void add_bias(const T* dy, int64_t pixels, T* dbias) {
-  for (int v = 0; v < V; ++v) {
-    Vector<T> sum{};
-    for (int64_t p = 0; p < pixels; ++p) sum += load(dy + (p * V + v) * lanes<T>);
-    store(dbias + v * lanes<T>, load(dbias + v * lanes<T>) + sum);
-  }
-}
-
-// Adds the chunks' partial sums [chunk][c][i][j][group] (a chunk is `stride` elements) in order and puts them in place.
-template <class T>
-void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
-                     const WeightView<T>& dw, T* dbias) {
-  const int64_t taps = n.kernel * n.kernel, width = group.width<T>(), used = std::min(width, n.out - group.first);
-  const int64_t at_once = grain(16 * chunks * taps * width);
-  parallel_for(n.in + 1, at_once, [&](int64_t begin, int64_t end) {  // the last "channel" is the bias, of one tap
-    T* sum = partial + begin * taps * width;
-    const int64_t elements = (std::min(end, n.in) - begin) * taps * width + (end > n.in ? width : 0);
-    for (int64_t chunk = 1; chunk < chunks; ++chunk) {
-      const T* more = sum + chunk * stride;
-      for (int64_t e = 0; e < elements; ++e) sum[e] += more[e];
-    }
-    for (int64_t k = 0; k < used; ++k) {
-      T* to = dw.data + (group.first + k) * dw.out;
-      const T* from = sum + k;
-      for (int64_t c = begin; c < std::min(end, n.in); ++c)
-        for (int64_t i = 0; i < n.kernel; ++i)
-          for (int64_t j = 0; j < n.kernel; ++j, from += width) to[c * dw.in + i * dw.row + j * dw.column] = *from;
-      if (end > n.in && dbias != nullptr) dbias[group.first + k] = *from;
-    }
-  });
-}
-
 }  // namespace
 
 template <class T>
 void correlate_weight_gradient(const CorrelationSize& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                                const WeightView<T>& dw, T* dbias) {
+  if (takes_winograd(n)) return winograd_weight_gradient(n, x, dy, dw, dbias);
   const RowLayout layout(n);
-  const int64_t taps = n.kernel * n.kernel;
-  const std::vector<Group> groups = make_groups<T>(n.out, registers == 32 ? 4 : 2);
-  const int64_t count = int64_t(groups.size()), stride = padded_width<T>(groups) * (taps * n.in + 1);
-
-  // A strip's gradient of one group is 64 KiB. Strips are shared out to a few chunks, each with sums of its own: about
-  // eight pieces of work, whatever the number of groups.
-  const int64_t pixels = (64 << 10) / (groups[0].vectors * vector_bytes);
-  const int64_t rows = std::clamp<int64_t>(pixels / n.width, 1, n.height), bands = ceil_div(n.height, rows);
-  const int64_t strips = n.images * bands, worth = ceil_div(strips, grain(rows * n.width * taps * n.in * n.out));
-  const int64_t chunks = std::clamp<int64_t>(8 / count, 1, worth);
-  const Tensor partial({chunks, stride}, dtype_of<T>());
+  // A strip's gradient of one group is 64 KiB.
+  const int64_t taps = n.kernel * n.kernel, vectors = make_groups<T>(n.out, registers == 32 ? 4 : 2)[0].vectors;
+  const int64_t rows = std::clamp<int64_t>((64 << 10) / (vectors * vector_bytes) / n.width, 1, n.height);
+  const int64_t bands = ceil_div(n.height, rows), strips = n.images * bands;
   const int64_t packed_rows = (rows + 2 * layout.halo) * layout.row;
-  const Tensor scratch({num_threads(), packed_rows + rows * n.width * groups[0].width<T>()}, dtype_of<T>());
-  const auto group_sums = [&](int64_t chunk, const Group& group) {
-    return partial.data<T>() + chunk * stride + group.first * (taps * n.in + 1);
-  };
-  parallel_for(chunks * count, 1, [&](int64_t item, int64_t) {
-    const int64_t chunk = item / count;
-    const Group& group = groups[size_t(item % count)];
+  const Tensor scratch({num_threads(), packed_rows + rows * n.width * vectors * lanes<T>}, dtype_of<T>());
+  const int64_t worth = ceil_div(strips, grain(rows * n.width * taps * n.in * n.out));
+  sum_gradient(n, worth, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* sums) {
     T* band = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
     T* gradient = band + packed_rows;
-    T* sums = group_sums(chunk, group);
-    std::fill_n(sums, group.width<T>() * (taps * n.in + 1), T(0));
     for (int64_t strip = strips * chunk / chunks; strip < strips * (chunk + 1) / chunks; ++strip) {
       const int64_t b = strip / bands, r0 = strip % bands * rows, r1 = std::min(r0 + rows, n.height);
       const int64_t top = std::max<int64_t>(0, r0 - layout.halo), bottom = std::min(n.height, r1 + layout.halo);
       pack_rows(n, x, b, top, bottom, layout, band + (top - (r0 - layout.halo)) * layout.row);
-      visit_vectors(group.vectors, [&]<int V>() {
-        const PixelView<const T> part{dy.data + group.first, dy.image, dy.row, dy.pixel};
-        pack_gradient<T, V>(n, part, n.out - group.first, b, r0, r1, gradient);
-        if (n.kernel == 3)
-          add_strip<T, 3, V>(n, layout, band, gradient, r0, r1 - r0, sums);
-        else
-          add_strip<T, 1, V>(n, layout, band, gradient, r0, r1 - r0, sums);
-        if (dbias != nullptr) add_bias<T, V>(gradient, (r1 - r0) * n.width, sums + taps * n.in * group.width<T>());
-      });
+      pack_gradient<T, V>(n, dy.from_channel(group.first), n.out - group.first, b, r0, r1, gradient);
+      if (n.kernel == 3)
+        add_strip<T, 3, V>(n, layout, band, gradient, r0, r1 - r0, sums);
+      else
+        add_strip<T, 1, V>(n, layout, band, gradient, r0, r1 - r0, sums);
+      if (dbias != nullptr) add_bias<T, V>(gradient, (r1 - r0) * n.width, sums + taps * n.in * group.width<T>());
     }
   });
-  for (const Group& group : groups) unpack_gradient(n, group, group_sums(0, group), chunks, stride, dw, dbias);
 }
 
 #define GT_INSTANTIATE(T)                                                                                             \

@@ -6,12 +6,15 @@
 #include <string>
 
 #include "core/tensor.h"
+#include "kernels/precision.h"
 
 namespace gt {
 
-/// x has `in` channels, y has `out`; both have images * height * width pixels. Kernels are R x R, R = 1 or 3.
+/// x has `in` channels, y has `out`; both have images * height * width pixels. Kernels are R x R, R = 1 or 3. An op's
+/// gradients keep to the method of its value.
 struct CorrelationSize {
   int64_t images, height, width, in, out, kernel;
+  ConvolutionMethod method = convolution_method();
 
   /// Of the correlation, and of each of its gradients.
   double flops() const { return 2.0 * double(images * height * width) * double(in * out * kernel * kernel); }
@@ -25,6 +28,8 @@ template <class T>
 struct PixelView {
   T* data;
   int64_t image, row, pixel;
+
+  PixelView from_channel(int64_t c) const { return {data + c, image, row, pixel}; }
 };
 
 /// All of an image tensor (B,H,W,C).

@@ -53,6 +53,9 @@ Model::Model(const Config& config, DType dtype, Device device)
 
 std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device device) {
   set_tf32(config.precision == "tf32");
+  set_convolution_method(config.conv == "direct"     ? ConvolutionMethod::direct
+                         : config.conv == "winograd" ? ConvolutionMethod::winograd
+                                                     : ConvolutionMethod::automatic);
   if (config.recipe == "full") return std::make_unique<FullMasks>(config, dtype, device);
   if (config.recipe == "gradtrack") return std::make_unique<GradTrack>(config, dtype, device);
   fail("recipe '", config.recipe, "': expected gradtrack or full");

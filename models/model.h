@@ -49,6 +49,7 @@ struct Config {
   std::string recipe = "gradtrack";
   int64_t seed = 1;
   std::string precision = "f32";  // of the network on CUDA; losses, gaze maps and the optimiser stay f32
+  std::string conv = "auto";      // 3x3 convolutions on the CPU: direct, winograd, or whichever is faster
   int64_t threads = 0;            // that compute; 0 is all processors
   DataOptions data;
   AugmentOptions augment;
@@ -63,6 +64,7 @@ struct Config {
     v("recipe", recipe, OneOf{"gradtrack", "full"});
     v("seed", seed, Range{0, 9e15});
     v("precision", precision, OneOf{"f32", "tf32", "bf16"});
+    v("conv", conv, OneOf{"direct", "winograd", "auto"});
     v("threads", threads, Range{0, 1024});
     v("data", data);
     v("augment", augment);
@@ -123,7 +125,7 @@ class Model {
 Wanted supervision(const std::string& recipe);
 
 /// The network of config.recipe, with first values from config.seed: the same on every device. TF32 is from then on
-/// allowed, or not, as config.precision says.
+/// allowed, or not, as config.precision says, and convolutions are computed as config.conv says.
 std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32, Device device = Device::cpu);
 
 /// 0.5 Dice + 0.5 BCE (options.dice, options.bce) of logits (B,H,W,1) against target (B,H,W), over pixels where counted

@@ -8,6 +8,7 @@
 
 #include "core/random.h"
 #include "kernels/ops.h"
+#include "kernels/precision.h"
 
 namespace gt {
 

@@ -100,10 +100,26 @@ inline Tensor naive_max_pool2x2(const Tensor& x) {
   return sum_of_products({B, H / 2, W / 2, C}, each, x, Tensor::full({1}, 1, x.dtype()), {});
 }
 
+/// conv2d() by one method, its gradients too.
+inline Tensor conv2d_by(ConvolutionMethod method, const Tensors& t) {
+  const ConvolutionMethod before = convolution_method();
+  set_convolution_method(method);
+  const Tensor y = conv2d(t[0], t[1], t[2]);
+  set_convolution_method(before);
+  return y;
+}
+
+/// The 3x3 convolutions of kvasir_small.yaml and the widest of kvasir.yaml.
+inline std::vector<Sizes> conv3x3_sizes() {
+  return {{8, 128, 128, 3, 16, 1},  {8, 128, 128, 16, 16, 1}, {8, 64, 64, 32, 32, 1},   {8, 32, 32, 64, 64, 1},
+          {8, 16, 16, 128, 128, 1}, {8, 8, 8, 256, 256, 1},   {8, 128, 128, 48, 16, 1}, {8, 224, 224, 3, 64, 1},
+          {8, 224, 224, 64, 64, 1}, {8, 28, 28, 512, 512, 1}};
+}
+
 /// Sizes: B, H, W, C, K, and 1 with a bias or 0 without.
-inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
+inline OpCase conv2d_case(const std::string& name, int64_t kernel, ConvolutionMethod method, std::vector<Sizes> large) {
   const double taps = double(kernel * kernel);
-  return {.name = kernel == 3 ? "conv2d 3x3" : "conv2d 1x1",
+  return {.name = name,
           .sizes = {{1, 1, 1, 1, 1, 1},
                     {2, 1, 5, 3, 2, 1},
                     {1, 7, 1, 5, 16, 0},
@@ -121,7 +137,7 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
             t.push_back(s[5] ? make.param(make.normal({s[4]})) : Tensor{});
             return t;
           },
-          .op = [](const Tensors& t) -> Tensors { return {conv2d(t[0], t[1], t[2])}; },
+          .op = [=](const Tensors& t) -> Tensors { return {conv2d_by(method, t)}; },
           .composed = [](const Tensors& t) -> Tensors { return {naive_conv2d(t[0], t[1], t[2])}; },
           .wrong =
               [] {
@@ -135,6 +151,7 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
             const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
             return {4 * (pixels * (2 * in + out) + 2 * taps * in * out), 4 * taps * pixels * in * out};
           },
+          .f32_tolerance = method == ConvolutionMethod::winograd ? 5e-5 : 1e-5,
           .stored = true};
 }
 
@@ -143,17 +160,10 @@ inline OpCase conv2d_case(int64_t kernel, std::vector<Sizes> large) {
 inline std::vector<OpCase> dense_cases() {
   using namespace detail;
   return {
-      conv2d_case(3, {{8, 128, 128, 3, 16, 1},
-                      {8, 128, 128, 16, 16, 1},
-                      {8, 64, 64, 32, 32, 1},
-                      {8, 32, 32, 64, 64, 1},
-                      {8, 16, 16, 128, 128, 1},
-                      {8, 8, 8, 256, 256, 1},
-                      {8, 128, 128, 48, 16, 1},
-                      {8, 224, 224, 3, 64, 1},
-                      {8, 224, 224, 64, 64, 1},
-                      {8, 28, 28, 512, 512, 1}}),
-      conv2d_case(1, {{8, 128, 128, 16, 1, 1}, {8, 224, 224, 128, 1, 1}, {8, 64, 64, 64, 64, 1}}),
+      conv2d_case("conv2d 3x3", 3, ConvolutionMethod::direct, conv3x3_sizes()),
+      conv2d_case("conv2d 3x3 winograd", 3, ConvolutionMethod::winograd, conv3x3_sizes()),
+      conv2d_case("conv2d 1x1", 1, ConvolutionMethod::direct,
+                  {{8, 128, 128, 16, 1, 1}, {8, 224, 224, 128, 1, 1}, {8, 64, 64, 64, 64, 1}}),
 
       // Sizes: B, H, W, C, K, and 1 with a bias or 0 without.
       {.name = "conv_transpose2x2",

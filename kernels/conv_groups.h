@@ -1,0 +1,125 @@
+// What the ways of computing a correlation share: how work is cut, output channels in groups of vectors, and how the
+// partial sums of a weight gradient become one.
+#pragma once
+
+#include "kernels/conv_tiles.h"  // first: its pragma is for the whole file
+
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
+#include "kernels/conv_cpu.h"
+
+namespace gt::tiles {
+
+// ---- Sharing out ----------------------------------------------------------------------------------------------------
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How many items are worth a thread, each of so many multiplications (copying an element takes as long as 16).
+inline int64_t grain(int64_t multiplications) { return ceil_div(1 << 18, multiplications); }
+
+// Calls f(begin, count) for the fewest parts of [0, n) of at most `most`, all nearly as large.
+template <class F>
+void for_parts(int64_t n, int64_t most, F&& f) {
+  const int64_t parts = ceil_div(n, most);
+  for (int64_t i = 0; i < parts; ++i) f(n * i / parts, n * (i + 1) / parts - n * i / parts);
+}
+
+// ---- Output channels in groups, one after another in packed buffers -------------------------------------------------
+
+struct Group {
+  int64_t first;  // output channel
+  int vectors;    // 4, 2 or 1; the last of the last group may be only partly used
+
+  template <class T>
+  int64_t width() const {
+    return vectors * lanes<T>;
+  }
+};
+
+// Calls f.operator()<V>() with V = vectors.
+template <class F>
+void visit_vectors(int vectors, F&& f) {
+  if (vectors == 4)
+    f.template operator()<4>();
+  else if (vectors == 2)
+    f.template operator()<2>();
+  else
+    f.template operator()<1>();
+}
+
+template <class T>
+std::vector<Group> make_groups(int64_t channels, int most) {
+  std::vector<Group> groups;
+  for (int64_t left = ceil_div(channels, lanes<T>), first = 0; left > 0;) {
+    const int vectors = left >= 4 && most >= 4 ? 4 : left >= 2 ? 2 : 1;
+    groups.push_back({first, vectors});
+    first += vectors * lanes<T>;
+    left -= vectors;
+  }
+  return groups;
+}
+
+template <class T>
+int64_t padded_width(const std::vector<Group>& groups) {
+  return groups.back().first + groups.back().template width<T>();
+}
+
+// ---- Weight gradient ------------------------------------------------------------------------------------------------
+
+// dbias[k] += sum of dy [pixel][V vectors].
+template <class T, int V>
+void add_bias(const T* dy, int64_t pixels, T* dbias) {
+  for (int v = 0; v < V; ++v) {
+    Vector<T> sum{};
+    for (int64_t p = 0; p < pixels; ++p) sum += load(dy + (p * V + v) * lanes<T>);
+    store(dbias + v * lanes<T>, load(dbias + v * lanes<T>) + sum);
+  }
+}
+
+// Adds the chunks' partial sums [chunk][c][i][j][group] (a chunk is `stride` elements) in order and puts them in place.
+template <class T>
+void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
+                     const WeightView<T>& dw, T* dbias) {
+  const int64_t taps = n.kernel * n.kernel, width = group.width<T>(), used = std::min(width, n.out - group.first);
+  const int64_t at_once = grain(16 * chunks * taps * width);
+  parallel_for(n.in + 1, at_once, [&](int64_t begin, int64_t end) {  // the last "channel" is the bias, of one tap
+    T* sum = partial + begin * taps * width;
+    const int64_t elements = (std::min(end, n.in) - begin) * taps * width + (end > n.in ? width : 0);
+    for (int64_t chunk = 1; chunk < chunks; ++chunk) {
+      const T* more = sum + chunk * stride;
+      for (int64_t e = 0; e < elements; ++e) sum[e] += more[e];
+    }
+    for (int64_t k = 0; k < used; ++k) {
+      T* to = dw.data + (group.first + k) * dw.out;
+      const T* from = sum + k;
+      for (int64_t c = begin; c < std::min(end, n.in); ++c)
+        for (int64_t i = 0; i < n.kernel; ++i)
+          for (int64_t j = 0; j < n.kernel; ++j, from += width) to[c * dw.in + i * dw.row + j * dw.column] = *from;
+      if (end > n.in && dbias != nullptr) dbias[group.first + k] = *from;
+    }
+  });
+}
+
+// Calls add.operator()<V>(chunk, chunks, group, sums) for every group of output channels and every chunk of the pixels,
+// which adds its part to sums [c][i][j][group], followed by the bias's [group]; then puts all sums in place. The chunks
+// are about eight pieces of work, whatever the number of groups, but no more than are worth it.
+template <class T, class F>
+void sum_gradient(const CorrelationSize& n, int64_t worth, const WeightView<T>& dw, T* dbias, F&& add) {
+  const std::vector<Group> groups = make_groups<T>(n.out, registers == 32 ? 4 : 2);
+  const int64_t count = int64_t(groups.size()), terms = n.kernel * n.kernel * n.in + 1;
+  const int64_t stride = padded_width<T>(groups) * terms, chunks = std::clamp<int64_t>(8 / count, 1, worth);
+  const Tensor partial({chunks, stride}, dtype_of<T>());
+  parallel_for(chunks * count, 1, [&](int64_t item, int64_t) {
+    const int64_t chunk = item / count;
+    const Group& group = groups[size_t(item % count)];
+    T* sums = partial.data<T>() + chunk * stride + group.first * terms;
+    std::fill_n(sums, group.width<T>() * terms, T(0));
+    visit_vectors(group.vectors, [&]<int V>() { add.template operator()<V>(chunk, chunks, group, sums); });
+  });
+  for (const Group& group : groups)
+    unpack_gradient(n, group, partial.data<T>() + group.first * terms, chunks, stride, dw, dbias);
+}
+
+}  // namespace gt::tiles
