@@ -1,7 +1,7 @@
 // gradtrack_peer: GradTrack's side of bench/peers. Does one work on request, so that peers.py can time it in turn with
 // PyTorch's. --export leaves the work's inputs and what first comes of them in a safetensors file, for PyTorch to start
 // from and to be compared with. Then a line {"ready": true}, and a line of JSON for each line of stdin:
-//   run N    does the work N times: {"ms": {part: milliseconds a time}, "cpu": CPU time / wall time}
+//   run N    does the work N times: {"ms": {part: milliseconds a time}, "cpu_s": seconds of CPU time}
 //   memory   {"peak_mb": most of the resident set since it was ready, above what it was before the network,
 //             "buffers_mb": the most in tensors}
 // Exit status 0 at the end of stdin, 1 an error, 2 wrong usage.
@@ -243,14 +243,12 @@ double cpu_seconds() {
 
 Json run(Work& work, int64_t times) {
   Seconds sum;
-  const double cpu = cpu_seconds();
-  const double wall = seconds([&] {
-    for (int64_t i = 0; i < times; ++i)
-      for (const auto& [part, s] : work.run()) sum[part] += s;
-  });
+  const double before = cpu_seconds();
+  for (int64_t i = 0; i < times; ++i)
+    for (const auto& [part, s] : work.run()) sum[part] += s;
   Json ms = Json::object();
   for (const auto& [part, s] : sum) ms[part] = 1e3 * s / double(times);
-  return {{"ms", ms}, {"cpu", (cpu_seconds() - cpu) / wall}};
+  return {{"ms", ms}, {"cpu_s", cpu_seconds() - before}};
 }
 
 void serve(const Options& options) {

@@ -1,9 +1,9 @@
 """PyTorch's side of bench/peers: does one work on request, so that peers.py can time it in turn with GradTrack's.
 
-    torch_peer.py WORK --from FILE --threads N [--setting WORD]...
+    torch_peer.py WORK FILE... --threads N [--setting WORD]...
 
-WORK starts from the inputs and weights that gradtrack_peer left in FILE; its first values and gradients are compared
-with GradTrack's. Then the same lines as gradtrack_peer's: ready, run N, memory (see ours.cpp). The settings
+WORK starts from the inputs and weights that gradtrack_peer left in the first FILE; its first values and gradients are
+compared with GradTrack's in each of them. Then the same lines as gradtrack_peer's: ready, run N, memory (see ours.cpp). The settings
 are contiguous or channels_last; of splat separable (a product of matrices) or broadcast (the formula as it stands); and
 compiled (torch.compile)."""
 
@@ -159,20 +159,20 @@ def compare(path, prefix, ours):
     return worst
 
 
-def ready(work, path):
+def ready(work, paths):
     values, gradients = work.first()
-    off, of = max(compare(path, "value.", values), compare(path, "gradient.", gradients))
+    off, of = max(compare(path, prefix, ours) for path in paths
+                  for prefix, ours in (("value.", values), ("gradient.", gradients)))
     return {"ready": True, "difference": off, "of": of}
 
 
 def run(work, times):
     sums = {}
-    cpu, wall = time.process_time(), time.perf_counter()
+    before = time.process_time()
     for _ in range(times):
         for part, seconds in work.run().items():
             sums[part] = sums.get(part, 0) + seconds
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return {"ms": {part: 1e3 * s / times for part, s in sums.items()}, "cpu": cpu / wall}
+    return {"ms": {part: 1e3 * s / times for part, s in sums.items()}, "cpu_s": time.process_time() - before}
 
 
 def main():
@@ -180,7 +180,7 @@ def main():
     parser.add_argument("work", choices=WORKS)
     parser.add_argument("--setting", action="append", default=[],
                         choices=("contiguous", "channels_last", "separable", "broadcast", "compiled"))
-    parser.add_argument("--from", dest="file", required=True)
+    parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -189,8 +189,8 @@ def main():
     def answer(value):
         print(json.dumps(value), flush=True)
 
-    work = WORKS[options.work](options.file, options.setting)
-    answer(ready(work, options.file))
+    work = WORKS[options.work](options.files[0], options.setting)
+    answer(ready(work, options.files))
     with open("/proc/self/clear_refs", "w") as refs:
         refs.write("5")  # VmHWM starts anew
     for line in sys.stdin:
