@@ -6,7 +6,7 @@ CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
 CMAKE = cmake -S . -G Ninja -DGRADTRACK_CUDA=$(CUDA)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan emulate cuda-check bench gpu format help clean
+.PHONY: all demo test gradcheck asan emulate cuda-check bench bench-peers gpu format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -56,6 +56,20 @@ bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (A
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
 	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)
 	@OMP_WAIT_POLICY=passive GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/gradtrack_bench $(ARGS)
+
+PEERS = $(BUILD)/peers-venv
+$(PEERS)/made: bench/peers/requirements.txt
+	@.ci/packages python3-venv
+	@echo "PyTorch into $(PEERS): some 5 GB on the disk, of which a CPU needs a tenth"
+	@python3 -m venv $(PEERS)
+	@$(PEERS)/bin/pip install -q --progress-bar on -r $<
+	@touch $@
+
+bench-peers: $(PEERS)/made ## time GradTrack against PyTorch, in turn on the same cores (ARGS=--help tells more)
+	@.ci/packages libbenchmark-dev
+	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
+	@cmake --build $(BUILD)/bench --target gradtrack_peer -j $(JOBS)
+	@$(PEERS)/bin/python bench/peers/peers.py --program $(BUILD)/bench/gradtrack_peer --json $(BUILD)/bench-peers.json $(ARGS)
 
 gpu: ## all that needs a GPU: tests, gradients, sanitizers, benchmarks, training (ARGS=--help tells more)
 	@.ci/gpu $(ARGS)

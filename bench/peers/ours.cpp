@@ -1,0 +1,308 @@
+// gradtrack_peer: GradTrack's side of bench/peers. Does one work on request, so that peers.py can time it in turn with
+// PyTorch's. --export leaves the work's inputs and what first comes of them in a safetensors file, for PyTorch to start
+// from and to be compared with. Then a line {"ready": true}, and a line of JSON for each line of stdin:
+//   run N    does the work N times: {"ms": {part: milliseconds a time}, "cpu_s": seconds of CPU time}
+//   memory   {"peak_mb": most of the resident set since it was ready, above what it was before the network,
+//             "buffers_mb": the most in tensors}
+// Exit status 0 at the end of stdin, 1 an error, 2 wrong usage.
+#include <CLI/CLI.hpp>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "bench/clock.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "gaze/simulate.h"
+#include "gaze/synth.h"
+#include "models/model.h"
+
+namespace gt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Seconds = std::map<std::string, double>;  // by part
+
+struct Options {
+  std::string work, config, exported;
+  std::vector<std::string> overrides;
+  int threads = 0;
+};
+
+class Work {
+ public:
+  virtual ~Work() = default;
+  /// Inputs "input.<name>", and what comes of them: values "value.<name>", gradients "gradient.<name>".
+  virtual SafeTensors first() = 0;
+  virtual Seconds run() = 0;
+};
+
+double seconds(const std::function<void()>& work) { return seconds_of(Device::cpu, work); }
+
+// ---- The training step ----------------------------------------------------------------------------------------------
+
+/// Synthetic images with simulated gaze, as many as a batch has.
+Dataset synthetic(const Config& config) {
+  Dataset dataset;
+  dataset.simulated_gaze = true;
+  for (int64_t i = 0; i < config.train.batch; ++i) {
+    SyntheticCase made = synthesize(config.data.size, uint64_t(config.seed), i);
+    const std::string name = text("synthetic_", i);
+    Sample sample{name, std::move(made.image), {}, {}, simulate_track(made.mask, name, uint64_t(config.seed))};
+    dataset.samples.push_back(std::move(sample));
+  }
+  return dataset;
+}
+
+Batch first_batch(const Config& config) {
+  const Dataset dataset = synthetic(config);
+  Loader loader(dataset, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), 0);
+  return loader.next();
+}
+
+/// What TrainingStep does, in parts.
+class Step : public Work {
+ public:
+  Step(const Config& config, Batch batch)
+      : config_(config),
+        batch_(std::move(batch)),
+        model_(make_model(config)),
+        optimizer_(config.optimizer, model_->parameters()) {}
+
+  SafeTensors first() override {
+    const Losses losses = forward();
+    backward(losses.total);
+    SafeTensors all;
+    const auto add = [&](const std::string& name, const Tensor& t) { all.tensors.emplace_back(name, t.detach()); };
+    const PackedTracks& tracks = batch_.tracks;
+    add("input.images", batch_.images);
+    add("input.geometry", batch_.geometry);
+    add("input.colour", batch_.colour);
+    add("input.xy", tracks.xy);
+    add("input.weight", tracks.weight);
+    add("input.sigma", tracks.sigma);
+    add("input.zoom", tracks.zoom);
+    add("input.kept", tracks.kept);
+    add("value.total", losses.total);
+    add("value.segmentation", losses.segmentation);
+    for (size_t l = 0; l < losses.track.size(); ++l) add(text("value.track_", l), losses.track[l]);
+    for (const auto& [name, p] : model_->parameters().named()) {
+      add("parameter." + name, p);
+      add("gradient." + name, p.grad());
+      p.clear_grad();
+    }
+    const Config& c = config_;
+    const Json options = {
+        {"groups", c.model.groups}, {"slope", c.model.slope},           {"mix", c.maps.mix},
+        {"tau", c.maps.tau},        {"lambda", c.loss.lambda},          {"dice", c.loss.dice},
+        {"bce", c.loss.bce},        {"foreground", c.loss.foreground},  {"background", c.loss.background},
+        {"lr", c.optimizer.lr},     {"momentum", c.optimizer.momentum}, {"weight_decay", c.optimizer.weight_decay}};
+    all.metadata["options"] = options.dump();
+    return all;
+  }
+
+  Seconds run() override {
+    Losses losses;
+    Seconds s;
+    s["forward"] = seconds([&] { losses = forward(); });
+    s["backward"] = seconds([&] { backward(losses.total); });
+    s["optimiser"] = seconds([&] {
+      optimizer_.prepare(config_.optimizer.lr);
+      optimizer_.update();
+    });
+    s["whole step"] = s["forward"] + s["backward"] + s["optimiser"];
+    return s;
+  }
+
+ private:
+  Losses forward() const {
+    return model_->losses({augment(batch_.images, batch_.geometry, batch_.colour), {}, batch_.tracks});
+  }
+
+  Config config_;
+  Batch batch_;
+  std::unique_ptr<Model> model_;
+  Optimizer optimizer_;
+};
+
+// ---- Single ops -----------------------------------------------------------------------------------------------------
+
+/// An op on named inputs; gradients of those that require one, from given gradients of its outputs.
+class SingleOp : public Work {
+ public:
+  using Inputs = std::vector<std::pair<std::string, Tensor>>;
+  using Op = std::function<Tensors()>;
+
+  SingleOp(Inputs inputs, Op op, uint64_t seed) : inputs_(std::move(inputs)), op_(std::move(op)) {
+    Random random(seed, hash64("gradients of the outputs"));
+    for (const Tensor& y : evaluate()) {
+      Tensor dy(y.shape());
+      for (int64_t i = 0; i < dy.size(); ++i) dy.data<float>()[i] = float(random.uniform(-1, 1));
+      gradients_.push_back(dy);
+    }
+  }
+
+  SafeTensors first() override {
+    SafeTensors all;
+    const auto add = [&](const std::string& name, const Tensor& t) { all.tensors.emplace_back(name, t.detach()); };
+    const Tensors values = evaluate();
+    both();
+    for (const auto& [name, x] : inputs_) {
+      add("input." + name, x);
+      if (x.requires_grad()) add("gradient." + name, x.grad());
+    }
+    for (size_t i = 0; i < values.size(); ++i) {
+      add(text("value.", i), values[i]);
+      add(text("input.d", i), gradients_[i]);
+    }
+    return all;
+  }
+
+  Seconds run() override {
+    return {{"forward", seconds([&] { evaluate(); })}, {"forward and backward", seconds([&] { both(); })}};
+  }
+
+ private:
+  Tensors evaluate() const {
+    const NoGrad no_grad;
+    return op_();
+  }
+
+  void both() const {
+    for (const auto& [name, x] : inputs_)
+      if (x.requires_grad()) x.clear_grad();
+    // A node behind all outputs, which gives each its gradient.
+    const Tensor end = record("end", Tensor::zeros({}), op_(), [this](const Tensor&) -> Tensors { return gradients_; });
+    backward(end);
+  }
+
+  Inputs inputs_;
+  Op op_;
+  Tensors gradients_;
+};
+
+Tensor uniform(const Shape& shape, double lo, double hi, Random& random) {
+  Tensor t(shape);
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = float(random.uniform(lo, hi));
+  return t;
+}
+
+/// 8 images of 40 fixations, 4 maps each of 224 x 224 pixels.
+std::unique_ptr<Work> maps_work(const std::string& name) {
+  constexpr int64_t batch = 8, fixations = 40, side = 224, count = batch * fixations;
+  Random random(1, hash64(name));
+  const Tensor xy = uniform({count, 2}, 0, 1, random).set_requires_grad(true);
+  const std::vector<MapSize> sizes(size_t(levels), MapSize{side, side});
+  std::vector<int32_t> offsets, kept;
+  for (int64_t b = 0; b <= batch; ++b) offsets.push_back(int32_t(b * fixations));
+  if (name == "splat") {
+    const Tensor weight = uniform({levels, count}, 0.01, 0.05, random).set_requires_grad(true);
+    const Tensor sigma = uniform({levels, batch, 2}, 0.05, 0.12, random).set_requires_grad(true);
+    const Tensor first = Tensor::of({batch + 1}, offsets);
+    return std::make_unique<SingleOp>(
+        SingleOp::Inputs{{"xy", xy}, {"weight", weight}, {"sigma", sigma}},
+        [=] { return splat(xy, weight, sigma, first, sizes); }, 2);
+  }
+  for (int64_t l = 0; l < levels; ++l)
+    for (int64_t b = 0; b < batch; ++b)
+      kept.insert(kept.end(), {int32_t(b * fixations + l * fixations / levels), int32_t((b + 1) * fixations)});
+  const Tensor ranges = Tensor::of({levels, batch, 2}, kept);
+  return std::make_unique<SingleOp>(
+      SingleOp::Inputs{{"xy", xy}, {"kept", ranges}}, [=] { return track_distance(xy, ranges, sizes); }, 2);
+}
+
+std::unique_ptr<Work> attention_work() {
+  Random random(1, hash64("attention"));
+  const Tensor features = uniform({8, 224, 224, 64}, -1, 1, random).set_requires_grad(true);
+  const Tensor w = uniform({64}, -0.1, 0.1, random).set_requires_grad(true);
+  const Tensor b = uniform({1}, -0.1, 0.1, random).set_requires_grad(true);
+  const Tensor map = uniform({8, 224, 224}, 0, 1, random);
+  const auto op = [=]() -> Tensors {
+    const Tensors all = track_attention(features, w, b, map);
+    return {all[0], all[2]};  // F' and the loss, as the network uses them
+  };
+  return std::make_unique<SingleOp>(SingleOp::Inputs{{"features", features}, {"w", w}, {"b", b}, {"map", map}}, op, 2);
+}
+
+// ---- The process ----------------------------------------------------------------------------------------------------
+
+/// A line of /proc/self/status, in MB of 10^6 bytes.
+double status_mb(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(key + ":")) return std::stod(line.substr(key.size() + 1)) * 1024e-6;
+  fail("/proc/self/status: no ", key);
+}
+
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+}
+
+Json run(Work& work, int64_t times) {
+  Seconds sum;
+  const double before = cpu_seconds();
+  for (int64_t i = 0; i < times; ++i)
+    for (const auto& [part, s] : work.run()) sum[part] += s;
+  Json ms = Json::object();
+  for (const auto& [part, s] : sum) ms[part] = 1e3 * s / double(times);
+  return {{"ms", ms}, {"cpu_s", cpu_seconds() - before}};
+}
+
+void serve(const Options& options) {
+  set_num_threads(options.threads);
+  std::unique_ptr<Work> work;
+  double before = 0;  // the resident set, MB
+  if (options.work == "step") {
+    const Config config = load_config(options.config, options.overrides);
+    if (config.recipe != "gradtrack" || config.optimizer.kind != "sgd")
+      fail(options.config, ": expected recipe gradtrack and optimizer.kind sgd, of which there is a PyTorch twin");
+    Batch batch = first_batch(config);
+    before = status_mb("VmRSS");
+    work = std::make_unique<Step>(config, std::move(batch));
+  } else {
+    work = options.work == "attention" ? attention_work() : maps_work(options.work);
+  }
+  if (options.exported.empty()) {
+    work->first();
+  } else {
+    write_safetensors(options.exported, work->first());
+  }
+  std::ofstream("/proc/self/clear_refs") << 5;  // VmHWM starts anew
+  reset_peak_bytes();
+  const auto answer = [](const Json& json) { std::cout << json.dump() << std::endl; };
+  answer({{"ready", true}});
+  for (std::string line; std::getline(std::cin, line);) {
+    if (line == "memory")
+      answer({{"peak_mb", status_mb("VmHWM") - before}, {"buffers_mb", 1e-6 * double(peak_bytes())}});
+    else if (line.starts_with("run "))
+      answer(run(*work, std::stoll(line.substr(4))));
+    else
+      fail("stdin: '", line, "': expected 'run N' or 'memory'");
+  }
+}
+
+}  // namespace
+}  // namespace gt
+
+int main(int argc, char** argv) {
+  gt::Options options;
+  CLI::App app("GradTrack's side of bench/peers: does one work on request, to be timed beside PyTorch's.");
+  app.footer("example:\n  echo 'run 5' | gradtrack_peer step --config configs/kvasir_small.yaml model.groups=2");
+  app.add_option("work", options.work, "step, splat, distance or attention")
+      ->required()
+      ->check(CLI::IsMember({"step", "splat", "distance", "attention"}));
+  app.add_option("overrides", options.overrides, "KEY=VALUE of the configuration");
+  app.add_option("--config", options.config, "configuration of the step");
+  app.add_option("--export", options.exported, "safetensors file to leave inputs, values and gradients in");
+  app.add_option("--threads", options.threads, "0 is all processors")->check(CLI::Range(0, 1024));
+  CLI11_PARSE(app, argc, argv);
+  try {
+    gt::serve(options);
+  } catch (const std::exception& e) {
+    std::cerr << "gradtrack_peer: " << e.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,334 @@
+"""Times GradTrack against PyTorch on the same cores, in turn, in one run (docs/cpu.md says what is compared and how).
+
+Each work is done by gradtrack_peer (ours.cpp) and by torch_peer.py, two processes that start from the same inputs and
+weights; PyTorch's first values and gradients must be GradTrack's before anything is timed. Of PyTorch's settings the
+fastest is taken. Then both run in turn, and a row gives the medians, and the median, least and greatest of the ratios
+of neighbouring runs: how many times as fast GradTrack is. Exit status 0 done, 1 a work failed, 2 wrong usage."""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOLERANCE = 1e-3  # relative, of a tensor's norm
+QUIET = 0.05  # share of the processors that other programs may take in a round
+
+
+@dataclass
+class Variant:
+    """GradTrack with these keys of the configuration; goals by part."""
+    name: str = ""
+    overrides: tuple = ()
+    goals: dict = field(default_factory=dict)
+
+
+@dataclass
+class Work:
+    name: str
+    ours: tuple  # arguments of gradtrack_peer
+    settings: tuple  # of PyTorch; the fastest is also tried compiled
+    judged: str  # the part that says which is the fastest
+    variants: tuple = (Variant(),)
+    memory: bool = False
+
+
+LAYOUTS = (("contiguous",), ("channels_last",))
+WORKS = (
+    Work("training step, kvasir_small", ("step", "--config", "configs/kvasir_small.yaml"), LAYOUTS, "whole step",
+         (Variant(goals={"whole step": 1.5}),)),
+    Work("training step, full size", ("step", "--config", "configs/kvasir.yaml"), LAYOUTS, "whole step",
+         (Variant("direct", ("conv=direct",), {"whole step": 1.2}),
+          Variant("Winograd", ("conv=winograd",), {"whole step": 1.6})), memory=True),
+    Work("splat, 8 images, 4 levels of 224x224", ("splat",), (("separable",), ("broadcast",)), "forward",
+         (Variant(goals={"forward": 20}),)),
+    Work("splat as its formula stands", ("splat",), (("broadcast",),), "forward"),
+    Work("track distance, 8 images, 4 levels of 224x224", ("distance",), ((),), "forward"),
+    Work("track attention, 8x224x224x64", ("attention",), LAYOUTS, "forward and backward",
+         (Variant(goals={"forward and backward": 3}),)),
+)
+
+
+@dataclass
+class Round:
+    ms: list  # of each process: milliseconds by part
+    others: float  # share of all processors' time that went to other programs
+
+
+class Failed(Exception):
+    pass
+
+
+class Peer:
+    """A process that answers each line by a line of JSON; ready when made. Its messages go to a log, which an error
+    quotes."""
+
+    def __init__(self, command, threads, log, limit):
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
+        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.abspath(os.path.join(os.path.dirname(log), "compiled")))
+        self.log = log
+        with open(log, "w") as messages:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages,
+                                            text=True, env=environment)
+        self.first = self.read(limit)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def read(self, limit=600):
+        killer = threading.Timer(limit, self.process.kill)
+        killer.start()
+        line = self.process.stdout.readline()
+        in_time = killer.is_alive()
+        killer.cancel()
+        if line:
+            return json.loads(line)
+        self.process.kill()
+        self.process.wait()
+        with open(self.log) as log:
+            last = (log.read().strip().splitlines() or ["no message"])[-1]
+        raise Failed(last if in_time else f"not done in {limit} seconds")
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def run(self, times):
+        return self.ask(f"run {times}")
+
+
+def say(line):
+    print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
+
+
+def text_of(setting):
+    return ", ".join(setting if "compiled" in setting else (*setting, "eager"))
+
+
+def busy_seconds():
+    """CPU time that all programs on the machine have had, and what its host kept back."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+class Race:
+    def __init__(self, work, options, folder):
+        self.work, self.options, self.folder = work, options, folder
+        self.data = [os.path.join(folder, f"{work.ours[0]}{i}.safetensors") for i in range(len(work.variants))]
+        self.tried, self.failed, self.torch_mb = {}, {}, {}
+        self.torch_seconds = 0  # of a run of the fastest
+
+    def start_ours(self, variant, data):
+        command = [self.options.program, *self.work.ours, *variant.overrides, "--threads", str(self.options.threads),
+                   "--export", data]
+        return Peer(command, self.options.threads, os.path.join(self.folder, "gradtrack.log"), 300)
+
+    def start_torch(self, setting):
+        command = [sys.executable, os.path.join(HERE, "torch_peer.py"), self.work.ours[0], *self.data,
+                   "--threads", str(self.options.threads)]
+        for word in setting:
+            command += ["--setting", word]
+        peer = Peer(command, self.options.threads, os.path.join(self.folder, "torch.log"),
+                    self.options.compile_limit if "compiled" in setting else 300)
+        if not peer.first["difference"] <= TOLERANCE:
+            peer.__exit__()
+            raise Failed(f"{peer.first['of']} is off by {peer.first['difference']:.2g}, allowed {TOLERANCE:g}")
+        return peer
+
+    def trial(self, setting):
+        """A process with this setting, if it is the fastest so far, else None."""
+        say(f"  PyTorch {text_of(setting)}")
+        try:
+            peer = self.start_torch(setting)
+        except Failed as error:
+            say(f"    skipped: {error}")
+            self.failed[setting] = str(error)
+            return None
+        runs = [peer.run(1)["ms"]]
+        while len(runs) < 7 and sum(sum(r.values()) for r in runs) < 3000:
+            runs.append(peer.run(1)["ms"])
+        ms = min(r[self.work.judged] for r in runs)
+        if self.work.memory:
+            self.torch_mb[setting] = peer.ask("memory")["peak_mb"]
+        say(f"    {self.work.judged} {ms:.4g} ms; first values and gradients within {peer.first['difference']:.1g} of "
+            f"GradTrack's")
+        fastest = ms < min(self.tried.values(), default=math.inf)
+        self.tried[setting] = ms
+        if not fastest:
+            peer.__exit__()
+            return None
+        self.torch_seconds = 1e-3 * sum(runs[-1].values())
+        return peer
+
+    def fastest_torch(self):
+        best = None
+
+        def offer(setting):
+            nonlocal best
+            if peer := self.trial(setting):
+                if best:
+                    best.__exit__()
+                best = peer
+
+        for setting in self.work.settings:
+            offer(setting)
+        if best and not self.options.quick:
+            offer((*min(self.tried, key=self.tried.get), "compiled"))
+        if not best:
+            raise Failed("PyTorch: " + "; ".join(self.failed.values()))
+        return best
+
+    def rounds(self, ours, torch):
+        """Rounds of one run each of all, in turn, until enough had the processors to themselves, or three times as many
+        are done: then the quietest."""
+        peers = (*ours, torch)
+        took = [1e-3 * sum(peer.run(1)["ms"].values()) for peer in ours] + [self.torch_seconds]
+        times = [max(1, math.ceil(0.25 / t)) for t in took]
+        long = max(took) > 5
+        wanted = 1 if self.options.quick and long else 3 if self.options.quick or long else 21
+        rounds = []
+        while len(rounds) < 3 * wanted and sum(r.others <= QUIET for r in rounds) < wanted:
+            before, start = busy_seconds(), time.perf_counter()
+            runs = [peer.run(n) for peer, n in zip(peers, times)]
+            wall = time.perf_counter() - start
+            others = (busy_seconds() - before - sum(r["cpu_s"] for r in runs)) / (wall * os.cpu_count())
+            rounds.append(Round([r["ms"] for r in runs], max(0.0, others)))
+            if long or len(rounds) % 7 == 0:
+                say(f"  {len(rounds)} rounds, wanted {wanted}; other programs took {100 * rounds[-1].others:.0f} % of the "
+                    "processors in the last")
+        return sorted(rounds, key=lambda r: r.others)[:wanted]
+
+    def run(self):
+        say(self.work.name)
+        ours = []
+        torch = None
+        try:
+            for variant, data in zip(self.work.variants, self.data):
+                say(f"  GradTrack {' '.join(variant.overrides)}".rstrip())
+                ours.append(self.start_ours(variant, data))
+            torch = self.fastest_torch()
+            rounds = self.rounds(ours, torch)
+            others = max(r.others for r in rounds)
+            rows = []
+            for i, variant in enumerate(self.work.variants):
+                rows += self.rows(variant, [r.ms[i] for r in rounds], [r.ms[-1] for r in rounds], others)
+                if self.work.memory:
+                    rows.append(self.memory_row(variant, ours[i].ask("memory")))
+            return rows
+        finally:
+            for peer in filter(None, (*ours, torch)):
+                peer.__exit__()
+
+    def title(self, variant, part):
+        return ", ".join(filter(None, (self.work.name, variant.name))) + ": " + part
+
+    def rows(self, variant, ours, torch, others):
+        setting = min(self.tried, key=self.tried.get)
+        rows = []
+        for part in torch[0]:
+            ratios = [t[part] / o[part] for o, t in zip(ours, torch)]
+            row = {
+                "work": self.title(variant, part),
+                "ours_ms": statistics.median(o[part] for o in ours),
+                "torch_ms": statistics.median(t[part] for t in torch),
+                "ratio": statistics.median(ratios),
+                "ratio_min": min(ratios),
+                "ratio_max": max(ratios),
+                "setting": text_of(setting),
+                "pairs": len(ratios),
+                "others": others,
+            }
+            if part == self.work.judged:
+                row["tried_ms"] = {text_of(s): ms for s, ms in self.tried.items()}
+                row["skipped"] = {text_of(s): why for s, why in self.failed.items()}
+            rows.append(with_goal(row, variant.goals.get(part)))
+        return rows
+
+    def memory_row(self, variant, memory):
+        setting = min(self.torch_mb, key=self.torch_mb.get)
+        ratio = self.torch_mb[setting] / memory["peak_mb"]
+        return with_goal({"work": self.title(variant, "peak memory"), "ours_mb": memory["peak_mb"],
+                          "ours_buffers_mb": memory["buffers_mb"], "torch_mb": self.torch_mb[setting], "ratio": ratio,
+                          "ratio_min": ratio, "ratio_max": ratio, "setting": text_of(setting)}, 1)
+
+
+def with_goal(row, goal):
+    """Nothing is said of a goal where other programs were running."""
+    quiet = row.get("others", 0) <= QUIET
+    return row if goal is None else row | {"goal": goal} | ({"met": row["ratio"] >= goal} if quiet else {})
+
+
+def table(rows):
+    cells = [("work", "GradTrack", "PyTorch", "ratio", "(least .. most)", "goal", "PyTorch's setting")]
+    for r in rows:
+        if "failed" in r:
+            cells.append((r["work"], "FAILED: " + r["failed"], "", "", "", "", ""))
+            continue
+        unit = "MB" if "ours_mb" in r else "ms"
+        verdict = {True: "met", False: "MISSED", None: "disturbed"}[r.get("met")]
+        goal = f"{r['goal']:g} {verdict}" if "goal" in r else ""
+        cells.append((r["work"], *(f"{r[who + unit.lower()]:.4g} {unit}" for who in ("ours_", "torch_")),
+                      f"{r['ratio']:.2f}", f"({r['ratio_min']:.2f} .. {r['ratio_max']:.2f})", goal, r["setting"]))
+    widths = [max(len(c[i]) for c in cells if not c[1].startswith("FAILED")) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(c.ljust(w) if i in (0, 5, 6) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths)))
+                     .rstrip() for line in cells)
+
+
+def write_json(path, rows):
+    with open(path + ".new", "w") as file:
+        json.dump(rows, file, indent=1)
+        file.write("\n")
+    os.replace(path + ".new", path)
+
+
+def main():
+    names = "\n".join("  " + w.name for w in WORKS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"works:\n{names}\n\nexample:\n  make bench-peers ARGS='--quick --work kvasir_small'")
+    parser.add_argument("--program", required=True, help="gradtrack_peer")
+    parser.add_argument("--json", required=True, metavar="FILE", help="to write the rows to")
+    parser.add_argument("--work", action="append", default=[], metavar="NAME",
+                        help="only works whose name contains this; may be given again")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and nothing compiled: a look, not a result")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
+                        help="of each program; default all processors")
+    parser.add_argument("--compile-limit", type=int, default=300, metavar="SECONDS",
+                        help="how long torch.compile may take before it is skipped (%(default)s)")
+    options = parser.parse_args()
+    chosen = [w for w in WORKS if not options.work or any(word in w.name for word in options.work)]
+    if not chosen:
+        parser.error(f"no work is named so; there are:\n{names}")
+    folder = os.path.join(os.path.dirname(os.path.abspath(options.json)), "peers")
+    os.makedirs(folder, exist_ok=True)
+    rows = []
+    for work in chosen:
+        try:
+            rows += Race(work, options, folder).run()
+        except Failed as error:
+            say(f"  FAILED: {error}")
+            rows.append({"work": work.name, "failed": str(error)})
+        write_json(options.json, rows)
+    print(f"\n{options.threads} threads each. The ratio is how many times as fast (or as small) GradTrack is.\n")
+    print(table(rows))
+    disturbed = max((r.get("others", 0) for r in rows), default=0)
+    if disturbed > QUIET:
+        print(f"\nOther programs took up to {100 * disturbed:.0f} % of the processors: not a result. Run it again on an "
+              "idle machine.")
+    return int(any("failed" in r for r in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""GradTrack's step and ops in PyTorch, from its library functions and vectorised, as the twin that they are timed
+against. Images are (B,C,H,W). Tracks of different length are packed as (N,2) fixations and read through padded indices,
+so that nothing loops over images, fixations or pixels. METHOD n stands for section n of docs/method.md."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+# ---- Gaze: made once for a batch ------------------------------------------------------------------------------------
+
+
+def padded(kept):
+    """kept (L,B,2), ranges of the packed fixations -> for each level: index (B,n) of its fixations, n the longest
+    range's length, the last repeated; whether it is one (B,n); and start and end (B,n) of its segments, the last
+    repeated."""
+    levels = []
+    for ranges in kept.long():
+        first, last = ranges[:, :1], ranges[:, 1:] - 1
+        place = first + torch.arange(int((last - first).max()) + 1)
+        index = torch.minimum(place, last)
+        start = torch.minimum(place, (last - 1).clamp_min(first))[:, : max(1, place.shape[1] - 1)]
+        levels.append((index, (place <= last).float(), start, torch.minimum(start + 1, last)))
+    return levels
+
+
+# ---- Gaze track maps (METHOD 3) -------------------------------------------------------------------------------------
+
+
+def centres(n):
+    return (torch.arange(n) + 0.5) / n
+
+
+def splat_broadcast(xy, weight, sigma, height, width):
+    """xy (B,n,2), weight (B,n), sigma (B,2) -> (B,H,W): the formula as it stands, over (B,n,H,W)."""
+    z = (torch.stack([xy[..., 0], xy[..., 1]])).unsqueeze(-1)
+    x = ((centres(width) - z[0]) / sigma[:, :1, None]).square().unsqueeze(2)
+    y = ((centres(height) - z[1]) / sigma[:, 1:, None]).square().unsqueeze(3)
+    return (weight[:, :, None, None] * torch.exp(-0.5 * (x + y))).sum(1)
+
+
+def splat_separable(xy, weight, sigma, height, width):
+    """The same as a product of matrices: a Gaussian is a row times a column."""
+    x = torch.exp(-0.5 * ((centres(width) - xy[..., :1]) / sigma[:, :1, None]).square())
+    y = torch.exp(-0.5 * ((centres(height) - xy[..., 1:]) / sigma[:, 1:, None]).square())
+    return torch.bmm((weight.unsqueeze(-1) * y).transpose(1, 2), x)
+
+
+def track_distance(a, b, height, width):
+    """Segments a -> b, both (B,n,2) -> (B,H,W): distance to the nearest, in image sides."""
+    d = b - a
+    length2 = d.square().sum(-1)
+    inverse = torch.where(length2 > 0, 1 / length2.clamp_min(1e-30), 0.0)[:, :, None, None]
+    a, d = a[..., None, None], d[..., None, None]
+    rx = centres(width) - a[:, :, 0]
+    ry = centres(height)[:, None] - a[:, :, 1]
+    t = ((rx * d[:, :, 0] + ry * d[:, :, 1]) * inverse).clamp(0, 1)
+    distance2 = (rx - t * d[:, :, 0]).square() + (ry - t * d[:, :, 1]).square()
+    return distance2.min(1).values.sqrt()
+
+
+def track_map(tracks, level, mix, tau, height, width):
+    index, there, start, end = tracks["padded"][level]
+    xy = tracks["xy"]
+    weight = tracks["weight"][level][index] * there
+    s = splat_separable(xy[index], weight, tracks["sigma"][level], height, width)
+    s = s / s.amax((1, 2), keepdim=True)
+    d = track_distance(xy[start], xy[end], height, width) * tracks["zoom"][:, None, None]
+    return mix * s + (1 - mix) * torch.exp(d.square() * (-0.5 / tau**2))
+
+
+# ---- The network (METHOD 4, 5) --------------------------------------------------------------------------------------
+
+
+def track_attention(features, w, b, m):
+    """features (B,C,H,W), w (C), b (1), m (B,H,W) -> F (1 + A), BCE(A, m)."""
+    a = F.conv2d(features, w[None, :, None, None], b)
+    return features * (1 + torch.sigmoid(a)), F.binary_cross_entropy_with_logits(a[:, 0], m)
+
+
+class TrackAttention(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.empty(channels)), nn.Parameter(torch.empty(1))
+
+    def forward(self, features, m):
+        return track_attention(features, self.weight, self.bias, m)
+
+
+class Convolution(nn.Module):
+    def __init__(self, inputs, outputs, groups, slope):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.adn = nn.ModuleDict({"N": nn.GroupNorm(groups, outputs)})
+        self.slope = slope
+
+    def forward(self, x):
+        return F.leaky_relu(self.adn["N"](self.conv(x)), self.slope, inplace=True)
+
+
+class TwoConv(nn.Sequential):
+    def __init__(self, inputs, outputs, *options):
+        super().__init__()
+        self.conv_0 = Convolution(inputs, outputs, *options)
+        self.conv_1 = Convolution(outputs, outputs, *options)
+
+
+class Down(nn.Module):
+    def __init__(self, inputs, outputs, *options):
+        super().__init__()
+        self.convs = TwoConv(inputs, outputs, *options)
+
+    def forward(self, x):
+        return self.convs(F.max_pool2d(x, 2))
+
+
+class UpCat(nn.Module):
+    def __init__(self, inputs, skip, up, outputs, *options):
+        super().__init__()
+        self.upsample = nn.ModuleDict({"deconv": nn.ConvTranspose2d(inputs, up, 2, stride=2)})
+        self.convs = TwoConv(skip + up, outputs, *options)
+
+    def forward(self, x, skip):
+        return self.convs(torch.cat([skip, self.upsample["deconv"](x)], 1))
+
+
+class GradTrack(nn.Module):
+    """MONAI's BasicUNet with Track Attention behind every decoder block, under GradTrack's parameter names."""
+
+    def __init__(self, features, channels, options):
+        super().__init__()
+        f, o = features, (options["groups"], options["slope"])
+        self.options = options
+        self.conv_0 = TwoConv(channels, f[0], *o)
+        for i in range(1, 5):
+            self.add_module(f"down_{i}", Down(f[i - 1], f[i], *o))
+        self.upcat_4 = UpCat(f[4], f[3], f[4] // 2, f[3], *o)
+        self.upcat_3 = UpCat(f[3], f[2], f[3] // 2, f[2], *o)
+        self.upcat_2 = UpCat(f[2], f[1], f[2] // 2, f[1], *o)
+        self.upcat_1 = UpCat(f[1], f[0], f[1], f[5], *o)
+        self.final_conv = nn.Conv2d(f[5], 1, 1)
+        for i, c in zip((4, 3, 2, 1), (f[3], f[2], f[1], f[5])):
+            self.add_module(f"attention_{i}", TrackAttention(c))
+
+    def losses(self, batch):
+        """Of a batch as collate() makes it: total, segmentation, and each level's, coarsest first."""
+        o, images = self.options, augment(batch["images"], batch["geometry"], batch["colour"])
+        maps = [track_map(batch["tracks"], l, o["mix"], o["tau"][min(l, 3)], images.shape[2] // n, images.shape[3] // n)
+                for l, n in enumerate((8, 4, 2, 1, 1))]
+        skips = [self.conv_0(images)]
+        for i in range(1, 5):
+            skips.append(getattr(self, f"down_{i}")(skips[-1]))
+        y, track = skips.pop(), []
+        for level, i in enumerate((4, 3, 2, 1)):
+            y, loss = getattr(self, f"attention_{i}")(getattr(self, f"upcat_{i}")(y, skips.pop()), maps[level])
+            track.append(loss)
+        segmentation = segmentation_loss(self.final_conv(y)[:, 0], maps[-1], o)
+        return segmentation + sum(w * l for w, l in zip(o["lambda"], track)), segmentation, track
+
+
+def segmentation_loss(z, full_map, o):
+    """Logits (B,H,W) against the pseudo mask of the full track's map."""
+    target = (full_map > o["foreground"]).float()
+    counted = target + (full_map < o["background"]).float()
+    p = torch.sigmoid(z) * counted
+    both, either = (p * target).sum((1, 2)), (p + target * counted).sum((1, 2))
+    dice = (1 - (2 * both + 1) / (either + 1)).mean()
+    bce = (F.binary_cross_entropy_with_logits(z, target, reduction="none") * counted).sum() / counted.sum()
+    return o["dice"] * dice + o["bce"] * bce
+
+
+def augment(images, geometry, colour):
+    """images (B,C,H,W) u8; geometry (B,2,3), output position -> input position in image sides, and colour (B,C,C+1), as
+    kernels/augment.cu has them. grid_sample counts positions from -1 to 1."""
+    turn, shift = geometry[..., :2], geometry[..., 2:]
+    theta = torch.cat([turn, turn.sum(-1, keepdim=True) + 2 * shift - 1], -1)
+    grid = F.affine_grid(theta, images.shape, align_corners=False)
+    sampled = F.grid_sample(images.float() / 255, grid, padding_mode="border", align_corners=False)
+    mixed = torch.einsum("bij,bjhw->bihw", colour[..., :-1], sampled) + colour[..., -1][:, :, None, None]
+    return mixed.contiguous(memory_format=images_format(images))
+
+
+def images_format(images):
+    channels_last = images.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def collate(inputs, memory_format):
+    """The tensors of gradtrack_peer as a data loader would hand them over."""
+    return {
+        "images": inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=memory_format),
+        "geometry": inputs["geometry"],
+        "colour": inputs["colour"],
+        "tracks": {**{k: inputs[k] for k in ("xy", "weight", "sigma", "zoom")}, "padded": padded(inputs["kept"])},
+    }
