@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "core/parallel.h"
+#include "gaze/readers.h"
 
 namespace gt {
 namespace {
