@@ -83,22 +83,23 @@ DicomHeader read_dicom_header(const std::string& path) {
   return header;
 }
 
-Image read_dicom(const std::string& path) {
+DicomSlice read_dicom(const std::string& path) {
   DcmFileFormat file;
   load(path, file);
   DcmDataset& data = *file.getDataset();
   check_pixels(path, data);
-  DicomImage slice(&file, data.getOriginalXfer());
-  if (slice.getStatus() != EIS_Normal)
-    fail(path, ": cannot decode the DICOM image: ", DicomImage::getString(slice.getStatus()));
-  if (!slice.isMonochrome())
-    fail(path, ": is ", word(data, DCM_PhotometricInterpretation), ", expected a grey DICOM image");
-  if (slice.getFrameCount() != 1) fail(path, ": has ", slice.getFrameCount(), " frames, expected one slice");
+  const std::string photometry = word(data, DCM_PhotometricInterpretation);
+  if (!photometry.starts_with("MONOCHROME")) fail(path, ": is ", photometry, ", expected a grey DICOM image");
+  DicomImage image(&file, data.getOriginalXfer());
+  if (image.getStatus() != EIS_Normal)
+    fail(path, ": cannot decode the DICOM image: ", DicomImage::getString(image.getStatus()));
+  if (image.getFrameCount() != 1) fail(path, ": has ", image.getFrameCount(), " frames, expected one slice");
 
-  Image image(int64_t(slice.getHeight()), int64_t(slice.getWidth()), 1);
-  if (!slice.setMinMaxWindow() || !slice.getOutputData(image.pixels.data(), image.pixels.size(), 8))
-    fail(path, ": cannot decode the DICOM image: ", DicomImage::getString(slice.getStatus()));
-  return image;
+  DicomSlice slice{int64_t(image.getHeight()), int64_t(image.getWidth()), {}};
+  slice.values.resize(size_t(slice.height * slice.width));
+  if (!image.setMinMaxWindow() || !image.getOutputData(slice.values.data(), slice.values.size() * 2, 16))
+    fail(path, ": cannot decode the DICOM image: ", DicomImage::getString(image.getStatus()));
+  return slice;
 }
 
 #else
@@ -110,7 +111,7 @@ namespace {
 }  // namespace
 
 DicomHeader read_dicom_header(const std::string& path) { not_built(path); }
-Image read_dicom(const std::string& path) { not_built(path); }
+DicomSlice read_dicom(const std::string& path) { not_built(path); }
 
 #endif
 

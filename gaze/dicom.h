@@ -4,8 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "gaze/image.h"
+#include <vector>
 
 namespace gt {
 
@@ -24,10 +23,15 @@ struct DicomHeader {
 /// Throws Error, naming the file, if it is no DICOM image or the build reads none.
 DicomHeader read_dicom_header(const std::string& path);
 
-/// A slice as a grey image: stored values, rescaled by slope and intercept, the smallest as 0 and the largest as 255;
+struct DicomSlice {
+  int64_t height = 0, width = 0;
+  std::vector<uint16_t> values;  // (height, width)
+};
+
+/// A grey slice: stored values, rescaled by slope and intercept, the smallest as 0 and the largest as 65535;
 /// MONOCHROME1 (0 is white) is inverted. The window that the file proposes for viewing is ignored: networks are fed
-/// standardised images, and a window cuts values off that the eye does without. Throws Error, naming the file and the
+/// standardised images, and a window cuts off values that the eye does without. Throws Error, naming the file and the
 /// reason, for what is not one grey frame.
-Image read_dicom(const std::string& path);
+DicomSlice read_dicom(const std::string& path);
 
 }  // namespace gt

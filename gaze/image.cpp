@@ -93,10 +93,12 @@ void stretch(const uint16_t* values, std::vector<uint8_t>& pixels) {
     pixels[i] = uint8_t(range == 0 ? values[i] >> 8 : ((values[i] - low) * 255 + range / 2) / range);
 }
 
-Image grey_to(const Image& grey, int channels) {
-  if (channels == 1) return grey;
-  Image image(grey.height, grey.width, channels);
-  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = grey.pixels[i / size_t(channels)];
+Image read_slice(const std::string& path, int channels) {
+  const DicomSlice slice = read_dicom(path);
+  std::vector<uint8_t> grey(slice.values.size());
+  stretch(slice.values.data(), grey);
+  Image image(slice.height, slice.width, channels);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = grey[i / size_t(channels)];
   return image;
 }
 
@@ -106,7 +108,7 @@ Image read_image(const std::string& path, int channels) {
   GT_CHECK(channels == 1 || channels == 3, "read_image: channels is ", channels, ", expected 1 or 3");
   const std::string bytes = read_file(path);
   if (bytes.empty()) fail(path, ": is empty, expected a JPEG, PNG or DICOM image");
-  if (is_dicom(bytes)) return grey_to(read_dicom(path), channels);
+  if (is_dicom(bytes)) return read_slice(path, channels);
   const bool jpeg = bytes.starts_with(jpeg_start), png = bytes.starts_with(png_start);
   if (!jpeg && !png) fail(path, ": is neither a JPEG nor a PNG nor a DICOM image");
   if (const char* fault = jpeg ? jpeg_fault(bytes) : png_fault(bytes)) fail(path, ": is ", fault);
