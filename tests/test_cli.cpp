@@ -111,6 +111,24 @@ TEST_CASE("fixations converts what an eye tracker exports, and maps reads it as 
   CHECK(!std::filesystem::exists(tmp / "g.csv"));
 }
 
+TEST_CASE("prepare makes a data set, or says what the download lacks", "[cli]") {
+  const TempFolder tmp;
+  make_folder(tmp / "raw/images");
+  make_folder(tmp / "raw/masks");
+  for (int i = 0; i < 6; ++i)
+    for (const char* part : {"images", "masks"})
+      write_png(tmp / text("raw/", part, "/p", i, ".png"), Image(9, 9, 1, 200));
+  const Result r = run("prepare kvasir-seg " + tmp / "raw" + " " + tmp / "out");
+  INFO(r.err);
+  CHECK(r.status == 0);
+  CHECK(has(r.out, "4 images to train on, 1 to validate, 1 to test"));
+  check_error("prepare kvasir-seg " + tmp / "raw" + " " + tmp / "out", {"out: holds a data set already"});
+  check_error("prepare kvasir-seg " + tmp / "none" + " " + tmp / "new", {"none/images: cannot read the folder"});
+  check_error("prepare nci-isbi " + tmp / "raw" + " " + tmp / "new", {"raw: holds no DICOM slices (.dcm)"});
+  CHECK(run("prepare").status == 2);
+  CHECK(run("prepare kvasir-seg a b --val 0.9").status == 2);
+}
+
 TEST_CASE("train, eval, predict and report work in a row", "[cli]") {
   const Workplace w;
   const Result trained = run(w.train("", "run"));
