@@ -27,6 +27,7 @@ struct Dropped {
   int64_t outside = 0;   // position not in [0, 1]
   int64_t brief = 0;     // shorter than the least duration
   int64_t unplaced = 0;  // without a position
+  int64_t early = 0;     // begun before the image appeared, where the file says so
   int64_t blinks = 0;    // beside a blink, where these are not wanted
 };
 

@@ -132,15 +132,26 @@ Content read_tobii(Table& table, const GazeOptions& options) {
   Recordings recordings(table, options, {"Recording name", "Participant name"});
   Content content;
   std::map<std::pair<std::string, int64_t>, std::pair<std::string, size_t>> first;  // recording, index -> image, record
+  std::set<std::pair<std::string, int64_t>> early;                                  // begun before an image
   while (table.next()) {
-    if (!recordings.wants(table) || table.word(c.media).empty()) continue;
+    if (!recordings.wants(table)) continue;
     const double now = table.milliseconds(c.time);
-    const std::string image = image_in(table, c.media);
-    Look& look = look_at(content, table, image, recordings.name(table), now);
-    if (table.word(type) != "Fixation") continue;
-    // One fixation is in all rows of its index; it is of the image that it began on.
-    const int64_t number = table.whole(index, 1);
-    const auto [at, fresh] = first.try_emplace({look.recording, number}, image, look.records.size());
+    const std::string recording = recordings.name(table);
+    const std::string image = table.word(c.media).empty() ? "" : image_in(table, c.media);
+    const bool fixation = table.word(type) == "Fixation";
+    const int64_t number = fixation ? table.whole(index, 1) : 0;
+    if (image.empty()) {
+      if (fixation) first.try_emplace({recording, number}, "", 0);
+      continue;
+    }
+    Look& look = look_at(content, table, image, recording, now);
+    if (!fixation) continue;
+    // One fixation is in all rows of its index; it is of the image that it began on, if it began on one.
+    const auto [at, fresh] = first.try_emplace({recording, number}, image, look.records.size());
+    if (at->second.first.empty()) {
+      content.dropped.early += early.emplace(recording, number).second;
+      continue;
+    }
     const auto [x, y] = position(table, place, tobii_shown(table, c, options.viewing));
     if (fresh) {
       look.records.push_back({x, y, now, table.duration(duration), number, table.line()});

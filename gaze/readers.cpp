@@ -136,7 +136,8 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
   if (gaze.tracks.empty())
     fail(path, ": expected fixations, the table has none that can be used (", gaze.dropped.outside,
          " outside the image, ", gaze.dropped.brief, " shorter than ", options.min_duration, " ms, ",
-         gaze.dropped.unplaced, " without a position, ", gaze.dropped.blinks, " beside a blink)");
+         gaze.dropped.unplaced, " without a position, ", gaze.dropped.early, " begun before the image, ",
+         gaze.dropped.blinks, " beside a blink)");
   return gaze;
 }
 

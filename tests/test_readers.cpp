@@ -153,6 +153,7 @@ std::string tobii_row(double time, const std::string& media, const std::string& 
 /// Two fixations on a.png, the first in three rows, then one on b.png.
 std::string tobii_export() {
   return tobii_header + tobii_row(900, "", "Fixation", 120, 1, "1", "1") +
+         tobii_row(990, "a.png", "Fixation", 120, 1, "800", "400") +
          tobii_row(1000, "a.png", "Saccade", 16, 1, "", "") +
          tobii_row(1016, "a.png", "Fixation", 250, 2, "960", "540") +
          tobii_row(1100, "a.png", "Fixation", 250, 2, "960", "540") + "1110\t\tP1\tR1\t\t\ta.png\t\t\t\t\t\t\t\t\t\n" +
@@ -173,8 +174,9 @@ void check_tobii(const Gaze& gaze) {
   REQUIRE(gaze.tracks.size() == 2);
   const std::vector<Fixation>& a = gaze.tracks.at("a").fixations;
   REQUIRE(a.size() == 2);
-  check_fixation(a[0], 0.5, 0.5, 250, 16);
-  check_fixation(a[1], 0, 0.75, 300, 350);  // goes on when b has come, but began on a
+  CHECK(gaze.dropped.early == 1);  // index 1 began on no image
+  check_fixation(a[0], 0.5, 0.5, 250, 26);
+  check_fixation(a[1], 0, 0.75, 300, 360);  // goes on when b has come, but began on a
   REQUIRE(gaze.tracks.at("b").fixations.size() == 1);
   check_fixation(gaze.tracks.at("b").fixations[0], 0.925, 0, 90, 200);
 }
@@ -190,7 +192,7 @@ TEST_CASE("readers: a Tobii export has one fixation an index, where the media wa
   check_tobii(read_text(replaced(replaced(tobii_export(), " [ms]", ""), " [DACS px]", "")));
   // What the user says of the image's place counts for more than the file.
   const Gaze gaze = read_text(tobii_export(), shown_at(0, 0, 1920, 1080));
-  check_fixation(gaze.tracks.at("a").fixations[0], 0.5, 0.5, 250, 16);
+  check_fixation(gaze.tracks.at("a").fixations[0], 0.5, 0.5, 250, 26);
   check_fixation(gaze.tracks.at("b").fixations[0], 1300 / 1920., 240 / 1080., 90, 200);
 }
 
@@ -230,14 +232,14 @@ TEST_CASE("readers: Tobii exports that are not right are refused", "[readers]") 
   check_contains(refusal(replaced(tobii_export(), "Fixation point X", "what")),
                  "gaze.txt:1: expected columns Fixation point X and Fixation point Y in pixels or (MCSnorm)");
   check_contains(refusal(replaced(tobii_export(), "[ms]\tSensor", "[weeks]\tSensor")),
-                 "gaze.txt:3: column Recording timestamp [weeks]: expected a time in s, ms, us or ns");
+                 "gaze.txt:2: column Recording timestamp [weeks]: expected a time in s, ms, us or ns");
   check_contains(refusal(replaced(tobii_export(), "\t250\t2\t", "\t250\ttwo\t")),
-                 "gaze.txt:4: column Eye movement type index: expected a number, got 'two'");
+                 "gaze.txt:5: column Eye movement type index: expected a number, got 'two'");
   check_contains(refusal(replaced(tobii_export(), "800\t600\t560\t240", "\t\t\t")),
-                 "gaze.txt:4: column Fixation point X [DACS px] is in pixels");
+                 "gaze.txt:5: column Fixation point X [DACS px] is in pixels");
   check_contains(refusal(tobii_export() + tobii_row(2000, "a.png", "Fixation", 90, 9, "960", "540", "R2")),
-                 "gaze.txt:12: image a was looked at in recording R2 P1, after recording R1 P1");
-  check_contains(refusal(tobii_export() + "1\t2\n"), "gaze.txt:12: expected 16 fields as in the header, got 2");
+                 "gaze.txt:13: image a was looked at in recording R2 P1, after recording R1 P1");
+  check_contains(refusal(tobii_export() + "1\t2\n"), "gaze.txt:13: expected 16 fields as in the header, got 2");
 }
 
 // ---- Pupil Labs -----------------------------------------------------------------------------------------------------

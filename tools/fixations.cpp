@@ -41,6 +41,7 @@ void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const Gaz
   row("dropped", std::to_string(gaze.dropped.outside) + " outside the image, " + std::to_string(gaze.dropped.brief) +
                      " shorter than " + number("%g", options.min_duration) + " ms, " +
                      std::to_string(gaze.dropped.unplaced) + " without a position, " +
+                     std::to_string(gaze.dropped.early) + " begun before the image, " +
                      std::to_string(gaze.dropped.blinks) + " beside a blink");
 }
 
