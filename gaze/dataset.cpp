@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "core/parallel.h"
+#include "gaze/readers.h"
 
 namespace gt {
 namespace {
@@ -44,10 +45,11 @@ class Folder {
   explicit Folder(const std::string& path) : path_(path) {
     std::error_code error;
     const fs::directory_iterator files(path, error);
-    if (error) fail(path, ": cannot read the folder: ", error.message(), ", expected images NAME.jpg or NAME.png");
+    if (error) fail(path, ": cannot read the folder: ", error.message(), ", expected images NAME.jpg, .png or .dcm");
     for (const fs::directory_entry& entry : files) {
       const std::string extension = entry.path().extension().string();
-      if (extension == ".jpg" || extension == ".png") files_[entry.path().stem().string()].push_back(extension);
+      if (extension == ".jpg" || extension == ".png" || extension == ".dcm")
+        files_[entry.path().stem().string()].push_back(extension);
     }
   }
 
@@ -58,8 +60,9 @@ class Folder {
   std::string find(const Entry& entry) const {
     const auto found = files_.find(entry.name);
     const std::string stem = path_ + "/" + entry.name;
-    if (found == files_.end()) fail(entry.place, ": expected ", stem, ".jpg or .png, there is neither");
-    if (found->second.size() > 1) fail(entry.place, ": expected ", stem, ".jpg or .png, there are both");
+    if (found == files_.end()) fail(entry.place, ": expected ", stem, ".jpg, .png or .dcm, there is none");
+    if (found->second.size() > 1)
+      fail(entry.place, ": expected ", stem, ".jpg, .png or .dcm, there are ", found->second.size());
     return stem + found->second[0];
   }
 

@@ -1,5 +1,5 @@
 // Data set folders in the Kvasir-SEG layout:
-//   root/images/NAME.jpg|png   root/masks/NAME.jpg|png   root/{train,val,test}.txt (one NAME a line)   root/gaze.csv
+//   root/images/NAME.jpg|png|dcm   root/masks/NAME.jpg|png   root/{train,val,test}.txt (one NAME a line) root/gaze.csv
 // and the batches made from them.
 #pragma once
 
@@ -20,6 +20,7 @@ struct DataOptions {
   std::string gaze = "gaze.csv";                     // fixation table, relative to root unless absolute
   int64_t size = 224;                                // side of the square that images are resized to, pixels
   int64_t channels = 3;                              // 3 RGB, 1 grey
+  std::string normalize = "fixed";                   // by the mean and std below, or by each image's own: per_image
   std::vector<double> mean = {0.485, 0.456, 0.406};  // of ImageNet, subtracted from values in [0,1]
   std::vector<double> std = {0.229, 0.224, 0.225};
   int64_t threads = 2;  // that prepare batches ahead
@@ -30,6 +31,8 @@ struct DataOptions {
     v("gaze", gaze);
     v("size", size, Range{16, 4096});
     v("channels", channels, Range{1, 3});
+    v("normalize", normalize, OneOf{"fixed", "per_image"});
+    if (normalize == "per_image") mean.assign(size_t(channels), 0), std.assign(size_t(channels), 1);  // not used
     v("mean", mean, Length{channels, {}});
     v("std", std, Length{channels, {1e-6, 1e6}});
     v("threads", threads, Range{1, 64});
@@ -97,8 +100,10 @@ struct Batch {
 /// Images of one size, stacked: (B,H,W,C) u8.
 Tensor stack_images(const std::vector<const Image*>& images);
 
-/// geometry (B,2,3) and colour (B,C,C+1) that leave the picture as it is and normalise it: for evaluation.
-std::pair<Tensor, Tensor> no_augmentation(int64_t batch, const DataOptions& options);
+/// geometry (B,2,3) and colour (B,C,C+1) that leave each picture as it is and normalise it: for evaluation. Normalised
+/// by options.mean and std or, per_image, by the picture's own mean and standard deviation over all its values (as
+/// MONAI's NormalizeIntensity does, which GazeMedSeg uses for NCI-ISBI; a picture of one value is not divided).
+std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Image*>& images, const DataOptions& options);
 
 /// Batches of iterations first, first+1, ... prepared ahead by options.threads threads. Batch k depends on (seed, k)
 /// and the data alone: epoch e visits the samples in an order drawn from (seed, e), and what is left at an epoch's end

@@ -1,4 +1,4 @@
-// Fixations and tracks, and the files they come in.
+// Fixations and tracks, and the table they are kept in. Reading gaze: gaze/readers.h.
 #pragma once
 
 #include <cstdint>
@@ -24,28 +24,19 @@ struct Track {
 
 /// What cleaning took out.
 struct Dropped {
-  int64_t outside = 0;  // position not in [0, 1]
-  int64_t brief = 0;    // shorter than the least duration
+  int64_t outside = 0;   // position not in [0, 1]
+  int64_t brief = 0;     // shorter than the least duration
+  int64_t unplaced = 0;  // without a position
+  int64_t early = 0;     // begun before the image appeared, where the file says so
+  int64_t blinks = 0;    // beside a blink, where these are not wanted
 };
 
 struct Gaze {
   std::map<std::string, Track> tracks;  // by image name
   bool simulated = false;               // the file says that it was made from masks
+  std::string format;                   // that it was read as
   Dropped dropped;
 };
-
-struct CleaningRules {
-  double min_duration = 50;  // ms (GazeMedSeg)
-};
-
-/// Reads a fixation table; the format is told by its header:
-///   GazeMedSeg      IMAGE, CURRENT_FIX_INDEX, CURRENT_FIX_X, CURRENT_FIX_Y, CURRENT_FIX_DURATION, ... (METHOD 1), any
-///                   column order, further columns ignored; a column SIMULATED of ones marks simulated gaze
-///   plain           x, y, duration [, start]: one track, of the image that the file is named after
-/// CRLF, a byte order mark and blank lines are accepted. Throws Error with file and line for an empty file, a missing
-/// column, a short or overlong row, a field that is not a finite number, an index out of order, and a duplicate index.
-/// Rows of one image need not stand together; they are ordered by CURRENT_FIX_INDEX.
-Gaze read_gaze(const std::string& path, const CleaningRules& rules = {});
 
 /// Writes tracks in the GazeMedSeg schema (with the SIMULATED column if `simulated`), atomically.
 void write_gaze(const std::string& path, const std::vector<Track>& tracks, bool simulated);

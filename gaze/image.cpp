@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/io.h"
+#include "gaze/dicom.h"
 
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
@@ -80,23 +81,56 @@ const char* png_fault(std::string_view bytes) {
   return truncated;
 }
 
+/// An image whose pixels are decoded as T; frees what stb allocated.
+template <class T>
+using Decoded = std::unique_ptr<T, void (*)(void*)>;
+
+/// 16 bits to 8: the smallest value becomes 0, the largest 255; of a picture of one value the upper 8 bits.
+void stretch(const uint16_t* values, std::vector<uint8_t>& pixels) {
+  const auto [least, most] = std::minmax_element(values, values + pixels.size());
+  const uint32_t low = *least, range = *most - low;
+  for (size_t i = 0; i < pixels.size(); ++i)
+    pixels[i] = uint8_t(range == 0 ? values[i] >> 8 : ((values[i] - low) * 255 + range / 2) / range);
+}
+
+Image read_slice(const std::string& path, int channels) {
+  const DicomSlice slice = read_dicom(path);
+  std::vector<uint8_t> grey(slice.values.size());
+  stretch(slice.values.data(), grey);
+  Image image(slice.height, slice.width, channels);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = grey[i / size_t(channels)];
+  return image;
+}
+
 }  // namespace
 
 Image read_image(const std::string& path, int channels) {
   GT_CHECK(channels == 1 || channels == 3, "read_image: channels is ", channels, ", expected 1 or 3");
   const std::string bytes = read_file(path);
-  if (bytes.empty()) fail(path, ": is empty, expected a JPEG or PNG image");
+  if (bytes.empty()) fail(path, ": is empty, expected a JPEG, PNG or DICOM image");
+  if (is_dicom(bytes)) return read_slice(path, channels);
   const bool jpeg = bytes.starts_with(jpeg_start), png = bytes.starts_with(png_start);
-  if (!jpeg && !png) fail(path, ": is neither a JPEG nor a PNG image");
+  if (!jpeg && !png) fail(path, ": is neither a JPEG nor a PNG nor a DICOM image");
   if (const char* fault = jpeg ? jpeg_fault(bytes) : png_fault(bytes)) fail(path, ": is ", fault);
   if (bytes.size() > INT_MAX) fail(path, ": is larger than 2 GiB");
 
   int width = 0, height = 0, own_channels = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> decoded(
-      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(bytes.data()), int(bytes.size()), &width, &height,
-                            &own_channels, channels),
-      stbi_image_free);
-  if (!decoded) fail(path, ": cannot decode the ", jpeg ? "JPEG" : "PNG", " image: ", stbi_failure_reason());
+  const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
+  const int size = int(bytes.size());
+  const auto check = [&](const void* decoded) {
+    if (!decoded) fail(path, ": cannot decode the ", jpeg ? "JPEG" : "PNG", " image: ", stbi_failure_reason());
+  };
+  if (png && stbi_is_16_bit_from_memory(data, size)) {
+    const Decoded<stbi_us> wide(stbi_load_16_from_memory(data, size, &width, &height, &own_channels, channels),
+                                stbi_image_free);
+    check(wide.get());
+    Image image(height, width, channels);
+    stretch(wide.get(), image.pixels);
+    return image;
+  }
+  const Decoded<stbi_uc> decoded(stbi_load_from_memory(data, size, &width, &height, &own_channels, channels),
+                                 stbi_image_free);
+  check(decoded.get());
   Image image(height, width, channels);
   std::copy_n(decoded.get(), image.pixels.size(), image.pixels.data());
   return image;

@@ -1,4 +1,4 @@
-// Images of 8 bits a channel: reading (JPEG, PNG), resizing, writing PNG.
+// Images of 8 bits a channel: reading (JPEG, PNG, DICOM), resizing, writing PNG.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,9 @@ struct Image {
 /// Whether a mask's pixel is foreground. Masks kept as JPEG ring, so their pixels are not only 0 and 255.
 inline bool foreground(uint8_t pixel) { return pixel > 127; }
 
-/// Decodes a JPEG or PNG into 1 (grey) or 3 (RGB) channels. Throws Error with the path and the reason.
+/// Decodes a JPEG, PNG or, where it is built in, DICOM file (gaze/dicom.h) into 1 (grey) or 3 (RGB) channels. What has
+/// more than 8 bits, a DICOM slice or a PNG of 16 bits, is stretched: its smallest value becomes 0, its largest 255, as
+/// such files seldom use all their bits. Throws Error with the path and the reason.
 Image read_image(const std::string& path, int channels);
 
 /// The same picture at another size; antialiased where it shrinks.

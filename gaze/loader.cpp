@@ -57,14 +57,33 @@ void write_geometry(const Augmentation& a, float* out) {
   }
 }
 
+struct Normalisation {
+  std::vector<double> mean, std;  // per channel, of values in [0,1]
+};
+
+Normalisation normalisation(const Image& image, const DataOptions& data) {
+  if (data.normalize == "fixed") return {data.mean, data.std};
+  std::array<int64_t, 256> count = {};
+  for (const uint8_t v : image.pixels) ++count[v];
+  double sum = 0, squares = 0;
+  for (size_t v = 0; v < count.size(); ++v) {
+    const double value = double(v) / 255;
+    sum += double(count[v]) * value;
+    squares += double(count[v]) * value * value;
+  }
+  const double n = double(image.pixels.size()), mean = sum / n, variance = std::max(0.0, squares / n - mean * mean);
+  const double std = variance > 1e-12 ? std::sqrt(variance) : 1;
+  return {std::vector(size_t(data.channels), mean), std::vector(size_t(data.channels), std)};
+}
+
 /// Writes (C,C+1): brightness b, contrast k about 0.5, saturation s about the luma (ITU-R BT.601), then normalisation.
 /// Saturation leaves grey alone, so the three make b k (s c + (1 - s) luma(c)) + 0.5 (1 - k).
-void write_colour(const Augmentation& a, const DataOptions& data, float* out) {
-  const int64_t channels = data.channels;
+void write_colour(const Augmentation& a, const Normalisation& n, float* out) {
+  const int64_t channels = int64_t(n.mean.size());
   const std::array<double, 3> luma = {0.299, 0.587, 0.114};
   const double s = channels == 3 ? a.saturation : 1;
   for (int64_t i = 0; i < channels; ++i) {
-    const double mean = data.mean[size_t(i)], std = data.std[size_t(i)];
+    const double mean = n.mean[size_t(i)], std = n.std[size_t(i)];
     for (int64_t j = 0; j < channels; ++j) {
       const double mixed = (i == j ? s : 0) + (1 - s) * luma[size_t(j)];
       *out++ = float(a.brightness * a.contrast * mixed / std);
@@ -109,11 +128,13 @@ Tensor stack_images(const std::vector<const Image*>& images) {
   return stacked;
 }
 
-std::pair<Tensor, Tensor> no_augmentation(int64_t batch, const DataOptions& options) {
+std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Image*>& images, const DataOptions& options) {
+  const int64_t batch = int64_t(images.size());
   Tensor geometry({batch, 2, 3}), colour({batch, options.channels, options.channels + 1});
   for (int64_t b = 0; b < batch; ++b) {
     write_geometry({}, geometry.data<float>() + b * 6);
-    write_colour({}, options, colour.data<float>() + b * options.channels * (options.channels + 1));
+    write_colour({}, normalisation(*images[size_t(b)], options),
+                 colour.data<float>() + b * options.channels * (options.channels + 1));
   }
   return {geometry, colour};
 }
@@ -159,11 +180,12 @@ Batch Loader::State::make(int64_t iteration) const {
   b.images = stack_images(images);
   if (!masks.empty()) b.masks = stack_images(masks).view({batch, data.size, data.size});
 
-  std::tie(b.geometry, b.colour) = no_augmentation(batch, data);
+  std::tie(b.geometry, b.colour) = no_augmentation(images, data);
   for (int64_t i = 0; i < batch; ++i) {
     const Augmentation a = draw(augment, seed, iteration, i);
     write_geometry(a, b.geometry.data<float>() + i * 6);
-    write_colour(a, data, b.colour.data<float>() + i * data.channels * (data.channels + 1));
+    write_colour(a, normalisation(*images[size_t(i)], data),
+                 b.colour.data<float>() + i * data.channels * (data.channels + 1));
   }
   if (!tracks.empty()) {
     b.tracks = pack_tracks(tracks, maps);

@@ -8,7 +8,7 @@
 namespace gt {
 
 Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data, Device device) {
-  const auto [geometry, colour] = no_augmentation(int64_t(images.size()), data);
+  const auto [geometry, colour] = no_augmentation(images, data);
   return augment(stack_images(images).to(device), geometry.to(device), colour.to(device));
 }
 

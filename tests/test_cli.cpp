@@ -73,6 +73,62 @@ struct Workplace {
 
 }  // namespace
 
+TEST_CASE("fixations converts what an eye tracker exports, and maps reads it as it is", "[cli]") {
+  const TempFolder tmp;
+  const std::string report = tmp / "report.txt", shown = " --screen 1920x1080 --image-size 768x768";
+  write(report,
+        "TRIAL_INDEX\tIMAGE\tCURRENT_FIX_INDEX\tCURRENT_FIX_X\tCURRENT_FIX_Y\tCURRENT_FIX_START\t"
+        "CURRENT_FIX_DURATION\r\n1\ta.jpg\t1\t960\t540\t7\t256\r\n1\ta.jpg\t2\t576\t924\t300\t200\r\n"
+        "1\ta.jpg\t3\t0\t0\t600\t200\r\n");
+  const Result r = run("fixations " + report + shown + " --out " + tmp / "gaze.csv");
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  CHECK(read_file(tmp / "gaze.csv") ==
+        "IMAGE,CURRENT_FIX_INDEX,CURRENT_FIX_X,CURRENT_FIX_Y,CURRENT_FIX_DURATION,CURRENT_FIX_START,IMAGE_HEIGHT,"
+        "IMAGE_WIDTH\na,1,0.5,0.5,256,7,0,0\na,2,0,1,200,300,0,0\n");
+  for (const char* part :
+       {"format                 eyelink", "fixations              2", "dropped                1 outside"})
+    CHECK(has(r.out, part));
+  write_png(tmp / "a.png", Image(60, 60, 3, 99));
+  CHECK(run("maps --gaze " + report + shown + " --image " + tmp / "a.png" + " --out " + tmp / "maps").status == 0);
+
+  check_error("fixations " + report + " --out " + tmp / "g.csv",
+              {"report.txt:2: column CURRENT_FIX_X is in pixels of the screen", "--image-rect"});
+  const auto usage = [&](const std::string& options, const std::string& message) {
+    const Result bad = run("fixations " + report + " --out " + tmp / "g.csv " + options);
+    INFO(options << ": " << bad.err);
+    CHECK(bad.status == 2);
+    CHECK(has(bad.err, message));
+  };
+  usage("--screen 1920", "expected WIDTHxHEIGHT in pixels");
+  usage("--screen 1920x-5", "expected WIDTHxHEIGHT in pixels");
+  usage("--image-rect 1,2,3", "expected X,Y,WIDTH,HEIGHT in pixels");
+  usage("--image-rect 1,2,3,4,5", "expected X,Y,WIDTH,HEIGHT in pixels");
+  usage("--image-size 5x5", "expected --screen WxH too");
+  usage("--format smi", "--format");
+  usage("--detect idt", "expected --screen-mm and --distance, for the threshold in degrees, or --dispersion in pixels");
+  usage("--velocity 30", "--detect");
+  CHECK(!std::filesystem::exists(tmp / "g.csv"));
+}
+
+TEST_CASE("prepare makes a data set, or says what the download lacks", "[cli]") {
+  const TempFolder tmp;
+  make_folder(tmp / "raw/images");
+  make_folder(tmp / "raw/masks");
+  for (int i = 0; i < 6; ++i)
+    for (const char* part : {"images", "masks"})
+      write_png(tmp / text("raw/", part, "/p", i, ".png"), Image(9, 9, 1, 200));
+  const Result r = run("prepare kvasir-seg " + tmp / "raw" + " " + tmp / "out");
+  INFO(r.err);
+  CHECK(r.status == 0);
+  CHECK(has(r.out, "4 images to train on, 1 to validate, 1 to test"));
+  check_error("prepare kvasir-seg " + tmp / "raw" + " " + tmp / "out", {"out: holds a data set already"});
+  check_error("prepare kvasir-seg " + tmp / "none" + " " + tmp / "new", {"none/images: cannot read the folder"});
+  check_error("prepare nci-isbi " + tmp / "raw" + " " + tmp / "new", {"raw: holds no DICOM slices (.dcm)"});
+  CHECK(run("prepare").status == 2);
+  CHECK(run("prepare kvasir-seg a b --val 0.9").status == 2);
+}
+
 TEST_CASE("train, eval, predict and report work in a row", "[cli]") {
   const Workplace w;
   const Result trained = run(w.train("", "run"));

@@ -160,15 +160,15 @@ TEST_CASE("dataset: a bad list is refused", "[dataset]") {
 
 TEST_CASE("dataset: missing, ambiguous and undecodable images are refused", "[dataset]") {
   CHECK(refusal([](auto& tmp, auto&) { write(tmp / "train.txt", "a\nx\n"); }, {}) ==
-        "ROOT/train.txt:2: expected ROOT/images/x.jpg or .png, there is neither");
+        "ROOT/train.txt:2: expected ROOT/images/x.jpg, .png or .dcm, there is none");
   CHECK(refusal([](auto& tmp, auto&) { fs::remove(tmp / "masks/b.png"); }) ==
-        "ROOT/train.txt:2: expected ROOT/masks/b.jpg or .png, there is neither");
+        "ROOT/train.txt:2: expected ROOT/masks/b.jpg, .png or .dcm, there is none");
   for (const std::string folder : {"images", "masks"}) {
     const std::string c = folder + "/c";
     CHECK(refusal([&](auto& tmp, auto&) { fs::copy(tmp / (c + ".png"), tmp / (c + ".jpg")); }) ==
-          "ROOT/train.txt:3: expected ROOT/" + c + ".jpg or .png, there are both");
+          "ROOT/train.txt:3: expected ROOT/" + c + ".jpg, .png or .dcm, there are 2");
     CHECK(refusal([&](auto& tmp, auto&) { write(tmp / (c + ".png"), "what"); }) ==
-          "ROOT/" + c + ".png: is neither a JPEG nor a PNG image");
+          "ROOT/" + c + ".png: is neither a JPEG nor a PNG nor a DICOM image");
   }
 }
 

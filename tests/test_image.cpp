@@ -88,9 +88,9 @@ TEST_CASE("image: what cannot be read is refused with the path and the reason", 
   const TempFolder tmp;
   CHECK(error_of([&] { read_image(tmp / "none.png", 3); }) ==
         (tmp / "none.png") + ": cannot open: No such file or directory");
-  CHECK(refusal("") == "is empty, expected a JPEG or PNG image");
-  CHECK(refusal("GIF89a") == "is neither a JPEG nor a PNG image");
-  CHECK(refusal("\x89PNG") == "is neither a JPEG nor a PNG image");
+  CHECK(refusal("") == "is empty, expected a JPEG, PNG or DICOM image");
+  CHECK(refusal("GIF89a") == "is neither a JPEG nor a PNG nor a DICOM image");
+  CHECK(refusal("\x89PNG") == "is neither a JPEG nor a PNG nor a DICOM image");
 }
 
 TEST_CASE("image: a file cut short anywhere is refused", "[image]") {

@@ -123,7 +123,8 @@ TEST_CASE("loader: images are stacked if they are of one size", "[loader]") {
 
 TEST_CASE("loader: no augmentation is the identity and the normalisation", "[loader]") {
   DataOptions data;
-  const auto [geometry, colour] = no_augmentation(2, data);
+  const Image any(4, 4, 3, 9);
+  const auto [geometry, colour] = no_augmentation({&any, &any}, data);
   for (int64_t b = 0; b < 2; ++b) {
     const float* g = geometry.data<float>() + b * 6;
     CHECK((g[0] == 1 && g[1] == 0 && g[2] == 0 && g[3] == 0 && g[4] == 1 && g[5] == 0));
@@ -141,7 +142,53 @@ TEST_CASE("loader: no augmentation is the identity and the normalisation", "[loa
   data.channels = 1;
   data.mean = {0.5};
   data.std = {0.25};
-  CHECK(no_augmentation(1, data).second.values<float>() == std::vector<float>{4, -2});
+  const Image grey(2, 2, 1, 9);
+  CHECK(no_augmentation({&grey}, data).second.values<float>() == std::vector<float>{4, -2});
+}
+
+TEST_CASE("loader: pictures may be normalised by their own mean and standard deviation", "[loader]") {
+  DataOptions data;
+  data.channels = 1;
+  data.normalize = "per_image";
+  Image grey(1, 4, 1);
+  grey.pixels = {51, 51, 102, 204};  // 0.2, 0.2, 0.4, 0.8: mean 0.4, variance 0.06
+  const Image flat(1, 4, 1, 51);
+  const std::vector<float> colour = no_augmentation({&grey, &flat}, data).second.values<float>();
+  REQUIRE(colour.size() == 4);
+  CHECK(colour[0] == Approx(1 / std::sqrt(0.06)));
+  CHECK(colour[1] == Approx(-0.4 / std::sqrt(0.06)));
+  CHECK(colour[2] == 1);  // nothing to divide by
+  CHECK(colour[3] == Approx(-0.2));
+
+  data.channels = 3;  // over all channels together
+  Image rgb(1, 1, 3);
+  rgb.pixels = {51, 102, 153};
+  const std::vector<float> m = no_augmentation({&rgb}, data).second.values<float>();
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(m[i * 4 + i] == Approx(5 / std::sqrt(2 / 3.)));
+    CHECK(m[i * 4 + 3] == Approx(-2 / std::sqrt(2 / 3.)));
+  }
+
+  // What the network gets of each picture has mean 0 and standard deviation 1, on training's way too.
+  Dataset dataset = make_dataset(4);
+  for (Sample& sample : dataset.samples)
+    for (size_t k = 0; k < sample.image.pixels.size(); ++k) sample.image.pixels[k] = uint8_t(k * k % 251);
+  DataOptions options;
+  options.size = side;
+  options.normalize = "per_image";
+  Loader loader(dataset, options, all_off, MapOptions(), 4, 1, 0);
+  const Batch b = loader.next();
+  const Tensor x = augment(b.images, b.geometry, b.colour);
+  const size_t each = size_t(x.size() / 4);
+  for (size_t i = 0; i < 4; ++i) {
+    double sum = 0, squares = 0;
+    for (size_t k = 0; k < each; ++k) {
+      const double v = x.data<float>()[i * each + k];
+      sum += v / double(each), squares += v * v / double(each);
+    }
+    CHECK(sum == Approx(0).margin(1e-4));
+    CHECK(squares == Approx(1).margin(1e-3));
+  }
 }
 
 TEST_CASE("loader: a flip moves pixels and fixations alike", "[loader]") {

@@ -172,7 +172,7 @@ TEST_CASE("configurations that do not fit together are refused", "[model]") {
 }
 
 TEST_CASE("the shipped configurations are valid and complete", "[model]") {
-  for (const std::string name : {"demo", "kvasir", "kvasir_small"}) {
+  for (const std::string name : {"demo", "kvasir", "kvasir_small", "nci_isbi"}) {
     const std::string path = std::string(GT_SOURCE_DIR) + "/configs/" + name + ".yaml";
     const Config c = load_config(path);
     const std::string resolved = write_config(c), file = read_file(path);

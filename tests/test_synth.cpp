@@ -2,7 +2,7 @@
 #include <filesystem>
 
 #include "core/parallel.h"
-#include "gaze/fixation.h"
+#include "gaze/readers.h"
 #include "gaze/synth.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/device.h"
 #include "core/parallel.h"
+#include "gaze/dicom.h"
 #include "kernels/cudnn.h"
 #include "tools/commands.h"
 
@@ -61,6 +62,7 @@ void info() {
 #if GT_CUDA && !GT_EMULATE
   row("cuDNN", cudnn::version());
 #endif
+  row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
   row("Eigen", text(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",
       text(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));

@@ -16,6 +16,8 @@ int main(int argc, char** argv) {
   gt::add_maps_command(app);
   gt::add_synth_command(app);
   gt::add_simulate_command(app);
+  gt::add_fixations_command(app);
+  gt::add_prepare_command(app);
   gt::add_gradcheck_command(app);
   gt::add_plans_command(app);
   gt::add_info_command(app);

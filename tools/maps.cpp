@@ -5,12 +5,13 @@
 
 #include "core/autograd.h"
 #include "core/io.h"
-#include "gaze/fixation.h"
 #include "gaze/image.h"
 #include "gaze/maps.h"
+#include "gaze/readers.h"
 #include "models/gradtrack.h"
 #include "tools/commands.h"
 #include "tools/draw.h"
+#include "tools/gaze_options.h"
 
 namespace gt {
 namespace {
@@ -20,6 +21,7 @@ constexpr int64_t tile_side = 320;   // of a picture in the overview
 
 struct Options {
   std::string gaze, image, out;
+  GazeOptions reading;
   int64_t size = 224;
 };
 
@@ -65,8 +67,8 @@ std::vector<Picture> draw(const Track& track, const Image& rgb, int64_t size) {
 
 void write_maps(const Options& o) {
   const NoGrad no_grad;
-  const Gaze gaze = read_gaze(o.gaze);
   const std::string name = image_name(o.image);
+  const Gaze gaze = read_gaze(o.gaze, o.reading);
   const auto track = gaze.tracks.find(name);
   if (track == gaze.tracks.end())
     fail(o.gaze, ": has no fixations on image ", name, ", only on ", gaze.tracks.size(), " others",
@@ -92,7 +94,9 @@ void write_maps(const Options& o) {
 void add_maps_command(CLI::App& app) {
   auto* command = app.add_subcommand("maps", "Draw an image's gaze track and the maps made from it");
   auto o = std::make_shared<Options>();
-  command->add_option("--gaze", o->gaze, "fixation table (CSV)")->required()->type_name("FILE");
+  command->add_option("--gaze", o->gaze, "fixation table, or what an eye tracker's program exported")
+      ->required()
+      ->type_name("FILE");
   command->add_option("--image", o->image, "the image that was looked at; its name says which track")
       ->required()
       ->type_name("FILE");
@@ -100,6 +104,7 @@ void add_maps_command(CLI::App& app) {
   command->add_option("--size", o->size, "side of the network's input, pixels; the maps have its decoder stages' sizes")
       ->check(CLI::Range(16, 4096))
       ->capture_default_str();
+  add_reading_options(*command, o->reading);
   command->footer(
       "Example:\n  gradtrack maps --gaze data/gaze.csv --image data/images/case_0001.png --out maps\n\n"
       "track.png: fixations in order, area by duration, from violet (first) to yellow (last). level1.png (coarsest) "

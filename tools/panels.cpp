@@ -4,6 +4,7 @@
 
 #include "core/autograd.h"
 #include "gaze/maps.h"
+#include "gaze/readers.h"
 #include "models/gradtrack.h"
 
 namespace gt {
@@ -45,8 +46,7 @@ View view(const Model& model, const DataOptions& data, const Image& image) {
   const Prediction p = model.predict(network_input({&small}, data, model.device()));
   View v;
   v.mask = predicted_mask(p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
-  for (const Tensor& a : p.attention)
-    v.attention.push_back(map_picture(a.to(Device::cpu), image.height, image.width));
+  for (const Tensor& a : p.attention) v.attention.push_back(map_picture(a.to(Device::cpu), image.height, image.width));
   return v;
 }
 

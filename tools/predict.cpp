@@ -53,7 +53,7 @@ void add_predict_command(CLI::App& app) {
   auto* command = app.add_subcommand("predict", "Segment images; no gaze is needed");
   auto o = std::make_shared<Options>();
   command->add_option("model", o->model, "checkpoint, or folder of a run")->required()->type_name("CHECKPOINT");
-  command->add_option("images", o->images, "JPEG or PNG files of any size")->required()->type_name("IMAGE ...");
+  command->add_option("images", o->images, "JPEG, PNG or DICOM files of any size")->required()->type_name("IMAGE ...");
   command->add_option("--out", o->out, "folder for the pictures")->required()->type_name("DIR");
   command->add_option("--threads", o->threads, "compute threads, 0 for all")
       ->check(CLI::NonNegativeNumber)

@@ -1,0 +1,192 @@
+#include "gaze/table.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include "core/io.h"
+
+namespace gt {
+
+namespace {
+
+constexpr std::string_view utf8_mark = "\xEF\xBB\xBF", utf16_little = "\xFF\xFE", utf16_big = "\xFE\xFF";
+
+void append_utf8(std::string& out, uint32_t c) {
+  if (c < 0x80) {
+    out += char(c);
+  } else if (c < 0x800) {
+    out += {char(0xC0 | c >> 6), char(0x80 | (c & 0x3F))};
+  } else if (c < 0x10000) {
+    out += {char(0xE0 | c >> 12), char(0x80 | (c >> 6 & 0x3F)), char(0x80 | (c & 0x3F))};
+  } else {
+    out += {char(0xF0 | c >> 18), char(0x80 | (c >> 12 & 0x3F)), char(0x80 | (c >> 6 & 0x3F)), char(0x80 | (c & 0x3F))};
+  }
+}
+
+std::string from_utf16(std::string_view bytes, bool big_endian) {
+  const auto unit = [&](size_t at) {
+    const uint32_t a = uint8_t(bytes[at]), b = uint8_t(bytes[at + 1]);
+    return big_endian ? a << 8 | b : b << 8 | a;
+  };
+  std::string out;
+  for (size_t at = 0; at + 1 < bytes.size(); at += 2) {
+    uint32_t c = unit(at);
+    if (c >= 0xD800 && c < 0xDC00 && at + 3 < bytes.size()) {  // the first of a pair
+      c = 0x10000 + ((c - 0xD800) << 10) + ((unit(at + 2) - 0xDC00) & 0x3FF);
+      at += 2;
+    }
+    append_utf8(out, c);
+  }
+  return out;
+}
+
+std::string read_text(const std::string& path) {
+  std::string bytes = read_file(path);
+  if (bytes.starts_with(utf8_mark)) return bytes.substr(utf8_mark.size());
+  if (bytes.starts_with(utf16_little) || bytes.starts_with(utf16_big))
+    return from_utf16(std::string_view(bytes).substr(2), bytes.starts_with(utf16_big));
+  return bytes;
+}
+
+std::string lower(std::string_view s) {
+  std::string out(s);
+  for (char& c : out) c = char(std::tolower(uint8_t(c)));
+  return out;
+}
+
+/// "Gaze event duration [ms]" -> name and unit; "(MCSnorm)" and "[MCS norm]" are the same unit.
+Table::Column column_of(const std::string& label) {
+  Table::Column column{label, label, ""};
+  const size_t open = label.find_first_of("[(");
+  if (open == label.npos || open == 0 || !(label.ends_with(']') || label.ends_with(')'))) return column;
+  column.name = trim(std::string_view(label).substr(0, open));
+  column.unit = lower(std::string_view(label).substr(open + 1, label.size() - open - 2));
+  std::erase(column.unit, ' ');
+  for (const std::string_view micro : {"\xC2\xB5s", "\xCE\xBCs"})  // two letters that look alike
+    if (column.unit == micro) column.unit = "us";
+  return column;
+}
+
+bool missing(const std::string& s) { return s.empty() || s == "." || s == "-" || lower(s) == "nan"; }
+
+}  // namespace
+
+std::string shown(const std::string& s) { return s.size() <= 60 ? s : s.substr(0, 60) + "..."; }
+
+Table::Table(const std::string& path) : path_(path), text_(read_text(path)) {
+  const size_t start = std::min(text_.find_first_not_of(" \t\r\n"), text_.size());
+  const std::string_view first = std::string_view(text_).substr(start, text_.find('\n', start) - start);
+  size_t most = 0;
+  for (const char candidate : {',', '\t', ';'}) {
+    const size_t count = size_t(std::count(first.begin(), first.end(), candidate));
+    if (count > most) separator_ = candidate, most = count;
+  }
+  if (!next()) gt::fail(path, ": expected a fixation table, the file is empty");
+  for (const std::string& label : fields_) columns_.push_back(column_of(label));
+  for (const std::string& label : fields_)
+    if (!label.empty() && std::count(fields_.begin(), fields_.end(), label) > 1)
+      fail("column ", shown(label), " appears twice");
+}
+
+std::vector<std::string> Table::split(std::string_view line) const {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const bool twice = quoted && line.substr(i, 2) == "\"\"";
+    if (line[i] == '"' && !twice)
+      quoted = !quoted;
+    else if (line[i] == separator_ && !quoted)
+      fields.emplace_back();
+    else
+      fields.back() += line[i];
+    i += twice;
+  }
+  for (std::string& f : fields) f = std::string(trim(f));
+  return fields;
+}
+
+bool Table::next() {
+  while (at_ < text_.size()) {
+    const size_t end = std::min(text_.find('\n', at_), text_.size());
+    const std::string_view line = std::string_view(text_).substr(at_, end - at_);
+    at_ = end + 1;
+    ++line_;
+    if (trim(line).empty()) continue;
+    fields_ = split(line);
+    if (!columns_.empty() && fields_.size() != columns_.size())
+      fail("expected ", columns_.size(), " fields as in the header, got ", fields_.size());
+    return true;
+  }
+  return false;
+}
+
+std::optional<size_t> Table::find(std::string_view name, std::initializer_list<std::string_view> units) const {
+  const std::string wanted = lower(name);
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const bool fits = units.size() == 0 || std::find(units.begin(), units.end(), columns_[i].unit) != units.end();
+    if (fits && lower(columns_[i].name) == wanted) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> Table::find_any(std::initializer_list<std::string_view> names) const {
+  for (const std::string_view name : names)
+    if (const auto at = find(name)) return at;
+  return std::nullopt;
+}
+
+size_t Table::require(std::initializer_list<std::string_view> names) const {
+  if (const auto at = find_any(names)) return *at;
+  std::string wanted;
+  for (const std::string_view name : names) wanted += (wanted.empty() ? "" : " or ") + std::string(name);
+  fail("expected a column ", wanted, ", got ", column_list());
+}
+
+std::string Table::column_list() const {
+  std::string list;
+  for (const Column& c : columns_) list += (list.empty() ? "" : ", ") + c.label;
+  return shown(list);
+}
+
+double Table::number(size_t column) const {
+  std::string s = fields_[column];
+  if (separator_ != ',') std::replace(s.begin(), s.end(), ',', '.');
+  double value = 0;
+  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
+  if (error != std::errc{} || end != s.data() + s.size() || !std::isfinite(value))
+    fail("column ", columns_[column].label, ": expected a number, got '", shown(fields_[column]), "'");
+  return value;
+}
+
+std::optional<double> Table::number_if_any(size_t column) const {
+  if (missing(fields_[column])) return std::nullopt;
+  return number(column);
+}
+
+int64_t Table::whole(size_t column, int64_t least) const {
+  const double value = number(column);
+  if (value != std::floor(value) || value < double(least) || value > 1e9)
+    fail("column ", columns_[column].label, ": expected a whole number of at least ", least, ", got ", word(column));
+  return int64_t(value);
+}
+
+double Table::milliseconds(size_t column, std::string_view without) const {
+  const std::string_view unit = columns_[column].unit.empty() ? without : columns_[column].unit;
+  const double value = number(column);
+  if (unit == "ms") return value;
+  if (unit == "s") return value * 1e3;
+  if (unit == "us") return value / 1e3;
+  if (unit == "ns") return value / 1e6;
+  fail("column ", columns_[column].label, ": expected a time in s, ms, us or ns, got the unit '",
+       shown(std::string(unit)), "'");
+}
+
+double Table::duration(size_t column, std::string_view without) const {
+  const double value = milliseconds(column, without);
+  if (value < 0) fail("column ", columns_[column].label, ": expected a duration in ms, got ", word(column));
+  return value;
+}
+
+}  // namespace gt

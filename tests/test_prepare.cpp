@@ -1,0 +1,236 @@
+// Data sets from small folders laid out as the public downloads are.
+#include "gaze/prepare.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "gaze/dataset.h"
+#include "tests/catch.h"
+#include "tests/medical_files.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> list(const std::string& path) {
+  std::istringstream lines(read_file(path));
+  std::vector<std::string> names;
+  for (std::string name; lines >> name;) names.push_back(name);
+  return names;
+}
+
+/// 20 pictures p00 .. p19 of 6x8 with masks that ring.
+void make_kvasir(const TempFolder& tmp) {
+  make_folder(tmp / "raw/images");
+  make_folder(tmp / "raw/masks");
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = text("p", i / 10, i % 10, ".png");
+    Image mask(6, 8, 1, 20);
+    *mask.at(2, 3) = 220;
+    write_png(tmp / ("raw/images/" + name), Image(6, 8, 3, uint8_t(i)));
+    write_png(tmp / ("raw/masks/" + name), mask);
+  }
+}
+
+PrepareOptions options_for(const TempFolder& tmp) { return {tmp / "raw", tmp / "out", "", 0.1}; }
+
+/// What preparing is refused with, once `spoil` has been at the download.
+template <class Make, class Prepare, class Spoil>
+std::string refusal(Make&& make, Prepare&& prepare, Spoil&& spoil) {
+  const TempFolder tmp;
+  make(tmp);
+  PrepareOptions options = options_for(tmp);
+  spoil(tmp, options);
+  std::string message = error_of([&] { prepare(options, PrepareProgress()); });
+  CHECK(message.find('\n') == message.npos);
+  for (size_t at; (at = message.find(tmp.path())) != message.npos;) message.replace(at, tmp.path().size(), "TMP");
+  return message;
+}
+
+}  // namespace
+
+// ---- Kvasir-SEG -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("prepare: Kvasir-SEG with a split of its own making", "[prepare]") {
+  const TempFolder tmp;
+  make_kvasir(tmp);
+  size_t steps = 0;
+  const Prepared p =
+      prepare_kvasir_seg(options_for(tmp), [&](size_t done, size_t all) { CHECK((done == ++steps && all == 20)); });
+  CHECK(steps == 20);
+  CHECK((p.train == 16 && p.val == 2 && p.test == 2));
+  CHECK(p.notes.empty());
+  std::set<std::string> all;
+  for (const char* split : {"train", "val", "test"}) {
+    DataOptions data;
+    data.root = tmp / "out";
+    for (const Sample& s : load_dataset(data, split, {.labels = true}).samples) {
+      CHECK(all.insert(s.name).second);
+      for (int64_t i = 0; i < 48; ++i) CHECK(s.label.pixels[size_t(i)] == (i == 2 * 8 + 3 ? 255 : 0));
+      CHECK(read_file(tmp / ("out/images/" + s.name + ".png")) == read_file(tmp / ("raw/images/" + s.name + ".png")));
+    }
+  }
+  CHECK(all.size() == 20);
+  // The same split again, and where an image is not there the others' stay as they are but for one.
+  const std::vector<std::string> test = list(tmp / "out/test.txt");
+  PrepareOptions again = options_for(tmp);
+  again.out = tmp / "again";
+  prepare_kvasir_seg(again);
+  CHECK(list(tmp / "again/test.txt") == test);
+  CHECK(list(tmp / "again/train.txt") == list(tmp / "out/train.txt"));
+}
+
+TEST_CASE("prepare: Kvasir-SEG with a given split and gaze", "[prepare]") {
+  const TempFolder tmp;
+  make_kvasir(tmp);
+  write(tmp / "raw/train.txt", "p00\np01\np02\np03\np04.jpg\n");
+  write(tmp / "raw/test.txt", "p05\np06\n");
+  PrepareOptions options = options_for(tmp);
+  options.gaze = tmp / "fixations.csv";
+  write(options.gaze,
+        "IMAGE,CURRENT_FIX_INDEX,CURRENT_FIX_X,CURRENT_FIX_Y,CURRENT_FIX_DURATION\np00.jpg,1,0.5,0.5,100\n"
+        "p05.jpg,1,0.5,0.5,100\np19.jpg,1,0.5,0.5,100\n");
+  const Prepared p = prepare_kvasir_seg(options);
+  CHECK((p.train == 4 && p.val == 1 && p.test == 2));
+  CHECK(p.notes == std::vector<std::string>{"5 images have no gaze", "1 tracks are of images that are not there"});
+  CHECK(list(tmp / "out/test.txt") == std::vector<std::string>{"p05", "p06"});
+  CHECK(!fs::exists(tmp / "out/images/p07.png"));
+  CHECK(read_file(tmp / "out/gaze.csv").find("p05") != std::string::npos);
+  CHECK(read_file(tmp / "out/gaze.csv").find("p19") == std::string::npos);
+}
+
+TEST_CASE("prepare: Kvasir-SEG that is not right is refused", "[prepare]") {
+  const auto spoilt = [](auto&& spoil) { return refusal(make_kvasir, prepare_kvasir_seg, spoil); };
+  CHECK(spoilt([](auto& tmp, auto&) {
+          fs::remove_all(tmp / "raw/images");
+        }).starts_with("TMP/raw/images: cannot read the folder"));
+  CHECK(spoilt([](auto& tmp, auto&) { fs::remove(tmp / "raw/masks/p07.png"); }) ==
+        "TMP/raw/images/p07.png: has no mask, expected TMP/raw/masks/p07.jpg");
+  CHECK(spoilt([](auto& tmp, auto&) { write_png(tmp / "raw/masks/p07.png", Image(8, 6, 1)); }) ==
+        "TMP/raw/masks/p07.png: is 8x6, expected 6x8 as its image TMP/raw/images/p07.png");
+  CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "raw/images/p07.jpg", "x"); }) ==
+        "TMP/raw/images/p07.png: has the name of TMP/raw/images/p07.jpg");
+  CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "raw/test.txt", "p01\n"); }) ==
+        "TMP/raw: has only one of train.txt and test.txt, expected both or neither");
+  const auto lists = [&](const std::string& train, const std::string& test) {
+    return spoilt([&](auto& tmp, auto&) {
+      write(tmp / "raw/train.txt", train);
+      write(tmp / "raw/test.txt", test);
+    });
+  };
+  CHECK(lists("p00\np99\n", "p01\n") == "TMP/raw/train.txt:2: there is no image 'p99'");
+  CHECK(lists("p00\np01\n", "p01\n") == "TMP/raw: 'p01' is in train.txt and in test.txt");
+  CHECK(lists("p00\n", "p01\n") == "TMP/raw: expected images to train on and some to hold out, got 1 and 0");
+  CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "out/train.txt", "a\n"); }) ==
+        "TMP/out: holds a data set already, expected a folder without train.txt");
+  CHECK(spoilt([](auto& tmp, auto& options) {
+          options.gaze = tmp / "g.csv";
+          write(options.gaze, "x,y,duration\n0,0,99\n");
+        }) == "TMP/g.csv: has gaze on none of the 20 images");
+}
+
+// ---- NCI-ISBI -------------------------------------------------------------------------------------------------------
+
+#if GT_DICOM
+
+namespace {
+
+const std::string train_images = "raw/ISBI-Prostate-Training/manifest/", test_images = "raw/ISBI-Prostate-Testing/m/",
+                  train_labels = "raw/NCI-ISBI-2013-Prostate-Challenge-Training/",
+                  test_labels = "raw/NCI-ISBI-2013-Prostate-Challenge-Testing/";
+
+/// A patient with 4 slices of 3 rows and 5 columns, of which the second and third show prostate at one pixel.
+void make_patient(const TempFolder& tmp, const std::string& patient, const std::string& images,
+                  const std::string& labels) {
+  const std::string series = tmp / (images + patient + "/study/series");
+  make_folder(series);
+  for (int z = 0; z < 4; ++z)
+    write_dicom(series + text("/1-", 9 - z, ".dcm"),  // file names say nothing
+                {.height = 3,
+                 .width = 5,
+                 .values = std::vector<uint16_t>(15, uint16_t(100 + z)),
+                 .patient = patient,
+                 .series = "1.2." + std::to_string(patient.size()),
+                 .instance = z + 1});
+  std::vector<int32_t> volume(4 * 15);
+  volume[15 + 1 * 5 + 4] = 1;  // second slice, row 1, column 4: peripheral zone
+  volume[30 + 2 * 5 + 0] = 2;  // third slice, row 2, column 0: central gland
+  write(tmp / (labels + patient + "_truth.nrrd"), nrrd(5, 3, 4, volume, "short", true, false));
+}
+
+void make_nci_isbi(const TempFolder& tmp) {
+  for (int i = 0; i < 10; ++i) make_patient(tmp, text("Prostate3T-01-000", i), train_images, train_labels);
+  make_patient(tmp, "ProstateDx-03-0001", test_images, test_labels);
+}
+
+}  // namespace
+
+TEST_CASE("prepare: NCI-ISBI", "[prepare]") {
+  const TempFolder tmp;
+  make_nci_isbi(tmp);
+  write(tmp / "raw/NCI-ISBI-2013-Prostate-Challenge-Leaderboard/Prostate3T-02-0001.nrrd", "not read");
+  const Prepared p = prepare_nci_isbi(options_for(tmp));
+  CHECK((p.train == 18 && p.val == 2 && p.test == 2));
+  CHECK(p.notes.empty());
+  CHECK(list(tmp / "out/test.txt") == std::vector<std::string>{"ProstateDx-03-0001_2", "ProstateDx-03-0001_3"});
+  const std::vector<std::string> val = list(tmp / "out/val.txt");
+  CHECK(val[0].substr(0, 18) == val[1].substr(0, 18));  // one patient
+  DataOptions data;
+  data.root = tmp / "out";
+  data.channels = 1;
+  const Dataset test = load_dataset(data, "test", {.labels = true});
+  for (int64_t i = 0; i < 15; ++i) {
+    CHECK(test.samples[0].label.pixels[size_t(i)] == (i == 1 * 5 + 4 ? 255 : 0));
+    CHECK(test.samples[1].label.pixels[size_t(i)] == (i == 2 * 5 + 0 ? 255 : 0));
+  }
+  // The slice of InstanceNumber 2, which the file's name has as 8.
+  CHECK(read_file(tmp / "out/images/ProstateDx-03-0001_2.dcm") ==
+        read_file(tmp / (test_images + "ProstateDx-03-0001/study/series/1-8.dcm")));
+}
+
+TEST_CASE("prepare: NCI-ISBI's patients without as many slices as labels are left out", "[prepare]") {
+  const TempFolder tmp;
+  make_nci_isbi(tmp);
+  fs::remove(tmp / (train_images + "Prostate3T-01-0004/study/series/1-9.dcm"));
+  write(tmp / (train_labels + "Other-01-0001.nrrd"), "not read");
+  const Prepared p = prepare_nci_isbi(options_for(tmp));
+  CHECK(p.train + p.val == 18);
+  CHECK(p.notes == std::vector<std::string>{"Other-01-0001.nrrd: there are no slices of this patient",
+                                            "Prostate3T-01-0004: no series has the 4 slices of its label volume"});
+}
+
+TEST_CASE("prepare: NCI-ISBI that is not right is refused", "[prepare]") {
+  const auto spoilt = [](auto&& spoil) { return refusal(make_nci_isbi, prepare_nci_isbi, spoil); };
+  CHECK(spoilt([](auto& tmp, auto&) { fs::remove_all(tmp / "raw"); }).starts_with("TMP/raw: cannot read the folder"));
+  CHECK(spoilt([](auto& tmp, auto&) {
+          fs::remove_all(tmp / train_images);
+          fs::remove_all(tmp / test_images);
+        }) == "TMP/raw: holds no DICOM slices (.dcm)");
+  CHECK(spoilt([](auto& tmp, auto&) {
+          fs::remove_all(tmp / train_labels);
+          fs::remove_all(tmp / test_labels);
+        }) == "TMP/raw: holds no label volumes (.nrrd) of the patients whose slices are there");
+  CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "raw/labels/a.nrrd", ""); }) ==
+        "TMP/raw/labels/a.nrrd: expected a folder that says training or test, to know which this is of");
+  CHECK(spoilt([](auto& tmp, auto&) { write(tmp / (train_labels + "Prostate3T-01-0003_b.nrrd"), ""); }) ==
+        "TMP/" + train_labels + "Prostate3T-01-0003_truth.nrrd: is of patient Prostate3T-01-0003, as TMP/" +
+            train_labels + "Prostate3T-01-0003_b.nrrd: expected one label volume of each");
+  CHECK(spoilt([](auto& tmp, auto&) {
+          write(tmp / (test_labels + "ProstateDx-03-0001_truth.nrrd"),
+                nrrd(3, 5, 4, std::vector<int32_t>(60, 1), "uchar", false, false));
+        }).starts_with("TMP/" + test_labels + "ProstateDx-03-0001_truth.nrrd: is 5x3, expected 3x5 as the slice TMP/"));
+  CHECK(spoilt([](auto& tmp, auto&) {
+          const std::string series = tmp / (test_images + "ProstateDx-03-0001/study/series/");
+          fs::copy(series + "1-9.dcm", series + "2-9.dcm");
+        }).find("series/2-9.dcm: is slice 1 of its series, as TMP/") != std::string::npos);
+  CHECK(spoilt([](auto& tmp, auto&) { write(tmp / (test_labels + "ProstateDx-03-0001_truth.nrrd"), "what"); }) ==
+        "TMP/" + test_labels + "ProstateDx-03-0001_truth.nrrd: is not an NRRD file");
+}
+
+#endif

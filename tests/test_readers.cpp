@@ -1,0 +1,452 @@
+// Eye trackers' own files, and fixations made from samples. The rows are made up; the columns are those of the
+// programs' exports.
+#include "gaze/readers.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "core/random.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+Gaze read_text(const std::string& text, const GazeOptions& options = {}, const std::string& file = "gaze.txt") {
+  const TempFolder folder;
+  write(folder / file, text);
+  return read_gaze(folder / file, options);
+}
+
+/// The message that a file is refused with, from its name on.
+std::string refusal(const std::string& text, const GazeOptions& options = {}, const std::string& file = "gaze.txt") {
+  const std::string message = error_of([&] { read_text(text, options, file); });
+  CHECK(message.find('\n') == message.npos);
+  const size_t at = message.find(file);
+  return at == message.npos ? message : message.substr(at);
+}
+
+void check_contains(const std::string& message, const std::string& part) {
+  INFO(message << " should hold: " << part);
+  CHECK(message.find(part) != message.npos);
+}
+
+void check_fixation(const Fixation& f, double x, double y, double duration, double start) {
+  CHECK(f.x == Approx(x).margin(1e-9));
+  CHECK(f.y == Approx(y).margin(1e-9));
+  CHECK(f.duration == Approx(duration));
+  CHECK(f.start == Approx(start).margin(1e-6));
+}
+
+GazeOptions shown_at(double x, double y, double width, double height, double screen_w = 0, double screen_h = 0) {
+  GazeOptions options;
+  options.viewing = {screen_w, screen_h, {x, y, width, height}, 0, 0};
+  return options;
+}
+
+std::string utf16(const std::string& ascii) {
+  std::string out = "\xFF\xFE";
+  for (const char c : ascii) out += {c, '\0'};
+  return out;
+}
+
+// ---- EyeLink
+
+const std::string eyelink_header =
+    "RECORDING_SESSION_LABEL\tTRIAL_INDEX\tIMAGE\tCURRENT_FIX_INDEX\tCURRENT_FIX_X\tCURRENT_FIX_Y\tCURRENT_FIX_START\t"
+    "CURRENT_FIX_END\tCURRENT_FIX_DURATION\tCURRENT_FIX_BLINK_AROUND\tCURRENT_FIX_PUPIL\n";
+
+std::string eyelink(const std::string& rows) { return eyelink_header + rows; }
+
+}  // namespace
+
+TEST_CASE("readers: an EyeLink fixation report goes from the screen to the image", "[readers]") {
+  const std::string report = eyelink(
+      "s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n"
+      "s1\t1\ta.jpg\t2\t.\t.\t300\t399\t100\tNONE\t2146\n"
+      "s1\t1\ta.jpg\t3\t576.0\t924.0\t400\t599\t200\tAFTER\t2146\n"
+      "s1\t2\tb.jpg\t1\t100.0\t540.0\t7\t262\t256\tNONE\t2146\n"
+      "s1\t2\tb.jpg\t2\t1343.0\t157.0\t300\t349\t50\tNONE\t2146\n"
+      "s1\t3\t.\t1\t960\t540\t7\t262\t256\tNONE\t2146\n");
+  GazeOptions options = shown_at(576, 156, 768, 768, 1920, 1080);  // 768x768 in the middle of 1920x1080
+  const Gaze gaze = read_text(report, options);
+  CHECK(gaze.format == "eyelink");
+  CHECK(gaze.dropped.unplaced == 1);
+  CHECK(gaze.dropped.outside == 1);
+  REQUIRE(gaze.tracks.size() == 2);
+  REQUIRE(gaze.tracks.at("a").fixations.size() == 2);
+  check_fixation(gaze.tracks.at("a").fixations[0], 0.5, 0.5, 256, 7);
+  check_fixation(gaze.tracks.at("a").fixations[1], 0, 1, 200, 400);
+  check_fixation(gaze.tracks.at("b").fixations[0], 767 / 768., 1 / 768., 50, 300);
+
+  options.drop_blinks = true;
+  const Gaze steady = read_text(report, options);
+  CHECK(steady.dropped.blinks == 1);
+  CHECK(steady.tracks.at("a").fixations.size() == 1);
+
+  options = {};
+  options.viewing.screen_width = 1920, options.viewing.screen_height = 1080;  // stretched over all of it
+  check_fixation(read_text(report, options).tracks.at("a").fixations[1], 0.3, 924 / 1080., 200, 400);
+}
+
+TEST_CASE("readers: EyeLink reports that need more to be said, or say too much", "[readers]") {
+  const std::string row = "s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n";
+  const GazeOptions options = shown_at(0, 0, 1920, 1080);
+  check_contains(refusal(eyelink(row)),
+                 "gaze.txt:2: column CURRENT_FIX_X is in pixels of the screen: expected the image's place there");
+  check_contains(refusal(eyelink(row + "s1\t4\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n"), options),
+                 "gaze.txt:3: image a was looked at in recording s1 4, after recording s1 1: expected one recording");
+  check_contains(refusal(eyelink(row + row), options), "gaze.txt:3: fixation 1 of image a was given on line 2 already");
+  check_contains(refusal(eyelink("s1\t1\ta.jpg\t1\tx\t540.0\t7\t262\t256\tNONE\t2146\n"), options),
+                 "gaze.txt:2: column CURRENT_FIX_X: expected a number, got 'x'");
+  check_contains(refusal(eyelink("s1\t1\ta.jpg\t1\t1\t540.0\t7\t262\t.\tNONE\t2146\n"), options),
+                 "gaze.txt:2: column CURRENT_FIX_DURATION: expected a number, got '.'");
+  check_contains(refusal("TRIAL_INDEX\tCURRENT_FIX_INDEX\tCURRENT_FIX_X\n1\t1\t1\n", options),
+                 "gaze.txt:1: expected a column IMAGE or --image-column NAME");
+  check_contains(refusal("TRIAL_INDEX\tIMAGE\tCURRENT_FIX_INDEX\tCURRENT_FIX_X\n1\ta\t1\t1\n", options),
+                 "gaze.txt:1: expected a column CURRENT_FIX_DURATION, got TRIAL_INDEX");
+  GazeOptions other = options;
+  other.recording = "s2";
+  check_contains(refusal(eyelink(row), other), "gaze.txt: has no recording 's2', only s1");
+  other.recording = "";
+  other.image_column = "picture";
+  check_contains(refusal(eyelink(row), other), "gaze.txt:1: expected a column picture, got RECORDING_SESSION_LABEL");
+  other = options;
+  other.drop_blinks = true;
+  check_contains(refusal("TRIAL_INDEX\tIMAGE\tCURRENT_FIX_INDEX\tCURRENT_FIX_X\tCURRENT_FIX_Y\tCURRENT_FIX_START\t"
+                         "CURRENT_FIX_DURATION\n",
+                         other),
+                 "gaze.txt:1: expected a column CURRENT_FIX_BLINK_AROUND");
+}
+
+TEST_CASE("readers: of several recordings one is read, and an image's name may have its own column", "[readers]") {
+  std::string report = eyelink(
+      "s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n"
+      "s2\t1\ta.jpg\t1\t480.0\t540.0\t9\t262\t200\tNONE\t2146\n");
+  report.replace(report.find("IMAGE"), 5, "picture");
+  GazeOptions options = shown_at(0, 0, 1920, 1080);
+  options.image_column = "picture";
+  options.recording = "s2";
+  const Gaze gaze = read_text(report, options);
+  REQUIRE(gaze.tracks.at("a").fixations.size() == 1);
+  check_fixation(gaze.tracks.at("a").fixations[0], 0.25, 0.5, 200, 9);
+}
+
+// ---- Tobii ----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+const std::string tobii_header =
+    "Recording timestamp [ms]\tSensor\tParticipant name\tRecording name\tGaze point X [DACS px]\tGaze point Y [DACS "
+    "px]\tPresented Media name\tPresented Media width [px]\tPresented Media height [px]\tPresented Media position X "
+    "(DACSpx)\tPresented Media position Y (DACSpx)\tEye movement type\tGaze event duration [ms]\tEye movement type "
+    "index\tFixation point X [DACS px]\tFixation point Y [DACS px]\n";
+
+std::string tobii_row(double time, const std::string& media, const std::string& type, int duration, int index,
+                      const std::string& x, const std::string& y, const std::string& recording = "R1") {
+  const std::string media_place = media.empty() ? "\t\t\t" : "800\t600\t560\t240";
+  return text(time, "\tEye Tracker\tP1\t", recording, "\t", x, "\t", y, "\t", media, "\t", media_place, "\t", type,
+              "\t", duration, "\t", index, "\t", x, "\t", y, "\n");
+}
+
+/// Two fixations on a.png, the first in three rows, then one on b.png.
+std::string tobii_export() {
+  return tobii_header + tobii_row(900, "", "Fixation", 120, 1, "1", "1") +
+         tobii_row(990, "a.png", "Fixation", 120, 1, "800", "400") +
+         tobii_row(1000, "a.png", "Saccade", 16, 1, "", "") +
+         tobii_row(1016, "a.png", "Fixation", 250, 2, "960", "540") +
+         tobii_row(1100, "a.png", "Fixation", 250, 2, "960", "540") + "1110\t\tP1\tR1\t\t\ta.png\t\t\t\t\t\t\t\t\t\n" +
+         tobii_row(1200, "a.png", "Fixation", 250, 2, "960", "540") +
+         tobii_row(1300, "a.png", "EyesNotFound", 50, 1, "", "") +
+         tobii_row(1350, "a.png", "Fixation", 300, 3, "560", "690") +
+         tobii_row(1500, "b.png", "Fixation", 300, 3, "560", "690") +
+         tobii_row(1700, "b.png", "Fixation", 90, 4, "1300,0", "240,0");
+}
+
+std::string replaced(std::string s, const std::string& what, const std::string& by) {
+  for (size_t at = 0; (at = s.find(what, at)) != s.npos; at += by.size()) s.replace(at, what.size(), by);
+  return s;
+}
+
+void check_tobii(const Gaze& gaze) {
+  CHECK(gaze.format == "tobii");
+  REQUIRE(gaze.tracks.size() == 2);
+  const std::vector<Fixation>& a = gaze.tracks.at("a").fixations;
+  REQUIRE(a.size() == 2);
+  CHECK(gaze.dropped.early == 1);  // index 1 began on no image
+  check_fixation(a[0], 0.5, 0.5, 250, 26);
+  check_fixation(a[1], 0, 0.75, 300, 360);  // goes on when b has come, but began on a
+  REQUIRE(gaze.tracks.at("b").fixations.size() == 1);
+  check_fixation(gaze.tracks.at("b").fixations[0], 0.925, 0, 90, 200);
+}
+
+}  // namespace
+
+TEST_CASE("readers: a Tobii export has one fixation an index, where the media was on the screen", "[readers]") {
+  check_tobii(read_text(tobii_export()));
+  check_tobii(read_text(utf16(replaced(tobii_export(), "\n", "\r\n"))));
+  // Newer exports name two columns otherwise; older ones give no units.
+  check_tobii(read_text(replaced(replaced(tobii_export(), "Gaze event duration", "Eye movement event duration"),
+                                 "Presented Media name", "Presented Stimulus name")));
+  check_tobii(read_text(replaced(replaced(tobii_export(), " [ms]", ""), " [DACS px]", "")));
+  // What the user says of the image's place counts for more than the file.
+  const Gaze gaze = read_text(tobii_export(), shown_at(0, 0, 1920, 1080));
+  check_fixation(gaze.tracks.at("a").fixations[0], 0.5, 0.5, 250, 26);
+  check_fixation(gaze.tracks.at("b").fixations[0], 1300 / 1920., 240 / 1080., 90, 200);
+}
+
+TEST_CASE("readers: Tobii timestamps in microseconds, said or not", "[readers]") {
+  const std::string header =
+      "Recording timestamp\tPresented Media name\tEye movement type\tGaze event duration\tEye "
+      "movement type index\tFixation point X (MCSnorm)\tFixation point Y (MCSnorm)\n";
+  const std::string rows =
+      "500000\ta.png\tSaccade\t20\t1\t\t\n520000\ta.png\tFixation\t250\t1\t0,5\t0,25\n"
+      "800000\ta.png\tFixation\t200\t2\t0,75\t0,5\n";
+  for (const std::string unit : {"", " [\xCE\xBCs]"}) {
+    const Gaze gaze = read_text(replaced(header, "timestamp", "timestamp" + unit) + rows);
+    REQUIRE(gaze.tracks.at("a").fixations.size() == 2);
+    check_fixation(gaze.tracks.at("a").fixations[0], 0.5, 0.25, 250, 20);
+    check_fixation(gaze.tracks.at("a").fixations[1], 0.75, 0.5, 200, 300);
+  }
+}
+
+TEST_CASE("readers: Tobii fixations mapped onto snapshots", "[readers]") {
+  const std::string text =
+      "Recording timestamp [ms]\tRecording name\tGaze event duration [ms]\tMedia width [cat.jpg]\tMedia height "
+      "[cat.jpg]\tMapped eye movement type [cat.jpg]\tMapped eye movement index [cat.jpg]\tMapped fixation X "
+      "[cat.jpg]\tMapped fixation Y [cat.jpg]\n"
+      "100\tR\t200\t400\t200\tFixation\t1\t100\t50\n120\tR\t200\t400\t200\tFixation\t1\t100\t50\n"
+      "340\tR\t30\t400\t200\tSaccade\t1\t\t\n400\tR\t150\t400\t200\tFixation\t2\t300\t150\n";
+  const Gaze gaze = read_text(text);
+  REQUIRE(gaze.tracks.at("cat").fixations.size() == 2);
+  check_fixation(gaze.tracks.at("cat").fixations[0], 0.25, 0.25, 200, 0);
+  check_fixation(gaze.tracks.at("cat").fixations[1], 0.75, 0.75, 150, 300);
+  check_contains(refusal(replaced(text, "Mapped fixation Y [cat.jpg]", "what")),
+                 "gaze.txt:1: expected a column Mapped fixation Y [cat.jpg] beside Mapped fixation X [cat.jpg]");
+}
+
+TEST_CASE("readers: Tobii exports that are not right are refused", "[readers]") {
+  check_contains(refusal(replaced(tobii_export(), "Eye movement type index", "what")),
+                 "gaze.txt:1: expected a column Eye movement type index, got Recording timestamp [ms], ");
+  check_contains(refusal(replaced(tobii_export(), "Fixation point X", "what")),
+                 "gaze.txt:1: expected columns Fixation point X and Fixation point Y in pixels or (MCSnorm)");
+  check_contains(refusal(replaced(tobii_export(), "[ms]\tSensor", "[weeks]\tSensor")),
+                 "gaze.txt:2: column Recording timestamp [weeks]: expected a time in s, ms, us or ns");
+  check_contains(refusal(replaced(tobii_export(), "\t250\t2\t", "\t250\ttwo\t")),
+                 "gaze.txt:5: column Eye movement type index: expected a number, got 'two'");
+  check_contains(refusal(replaced(tobii_export(), "800\t600\t560\t240", "\t\t\t")),
+                 "gaze.txt:5: column Fixation point X [DACS px] is in pixels");
+  check_contains(refusal(tobii_export() + tobii_row(2000, "a.png", "Fixation", 90, 9, "960", "540", "R2")),
+                 "gaze.txt:13: image a was looked at in recording R2 P1, after recording R1 P1");
+  check_contains(refusal(tobii_export() + "1\t2\n"), "gaze.txt:13: expected 16 fields as in the header, got 2");
+}
+
+// ---- Pupil Labs -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("readers: Pupil Labs' fixations have their origin at the bottom and a row for each camera frame",
+          "[readers]") {
+  const Gaze gaze = read_text(
+      "world_timestamp,world_index,fixation_id,start_timestamp,duration,dispersion,norm_pos_x,norm_pos_y,x_scaled,"
+      "y_scaled,on_surf\n"
+      "10.51,3,7,10.5,133.5,0.9,0.25,0.8,25,80,True\n10.54,4,7,10.5,133.5,0.9,0.27,0.82,27,82,True\n"
+      "11.01,9,8,11.0,90,0.9,0.5,1.2,50,120,False\n12.01,19,9,12.0,80,0.9,0.5,0,50,0,True\n",
+      {}, "fixations_on_surface_polyp 7.csv");
+  CHECK(gaze.format == "pupil");
+  CHECK(gaze.dropped.outside == 1);
+  REQUIRE(gaze.tracks.count("polyp 7") == 1);
+  const std::vector<Fixation>& f = gaze.tracks.at("polyp 7").fixations;
+  REQUIRE(f.size() == 2);
+  check_fixation(f[0], 0.26, 0.19, 133.5, 0);
+  check_fixation(f[1], 0.5, 1, 80, 1500);
+}
+
+TEST_CASE("readers: Pupil Labs' fixations in the camera's picture need the image's name", "[readers]") {
+  const std::string text =
+      "id,start_timestamp,duration,start_frame_index,end_frame_index,norm_pos_x,norm_pos_y,dispersion,confidence,"
+      "method,base_data\n"
+      "1,100.5,200,1,2,0.5,0.5,1.1,0.9,gaze,\"100.5 100.51\"\n2,101,200,1,2,0.3,0.75,1.1,0.9,gaze,\n";
+  check_contains(refusal(text, {}, "fixations.csv"),
+                 "fixations.csv:1: does not say which image was looked at: expected --image NAME");
+  GazeOptions options;
+  options.image = "a.png";
+  check_fixation(read_text(text, options, "fixations.csv").tracks.at("a").fixations[1], 0.3, 0.25, 200, 500);
+  options.viewing = {1000, 800, {200, 100, 500, 400}, 0, 0};  // the image in a camera's picture of 1000x800
+  check_fixation(read_text(text, options, "fixations.csv").tracks.at("a").fixations[1], 0.2, 0.25, 200, 500);
+  check_contains(refusal(replaced(text, "start_timestamp", "what"), options, "fixations.csv"),
+                 "fixations.csv:1: expected a column start_timestamp, got id, what");
+  check_contains(refusal(replaced(text, "1,100.5,200", "1,100.5,-200"), options, "fixations.csv"),
+                 "fixations.csv:2: column duration: expected a duration in ms, got -200");
+}
+
+// ---- Any format -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("readers: a plain table may have decimal commas, pixels and units", "[readers]") {
+  const Gaze gaze = read_text("x [px];y [px];duration [s];start [s]\n50,5;20;0,25;1\n80;20;0,1;2\n",
+                              shown_at(0, 0, 101, 40), "a.csv");
+  const std::vector<Fixation>& f = gaze.tracks.at("a").fixations;
+  REQUIRE(f.size() == 2);
+  check_fixation(f[0], 0.5, 0.5, 250, 1000);
+}
+
+TEST_CASE("readers: a format may be forced, and must be one", "[readers]") {
+  GazeOptions options;
+  options.format = "tobii";
+  check_contains(refusal("x,y,duration\n0,0,99\n", options), "gaze.txt:1: expected a column Recording timestamp");
+  options.format = "smi";
+  CHECK(refusal("x,y,duration\n0,0,99\n", options) ==
+        "format of gaze: expected auto, gazemedseg, eyelink, tobii, pupil or plain, got 'smi'");
+}
+
+TEST_CASE("readers: a file cut anywhere or with a byte changed is read or refused, nothing else", "[readers]") {
+  const TempFolder folder;
+  GazeOptions options = shown_at(0, 0, 1920, 1080);
+  for (const std::string& whole :
+       {tobii_export(), utf16(tobii_export()), eyelink("s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n")})
+    for (size_t i = 0; i < whole.size(); i += 7)
+      for (const char c : {'\0', '"', ',', '\t', '\n', '9', '\xFF'}) {
+        std::string changed = whole;
+        changed[i] = c;
+        for (const std::string& bytes : {changed, whole.substr(0, i)}) {
+          write(folder / "gaze.txt", bytes);
+          size_t tracks = 1;
+          error_of([&] { tracks = read_gaze(folder / "gaze.txt", options).tracks.size(); });
+          CHECK(tracks > 0);
+        }
+      }
+}
+
+// ---- Detection ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+using Ranges = std::vector<std::pair<size_t, size_t>>;
+
+DetectOptions with_method(const std::string& method) {
+  DetectOptions options;
+  options.method = method;
+  return options;
+}
+
+/// 500 samples a second: looks at (0,0) for 300 ms, moves 10 in 30 ms, looks at (10,0) for 200 ms; tremor of 0.02.
+std::vector<GazeSample> two_looks() {
+  std::vector<GazeSample> samples;
+  Random random(3);
+  for (int i = 0; i < 265; ++i) {
+    const double x = i < 150 ? 0 : i < 165 ? 10 * (i - 149) / 16.0 : 10;
+    samples.push_back({1000 + 2.0 * i, x + random.uniform(-0.01, 0.01), random.uniform(-0.01, 0.01)});
+  }
+  return samples;
+}
+
+}  // namespace
+
+TEST_CASE("detection: I-DT and I-VT find what was looked at", "[readers]") {
+  const std::vector<GazeSample> samples = two_looks();
+  for (const std::string method : {"idt", "ivt"}) {
+    const Ranges found = detect_fixations(samples, with_method(method));
+    INFO(method);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].first == 0);
+    CHECK((found[0].second >= 144 && found[0].second <= 152));
+    CHECK((found[1].first >= 163 && found[1].first <= 171));
+    CHECK(found[1].second == 265);
+  }
+}
+
+TEST_CASE("detection: I-DT by hand", "[readers]") {
+  const std::vector<GazeSample> s = {{0, 0, 0},   {50, 0.5, 0}, {100, 0, 0.5}, {150, 0.5, 0.5},
+                                     {200, 3, 3}, {250, 9, 9},  {300, 9, 9.5}, {350, 9.4, 9.5}};
+  CHECK(detect_fixations(s, with_method("idt")) == Ranges{{0, 4}, {5, 8}});
+  DetectOptions options = with_method("idt");
+  options.dispersion = 0.89;  // the first three spread 0.5 + 0.5
+  CHECK(detect_fixations(s, options) == Ranges{});
+  options.dispersion = 0.91;  // the last three 0.4 + 0.5
+  CHECK(detect_fixations(s, options) == Ranges{{5, 8}});
+  options.dispersion = 1;
+  options.min_duration = 101;
+  CHECK(detect_fixations(s, options) == Ranges{{0, 4}});
+  options.max_gap = 49;
+  CHECK(detect_fixations(s, options).empty());
+}
+
+TEST_CASE("detection: I-VT by hand", "[readers]") {
+  // From sample to sample 10, 10, 100, 10, 10, 10 units a second.
+  const std::vector<GazeSample> s = {{0, 0, 0},     {50, 0.5, 0}, {100, 1, 0},  {150, 6, 0},
+                                     {200, 6, 0.5}, {250, 6, 1},  {300, 6, 1.5}};
+  DetectOptions options = with_method("ivt");
+  options.window = 0;
+  CHECK(detect_fixations(s, options) == Ranges{{0, 3}, {4, 7}});
+  options.min_duration = 101;
+  CHECK(detect_fixations(s, options).empty());
+  options.min_duration = 0;
+  options.velocity = 100.1;
+  CHECK(detect_fixations(s, options) == Ranges{{0, 7}});
+  options.velocity = 9;
+  CHECK(detect_fixations(s, options).empty());
+  CHECK(detect_fixations({}, options).empty());
+  CHECK(detect_fixations({{0, 0, 0}}, options).empty());
+  CHECK(error_of([] { detect_fixations({}, with_method("what")); }) ==
+        "detection of fixations: expected idt or ivt, got 'what'");
+}
+
+TEST_CASE("detection: a wider window keeps noise from ending a fixation", "[readers]") {
+  std::vector<GazeSample> s;  // 1,000 samples a second that jump by 0.05 to and fro: 50 units a second
+  for (int i = 0; i < 200; ++i) s.push_back({double(i), 0.05 * (i % 2), 0});
+  DetectOptions options = with_method("ivt");
+  CHECK(detect_fixations(s, options) == Ranges{{0, 200}});
+  options.window = 0;
+  CHECK(detect_fixations(s, options).empty());
+}
+
+TEST_CASE("readers: fixations are made of the samples of each format", "[readers]") {
+  std::string plain = "time\tx [px]\ty [px]\timage\n", pupil = "gaze_timestamp,norm_pos_x,norm_pos_y,confidence\n",
+              eyelink = "RECORDING_SESSION_LABEL\tTRIAL_INDEX\tIMAGE\tTIMESTAMP\tRIGHT_GAZE_X\tRIGHT_GAZE_Y\n",
+              tobii = "Recording timestamp\tPresented Media name\tGaze point X\tGaze point Y\n";
+  for (const GazeSample& s : two_looks()) {
+    const double x = 500 + 30 * s.x, y = 400 + 30 * s.y;  // screen of 1000x800 pixels, 30 pixels a degree
+    const bool blink = s.time > 1500;
+    plain += text(s.time, "\t", x, "\t", y, "\ta.png\n");
+    pupil += text(s.time / 1000, ",", x / 1000, ",", 1 - y / 800, ",", blink ? 0.1 : 0.95, "\n");
+    eyelink += text("s\t1\ta.png\t", s.time, "\t", blink ? "." : std::to_string(x), "\t",
+                    blink ? "." : std::to_string(y), "\n");
+    tobii += text(int(s.time * 1000), "\ta.png\t", x, "\t", y, "\n");
+  }
+  for (const std::string& file : {plain, pupil, eyelink, tobii})
+    for (const std::string method : {"idt", "ivt"}) {
+      GazeOptions options;
+      options.image = "a";
+      options.viewing = {1000, 800, {}, 1000 * 0.2909, 0.2909 * 30 / std::tan(std::acos(-1) / 180)};  // mm
+      options.detect = with_method(method);
+      const Gaze gaze = read_text(file, options);
+      INFO(file.substr(0, 30) << " " << method);
+      const std::vector<Fixation>& f = gaze.tracks.at("a").fixations;
+      REQUIRE(f.size() == 2);
+      CHECK(f[0].x == Approx(0.5).margin(2e-3));
+      CHECK(f[0].y == Approx(0.5).margin(2e-3));
+      CHECK(f[1].x == Approx(0.8).margin(2e-3));
+      CHECK(f[0].duration == Approx(300).margin(14));
+      CHECK(f[0].start == Approx(0).margin(1e-6));
+      CHECK(f[1].start == Approx(330).margin(14));
+      options.viewing.distance_mm = options.viewing.screen_mm = 0;  // pixels
+      options.detect.dispersion = 30, options.detect.velocity = 900;
+      CHECK(read_text(file, options).tracks.at("a").fixations.size() == 2);
+    }
+}
+
+TEST_CASE("readers: samples that are not right are refused", "[readers]") {
+  GazeOptions options;
+  options.detect = with_method("ivt");
+  check_contains(refusal("time,x,y\n0,0.5,0.5\n", options),
+                 "gaze.txt: positions on image gaze.txt are in image sides, the thresholds in pixels or degrees");
+  check_contains(refusal("IMAGE,CURRENT_FIX_INDEX\na,1\n", options),
+                 "gaze.txt:1: holds fixations: there are no samples");
+  options.viewing = {100, 100, {}, 0, 500};
+  CHECK(refusal("time,x,y\n0,0.5,0.5\n", options) ==
+        "a viewing distance is given: expected the screen's width in mm and in pixels too");
+  options.viewing = {100, 100, {}, 0, 0};
+  check_contains(refusal("time,x,y\n9,0.5,0.5\n8,0.5,0.5\n", options),
+                 "gaze.txt:3: a sample of image gaze.txt is out of order: it is of 8 ms, that on line 2 of 9 ms");
+  check_contains(refusal("time,x,y\n9,0.5,0.5\n", options), "gaze.txt: expected fixations, the table has none");
+  check_contains(refusal("time,x\n9,0.5\n", options), "gaze.txt:1: expected a column y, got time, x");
+}

@@ -1,0 +1,95 @@
+// gradtrack fixations
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "gaze/readers.h"
+#include "tools/commands.h"
+#include "tools/gaze_options.h"
+
+namespace gt {
+namespace {
+
+struct Options {
+  std::string in, out;
+  GazeOptions gaze;
+};
+
+void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const GazeOptions& options) {
+  std::vector<double> counts, durations;
+  double seconds = 0;
+  for (const Track& track : tracks) {
+    counts.push_back(double(track.fixations.size()));
+    for (const Fixation& f : track.fixations) durations.push_back(f.duration), seconds += f.duration / 1000;
+  }
+  std::sort(counts.begin(), counts.end());
+  std::sort(durations.begin(), durations.end());
+  const auto row = [](const char* name, const std::string& value) { std::printf("%-22s %s\n", name, value.c_str()); };
+  const auto number = [](const char* format, double value) {
+    char digits[64];
+    std::snprintf(digits, sizeof digits, format, value);
+    return std::string(digits);
+  };
+  row("format", gaze.format + (options.detect.method.empty() ? "" : ", fixations by " + options.detect.method));
+  row("images", std::to_string(tracks.size()));
+  row("fixations", std::to_string(durations.size()));
+  row("fixations an image", number("%.0f", counts.front()) + " to " + number("%.0f", counts.back()) + ", median " +
+                                number("%.0f", counts[counts.size() / 2]));
+  row("duration, ms", number("%.0f", durations.front()) + " to " + number("%.0f", durations.back()) + ", mean " +
+                          number("%.0f", 1000 * seconds / double(durations.size())) + ", median " +
+                          number("%.0f", durations[durations.size() / 2]));
+  row("dropped", std::to_string(gaze.dropped.outside) + " outside the image, " + std::to_string(gaze.dropped.brief) +
+                     " shorter than " + number("%g", options.min_duration) + " ms, " +
+                     std::to_string(gaze.dropped.unplaced) + " without a position, " +
+                     std::to_string(gaze.dropped.early) + " begun before the image, " +
+                     std::to_string(gaze.dropped.blinks) + " beside a blink");
+}
+
+/// Thresholds are born in degrees; pixels have to be said.
+void check_thresholds(const CLI::App& command, const GazeOptions& gaze) {
+  const std::string method = gaze.detect.method, threshold = method == "idt" ? "--dispersion" : "--velocity";
+  if (!method.empty() && gaze.viewing.distance_mm == 0 && command.count(threshold) == 0)
+    throw CLI::ValidationError(
+        "--detect " + method,
+        "expected --screen-mm and --distance, for the threshold in degrees, or " + threshold + " in pixels");
+}
+
+void convert(const Options& o) {
+  const Gaze gaze = read_gaze(o.in, o.gaze);
+  std::vector<Track> tracks;
+  for (const auto& [name, track] : gaze.tracks) tracks.push_back(track);
+  write_gaze(o.out, tracks, gaze.simulated);
+  print_summary(tracks, gaze, o.gaze);
+  std::printf("written: %s%s\n", o.out.c_str(), gaze.simulated ? ": SIMULATED gaze" : "");
+}
+
+}  // namespace
+
+void add_fixations_command(CLI::App& app) {
+  auto* command = app.add_subcommand("fixations", "Convert an eye tracker's fixations or samples to a fixation table");
+  auto o = std::make_shared<Options>();
+  command->add_option("gaze", o->in, "what the eye tracker's program exported")->required()->type_name("FILE");
+  command->add_option("--out", o->out, "fixation table to write (CSV, GazeMedSeg's columns)")
+      ->required()
+      ->type_name("FILE");
+  add_reading_options(*command, o->gaze);
+  command->add_option("--image", o->gaze.image, "the image looked at, where the file does not say")->type_name("NAME");
+  command->add_flag("--drop-blinks", o->gaze.drop_blinks, "eyelink: drop fixations beside a blink");
+  command->add_option("--min-duration", o->gaze.min_duration, "shorter fixations are dropped, ms")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_detection_options(*command, o->gaze);
+  command->footer(
+      "Examples:\n"
+      "  gradtrack fixations report.txt --screen 1920x1080 --image-size 768x768 --out gaze.csv   (EyeLink)\n"
+      "  gradtrack fixations export.tsv --recording P01 --out gaze.csv                           (Tobii Pro Lab)\n"
+      "  gradtrack fixations export.tsv --detect ivt --velocity 30 --screen 1920x1080 --screen-mm 527 --distance 650\n"
+      "    --out gaze.csv                                                                        (samples)\n\n"
+      "docs/data.md lists the formats and their columns.");
+  command->callback([o, command] {
+    check_thresholds(*command, o->gaze);
+    convert(*o);
+  });
+}
+
+}  // namespace gt
