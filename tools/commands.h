@@ -11,6 +11,7 @@ void add_predict_command(CLI::App& app);
 void add_maps_command(CLI::App& app);
 void add_synth_command(CLI::App& app);
 void add_simulate_command(CLI::App& app);
+void add_pseudo_command(CLI::App& app);
 void add_gradcheck_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_plans_command(CLI::App& app);

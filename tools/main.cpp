@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   gt::add_maps_command(app);
   gt::add_synth_command(app);
   gt::add_simulate_command(app);
+  gt::add_pseudo_command(app);
   gt::add_gradcheck_command(app);
   gt::add_plans_command(app);
   gt::add_info_command(app);
