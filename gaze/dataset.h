@@ -69,6 +69,7 @@ struct Wanted {
   bool masks = false;   // training on masks
   bool labels = false;  // evaluation, at the label's own size
   bool gaze = false;
+  bool pseudo = false;  // masks made from the gaze: not by load_dataset(), but by add_pseudo_masks() after it
 };
 
 struct Dataset {

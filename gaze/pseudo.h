@@ -10,6 +10,20 @@
 
 namespace gt {
 
+/// What a configuration says of pseudo masks. As it is born, GazeMedSeg's for Kvasir-SEG.
+struct PseudoOptions {
+  double sigma = 70;                            // of the heat map, pixels of 768 (50 for NCI-ISBI)
+  std::vector<double> thresholds = {0.5, 0.3};  // one mask each (0.2 and 0.4 for NCI-ISBI)
+  CrfOptions crf;
+
+  template <class V>
+  void visit(V& v) {
+    v("sigma", sigma, Range{1, 768});
+    v("thresholds", thresholds, Length{1, {0, 1}, 8});
+    v("crf", crf);
+  }
+};
+
 /// How a sample's pseudo masks are made.
 struct PseudoMasks {
   /// The gaze map of a track on an image of this size, (height,width) in [0,1].

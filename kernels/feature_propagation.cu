@@ -19,6 +19,7 @@
 //
 // CUDA: one launch forward and two backward, a warp a pixel, its lanes over the channels.
 #include <algorithm>
+#include <vector>
 
 #include "core/autograd.h"
 #include "core/launch.cuh"
@@ -39,14 +40,6 @@ struct Pixels {
   int64_t images, height, width, channels, values;  // B, H, W, C, K
 
   GT_HD int64_t count() const { return images * height * width; }
-
-  /// Tap k of pixel p; -1 outside the image. Tap taps - 1 - k of it is p.
-  GT_HD int64_t neighbour(int64_t p, int k) const {
-    const int64_t row = p / width % height + dilation * (k / side - side / 2);
-    const int64_t column = p % width + dilation * (k % side - side / 2);
-    if (row < 0 || row >= height || column < 0 || column >= width) return -1;
-    return p / (height * width) * height * width + row * width + column;
-  }
 };
 
 /// a of one pixel from its s.
@@ -70,8 +63,6 @@ GT_HD inline void correlation_gradients(const T* s, const T* a, T* da) {
 
 namespace cpu {
 
-constexpr int64_t block = 64;  // pixels
-
 template <class T>
 T dot(const T* a, const T* b, int64_t n) {
   T sum = 0;
@@ -87,36 +78,49 @@ void add_scaled(T factor, const T* x, int64_t n, T* out) {
   for (int64_t i = 0; i < n; ++i) out[i] += factor * x[i];
 }
 
+/// Calls f(k, p, n) for every pixel p of a row (counted through all images) and every tap k of it, n, that is in the
+/// image.
+template <class F>
+void for_each_tap(const Pixels& pixels, int64_t row, const F& f) {
+  for (int k = 0; k < taps; ++k) {
+    const int64_t down = dilation * (k / side - side / 2), right = dilation * (k % side - side / 2);
+    const int64_t y = row % pixels.height + down, shift = down * pixels.width + right;
+    if (y < 0 || y >= pixels.height) continue;
+    const int64_t begin = row * pixels.width + std::max<int64_t>(0, -right);
+    const int64_t end = row * pixels.width + std::min(pixels.width, pixels.width - right);
+    for (int64_t p = begin; p < end; ++p) f(k, p, p + shift);
+  }
+}
+
 template <class T>
 void propagation_forward(const Pixels& pixels, const T* features, const T* values, T* y, T* correlation) {
-  const int64_t C = pixels.channels, K = pixels.values;
-  parallel_for(pixels.count(), block, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      T *s = correlation + p * taps, *out = y + p * K, a[taps];
-      for (int k = 0; k < taps; ++k) {
-        const int64_t n = pixels.neighbour(p, k);
-        s[k] = n < 0 ? T(0) : dot(features + p * C, features + n * C, C);
-      }
-      weights(s, a);
-      std::fill_n(out, K, T(0));
-      for (int k = 0; k < taps; ++k)
-        if (const int64_t n = pixels.neighbour(p, k); n >= 0) add_scaled(a[k], values + n * K, K, out);
-    }
+  const int64_t C = pixels.channels, K = pixels.values, width = pixels.width;
+  parallel_for(pixels.images * pixels.height, 1, [&](int64_t row, int64_t) {
+    const int64_t first = row * width;
+    std::vector<T> a(static_cast<size_t>(width * taps));
+    std::fill_n(correlation + first * taps, width * taps, T(0));
+    std::fill_n(y + first * K, width * K, T(0));
+    for_each_tap(pixels, row, [&](int k, int64_t p, int64_t n) {
+      correlation[p * taps + k] = dot(features + p * C, features + n * C, C);
+    });
+    for (int64_t p = first; p < first + width; ++p) weights(correlation + p * taps, &a[size_t((p - first) * taps)]);
+    for_each_tap(pixels, row, [&](int k, int64_t p, int64_t n) {
+      add_scaled(a[size_t((p - first) * taps + k)], values + n * K, K, y + p * K);
+    });
   });
 }
 
 /// a and ds, (B,H,W,25) each.
 template <class T>
 void propagation_weights(const Pixels& pixels, const T* values, const T* correlation, const T* dy, T* a, T* ds) {
-  const int64_t K = pixels.values;
-  parallel_for(pixels.count(), block, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      for (int k = 0; k < taps; ++k) {
-        const int64_t n = pixels.neighbour(p, k);
-        ds[p * taps + k] = n < 0 ? T(0) : dot(dy + p * K, values + n * K, K);
-      }
-      weights(correlation + p * taps, a + p * taps);
-      correlation_gradients(correlation + p * taps, a + p * taps, ds + p * taps);
+  const int64_t K = pixels.values, width = pixels.width;
+  parallel_for(pixels.images * pixels.height, 1, [&](int64_t row, int64_t) {
+    std::fill_n(ds + row * width * taps, width * taps, T(0));
+    for_each_tap(pixels, row,
+                 [&](int k, int64_t p, int64_t n) { ds[p * taps + k] = dot(dy + p * K, values + n * K, K); });
+    for (int64_t at = row * width * taps; at < (row + 1) * width * taps; at += taps) {
+      weights(correlation + at, a + at);
+      correlation_gradients(correlation + at, a + at, ds + at);
     }
   });
 }
@@ -125,17 +129,20 @@ void propagation_weights(const Pixels& pixels, const T* values, const T* correla
 template <class T>
 void propagation_backward(const Pixels& pixels, const T* features, const T* a, const T* ds, const T* dy, T* dfeatures,
                           T* dvalues) {
-  const int64_t C = pixels.channels, K = pixels.values;
-  parallel_for(pixels.count(), block, [&](int64_t begin, int64_t end) {
-    if (dfeatures != nullptr) std::fill(dfeatures + begin * C, dfeatures + end * C, T(0));
-    if (dvalues != nullptr) std::fill(dvalues + begin * K, dvalues + end * K, T(0));
-    for (int64_t q = begin; q < end; ++q)
-      for (int k = 0; k < taps; ++k) {
-        const int64_t m = pixels.neighbour(q, k), there = m * taps + taps - 1 - k, here = q * taps + k;
-        if (m < 0) continue;
-        if (dfeatures != nullptr) add_scaled(ds[there] + ds[here], features + m * C, C, dfeatures + q * C);
-        if (dvalues != nullptr) add_scaled(a[there], dy + m * K, K, dvalues + q * K);
-      }
+  const int64_t C = pixels.channels, K = pixels.values, width = pixels.width;
+  parallel_for(pixels.images * pixels.height, 1, [&](int64_t row, int64_t) {
+    if (dfeatures != nullptr) {
+      std::fill_n(dfeatures + row * width * C, width * C, T(0));
+      for_each_tap(pixels, row, [&](int k, int64_t q, int64_t m) {
+        add_scaled(ds[m * taps + taps - 1 - k] + ds[q * taps + k], features + m * C, C, dfeatures + q * C);
+      });
+    }
+    if (dvalues != nullptr) {
+      std::fill_n(dvalues + row * width * K, width * K, T(0));
+      for_each_tap(pixels, row, [&](int k, int64_t q, int64_t m) {
+        add_scaled(a[m * taps + taps - 1 - k], dy + m * K, K, dvalues + q * K);
+      });
+    }
   });
 }
 
@@ -146,6 +153,15 @@ void propagation_backward(const Pixels& pixels, const T* features, const T* a, c
 #if GT_CUDA
 constexpr int propagation_threads = 128, block_pixels = propagation_threads / warp_size;
 
+/// Tap k of pixel p; -1 outside the image. Tap taps - 1 - k of it is p.
+__device__ inline int64_t neighbour(const Pixels& pixels, int64_t p, int k) {
+  const int64_t height = pixels.height, width = pixels.width;
+  const int64_t row = p / width % height + dilation * (k / side - side / 2);
+  const int64_t column = p % width + dilation * (k % side - side / 2);
+  if (row < 0 || row >= height || column < 0 || column >= width) return -1;
+  return p / (height * width) * height * width + row * width + column;
+}
+
 __device__ inline int64_t pixel_of_warp() { return int64_t(blockIdx.x) * block_pixels + threadIdx.x / warp_size; }
 
 /// dots[k] = a_p.b_n for every tap n of p, in all lanes; 0 outside the image.
@@ -154,7 +170,7 @@ __device__ void window_dots(const Pixels& pixels, int64_t p, const T* a, const T
   const int lane = int(threadIdx.x) % warp_size;
 #pragma unroll
   for (int k = 0; k < taps; ++k) {
-    const int64_t n = pixels.neighbour(p, k);
+    const int64_t n = neighbour(pixels, p, k);
     T sum = 0;
     if (n >= 0)
       for (int64_t c = lane; c < channels; c += warp_size) sum += a[p * channels + c] * b[n * channels + c];
@@ -178,7 +194,7 @@ __global__ void __launch_bounds__(propagation_threads)
     T sum = 0;
 #pragma unroll
     for (int k = 0; k < taps; ++k)
-      if (const int64_t n = pixels.neighbour(p, k); n >= 0) sum += a[k] * values[n * K + c];
+      if (const int64_t n = neighbour(pixels, p, k); n >= 0) sum += a[k] * values[n * K + c];
     y[p * K + c] = sum;
   }
 }
@@ -211,7 +227,7 @@ __global__ void __launch_bounds__(propagation_threads)
     for (int64_t c = lane; c < channels; c += warp_size) {
       T sum = 0;
       for (int k = 0; k < taps; ++k)
-        if (const int64_t m = pixels.neighbour(q, k); m >= 0)
+        if (const int64_t m = neighbour(pixels, q, k); m >= 0)
           sum += factor(m * taps + taps - 1 - k, q * taps + k) * from[m * channels + c];
       to[q * channels + c] = sum;
     }

@@ -101,7 +101,7 @@ struct Trainer::State {
   double seconds() const { return seconds_before + seconds_since(start); }
 
   void load_data() {
-    Wanted for_training = supervision(config.recipe);
+    const Wanted for_training = supervision(config);
     train = load_dataset(config.data, "train", for_training);
     Wanted for_validation;
     for_validation.labels = true;
@@ -109,6 +109,16 @@ struct Trainer::State {
     if (!observer.note) return;
     observer.note(text("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                        train.simulated_gaze ? ", SIMULATED gaze" : ""));
+  }
+
+  void make_pseudo_masks() {
+    if (!supervision(config).pseudo) return;
+    const PseudoMasks how = pseudo_masks(config);
+    const int64_t all = int64_t(train.samples.size());
+    add_pseudo_masks(train, config.data, how, [&](int64_t done) {
+      if (observer.pseudo_masks) observer.pseudo_masks(done, all);
+    });
+    if (observer.note) observer.note(text("pseudo masks: ", how.thresholds.size(), " of each training image"));
   }
 
   void open(bool resume) {
@@ -127,7 +137,7 @@ struct Trainer::State {
 
   /// What gaze this run learns from.
   const char* gaze() const {
-    return !supervision(config.recipe).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
+    return !supervision(config).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
   }
 
   Json facts() const {
@@ -227,6 +237,7 @@ Trainer::Trainer(const Config& config, const std::string& folder, bool resume, O
   if (config.precision != "f32" && device == Device::cpu)
     fail("precision '", config.precision, "' is for device cuda; the CPU computes in f32");
   s.load_data();
+  s.make_pseudo_masks();
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
   s.step.emplace(*s.model, *s.optimizer, config, s.most_fixations(), config.train.log_every);

@@ -22,7 +22,7 @@ Supervised tiny_batch(const Config& c) {
   Supervised batch;
   Maker maker{DType::f32, Random(1)};
   batch.images = maker.normal({2, 32, 32, 3});
-  if (supervision(c.recipe).masks)
+  if (supervision(c).masks)
     batch.masks = greater(sum_last(batch.images), 0);
   else
     batch.tracks = pack_tracks({&track, &track}, c.maps);
@@ -167,7 +167,7 @@ TEST_CASE("configurations that do not fit together are refused", "[model]") {
   CHECK(message("loss: {background: 0.7}").find("loss.background") != std::string::npos);
   CHECK(message("train: {val_every: 30}").find("train.val_every") != std::string::npos);
   CHECK(message("data: {channels: 1}").find("data.mean") != std::string::npos);
-  CHECK(message("recipe: gradtrak").find("gradtrack or full") != std::string::npos);
+  CHECK(message("recipe: gradtrak").find("gradtrack or gazemedseg or full") != std::string::npos);
   CHECK(message("maps: {kep: [1, 1, 1, 1]}").find("did you mean 'maps.keep'?") != std::string::npos);
 }
 
