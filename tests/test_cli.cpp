@@ -12,6 +12,7 @@
 #include "core/device.h"
 #include "core/io.h"
 #include "core/random.h"
+#include "gaze/fixation.h"
 #include "gaze/image.h"
 #include "tests/catch.h"
 #include "tests/metrics_of.h"

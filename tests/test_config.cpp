@@ -29,8 +29,8 @@ struct Outer {
   std::string recipe = "gradtrack";
   std::vector<int64_t> features = {1, 2};
   std::vector<double> keep = {1, 0.5, 0.25};
-  std::vector<double> thresholds = {0.5, 0.3};
   Inner train;
+  std::vector<double> thresholds = {0.5, 0.3};
 
   bool operator==(const Outer&) const = default;
   template <class V>

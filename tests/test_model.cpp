@@ -77,7 +77,7 @@ TEST_CASE("every recipe learns: the loss of one batch falls", "[model]") {
     Optimizer optimizer(c.optimizer, model->parameters());
     const Supervised batch = tiny_batch(c);
     const double before = model->losses(batch).total.item();
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < 50; ++i) {
       backward(model->losses(batch).total);
       optimizer.prepare(0.02);
       optimizer.update();
