@@ -1,4 +1,4 @@
-// Feature propagation (GazeMedSeg, section 2.3): every pixel takes over the values of the pixels around it, by how
+// Feature propagation (GazeMedSeg, METHOD 6): every pixel takes over the values of the pixels around it, by how
 // alike their features are. With n over the 5 x 5 window of pixels 2 apart around p,
 //
 //   s_pn = F_p.F_n,   a_pn = softmax over n of max(s_pn, 0),   y_p = sum_n a_pn V_n
