@@ -27,7 +27,7 @@
 #include "kernels/math.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
-#include "kernels/reduce.cuh"
+#include "kernels/rows.cuh"
 
 namespace gt {
 namespace {
@@ -174,7 +174,7 @@ __device__ void window_dots(const Pixels& pixels, int64_t p, const T* a, const T
     T sum = 0;
     if (n >= 0)
       for (int64_t c = lane; c < channels; c += warp_size) sum += a[p * channels + c] * b[n * channels + c];
-    dots[k] = cuda::warp_sum(sum);
+    dots[k] = segment_sum(sum, warp_size);
   }
 }
 
