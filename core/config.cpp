@@ -72,9 +72,11 @@ void read_number(const Source& s, const char* key, const YAML::Node& node, const
 template <class T>
 void read_list(const Source& s, const char* key, const YAML::Node& node, const char* kind, const Length& length,
                std::vector<T>& out) {
-  const std::string expected = text("a list of ", length.count, " ", kind, bounds(length.each));
+  const int64_t most = std::max(length.count, length.most);
+  const std::string numbers = most > length.count ? text(length.count, " to ", most) : text(length.count);
+  const std::string expected = text("a list of ", numbers, " ", kind, bounds(length.each));
   if (!node.IsSequence()) wrong(s, key, node, expected);
-  if (int64_t(node.size()) != length.count)
+  if (int64_t(node.size()) < length.count || int64_t(node.size()) > most)
     fail(s.where(node, key), ": key '", s.prefix, key, "': expected ", expected, ", got ", node.size());
   std::vector<T> values(node.size());
   for (size_t i = 0; i < values.size(); ++i)

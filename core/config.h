@@ -31,10 +31,11 @@ struct OneOf {
   std::vector<std::string> words;
 };
 
-/// Number of items that a list must have.
+/// Number of items that a list must have: count, or where `most` is given from count to most.
 struct Length {
   int64_t count;
   Range each = {};
+  int64_t most = 0;
 };
 
 namespace config {

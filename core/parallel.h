@@ -2,8 +2,11 @@
 // and partial sums are added in block order: the same bits come out on any machine size.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <vector>
 
 namespace gt {
@@ -20,6 +23,27 @@ void parallel_for(int64_t n, int64_t block, F&& f) {
   const int64_t blocks = (n + block - 1) / block;
 #pragma omp parallel for schedule(static) if (blocks > 1)
   for (int64_t i = 0; i < blocks; ++i) f(i * block, i * block + block < n ? i * block + block : n);
+}
+
+/// Calls f(i) for every i of [0, n), spread over the threads; f may throw, and what the least i threw is thrown when
+/// all are done. `progress`, if there is one, is told now and then how many are done.
+template <class F>
+void parallel_for_each(int64_t n, F&& f, const std::function<void(int64_t done)>& progress = nullptr) {
+  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(n));
+  const int64_t group = progress ? 32 : n;
+  for (int64_t first = 0; first < n; first += group) {
+    const int64_t count = std::min(group, n - first);
+    parallel_for(count, 1, [&](int64_t i, int64_t) {
+      try {
+        f(first + i);
+      } catch (...) {
+        errors[std::size_t(first + i)] = std::current_exception();
+      }
+    });
+    if (progress) progress(first + count);
+  }
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
 }
 
 /// Sum of f(begin, end) over the same blocks, added in block order.

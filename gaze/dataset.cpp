@@ -1,7 +1,6 @@
 #include "gaze/dataset.h"
 
 #include <algorithm>
-#include <exception>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -99,8 +98,8 @@ Sample load_sample(const Entry& entry, const Folder& images, const Folder* masks
                    const Wanted& wanted) {
   Sample sample;
   sample.name = entry.name;
-  const std::string image_path = images.find(entry);
-  const Image image = read_image(image_path, int(options.channels));
+  sample.path = images.find(entry);
+  const Image image = read_image(sample.path, int(options.channels));
   sample.image = resize_image(image, options.size, options.size);
   if (!masks) return sample;
 
@@ -108,7 +107,7 @@ Sample load_sample(const Entry& entry, const Folder& images, const Folder* masks
   Image mask = threshold(read_image(mask_path, 1));
   if (mask.height != image.height || mask.width != image.width)
     fail(mask_path, ": is ", mask.height, "x", mask.width, ", expected ", image.height, "x", image.width,
-         " as its image ", image_path);
+         " as its image ", sample.path);
   if (wanted.masks) sample.mask = threshold(resize_image(mask, options.size, options.size));
   if (wanted.labels) sample.label = std::move(mask);
   return sample;
@@ -132,18 +131,11 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   if (wanted.gaze) gaze = read_gaze_of(gaze_path(options), entries, images);
 
   Dataset dataset{std::vector<Sample>(entries.size()), gaze.simulated};
-  std::vector<std::exception_ptr> errors(entries.size());
-  parallel_for(int64_t(entries.size()), 1, [&](int64_t begin, int64_t) {
-    const size_t i = size_t(begin);
-    try {
-      dataset.samples[i] = load_sample(entries[i], images, masks ? &*masks : nullptr, options, wanted);
-      if (wanted.gaze) dataset.samples[i].track = gaze.tracks.at(entries[i].name);
-    } catch (...) {
-      errors[i] = std::current_exception();
-    }
+  parallel_for_each(int64_t(entries.size()), [&](int64_t at) {
+    const size_t i = size_t(at);
+    dataset.samples[i] = load_sample(entries[i], images, masks ? &*masks : nullptr, options, wanted);
+    if (wanted.gaze) dataset.samples[i].track = gaze.tracks.at(entries[i].name);
   });
-  for (const std::exception_ptr& error : errors)
-    if (error) std::rethrow_exception(error);
   return dataset;
 }
 

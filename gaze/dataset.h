@@ -59,10 +59,12 @@ struct AugmentOptions {
 
 struct Sample {
   std::string name;
-  Image image;  // (size,size,channels), resized
-  Image mask;   // (size,size,1), 0 or 255, resized; empty unless masks were asked for
-  Image label;  // (own height, own width, 1), 0 or 255; empty unless labels were asked for
-  Track track;  // empty unless gaze was asked for
+  std::string path;           // of the image's file
+  Image image;                // (size,size,channels), resized
+  Image mask;                 // (size,size,1), 0 or 255, resized; empty unless masks were asked for
+  Image label;                // (own height, own width, 1), 0 or 255; empty unless labels were asked for
+  Track track;                // empty unless gaze was asked for
+  std::vector<Image> pseudo;  // masks (size,size,1), 0 or 255, made from gaze: see gaze/pseudo.h
 };
 
 /// What a split is loaded for; what is not asked for need not be there.
@@ -70,6 +72,7 @@ struct Wanted {
   bool masks = false;   // training on masks
   bool labels = false;  // evaluation, at the label's own size
   bool gaze = false;
+  bool pseudo = false;  // masks made from the gaze: not by load_dataset(), but by add_pseudo_masks() after it
 };
 
 struct Dataset {
@@ -92,6 +95,7 @@ struct Batch {
   std::vector<int64_t> index;  // of the samples in the data set
   Tensor images;               // (B,S,S,C) u8
   Tensor masks;                // (B,S,S) u8, undefined without masks
+  Tensors pseudo;              // (B,S,S) u8 each, as many as the samples have pseudo masks
   Tensor geometry;             // (B,2,3)
   Tensor colour;               // (B,C,C+1)
   PackedTracks tracks;         // undefined tensors without gaze

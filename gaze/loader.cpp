@@ -179,6 +179,11 @@ Batch Loader::State::make(int64_t iteration) const {
   }
   b.images = stack_images(images);
   if (!masks.empty()) b.masks = stack_images(masks).view({batch, data.size, data.size});
+  for (size_t k = 0; k < dataset.samples[0].pseudo.size(); ++k) {
+    std::vector<const Image*> pseudo;
+    for (const int64_t i : b.index) pseudo.push_back(&dataset.samples[size_t(i)].pseudo[k]);
+    b.pseudo.push_back(stack_images(pseudo).view({batch, data.size, data.size}));
+  }
 
   std::tie(b.geometry, b.colour) = no_augmentation(images, data);
   for (int64_t i = 0; i < batch; ++i) {
@@ -224,7 +229,8 @@ Loader::Loader(const Dataset& dataset, const DataOptions& data, const AugmentOpt
   for (const Sample& sample : dataset.samples)
     GT_CHECK(sample.image.height == data.size && sample.image.width == data.size &&
                  sample.image.channels == data.channels && sample.mask.pixels.size() == one.mask.pixels.size() &&
-                 sample.track.fixations.empty() == one.track.fixations.empty(),
+                 sample.track.fixations.empty() == one.track.fixations.empty() &&
+                 sample.pseudo.size() == one.pseudo.size(),
              "Loader: sample '", sample.name, "' was not loaded like the others and these options");
   state_.reset(new State{dataset, data, augment, maps, batch, seed, first, first});
   for (int64_t t = 0; t < data.threads; ++t)

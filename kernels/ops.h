@@ -1,7 +1,7 @@
-// Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks; on CUDA what a network keeps between its layers
-// may be bf16 (x and y of the convolutions, pooling, norms, concat and Track Attention; weights as each op says), while
-// parameters, sums and losses stay f32. Each op checks its arguments (Error names the
-// op, what was expected and what came), runs on its inputs' device, and records its gradient.
+// Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks; on CUDA what a network keeps between its
+// layers may be bf16 (x and y of the convolutions, pooling, norms, concat and Track Attention; weights as each op
+// says), while parameters, sums and losses stay f32. Each op checks its arguments (Error names the op, what was
+// expected and what came), runs on its inputs' device, and records its gradient.
 //
 // METHOD n stands for section n of docs/method.md.
 //
@@ -84,6 +84,10 @@ Tensors track_distance(const Tensor& xy, const Tensor& kept, const std::vector<M
 /// F (B,H,W,C), w (C), b (1), M (B,H,W) or undefined -> {F' (B,H,W,C), A (B,H,W), loss (), undefined without M}.
 Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map);
 
+/// Feature propagation (METHOD 6): y_p = sum_n a_pn V_n over the 5 x 5 pixels n, 2 apart, around p, a the softmax over
+/// n of max(F_p.F_n, 0); outside the image F and V are 0. F (B,H,W,C), V (B,H,W,K) -> (B,H,W,K).
+Tensor feature_propagation(const Tensor& features, const Tensor& values);
+
 // ---- loss.cu: logits z, targets t in [0,1], weights m (1 counted, 0 ignored; undefined counts all), all (B,..) ------
 /// Mean over counted elements of softplus(z) - t z; 0 if none is counted. -> ()
 Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m = {});
@@ -91,7 +95,8 @@ Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m = {});
 Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double eps = 1);
 
 // ---- optimizer.cu: in place, all tensors of a model in one call -----------------------------------------------------
-// What changes from step to step comes in a small tensor of f64, so that a recorded step can be replayed with new rates.
+// What changes from step to step comes in a small tensor of f64, so that a recorded step can be replayed with new
+// rates.
 
 /// The rates of sgd_step, (3) on the CPU.
 Tensor sgd_rates(double lr, double momentum, double weight_decay);

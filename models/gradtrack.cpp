@@ -11,6 +11,19 @@ PseudoMask pseudo_mask(const Tensor& map, const LossOptions& options) {
   return {target, add(target, less(map, options.background))};
 }
 
+Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width) {
+  std::vector<MapSize> sizes(size_t(levels) + 1, {1, 1});  // of the maps only the last is wanted
+  sizes.back() = {height, width};
+  return track_maps(pack_tracks({&track}, options), options, sizes).back().view({height, width});
+}
+
+namespace {
+
+/// The same from masks of the map made before training: of what is foreground, and of what is not background.
+PseudoMask pseudo_mask(const Tensors& masks) { return {masks[0], add(masks[0], scale(masks[1], -1, 1))}; }
+
+}  // namespace
+
 GradTrack::GradTrack(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device),
       loss_(config.loss),
@@ -41,7 +54,7 @@ Prediction GradTrack::predict(const Tensor& images) const {
 
 Losses GradTrack::losses(const Supervised& batch) const {
   const Tensors maps = track_maps(batch.tracks, maps_, map_sizes(batch.images.dim(1), batch.images.dim(2)));
-  const PseudoMask pseudo = pseudo_mask(maps.back(), loss_);
+  const PseudoMask pseudo = batch.pseudo.empty() ? pseudo_mask(maps.back(), loss_) : pseudo_mask(batch.pseudo);
   const Output out = run(batch.images, maps);
   Losses losses;
   losses.track = out.track;

@@ -17,11 +17,15 @@ struct PseudoMask {
 };
 PseudoMask pseudo_mask(const Tensor& map, const LossOptions& options);
 
+/// The map that the pseudo mask is made from, of one track: (height,width).
+Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width);
+
 class GradTrack : public Model {
  public:
   GradTrack(const Config& config, DType dtype, Device device);
   Prediction predict(const Tensor& images) const override;
   Losses losses(const Supervised& batch) const override;
+  int64_t track_losses() const override { return levels; }
 
  private:
   struct Output {

@@ -2,6 +2,7 @@
 
 #include "kernels/precision.h"
 #include "models/full.h"
+#include "models/gazemedseg.h"
 #include "models/gradtrack.h"
 
 namespace gt {
@@ -41,10 +42,26 @@ Config parse_run_config(const std::string& yaml, const std::string& name) {
   return checked(parse_config<Config>(yaml, name), name);
 }
 
-Wanted supervision(const std::string& recipe) {
+Wanted supervision(const Config& config) {
   Wanted wanted;
-  (recipe == "full" ? wanted.masks : wanted.gaze) = true;
+  (config.recipe == "full" ? wanted.masks : wanted.gaze) = true;
+  wanted.pseudo = config.recipe == "gazemedseg" || (config.recipe == "gradtrack" && config.loss.pseudo == "crf");
   return wanted;
+}
+
+PseudoMasks pseudo_masks(const Config& config) {
+  PseudoMasks how{nullptr, config.pseudo.crf, config.pseudo.thresholds};
+  if (config.recipe == "gazemedseg") {
+    how.map = [sigma = config.pseudo.sigma](const Track& track, int64_t height, int64_t width) {
+      return heat_map(track, height, width, sigma);
+    };
+  } else {
+    how.thresholds = {config.loss.foreground, config.loss.background};
+    how.map = [maps = config.maps](const Track& track, int64_t height, int64_t width) {
+      return full_track_map(track, maps, height, width);
+    };
+  }
+  return how;
 }
 
 Model::Model(const Config& config, DType dtype, Device device)
@@ -57,8 +74,9 @@ std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device devi
                          : config.conv == "winograd" ? ConvolutionMethod::winograd
                                                      : ConvolutionMethod::automatic);
   if (config.recipe == "full") return std::make_unique<FullMasks>(config, dtype, device);
+  if (config.recipe == "gazemedseg") return std::make_unique<GazeMedSeg>(config, dtype, device);
   if (config.recipe == "gradtrack") return std::make_unique<GradTrack>(config, dtype, device);
-  fail("recipe '", config.recipe, "': expected gradtrack or full");
+  fail("recipe '", config.recipe, "': expected gradtrack, gazemedseg or full");
 }
 
 Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted,

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "gaze/dataset.h"
+#include "gaze/pseudo.h"
 #include "layers/optim.h"
 #include "models/unet.h"
 
@@ -14,6 +15,9 @@ struct LossOptions {
   double dice = 0.5, bce = 0.5;                           // weights of the segmentation loss's two parts
   std::vector<double> lambda = {0.25, 0.25, 0.25, 0.25};  // weight of each level's track attention loss, coarsest first
   double foreground = 0.65, background = 0.65;  // the pseudo mask: above, below; pixels between are not counted
+  std::string pseudo = "track";      // GradTrack's pseudo mask: from the map as it is, or refined by the `crf`
+  std::string consistency = "prop";  // GazeMedSeg's levels agree after propagation of features, or `pure`
+  double consistency_weight = 3;
 
   template <class V>
   void visit(V& v) {
@@ -22,6 +26,9 @@ struct LossOptions {
     v("lambda", lambda, Length{levels, {0, 1e3}});
     v("foreground", foreground, Range{0, 1});
     v("background", background, Range{0, 1});
+    v("pseudo", pseudo, OneOf{"track", "crf"});
+    v("consistency", consistency, OneOf{"prop", "pure"});
+    v("consistency_weight", consistency_weight, Range{0, 1e3});
   }
 };
 
@@ -55,13 +62,14 @@ struct Config {
   AugmentOptions augment;
   UNetOptions model;
   MapOptions maps;
+  PseudoOptions pseudo;
   LossOptions loss;
   OptimizerOptions optimizer;
   TrainOptions train;
 
   template <class V>
   void visit(V& v) {
-    v("recipe", recipe, OneOf{"gradtrack", "full"});
+    v("recipe", recipe, OneOf{"gradtrack", "gazemedseg", "full"});
     v("seed", seed, Range{0, 9e15});
     v("precision", precision, OneOf{"f32", "tf32", "bf16"});
     v("conv", conv, OneOf{"direct", "winograd", "auto"});
@@ -70,6 +78,7 @@ struct Config {
     v("augment", augment);
     v("model", model);
     v("maps", maps);
+    v("pseudo", pseudo);
     v("loss", loss);
     v("optimizer", optimizer);
     v("train", train);
@@ -92,11 +101,12 @@ struct Prediction {
   Tensors attention;  // A_l (B,H_l,W_l), coarsest first; empty in recipes without
 };
 
-/// Training images with what supervises them, on the device: x (B,S,S,C), masks (B,S,S) or undefined, tracks or
-/// undefined.
+/// Training images with what supervises them, on the device: x (B,S,S,C), masks (B,S,S) or undefined, pseudo masks
+/// (B,S,S) or none, tracks or undefined.
 struct Supervised {
   Tensor images;
   Tensor masks;
+  Tensors pseudo;
   PackedTracks tracks;
 };
 
@@ -106,6 +116,8 @@ class Model {
   /// Needs no gaze and no mask.
   virtual Prediction predict(const Tensor& images) const = 0;
   virtual Losses losses(const Supervised& batch) const = 0;
+  /// How many track losses there are among its losses.
+  virtual int64_t track_losses() const { return 0; }
   const Parameters& parameters() const { return parameters_; }
   Device device() const { return parameters_.device(); }
 
@@ -122,7 +134,11 @@ class Model {
 };
 
 /// What a recipe trains on.
-Wanted supervision(const std::string& recipe);
+Wanted supervision(const Config& config);
+
+/// How the recipe makes its pseudo masks, where supervision() says that it wants them. GazeMedSeg: the heat map, a mask
+/// for each level. GradTrack: the full track's map, where it is foreground and where it is not background.
+PseudoMasks pseudo_masks(const Config& config);
 
 /// The network of config.recipe, with first values from config.seed: the same on every device. TF32 is from then on
 /// allowed, or not, as config.precision says, and convolutions are computed as config.conv says.

@@ -101,7 +101,7 @@ struct Trainer::State {
   double seconds() const { return seconds_before + seconds_since(start); }
 
   void load_data() {
-    Wanted for_training = supervision(config.recipe);
+    const Wanted for_training = supervision(config);
     train = load_dataset(config.data, "train", for_training);
     Wanted for_validation;
     for_validation.labels = true;
@@ -109,6 +109,16 @@ struct Trainer::State {
     if (!observer.note) return;
     observer.note(text("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                        train.simulated_gaze ? ", SIMULATED gaze" : ""));
+  }
+
+  void make_pseudo_masks() {
+    if (!supervision(config).pseudo) return;
+    const PseudoMasks how = pseudo_masks(config);
+    const int64_t all = int64_t(train.samples.size());
+    add_pseudo_masks(train, config.data, how, [&](int64_t done) {
+      if (observer.pseudo_masks) observer.pseudo_masks(done, all);
+    });
+    if (observer.note) observer.note(text("pseudo masks: ", how.thresholds.size(), " of each training image"));
   }
 
   void open(const std::string& path, bool resume) {
@@ -133,7 +143,7 @@ struct Trainer::State {
 
   /// What gaze this run learns from.
   const char* gaze() const {
-    return !supervision(config.recipe).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
+    return !supervision(config).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
   }
 
   Json facts() const {
@@ -242,6 +252,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
   State& s = *state_;
   const TrainOptions& t = s.config.train;
   s.open(folder, resume);
+  s.make_pseudo_masks();
   if (s.done == 0) s.validate();  // where the untrained network stands
   Loader loader = s.loader();
   Sums sums;
@@ -273,6 +284,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
 
 std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {
   State& s = *state_;
+  s.make_pseudo_masks();
   Loader loader = s.loader();
   std::unique_ptr<Profile> profile;
   TrainReport report;

@@ -33,7 +33,8 @@ struct ValidationReport {
 
 /// What a run tells while it goes on; each may be empty.
 struct Observer {
-  std::function<void(const std::string&)> note;       // a line for people
+  std::function<void(const std::string&)> note;                 // a line for people
+  std::function<void(int64_t done, int64_t all)> pseudo_masks;  // while they are made, before training
   std::function<void(const TrainReport&)> iteration;  // after every iteration; losses are the latest that are known
   std::function<void(const TrainReport&)> log;        // every log_every iterations; losses are means
   std::function<void(const ValidationReport&)> validation;

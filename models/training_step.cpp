@@ -11,6 +11,7 @@ std::vector<Tensor*> tensors_of(Batch& b) {
   for (Tensor* t : {&b.images, &b.masks, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight, &b.tracks.sigma,
                     &b.tracks.zoom, &b.tracks.kept, &b.tracks.offsets})
     if (t->defined()) there.push_back(t);
+  for (Tensor& t : b.pseudo) there.push_back(&t);
   return there;
 }
 
@@ -22,7 +23,7 @@ TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Confi
       optimizer_(optimizer),
       fixations_(fixations),
       replays_(config.train.cuda_graph && model.device() == Device::cuda),
-      levels_(supervision(config.recipe).gaze ? levels : 0) {
+      levels_(model.track_losses()) {
   losses_ = Tensor::zeros({2 + levels_}, DType::f32, model.device());
   history_ = Tensor::zeros({history, 2 + levels_}, DType::f32, model.device());
 }
@@ -50,6 +51,7 @@ void TrainingStep::compute() {
   Supervised supervised;
   supervised.images = augment(input_.images, input_.geometry, input_.colour);
   if (input_.masks.defined()) supervised.masks = augment_masks(input_.masks, input_.geometry);
+  for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
   supervised.tracks = input_.tracks;
   const Losses losses = [&] {
     const NamedRange range("forward");

@@ -1,4 +1,5 @@
-// Rows of tests/op_cases.h: maps drawn from tracks (op_cases_maps.h), Track Attention, losses, moving fixations.
+// Rows of tests/op_cases.h: maps drawn from tracks (op_cases_maps.h), Track Attention, feature propagation, losses,
+// moving fixations.
 #pragma once
 
 #include <array>
@@ -103,6 +104,45 @@ inline std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops)
   };
 }
 
+// ---- feature_propagation --------------------------------------------------------------------------------------------
+
+/// F and V, of sizes {B, H, W, C, K}. A pixel's features have one sign, so that no correlation is near 0, the clamp's
+/// kink.
+inline Tensors propagation_inputs(const Sizes& s, Maker& m) {
+  const Shape features{s[0], s[1], s[2], s[3]}, values{s[0], s[1], s[2], s[4]};
+  const Tensor signs = scale(m.zero_one({s[0], s[1], s[2]}), 2, -1);
+  return {m.param(scale(mul_pixels(m.uniform(features, 0.3, 1), signs), 1 / std::sqrt(double(s[3])))),
+          m.param(m.normal(values))};
+}
+
+/// The matrix (P,P) that gives every pixel what stands `down` below and `right` beside it, 0 outside.
+inline Tensor shift_matrix(const Shape& images, int64_t down, int64_t right, DType dtype) {
+  const int64_t height = images[1], width = images[2], pixels = images[0] * height * width;
+  const Tensor shift = Tensor::zeros({pixels, pixels}, DType::f64);
+  for (int64_t p = 0; p < pixels; ++p) {
+    const int64_t y = p / width % height + down, x = p % width + right;
+    if (y >= 0 && y < height && x >= 0 && x < width) shift.data<double>()[p * pixels + p + down * width + right] = 1;
+  }
+  return shift.cast(dtype);
+}
+
+inline Tensors composed_propagation(const Tensors& x) {
+  const Shape shape = x[0].shape();
+  const int64_t pixels = shape[0] * shape[1] * shape[2];
+  const Tensor features = reshape(x[0], {pixels, shape[3]}), values = reshape(x[1], {pixels, x[1].dim(3)});
+  Tensor sum, total;
+  for (int64_t down = -4; down <= 4; down += 2)
+    for (int64_t right = -4; right <= 4; right += 2) {
+      const Tensor shift = shift_matrix(shape, down, right, x[0].dtype());
+      const Tensor weight = exp(leaky_relu(sum_last(mul(features, matmul(shift, features))), 0));
+      const Tensor part = mul_pixels(matmul(shift, values), weight);
+      sum = sum.defined() ? add(sum, part) : part;
+      total = total.defined() ? add(total, weight) : weight;
+    }
+  const Tensor ones = Tensor::full(total.shape(), 1, total.dtype());
+  return {reshape(mul_pixels(sum, divide(ones, total)), x[1].shape())};
+}
+
 // ---- augment_fixations ----------------------------------------------------------------------------------------------
 
 /// xy, offsets, geometry of sizes {B, n}: turned, scaled, sheared, mirrored and shifted at random.
@@ -164,6 +204,27 @@ inline std::vector<OpCase> attention_rows() {
   return rows;
 }
 
+inline std::vector<OpCase> propagation_rows() {
+  const auto propagate = [](const Tensors& x) -> Tensors { return {feature_propagation(x[0], x[1])}; };
+  const auto wrong = [] { feature_propagation(Tensor({1, 4, 4, 3}), Tensor({1, 4, 5, 1})); };
+  const auto work = [](double per_channel, double per_value, double channel_flops, double value_flops) {
+    return [=](const Sizes& s) {
+      const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]), values = double(s[4]);
+      return Cost{4 * pixels * (per_channel * channels + per_value * values + 25),
+                  pixels * (channel_flops * channels + value_flops * values)};
+    };
+  };
+  return {{"feature_propagation",
+           {{1, 1, 1, 1, 1}, {2, 3, 5, 3, 1}, {1, 9, 11, 33, 2}, {2, 6, 7, 5, 40}, {1, 1, 10, 64, 1}},
+           {{8, 96, 96, 8, 1}, {8, 224, 224, 128, 1}},
+           propagation_inputs,
+           propagate,
+           composed_propagation,
+           wrong,
+           work(1, 2, 50, 50),
+           work(2, 3, 50, 100)}};
+}
+
 inline std::vector<OpCase> loss_rows() {
   const auto weights = [](const Tensors& x) { return x.size() > 2 ? x[2] : Tensor{}; };
   const auto bce = [=](const Tensors& x) -> Tensors { return {bce_with_logits(x[0], x[1], weights(x))}; };
@@ -201,7 +262,8 @@ inline std::vector<OpCase> moving_rows() {
 
 inline std::vector<OpCase> gaze_cases() {
   std::vector<OpCase> rows = detail::map_rows();
-  for (const auto& more : {detail::attention_rows(), detail::loss_rows(), detail::moving_rows()})
+  for (const auto& more :
+       {detail::attention_rows(), detail::propagation_rows(), detail::loss_rows(), detail::moving_rows()})
     rows.insert(rows.end(), more.begin(), more.end());
   return rows;
 }

@@ -12,6 +12,7 @@
 #include "core/device.h"
 #include "core/io.h"
 #include "core/random.h"
+#include "gaze/fixation.h"
 #include "gaze/image.h"
 #include "tests/catch.h"
 #include "tests/metrics_of.h"
@@ -188,6 +189,46 @@ TEST_CASE("maps and simulate work from files", "[cli]") {
     CHECK(read_image(w.tmp / ("maps/" + name + ".png"), 3).height > 0);
 }
 
+TEST_CASE("pseudo writes maps, masks and panels, and compares them with the masks", "[cli]") {
+  const Workplace w;
+  const Result made = run("pseudo --data " + w.data + " --out " + w.tmp / "pseudo" + " --threshold 0.5 0.3 --panels 1");
+  INFO(made.err);
+  REQUIRE(made.status == 0);
+  CHECK(has(made.out, "SIMULATED"));
+  CHECK(has(made.out, "after the CRF, at 0.3"));
+  CHECK(has(made.out, "0.784 +- 0.128"));
+  const auto count = [&](const std::string& folder) {
+    const std::filesystem::directory_iterator files(w.tmp / ("pseudo/" + folder));
+    return std::distance(begin(files), end(files));
+  };
+  CHECK(count("map") == 14);
+  CHECK(count("mask_0.5") == 14);
+  CHECK(count("mask_0.3") == 14);
+  CHECK(count("panels") == 1);
+  const std::string name = image_name(read_lines(w.data + "/train.txt")[0].text) + ".png";
+  const Image map = read_image(w.tmp / ("pseudo/map/" + name), 1);
+  const Image mask = read_image(w.tmp / ("pseudo/mask_0.3/" + name), 1);
+  CHECK(mask.height == 48);
+  for (size_t i = 0; i < mask.pixels.size(); ++i)
+    if (map.pixels[i] < 76 || map.pixels[i] > 77) CHECK((mask.pixels[i] == 255) == (map.pixels[i] > 76));
+
+  check_error("pseudo --data " + w.data + " --gaze none.csv --out " + w.tmp / "p2", {"none.csv", "cannot open"});
+}
+
+TEST_CASE("GazeMedSeg trains, is evaluated, predicts and is reported", "[cli]") {
+  const Workplace w;
+  const Result trained = run(w.train("recipe=gazemedseg train.iterations=8", "run"));
+  INFO(trained.err);
+  REQUIRE(trained.status == 0);
+  CHECK(has(trained.err, "pseudo masks: 2"));
+  CHECK(has(run("eval " + w.tmp / "run").out, "gazemedseg"));
+  write_png(w.tmp / "odd.png", Image(37, 53, 3, 90));
+  CHECK(run("predict " + w.tmp / "run" + " " + w.tmp / "odd.png" + " --out " + w.tmp / "masks").status == 0);
+  CHECK(run("report " + w.tmp / "run").status == 0);
+  check_error("predict " + w.tmp / "run" + " " + w.tmp / "odd.png" + " --maps --out " + w.tmp / "masks",
+              {"gazemedseg"});
+}
+
 TEST_CASE("killed at random moments and resumed, a run gives the same metrics", "[cli]") {
   const Workplace w;
   const std::string longer = "train.iterations=300";
@@ -224,7 +265,7 @@ TEST_CASE("killed at random moments and resumed, a run gives the same metrics", 
 
 TEST_CASE("help teaches: every subcommand has one with an example", "[cli]") {
   for (const std::string command :
-       {"train", "eval", "predict", "maps", "synth", "simulate", "gradcheck", "report", "info"}) {
+       {"train", "eval", "predict", "maps", "synth", "simulate", "pseudo", "gradcheck", "report", "info"}) {
     const Result r = run(command + " --help");
     INFO(command);
     CHECK(r.status == 0);

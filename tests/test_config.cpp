@@ -30,6 +30,7 @@ struct Outer {
   std::vector<int64_t> features = {1, 2};
   std::vector<double> keep = {1, 0.5, 0.25};
   Inner train;
+  std::vector<double> thresholds = {0.5, 0.3};
 
   bool operator==(const Outer&) const = default;
   template <class V>
@@ -41,6 +42,7 @@ struct Outer {
     v("recipe", recipe, OneOf{"gradtrack", "full"});
     v("features", features, Length{2, {1, 100}});
     v("keep", keep, Length{3, {0, 1}});
+    v("thresholds", thresholds, Length{1, {0, 1}, 3});
     v("train", train);
   }
 };
@@ -102,6 +104,11 @@ TEST_CASE("config: lists have their length", "[config]") {
   CHECK(error_in("features: 1\n").ends_with("got '1'"));
   CHECK(error_in("features: [1, x]\n").ends_with("got 'x'"));
   CHECK(error_in("keep: []\n").ends_with("got 0"));
+  CHECK(parse("thresholds: [0.1, 0.2, 0.3]\n").thresholds.size() == 3);
+  CHECK(parse("thresholds: [0.1]\n").thresholds.size() == 1);
+  CHECK(error_in("thresholds: []\n") ==
+        "c.yaml:1: key 'thresholds': expected a list of 1 to 3 numbers in [0, 1], got 0");
+  CHECK(error_in("thresholds: [0, 0, 0, 0]\n").ends_with("got 4"));
 }
 
 TEST_CASE("config: unknown keys, with a suggestion where one is near", "[config]") {

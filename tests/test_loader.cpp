@@ -51,6 +51,8 @@ bool same(const Tensor& a, const Tensor& b) {
 
 bool same(const Batch& a, const Batch& b) {
   return a.iteration == b.iteration && a.index == b.index && same(a.images, b.images) && same(a.masks, b.masks) &&
+         std::equal(a.pseudo.begin(), a.pseudo.end(), b.pseudo.begin(), b.pseudo.end(),
+                    [](const Tensor& x, const Tensor& y) { return same(x, y); }) &&
          same(a.geometry, b.geometry) && same(a.colour, b.colour) && same(a.tracks.xy, b.tracks.xy) &&
          same(a.tracks.weight, b.tracks.weight) && same(a.tracks.sigma, b.tracks.sigma) &&
          same(a.tracks.zoom, b.tracks.zoom) && same(a.tracks.kept, b.tracks.kept) &&
@@ -285,4 +287,19 @@ TEST_CASE("loader: samples that do not fit the options are refused", "[loader]")
   CHECK(error_of([&] { make(one_without_gaze, 2); }).find("sample '1'") != std::string::npos);
   data.mean = {0.5};
   CHECK_THROWS_AS(make(make_dataset(2), 2), Error);
+}
+
+TEST_CASE("loader: pseudo masks come with their samples, one tensor for each", "[loader]") {
+  Dataset dataset = make_dataset(5);
+  for (size_t i = 0; i < 5; ++i)
+    dataset.samples[i].pseudo = {Image(side, side, 1, uint8_t(10 + i)), Image(side, side, 1, uint8_t(20 + i))};
+  for (const Batch& b : batches(dataset, 4, 3)) {
+    REQUIRE(b.pseudo.size() == 2);
+    CHECK(text(b.pseudo[1].shape()) == "(3,16,16)");
+    for (int64_t i = 0; i < 3; ++i)
+      for (int64_t k = 0; k < 2; ++k)
+        CHECK(b.pseudo[size_t(k)].data<uint8_t>()[i * side * side] == 10 * (k + 1) + b.index[size_t(i)]);
+  }
+  dataset.samples[3].pseudo.pop_back();
+  CHECK_THROWS_AS(batches(dataset, 1, 3), Error);
 }

@@ -1,5 +1,8 @@
+#include <cmath>
+
 #include "core/io.h"
 #include "models/checkpoint.h"
+#include "models/gazemedseg.h"
 #include "models/gradtrack.h"
 #include "tests/catch.h"
 #include "tests/op_cases.h"
@@ -22,10 +25,13 @@ Supervised tiny_batch(const Config& c) {
   Supervised batch;
   Maker maker{DType::f32, Random(1)};
   batch.images = maker.normal({2, 32, 32, 3});
-  if (supervision(c.recipe).masks)
+  if (supervision(c).masks)
     batch.masks = greater(sum_last(batch.images), 0);
   else
     batch.tracks = pack_tracks({&track, &track}, c.maps);
+  if (supervision(c).pseudo)
+    for (const double threshold : pseudo_masks(c).thresholds)
+      batch.pseudo.push_back(greater(sum_last(batch.images), threshold));
   return batch;
 }
 
@@ -65,13 +71,13 @@ TEST_CASE("first values depend on seed and name alone", "[model]") {
 }
 
 TEST_CASE("every recipe learns: the loss of one batch falls", "[model]") {
-  for (const std::string recipe : {"gradtrack", "full"}) {
+  for (const std::string recipe : {"gradtrack", "gazemedseg", "full"}) {
     const Config c = tiny_config(recipe);
     const auto model = make_model(c);
     Optimizer optimizer(c.optimizer, model->parameters());
     const Supervised batch = tiny_batch(c);
     const double before = model->losses(batch).total.item();
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < 50; ++i) {
       backward(model->losses(batch).total);
       optimizer.prepare(0.02);
       optimizer.update();
@@ -90,6 +96,81 @@ TEST_CASE("GradTrack's total is the weighted sum of its parts", "[model]") {
   double expected = l.segmentation.item();
   for (size_t i = 0; i < 4; ++i) expected += c.loss.lambda[i] * l.track[i].item();
   CHECK(l.total.item() == Approx(expected));
+}
+
+TEST_CASE("cross-level loss: by hand, and what is compared with gets no gradient", "[model]") {
+  const auto logit = [](double p) { return float(std::log(p / (1 - p))); };
+  const Tensor a = Tensor::of<float>({1, 1, 2, 1}, {logit(0.9), logit(0.5)}).set_requires_grad();
+  const Tensor b = Tensor::of<float>({1, 1, 2, 1}, {logit(0.2), logit(0.7)}).set_requires_grad();
+  const Tensor loss = cross_level_loss({a, a}, {b, b});
+  // Pixels differ with probability 0.9 * 0.8 + 0.1 * 0.2 = 0.74 and 0.5; two levels.
+  CHECK(loss.item() == Approx(2 * (0.74 + 0.5) / 2));
+  backward(loss);
+  CHECK_FALSE(b.grad().defined());
+  // dL/dz = 2 levels * p (1 - p) (1 - 2 q) / 2 pixels
+  CHECK(a.grad().values<float>()[0] == Approx(0.09 * 0.6));
+  CHECK(a.grad().values<float>()[1] == Approx(0.25 * -0.4));
+}
+
+TEST_CASE("GazeMedSeg: levels start alike, the prediction is their mean, the total the sum of its parts", "[model]") {
+  Config c = tiny_config("gazemedseg");
+  c.pseudo.thresholds = {0.5, 0.3, 0.2};
+  const auto model = make_model(c);
+  const NamedTensors& named = model->parameters().named();
+  const size_t each = named.size() / 3;
+  CHECK(named[0].first == "level_1.encoder.conv_0.conv_0.conv.weight");
+  CHECK(named[each].first == "level_2.encoder.conv_0.conv_0.conv.weight");
+  CHECK(named[each - 1].first == "level_1.classifier.bias");
+  for (size_t k = 0; k < each; ++k)
+    CHECK(named[k].second.values<float>() == named[2 * each + k].second.values<float>());
+
+  const Supervised batch = tiny_batch(c);
+  const Tensor before = model->predict(batch.images).logits;
+  const double shift = 0.3;
+  named[each - 1].second.copy_from(add(named[each - 1].second.detach(), Tensor::full({1}, shift)));  // level 1's bias
+  const Tensor after = model->predict(batch.images).logits;
+  for (int64_t i = 0; i < before.size(); i += 97)
+    CHECK(after.data<float>()[i] - before.data<float>()[i] == Approx(shift / 3).margin(1e-5));
+
+  for (const std::string consistency : {"prop", "pure"}) {
+    c.loss.consistency = consistency;
+    c.loss.consistency_weight = 0;
+    const Losses without = make_model(c)->losses(batch);
+    CHECK(without.total.item() == without.segmentation.item());
+    c.loss.consistency_weight = 1;
+    const double once = make_model(c)->losses(batch).total.item() - without.total.item();
+    c.loss.consistency_weight = 3;
+    const double thrice = make_model(c)->losses(batch).total.item() - without.total.item();
+    CHECK(once > 0);
+    CHECK(thrice == Approx(3 * once).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("GazeMedSeg's propagated logits are those of propagated features", "[model]") {
+  Maker maker{DType::f64, Random(4)};
+  const Tensor features = maker.normal({2, 6, 7, 5}, 0.5), w = maker.normal({1, 5, 1, 1}), bias = maker.normal({1});
+  const Tensor theirs = conv2d(feature_propagation(features, features), w, bias);
+  const Tensor ours = add_channels(feature_propagation(features, conv2d(features, w, {})), bias);
+  for (int64_t i = 0; i < ours.size(); ++i) CHECK(ours.data<double>()[i] == Approx(theirs.data<double>()[i]));
+}
+
+TEST_CASE("GradTrack's pseudo mask may come from masks made before training", "[model]") {
+  Config c = tiny_config("gradtrack");
+  CHECK_FALSE(supervision(c).pseudo);
+  c.loss.pseudo = "crf";
+  c.loss.foreground = 0.6;
+  c.loss.background = 0.4;
+  CHECK(supervision(c).pseudo);
+  CHECK(pseudo_masks(c).thresholds == std::vector<double>{0.6, 0.4});
+  Supervised batch = tiny_batch(c);
+  const Shape shape = batch.pseudo[0].shape();
+  const auto loss = [&](double foreground, double not_background) {
+    batch.pseudo = {Tensor::full(shape, foreground), Tensor::full(shape, not_background)};
+    return make_model(c)->losses(batch).segmentation.item();
+  };
+  const double all = loss(1, 1), none = loss(0, 0), uncounted = loss(0, 1);
+  CHECK(all != none);
+  CHECK(uncounted == Approx(0).margin(1e-6));  // nothing is counted
 }
 
 TEST_CASE("prediction needs no gaze and gives an attention map per decoder stage", "[model]") {
@@ -167,7 +248,7 @@ TEST_CASE("configurations that do not fit together are refused", "[model]") {
   CHECK(message("loss: {background: 0.7}").find("loss.background") != std::string::npos);
   CHECK(message("train: {val_every: 30}").find("train.val_every") != std::string::npos);
   CHECK(message("data: {channels: 1}").find("data.mean") != std::string::npos);
-  CHECK(message("recipe: gradtrak").find("gradtrack or full") != std::string::npos);
+  CHECK(message("recipe: gradtrak").find("gradtrack or gazemedseg or full") != std::string::npos);
   CHECK(message("maps: {kep: [1, 1, 1, 1]}").find("did you mean 'maps.keep'?") != std::string::npos);
 }
 

@@ -13,6 +13,7 @@ void add_synth_command(CLI::App& app);
 void add_simulate_command(CLI::App& app);
 void add_fixations_command(CLI::App& app);
 void add_prepare_command(CLI::App& app);
+void add_pseudo_command(CLI::App& app);
 void add_gradcheck_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_plans_command(CLI::App& app);

@@ -28,7 +28,8 @@ void predict(const Options& o) {
   for (const std::string& path : o.images)
     if (const auto [it, fresh] = sources.emplace(image_name(path), path); !fresh)
       fail(path, ": has the same name as ", it->second, "; their masks would overwrite each other");
-  if (o.maps && loaded.config.recipe == "full") fail("--maps: recipe 'full' has no attention maps");
+  if (const std::string& recipe = loaded.config.recipe; o.maps && recipe != "gradtrack")
+    fail("--maps: recipe '", recipe, "' has no attention maps");
   make_folder(o.out);
   ProgressBar bar("predict", int64_t(o.images.size()));
   int64_t done = 0;

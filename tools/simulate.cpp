@@ -2,7 +2,6 @@
 #include "gaze/simulate.h"
 
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -47,16 +46,10 @@ void simulate(const Options& o) {
     masks.push_back(std::move(s.label));
   }
   std::vector<Track> tracks(names.size());
-  std::vector<std::exception_ptr> errors(names.size());
-  parallel_for(int64_t(names.size()), 1, [&](int64_t begin, int64_t end) {
-    for (size_t i = size_t(begin); i < size_t(end); ++i) try {
-        tracks[i] = simulate_track(masks[i], names[i], o.seed);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
+  parallel_for_each(int64_t(names.size()), [&](int64_t at) {
+    const size_t i = size_t(at);
+    tracks[i] = simulate_track(masks[i], names[i], o.seed);
   });
-  for (const std::exception_ptr& error : errors)
-    if (error) std::rethrow_exception(error);
   write_gaze(o.out, tracks, true);
   std::fputs(statistics_table(gaze_statistics(tracks, masks)).c_str(), stdout);
   std::printf("written: %s: SIMULATED gaze on %zu images\n", o.out.c_str(), names.size());

@@ -44,6 +44,11 @@ Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
   };
   Observer observer;
   observer.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  observer.pseudo_masks = [&bar](int64_t done, int64_t all) {
+    if (!bar) bar = std::make_unique<ProgressBar>("pseudo masks", all);
+    bar->update(done, "images");
+    if (done == all) bar.reset();
+  };
   observer.iteration = [&bar, start](const TrainReport& r) {
     start(r.iteration - 1);
     bar->update(r.iteration, facts_of(r));

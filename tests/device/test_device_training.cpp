@@ -46,6 +46,17 @@ Dataset tiny_dataset() {
   return dataset;
 }
 
+/// A disc about a track's first fixation, for a pseudo mask.
+Image pseudo_disc(const Track& track, double radius) {
+  Image mask(side, side, 1);
+  const Fixation& f = track.fixations[0];
+  for (int64_t i = 0; i < side * side; ++i) {
+    const double distance = std::hypot(double(i % side) - side * f.x, double(i / side) - side * f.y);
+    mask.pixels[size_t(i)] = distance < radius ? 255 : 0;
+  }
+  return mask;
+}
+
 struct Run {
   std::vector<StepLosses> losses;
   std::vector<float> weights;  // of all parameters, at the end
@@ -53,10 +64,11 @@ struct Run {
 
 Run train(const Config& config, Device device, int64_t steps) {
   Dataset dataset = tiny_dataset();
-  const Wanted wanted = supervision(config.recipe);
+  const Wanted wanted = supervision(config);
   for (Sample& s : dataset.samples) {
     if (!wanted.masks) s.mask = {};
     if (!wanted.gaze) s.track.fixations.clear();
+    if (wanted.pseudo) s.pseudo = {pseudo_disc(s.track, 4), pseudo_disc(s.track, 6)};
   }
   const std::unique_ptr<Model> model = make_model(config, DType::f32, device);
   Optimizer optimizer(config.optimizer, model->parameters());
@@ -87,7 +99,7 @@ void check_curves(const Run& device, const Run& cpu, double tolerance) {
 
 TEST_CASE("device: ten steps of every recipe follow the CPU's loss curve", "[device]") {
   if (no_device()) return;
-  for (const char* recipe : {"gradtrack", "full"}) {
+  for (const char* recipe : {"gradtrack", "gazemedseg", "full"}) {
     const Config config = tiny_config(recipe);
     INFO(recipe);
     check_curves(train(config, Device::cuda, 10), train(config, Device::cpu, 10), 1e-4);

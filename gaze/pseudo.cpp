@@ -1,0 +1,31 @@
+#include "gaze/pseudo.h"
+
+#include "core/parallel.h"
+#include "kernels/ops.h"
+
+namespace gt {
+
+Image mask_of(const Tensor& map, double threshold) {
+  GT_CHECK(map.rank() == 2, "mask_of: the map is ", map.shape(), ", expected (h,w)");
+  Image mask(map.dim(0), map.dim(1), 1);
+  const float* values = map.data<float>();
+  for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] = values[i] >= float(threshold) ? 255 : 0;
+  return mask;
+}
+
+void add_pseudo_masks(Dataset& dataset, const DataOptions& data, const PseudoMasks& how,
+                      const std::function<void(int64_t done)>& progress) {
+  const auto make = [&](int64_t i) {
+    Sample& sample = dataset.samples[size_t(i)];
+    GT_CHECK(!sample.track.fixations.empty(), "add_pseudo_masks: sample '", sample.name, "' was loaded without gaze");
+    const Image image = read_image(sample.path, int(data.channels));
+    const Tensor map = dense_crf(image, how.map(sample.track, image.height, image.width), how.crf);
+    const Tensor small = resize_bilinear(map.view({1, image.height, image.width, 1}), data.size, data.size);
+    sample.pseudo.clear();
+    for (const double threshold : how.thresholds)
+      sample.pseudo.push_back(mask_of(small.view({data.size, data.size}), threshold));
+  };
+  parallel_for_each(int64_t(dataset.samples.size()), make, progress);
+}
+
+}  // namespace gt

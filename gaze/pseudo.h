@@ -1,0 +1,44 @@
+// Pseudo masks: what a network is trained on in place of masks, made from gaze maps that a dense CRF may have refined.
+// They are made before training, from the images as they are; augmentation then moves them as it does masks.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "gaze/crf.h"
+#include "gaze/dataset.h"
+
+namespace gt {
+
+/// What a configuration says of pseudo masks. As it is born, GazeMedSeg's for Kvasir-SEG.
+struct PseudoOptions {
+  double sigma = 70;                            // of the heat map, pixels of 768 (50 for NCI-ISBI)
+  std::vector<double> thresholds = {0.5, 0.3};  // one mask each (0.2 and 0.4 for NCI-ISBI)
+  CrfOptions crf;
+
+  template <class V>
+  void visit(V& v) {
+    v("sigma", sigma, Range{1, 768});
+    v("thresholds", thresholds, Length{1, {0, 1}, 8});
+    v("crf", crf);
+  }
+};
+
+/// How a sample's pseudo masks are made.
+struct PseudoMasks {
+  /// The gaze map of a track on an image of this size, (height,width) in [0,1].
+  std::function<Tensor(const Track& track, int64_t height, int64_t width)> map;
+  CrfOptions crf;                  // what the map is refined by
+  std::vector<double> thresholds;  // one mask each
+};
+
+/// 255 where a map (h,w) is at least the threshold, else 0.
+Image mask_of(const Tensor& map, double threshold);
+
+/// Gives every sample, loaded with gaze, its pseudo masks: the map at the image's own size, refined there (METHOD 1, so
+/// that bilateral_xy is in its pixels), resized bilinearly to the network's size, thresholded. `progress` is told how
+/// many samples are done. Throws Error if an image can no longer be read.
+void add_pseudo_masks(Dataset& dataset, const DataOptions& data, const PseudoMasks& how,
+                      const std::function<void(int64_t done)>& progress = nullptr);
+
+}  // namespace gt

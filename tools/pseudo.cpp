@@ -1,0 +1,175 @@
+// gradtrack pseudo
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "core/autograd.h"
+#include "core/io.h"
+#include "core/parallel.h"
+#include "gaze/crf.h"
+#include "gaze/metrics.h"
+#include "gaze/pseudo.h"
+#include "tools/commands.h"
+#include "tools/draw.h"
+#include "tools/progress.h"
+
+namespace gt {
+namespace {
+
+struct Options {
+  std::string data, out;
+  std::string gaze = "gaze.csv";
+  std::string split = "train";
+  double sigma = 70;
+  std::vector<double> thresholds = {0.5, 0.3};
+  CrfOptions crf;
+  int64_t panels = 3;
+  int64_t threads = 0;
+};
+
+/// Dice of one image's masks against its label, by threshold.
+struct ImageDice {
+  std::vector<double> heat, crf;
+};
+
+std::string mask_folder(double threshold) { return text("mask_", threshold); }
+
+Image grey_picture(const Tensor& map) {
+  Image picture(map.dim(0), map.dim(1), 1);
+  for (size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = uint8_t(255 * map.data<float>()[i] + 0.5f);
+  return picture;
+}
+
+/// Image with track, heat map, refined map, and the outlines of the masks and the label.
+Image panel(const Image& image, const Sample& sample, const Tensor& heat, const Tensor& refined,
+            const std::vector<Image>& masks, const std::string& label) {
+  const Image rgb = to_rgb(image);
+  Image track = rgb, outlines = rgb;
+  draw_track(track, sample.track);
+  for (size_t k = 0; k < masks.size(); ++k)
+    draw_contour(outlines, masks[k],
+                 colour_of(masks.size() < 2 ? 0.5 : 0.3 + 0.4 * double(k) / double(masks.size() - 1)));
+  if (!sample.label.pixels.empty()) draw_contour(outlines, sample.label, {255, 214, 64});
+  return side_by_side(
+      {captioned(track, label + "track"), captioned(overlay_map(rgb, heat.data<float>(), 0.85), label + "heat map"),
+       captioned(overlay_map(rgb, refined.data<float>(), 0.85), label + "after the CRF"),
+       captioned(outlines, label + "masks")},
+      6);
+}
+
+/// Makes and writes what belongs to one image; its Dice, empty without a label.
+ImageDice make_image(const Sample& sample, const Options& o, bool with_panel, const std::string& label) {
+  const NoGrad no_grad;
+  const Image image = read_image(sample.path, 3);
+  const Tensor heat = heat_map(sample.track, image.height, image.width, o.sigma);
+  const Tensor refined = dense_crf(image, heat, o.crf);
+  const std::string file = "/" + sample.name + ".png";
+  write_png(o.out + "/map" + file, grey_picture(refined));
+  ImageDice dice;
+  std::vector<Image> masks;
+  for (const double threshold : o.thresholds) {
+    masks.push_back(mask_of(refined, threshold));
+    write_png(o.out + "/" + mask_folder(threshold) + file, masks.back());
+    if (sample.label.pixels.empty()) continue;
+    dice.crf.push_back(score(masks.back(), sample.label).dice);
+    dice.heat.push_back(score(mask_of(heat, threshold), sample.label).dice);
+  }
+  if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, heat, refined, masks, label));
+  return dice;
+}
+
+/// What is published for Kvasir-SEG's real gaze (METHOD 1); null where nothing is.
+const char* published(double threshold, bool crf) {
+  if (threshold == 0.5) return crf ? "0.753 +- 0.141" : "0.745";
+  return threshold == 0.3 && crf ? "0.784 +- 0.128" : "-";
+}
+
+void print_table(const std::vector<ImageDice>& images, const Options& o, bool simulated) {
+  std::printf("%-32s %-18s %s\n", simulated ? "Dice of SIMULATED gaze" : "Dice against the masks", "here",
+              "published, real Kvasir-SEG gaze");
+  for (const bool crf : {false, true})
+    for (size_t k = 0; k < o.thresholds.size(); ++k) {
+      std::vector<double> values;
+      for (const ImageDice& image : images) values.push_back(crf ? image.crf[k] : image.heat[k]);
+      const MeanStd s = mean_std(values);
+      char here[32];
+      std::snprintf(here, sizeof here, "%.3f +- %.3f", s.mean, s.std);
+      std::printf("%-32s %-18s %s\n", text(crf ? "after the CRF" : "heat map", ", at ", o.thresholds[k]).c_str(), here,
+                  published(o.thresholds[k], crf));
+    }
+}
+
+void make_pseudo_masks(const Options& o) {
+  set_num_threads(int(o.threads));
+  DataOptions data;
+  data.root = o.data;
+  data.gaze = o.gaze;
+  data.size = 16;  // the images are used at their own size
+  Wanted wanted;
+  wanted.gaze = true;
+  wanted.labels = std::filesystem::is_directory(o.data + "/masks");
+  const Dataset dataset = load_dataset(data, o.split, wanted);
+  const std::string label = dataset.simulated_gaze ? "SIMULATED " : "";
+  make_folder(o.out + "/map");
+  for (const double threshold : o.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
+  if (o.panels > 0) make_folder(o.out + "/panels");
+
+  const int64_t n = int64_t(dataset.samples.size());
+  std::vector<ImageDice> dice(dataset.samples.size());
+  {
+    ProgressBar bar("pseudo", n);
+    parallel_for_each(
+        n, [&](int64_t i) { dice[size_t(i)] = make_image(dataset.samples[size_t(i)], o, i < o.panels, label); },
+        [&](int64_t done) { bar.update(done, "images"); });
+  }
+  if (wanted.labels) print_table(dice, o, dataset.simulated_gaze);
+  std::printf("written: %s: map/ and mask_*/ of %lld images%s\n", o.out.c_str(), (long long)n,
+              dataset.simulated_gaze ? ", from SIMULATED gaze" : "");
+}
+
+}  // namespace
+
+void add_pseudo_command(CLI::App& app) {
+  auto* command = app.add_subcommand("pseudo", "Make GazeMedSeg's pseudo masks from gaze, and compare them with masks");
+  auto o = std::make_shared<Options>();
+  command->add_option("--data", o->data, "data set folder: images/, train.txt ..., and masks/ if there are masks")
+      ->required()
+      ->type_name("ROOT");
+  command->add_option("--out", o->out, "folder for the pictures (PNG)")->required()->type_name("DIR");
+  command->add_option("--gaze", o->gaze, "fixation table (CSV), relative to ROOT unless absolute")
+      ->type_name("FILE")
+      ->capture_default_str();
+  command->add_option("--split", o->split, "list of images: ROOT/SPLIT.txt")->capture_default_str();
+  command->add_option("--sigma", o->sigma, "of the heat map, pixels of 768: 70 Kvasir-SEG, 50 NCI-ISBI")
+      ->check(CLI::Range(1.0, 768.0))
+      ->capture_default_str();
+  command->add_option("--threshold", o->thresholds, "of the map, one mask each")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--crf-weight", o->crf.bilateral, "of the CRF's Gaussian of place and colour")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->capture_default_str();
+  command->add_option("--crf-xy", o->crf.bilateral_xy, "its standard deviation in place, pixels")
+      ->check(CLI::Range(0.5, 1e4))
+      ->capture_default_str();
+  command->add_option("--crf-rgb", o->crf.bilateral_rgb, "and in colour, of 256 levels")
+      ->check(CLI::Range(0.5, 1e4))
+      ->capture_default_str();
+  command->add_option("--crf-iterations", o->crf.iterations, "of the mean field; 0 leaves the heat map as it is")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  command->add_option("--panels", o->panels, "pictures of this many of the first images, step by step")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--threads", o->threads, "compute threads, 0 for all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->footer(
+      "Example:\n  gradtrack pseudo --data data/kvasir-seg --out pseudo --threshold 0.5 0.3\n\n"
+      "Writes map/NAME.png (the heat map after the dense CRF, 255 is 1), mask_0.5/NAME.png ... and panels/NAME.png, "
+      "all\n"
+      "of the image's own size. The defaults are GazeMedSeg's for Kvasir-SEG.");
+  command->callback([o] { make_pseudo_masks(*o); });
+}
+
+}  // namespace gt
