@@ -45,7 +45,7 @@ WORKS = (
          (Variant(goals={"whole step": 1.5}),)),
     Work("training step, full size", ("step", "--config", "configs/kvasir.yaml"), LAYOUTS, "whole step",
          (Variant("direct", ("conv=direct",), {"whole step": 1.2}),
-          Variant("Winograd", ("conv=winograd",), {"whole step": 1.6})), memory=True),
+          Variant("auto: Winograd", ("conv=auto",), {"whole step": 1.6})), memory=True),
     Work("splat, 8 images, 4 levels of 224x224", ("splat",), (("separable",), ("broadcast",)), "forward",
          (Variant(goals={"forward": 20}),)),
     Work("splat as its formula stands", ("splat",), (("broadcast",),), "forward"),
