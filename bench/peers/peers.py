@@ -1,9 +1,9 @@
 """Times GradTrack against PyTorch on the same cores, in turn, in one run (docs/cpu.md says what is compared and how).
 
-Each work is done by gradtrack_peer (ours.cpp) and by torch_peer.py, two processes that start from the same inputs and
-weights; PyTorch's first values and gradients must be GradTrack's before anything is timed. Of PyTorch's settings the
-fastest is taken. Then both run in turn, and a row gives the medians, and the median, least and greatest of the ratios
-of neighbouring runs: how many times as fast GradTrack is. Exit status 0 done, 1 a work failed, 2 wrong usage."""
+Each work is done by gradtrack_peer (ours.cpp) and by torch_peer.py, processes that start from the same inputs and
+weights; PyTorch's first values and gradients must be GradTrack's before anything is timed. Then GradTrack and PyTorch's
+settings run in turn. The fastest setting is taken, and a row gives the medians, and the median, least and greatest of
+the ratios within a round: how many times as fast GradTrack is. Exit status 0 done, 1 a work failed, 2 wrong usage."""
 
 import argparse
 import json
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOLERANCE = 1e-3  # relative, of a tensor's norm
+CONTENDS = 1.5  # a setting of PyTorch that took longer than this times the fastest at first is not tried further
 QUIET = 0.05  # share of the processors that other programs may take in a round
 
 
@@ -57,7 +58,8 @@ WORKS = (
 
 @dataclass
 class Round:
-    ms: list  # of each process: milliseconds by part
+    ours: list  # by variant: milliseconds by part
+    torch: dict  # by setting: the same
     others: float  # share of all processors' time that went to other programs
 
 
@@ -71,7 +73,8 @@ class Peer:
 
     def __init__(self, command, threads, log, limit):
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.abspath(os.path.join(os.path.dirname(log), "compiled")))
+        compiled = os.path.abspath(os.path.join(os.path.dirname(log), "compiled"))
+        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", compiled)
         self.log = log
         with open(log, "w") as messages:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages,
@@ -127,8 +130,9 @@ class Race:
     def __init__(self, work, options, folder):
         self.work, self.options, self.folder = work, options, folder
         self.data = [os.path.join(folder, f"{work.ours[0]}{i}.safetensors") for i in range(len(work.variants))]
-        self.tried, self.failed, self.torch_mb = {}, {}, {}
-        self.torch_seconds = 0  # of a run of the fastest
+        self.ours, self.torch = [], {}  # processes, by variant and by setting
+        self.tried = {}  # by setting: ms of the judged part
+        self.seconds, self.torch_mb, self.skipped = {}, {}, {}  # by setting
 
     def start_ours(self, variant, data):
         command = [self.options.program, *self.work.ours, *variant.overrides, "--threads", str(self.options.threads),
@@ -148,53 +152,42 @@ class Race:
         return peer
 
     def trial(self, setting):
-        """A process with this setting, if it is the fastest so far, else None."""
+        """Starts PyTorch with this setting and runs it for some seconds."""
         say(f"  PyTorch {text_of(setting)}")
         try:
-            peer = self.start_torch(setting)
+            peer = self.torch[setting] = self.start_torch(setting)
         except Failed as error:
             say(f"    skipped: {error}")
-            self.failed[setting] = str(error)
-            return None
+            self.skipped[setting] = str(error)
+            return
         runs = [peer.run(1)["ms"]]
         while len(runs) < 7 and sum(sum(r.values()) for r in runs) < 3000:
             runs.append(peer.run(1)["ms"])
-        ms = min(r[self.work.judged] for r in runs)
+        self.tried[setting] = min(r[self.work.judged] for r in runs)
+        self.seconds[setting] = 1e-3 * min(sum(r.values()) for r in runs)
         if self.work.memory:
             self.torch_mb[setting] = peer.ask("memory")["peak_mb"]
-        say(f"    {self.work.judged} {ms:.4g} ms; first values and gradients within {peer.first['difference']:.1g} of "
-            f"GradTrack's")
-        fastest = ms < min(self.tried.values(), default=math.inf)
-        self.tried[setting] = ms
-        if not fastest:
-            peer.__exit__()
-            return None
-        self.torch_seconds = 1e-3 * sum(runs[-1].values())
-        return peer
+        say(f"    {self.work.judged} {self.tried[setting]:.4g} ms; first values and gradients within "
+            f"{peer.first['difference']:.1g} of GradTrack's")
 
-    def fastest_torch(self):
-        best = None
-
-        def offer(setting):
-            nonlocal best
-            if peer := self.trial(setting):
-                if best:
-                    best.__exit__()
-                best = peer
-
+    def start_contenders(self):
+        """Tries PyTorch's settings, and ends those that are far from the fastest."""
         for setting in self.work.settings:
-            offer(setting)
-        if best and not self.options.quick:
-            offer((*min(self.tried, key=self.tried.get), "compiled"))
-        if not best:
-            raise Failed("PyTorch: " + "; ".join(self.failed.values()))
-        return best
+            self.trial(setting)
+        if not self.tried:
+            raise Failed("PyTorch: " + "; ".join(self.skipped.values()))
+        if not self.options.quick:
+            self.trial((*min(self.tried, key=self.tried.get), "compiled"))
+        limit = CONTENDS * min(self.tried.values())
+        for setting, ms in self.tried.items():
+            if ms > limit:
+                self.torch.pop(setting).__exit__()
 
-    def rounds(self, ours, torch):
+    def rounds(self):
         """Rounds of one run each of all, in turn, until enough had the processors to themselves, or three times as many
         are done: then the quietest."""
-        peers = (*ours, torch)
-        took = [1e-3 * sum(peer.run(1)["ms"].values()) for peer in ours] + [self.torch_seconds]
+        peers = (*self.ours, *self.torch.values())
+        took = [1e-3 * sum(peer.run(1)["ms"].values()) for peer in self.ours] + [self.seconds[s] for s in self.torch]
         times = [max(1, math.ceil(0.25 / t)) for t in took]
         long = max(took) > 5
         wanted = 1 if self.options.quick and long else 3 if self.options.quick or long else 21
@@ -204,55 +197,56 @@ class Race:
             runs = [peer.run(n) for peer, n in zip(peers, times)]
             wall = time.perf_counter() - start
             others = (busy_seconds() - before - sum(r["cpu_s"] for r in runs)) / (wall * os.cpu_count())
-            rounds.append(Round([r["ms"] for r in runs], max(0.0, others)))
+            ms = [r["ms"] for r in runs]
+            rounds.append(Round(ms[: len(self.ours)], dict(zip(self.torch, ms[len(self.ours):])), max(0.0, others)))
             if long or len(rounds) % 7 == 0:
-                say(f"  {len(rounds)} rounds, wanted {wanted}; other programs took {100 * rounds[-1].others:.0f} % of the "
-                    "processors in the last")
+                say(f"  {len(rounds)} rounds, wanted {wanted}; other programs took {100 * rounds[-1].others:.0f} % of "
+                    "the processors in the last")
         return sorted(rounds, key=lambda r: r.others)[:wanted]
 
     def run(self):
         say(self.work.name)
-        ours = []
-        torch = None
         try:
             for variant, data in zip(self.work.variants, self.data):
                 say(f"  GradTrack {' '.join(variant.overrides)}".rstrip())
-                ours.append(self.start_ours(variant, data))
-            torch = self.fastest_torch()
-            rounds = self.rounds(ours, torch)
-            others = max(r.others for r in rounds)
+                self.ours.append(self.start_ours(variant, data))
+            self.start_contenders()
+            rounds = self.rounds()
+            for setting in self.torch:
+                self.tried[setting] = statistics.median(r.torch[setting][self.work.judged] for r in rounds)
             rows = []
             for i, variant in enumerate(self.work.variants):
-                rows += self.rows(variant, [r.ms[i] for r in rounds], [r.ms[-1] for r in rounds], others)
+                rows += self.rows(i, variant, rounds)
                 if self.work.memory:
-                    rows.append(self.memory_row(variant, ours[i].ask("memory")))
+                    rows.append(self.memory_row(variant, self.ours[i].ask("memory")))
             return rows
         finally:
-            for peer in filter(None, (*ours, torch)):
+            for peer in (*self.ours, *self.torch.values()):
                 peer.__exit__()
 
     def title(self, variant, part):
         return ", ".join(filter(None, (self.work.name, variant.name))) + ": " + part
 
-    def rows(self, variant, ours, torch, others):
-        setting = min(self.tried, key=self.tried.get)
+    def rows(self, i, variant, rounds):
+        setting = min(self.torch, key=self.tried.get)
         rows = []
-        for part in torch[0]:
-            ratios = [t[part] / o[part] for o, t in zip(ours, torch)]
+        for part in rounds[0].torch[setting]:
+            ours, torch = [r.ours[i][part] for r in rounds], [r.torch[setting][part] for r in rounds]
+            ratios = [t / o for o, t in zip(ours, torch)]
             row = {
                 "work": self.title(variant, part),
-                "ours_ms": statistics.median(o[part] for o in ours),
-                "torch_ms": statistics.median(t[part] for t in torch),
+                "ours_ms": statistics.median(ours),
+                "torch_ms": statistics.median(torch),
                 "ratio": statistics.median(ratios),
                 "ratio_min": min(ratios),
                 "ratio_max": max(ratios),
                 "setting": text_of(setting),
                 "pairs": len(ratios),
-                "others": others,
+                "others": max(r.others for r in rounds),
             }
             if part == self.work.judged:
                 row["tried_ms"] = {text_of(s): ms for s, ms in self.tried.items()}
-                row["skipped"] = {text_of(s): why for s, why in self.failed.items()}
+                row["skipped"] = {text_of(s): why for s, why in self.skipped.items()}
             rows.append(with_goal(row, variant.goals.get(part)))
         return rows
 
@@ -282,8 +276,9 @@ def table(rows):
         cells.append((r["work"], *(f"{r[who + unit.lower()]:.4g} {unit}" for who in ("ours_", "torch_")),
                       f"{r['ratio']:.2f}", f"({r['ratio_min']:.2f} .. {r['ratio_max']:.2f})", goal, r["setting"]))
     widths = [max(len(c[i]) for c in cells if not c[1].startswith("FAILED")) for i in range(len(cells[0]))]
-    return "\n".join("  ".join(c.ljust(w) if i in (0, 5, 6) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths)))
-                     .rstrip() for line in cells)
+    left = (0, 5, 6)
+    lines = [[c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))] for line in cells]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def write_json(path, rows):
@@ -325,8 +320,8 @@ def main():
     print(table(rows))
     disturbed = max((r.get("others", 0) for r in rows), default=0)
     if disturbed > QUIET:
-        print(f"\nOther programs took up to {100 * disturbed:.0f} % of the processors: not a result. Run it again on an "
-              "idle machine.")
+        print(f"\nOther programs took up to {100 * disturbed:.0f} % of the processors: not a result. Run it again on "
+              "an idle machine.")
     return int(any("failed" in r for r in rows))
 
 

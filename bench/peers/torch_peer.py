@@ -3,9 +3,9 @@
     torch_peer.py WORK FILE... --threads N [--setting WORD]...
 
 WORK starts from the inputs and weights that gradtrack_peer left in the first FILE; its first values and gradients are
-compared with GradTrack's in each of them. Then the same lines as gradtrack_peer's: ready, run N, memory (see ours.cpp). The settings
-are contiguous or channels_last; of splat separable (a product of matrices) or broadcast (the formula as it stands); and
-compiled (torch.compile)."""
+compared with GradTrack's in each of them. Then the same lines as gradtrack_peer's: ready, run N, memory (see ours.cpp).
+The settings are contiguous or channels_last; of splat separable (a product of matrices) or broadcast (the formula as it
+stands); and compiled (torch.compile)."""
 
 import argparse
 import json
