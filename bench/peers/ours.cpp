@@ -49,7 +49,10 @@ Dataset synthetic(const Config& config) {
   for (int64_t i = 0; i < config.train.batch; ++i) {
     SyntheticCase made = synthesize(config.data.size, uint64_t(config.seed), i);
     const std::string name = text("synthetic_", i);
-    Sample sample{name, std::move(made.image), {}, {}, simulate_track(made.mask, name, uint64_t(config.seed))};
+    Sample sample;
+    sample.name = name;
+    sample.image = std::move(made.image);
+    sample.track = simulate_track(made.mask, name, uint64_t(config.seed));
     dataset.samples.push_back(std::move(sample));
   }
   return dataset;
@@ -117,7 +120,10 @@ class Step : public Work {
 
  private:
   Losses forward() const {
-    return model_->losses({augment(batch_.images, batch_.geometry, batch_.colour), {}, batch_.tracks});
+    Supervised supervised;
+    supervised.images = augment(batch_.images, batch_.geometry, batch_.colour);
+    supervised.tracks = batch_.tracks;
+    return model_->losses(supervised);
   }
 
   Config config_;
