@@ -89,9 +89,10 @@ class HostMemory {
   static constexpr size_t huge_page = size_t(2) << 20, most_kept = size_t(256) << 20;
 
   static void* allocate(size_t bytes) {
-    if (bytes < huge_page) return std::aligned_alloc(alignment, bytes);
-    void* data = std::aligned_alloc(huge_page, bytes);
-    if (data != nullptr) madvise(data, bytes, MADV_HUGEPAGE);
+    const bool huge = bytes >= huge_page;
+    void* data = nullptr;
+    if (posix_memalign(&data, huge ? huge_page : alignment, bytes) != 0) return nullptr;
+    if (huge) madvise(data, bytes, MADV_HUGEPAGE);
     return data;
   }
 
