@@ -42,7 +42,7 @@ struct Pixels {
   GT_HD int64_t count() const { return images * height * width; }
 };
 
-/// a of one pixel from its s.
+/// a of one pixel from its s, in whose place it may be.
 template <class T>
 GT_HD inline void weights(const T* s, T* a) {
   T largest = 0, sum = 0;
@@ -184,12 +184,12 @@ __global__ void __launch_bounds__(propagation_threads)
   const int lane = int(threadIdx.x) % warp_size;
   const int64_t p = pixel_of_warp(), K = pixels.values;
   if (p >= pixels.count()) return;  // the whole warp
-  T s[taps], a[taps];
-  window_dots(pixels, p, features, features, pixels.channels, s);
-  weights(s, a);
+  T a[taps];  // first s
+  window_dots(pixels, p, features, features, pixels.channels, a);
 #pragma unroll
   for (int k = 0; k < taps; ++k)
-    if (lane == k) correlation[p * taps + k] = s[k];
+    if (lane == k) correlation[p * taps + k] = a[k];
+  weights(a, a);
   for (int64_t c = lane; c < K; c += warp_size) {
     T sum = 0;
 #pragma unroll
