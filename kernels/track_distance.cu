@@ -12,6 +12,10 @@
 // Per image of n segments and level: forward writes 4 H W bytes and takes 16 n H W FLOPs; backward reads 4 H W bytes
 // and takes as many FLOPs.
 //
+// On the CPU the cost grows as pixels times segments: every segment is offered to every pixel, in a loop without
+// branches over a row. A structure that spares most of them could save little: with some tens of kept fixations the
+// forward pass takes 1.0 of the 157 ms of kvasir_small's training step, 2.9 ms of the full-size step's 5 s.
+//
 // CUDA: a block draws a tile of 32 x 32 pixels and takes into account only the segments that may be the nearest of one
 // of them, so that the FLOPs above are the most. Forward is one launch, backward two: the sums of each tile for each
 // of the track's segments (32 bytes, 1 % of the tile's), then their sums, by a tree of the tiles.
