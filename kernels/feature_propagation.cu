@@ -63,14 +63,6 @@ GT_HD inline void correlation_gradients(const T* s, const T* a, T* da) {
 
 namespace cpu {
 
-template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  T sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
 /// out += factor x.
 template <class T>
 void add_scaled(T factor, const T* x, int64_t n, T* out) {
@@ -184,7 +176,7 @@ __global__ void __launch_bounds__(propagation_threads)
   const int lane = int(threadIdx.x) % warp_size;
   const int64_t p = pixel_of_warp(), K = pixels.values;
   if (p >= pixels.count()) return;  // the whole warp
-  T a[taps];  // first s
+  T a[taps];                        // first s
   window_dots(pixels, p, features, features, pixels.channels, a);
 #pragma unroll
   for (int k = 0; k < taps; ++k)

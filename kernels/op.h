@@ -20,6 +20,15 @@ std::vector<T*> pointers(const Tensors& tensors) {
   return p;
 }
 
+/// Sum of a[i] b[i] over n elements, on the CPU.
+template <class T>
+T dot(const T* a, const T* b, int64_t n) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
 /// The tensor outside the graph; undefined if it is.
 inline Tensor detached(const Tensor& t) { return t.defined() ? t.detach() : t; }
 

@@ -91,14 +91,6 @@ void visit_channels(int64_t channels, const F& f) {
   f.template operator()<0>();
 }
 
-template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  T sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
 /// Pixels [begin, end), at most one tile of them. Returns their sum of the loss.
 template <int64_t C, class T>
 double forward_tile(const Attention<T>& x, int64_t begin, int64_t end, T* out, T* attention) {
