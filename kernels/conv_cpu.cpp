@@ -123,7 +123,7 @@ void correlate(const CorrelationSize& n, const PixelView<const T>& x, const Weig
   const RowLayout layout(n);
   const int64_t halo = layout.halo, taps = n.kernel * n.kernel;
   // Wide groups need their weights in the L2 cache, and rows that fill tiles of few pixels.
-  const bool wide = registers == 32 && taps * n.in * 4 * vector_bytes <= 1 << 20 && n.width >= 2 * tile_limit(4);
+  const bool wide = widest == 4 && taps * n.in * 4 * vector_bytes <= 1 << 20 && n.width >= 2 * tile_limit(4);
   const std::vector<Group> groups = make_groups<T>(n.out, wide ? 4 : 2);
   const int64_t padded = padded_width<T>(groups);
   const Tensor packed({padded * taps * n.in}, dtype_of<T>());
@@ -196,7 +196,7 @@ void correlate_weight_gradient(const CorrelationSize& n, const PixelView<const T
   if (takes_winograd(n)) return winograd_weight_gradient(n, x, dy, dw, dbias);
   const RowLayout layout(n);
   // A strip's gradient of one group is 64 KiB.
-  const int64_t taps = n.kernel * n.kernel, vectors = make_groups<T>(n.out, registers == 32 ? 4 : 2)[0].vectors;
+  const int64_t taps = n.kernel * n.kernel, vectors = make_groups<T>(n.out)[0].vectors;
   const int64_t rows = std::clamp<int64_t>((64 << 10) / (vectors * vector_bytes) / n.width, 1, n.height);
   const int64_t bands = ceil_div(n.height, rows), strips = n.images * bands;
   const int64_t packed_rows = (rows + 2 * layout.halo) * layout.row;

@@ -49,8 +49,10 @@ void visit_vectors(int vectors, F&& f) {
     f.template operator()<1>();
 }
 
+constexpr int widest = registers == 32 ? 4 : 2;  // vectors of a group
+
 template <class T>
-std::vector<Group> make_groups(int64_t channels, int most) {
+std::vector<Group> make_groups(int64_t channels, int most = widest) {
   std::vector<Group> groups;
   for (int64_t left = ceil_div(channels, lanes<T>), first = 0; left > 0;) {
     const int vectors = left >= 4 && most >= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -107,7 +109,7 @@ void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, i
 // are about eight pieces of work, whatever the number of groups, but no more than are worth it.
 template <class T, class F>
 void sum_gradient(const CorrelationSize& n, int64_t worth, const WeightView<T>& dw, T* dbias, F&& add) {
-  const std::vector<Group> groups = make_groups<T>(n.out, registers == 32 ? 4 : 2);
+  const std::vector<Group> groups = make_groups<T>(n.out);
   const int64_t count = int64_t(groups.size()), terms = n.kernel * n.kernel * n.in + 1;
   const int64_t stride = padded_width<T>(groups) * terms, chunks = std::clamp<int64_t>(8 / count, 1, worth);
   const Tensor partial({chunks, stride}, dtype_of<T>());

@@ -242,7 +242,7 @@ void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, cons
                      const PixelView<T>& y) {
   constexpr int64_t places = (M + 2) * (M + 2);
   const TileGrid grid(n, M);
-  const std::vector<Group> groups = make_groups<T>(n.out, registers == 32 ? 4 : 2);
+  const std::vector<Group> groups = make_groups<T>(n.out);
   const Tensor weights({places * place_size(n.in, padded_width<T>(groups))}, dtype_of<T>());
   transform_weights<T, M>(n, w, groups, weights.data<T>());
   const Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
@@ -282,7 +282,7 @@ void weight_gradient_tiles(const CorrelationSize& n, const PixelView<const T>& x
                            const WeightView<T>& dw, T* dbias) {
   constexpr int64_t places = (M + 2) * (M + 2), sum_of_tile = M + 3;  // the place of points 1 and 1: all pixels' sum
   const TileGrid grid(n, M);
-  const int64_t vectors = make_groups<T>(n.out, registers == 32 ? 4 : 2)[0].vectors, most = vectors * lanes<T>;
+  const int64_t vectors = make_groups<T>(n.out)[0].vectors, most = vectors * lanes<T>;
   const int64_t blocks = ceil_div(n.in, block), input = places * place_size(blocks * tiles_at_once_in_gradient, block);
   const int64_t gradient = places * place_size(tiles_at_once_in_gradient, most);
   const Tensor scratch({num_threads(), input + gradient + places * place_size(n.in, most)}, dtype_of<T>());
