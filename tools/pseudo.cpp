@@ -6,7 +6,6 @@
 #include "core/autograd.h"
 #include "core/io.h"
 #include "core/parallel.h"
-#include "gaze/crf.h"
 #include "gaze/metrics.h"
 #include "gaze/pseudo.h"
 #include "tools/commands.h"
@@ -20,9 +19,7 @@ struct Options {
   std::string data, out;
   std::string gaze = "gaze.csv";
   std::string split = "train";
-  double sigma = 70;
-  std::vector<double> thresholds = {0.5, 0.3};
-  CrfOptions crf;
+  PseudoOptions masks;
   int64_t panels = 3;
   int64_t threads = 0;
 };
@@ -61,13 +58,13 @@ Image panel(const Image& image, const Sample& sample, const Tensor& heat, const 
 ImageDice make_image(const Sample& sample, const Options& o, bool with_panel, const std::string& label) {
   const NoGrad no_grad;
   const Image image = read_image(sample.path, 3);
-  const Tensor heat = heat_map(sample.track, image.height, image.width, o.sigma);
-  const Tensor refined = dense_crf(image, heat, o.crf);
+  const Tensor heat = heat_map(sample.track, image.height, image.width, o.masks.sigma);
+  const Tensor refined = dense_crf(image, heat, o.masks.crf);
   const std::string file = "/" + sample.name + ".png";
   write_png(o.out + "/map" + file, grey_picture(refined));
   ImageDice dice;
   std::vector<Image> masks;
-  for (const double threshold : o.thresholds) {
+  for (const double threshold : o.masks.thresholds) {
     masks.push_back(mask_of(refined, threshold));
     write_png(o.out + "/" + mask_folder(threshold) + file, masks.back());
     if (sample.label.pixels.empty()) continue;
@@ -88,14 +85,14 @@ void print_table(const std::vector<ImageDice>& images, const Options& o, bool si
   std::printf("%-32s %-18s %s\n", simulated ? "Dice of SIMULATED gaze" : "Dice against the masks", "here",
               "published, real Kvasir-SEG gaze");
   for (const bool crf : {false, true})
-    for (size_t k = 0; k < o.thresholds.size(); ++k) {
+    for (size_t k = 0; k < o.masks.thresholds.size(); ++k) {
       std::vector<double> values;
       for (const ImageDice& image : images) values.push_back(crf ? image.crf[k] : image.heat[k]);
       const MeanStd s = mean_std(values);
       char here[32];
       std::snprintf(here, sizeof here, "%.3f +- %.3f", s.mean, s.std);
-      std::printf("%-32s %-18s %s\n", text(crf ? "after the CRF" : "heat map", ", at ", o.thresholds[k]).c_str(), here,
-                  published(o.thresholds[k], crf));
+      std::printf("%-32s %-18s %s\n", text(crf ? "after the CRF" : "heat map", ", at ", o.masks.thresholds[k]).c_str(),
+                  here, published(o.masks.thresholds[k], crf));
     }
 }
 
@@ -111,7 +108,7 @@ void make_pseudo_masks(const Options& o) {
   const Dataset dataset = load_dataset(data, o.split, wanted);
   const std::string label = dataset.simulated_gaze ? "SIMULATED " : "";
   make_folder(o.out + "/map");
-  for (const double threshold : o.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
+  for (const double threshold : o.masks.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
   if (o.panels > 0) make_folder(o.out + "/panels");
 
   const int64_t n = int64_t(dataset.samples.size());
@@ -140,22 +137,22 @@ void add_pseudo_command(CLI::App& app) {
       ->type_name("FILE")
       ->capture_default_str();
   command->add_option("--split", o->split, "list of images: ROOT/SPLIT.txt")->capture_default_str();
-  command->add_option("--sigma", o->sigma, "of the heat map, pixels of 768: 70 Kvasir-SEG, 50 NCI-ISBI")
+  command->add_option("--sigma", o->masks.sigma, "of the heat map, pixels of 768: 70 Kvasir-SEG, 50 NCI-ISBI")
       ->check(CLI::Range(1.0, 768.0))
       ->capture_default_str();
-  command->add_option("--threshold", o->thresholds, "of the map, one mask each")
+  command->add_option("--threshold", o->masks.thresholds, "of the map, one mask each")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->add_option("--crf-weight", o->crf.bilateral, "of the CRF's Gaussian of place and colour")
+  command->add_option("--crf-weight", o->masks.crf.bilateral, "of the CRF's Gaussian of place and colour")
       ->check(CLI::Range(0.0, 1000.0))
       ->capture_default_str();
-  command->add_option("--crf-xy", o->crf.bilateral_xy, "its standard deviation in place, pixels")
+  command->add_option("--crf-xy", o->masks.crf.bilateral_xy, "its standard deviation in place, pixels")
       ->check(CLI::Range(0.5, 1e4))
       ->capture_default_str();
-  command->add_option("--crf-rgb", o->crf.bilateral_rgb, "and in colour, of 256 levels")
+  command->add_option("--crf-rgb", o->masks.crf.bilateral_rgb, "and in colour, of 256 levels")
       ->check(CLI::Range(0.5, 1e4))
       ->capture_default_str();
-  command->add_option("--crf-iterations", o->crf.iterations, "of the mean field; 0 leaves the heat map as it is")
+  command->add_option("--crf-iterations", o->masks.crf.iterations, "of the mean field; 0 leaves the heat map as it is")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   command->add_option("--panels", o->panels, "pictures of this many of the first images, step by step")
