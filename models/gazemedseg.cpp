@@ -5,12 +5,14 @@ namespace gt {
 Tensor cross_level_loss(const Tensors& own, const Tensors& others) {
   GT_CHECK(own.size() == others.size() && own.size() > 1, "cross_level_loss: ", own.size(), " and ", others.size(),
            " levels, expected two or more of each");
+  Tensors targets;
+  for (const Tensor& z : others) targets.push_back(sigmoid(z.detach()));
   Tensor total;
   for (size_t i = 0; i < own.size(); ++i) {
     const Tensor p = sigmoid(own[i]);
     for (size_t j = 0; j < others.size(); ++j) {
       if (j == i) continue;
-      const Tensor q = sigmoid(others[j].detach());
+      const Tensor& q = targets[j];
       const Tensor differ = add(mul(p, scale(q, -2, 1)), q);  // p (1 - q) + (1 - p) q
       const Tensor part = scale(mean(differ), 1 / double(others.size() - 1));
       total = total.defined() ? add(total, part) : part;
