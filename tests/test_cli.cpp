@@ -174,6 +174,26 @@ TEST_CASE("train, eval, predict and report work in a row", "[cli]") {
   CHECK(has(read_file(w.tmp / "run/report.html"), "simulated"));
 }
 
+TEST_CASE("a profile of training: a table and a trace, and no run", "[cli]") {
+  const Workplace w;
+  const Result r = run(w.train("--profile 2", "profile"));
+  CHECK(r.status == 0);
+  CHECK(has(r.out, "2 steps"));
+  for (const char* op : {"conv2d_forward", "conv2d_weight_gradient", "splat_forward", "GFLOP/s"}) {
+    INFO(op);
+    CHECK(has(r.out, op));
+  }
+  const auto trace = nlohmann::json::parse(read_file(w.tmp / "profile/trace.json"));
+  int steps = 0, ops = 0;
+  for (const auto& event : trace["traceEvents"]) {
+    steps += event["name"] == "step";
+    ops += event["cat"] == "op";
+  }
+  CHECK(steps == 2);
+  CHECK(ops > 100);
+  CHECK_FALSE(std::filesystem::exists(w.tmp / "profile/metrics.jsonl"));
+}
+
 TEST_CASE("maps and simulate work from files", "[cli]") {
   const Workplace w;
   const Result simulated = run("simulate --data " + w.data + " --out " + w.tmp / "again.csv" + " --seed 5");

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "core/tensor.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
@@ -108,6 +109,61 @@ TEST_CASE("device memory is counted and given back", "[core][device]") {
   CHECK(peak_bytes() == before + 4010);
   reset_peak_bytes();
   CHECK(peak_bytes() == before);
+}
+
+namespace {
+
+/// What an op's body might be given.
+struct Work {
+  double flops() const { return 12; }
+  std::string label() const { return "3x4"; }
+};
+
+namespace cpu {
+void double_values(const Work&, int64_t n, const float* x, float* y) {
+  const Tensor scratch = Tensor::zeros({n});  // not an operand, though an op of its own
+  for (int64_t i = 0; i < n; ++i) y[i] = 2 * x[i] + scratch.data<float>()[i];
+}
+}  // namespace cpu
+#if GT_CUDA
+namespace cuda {
+using cpu::double_values;
+}
+#endif
+
+}  // namespace
+
+TEST_CASE("a profile holds every range with its operands' bytes, FLOPs and own time", "[core][profile]") {
+  const Tensor x = Tensor::full({12}, 3), y({12});
+  {
+    const Profile profile;
+    CHECK_THROWS_AS(Profile(), Error);
+    {
+      const NamedRange step("step");
+      for (int k = 0; k < 2; ++k)
+        GT_DISPATCH(Device::cpu, double_values, Work{}, x.size(), x.data<float>(), y.data<float>());
+    }
+    const std::vector<ProfiledRange>& ranges = profile.ranges();
+    REQUIRE(ranges.size() == 5);  // the step, and twice the op and what fills its scratch
+    CHECK(std::string(ranges[0].name) == "step");
+    CHECK_FALSE(ranges[0].op);
+    CHECK(std::string(ranges[1].name) == "double_values");
+    CHECK(ranges[1].op);
+    CHECK(ranges[1].depth == 1);
+    CHECK(ranges[1].label == "3x4");
+    CHECK(ranges[1].bytes == 2 * 12 * 4);
+    CHECK(ranges[1].flops == 12);
+    CHECK(ranges[2].depth == 2);
+    double own = 0;
+    for (const ProfiledRange& range : ranges) own += range.own;
+    CHECK(own == Approx(ranges[0].end - ranges[0].begin));
+    int64_t calls = 0;
+    for (const Profile::Total& total : profile.totals(true))
+      if (total.name == "double_values") calls = total.calls;
+    CHECK(calls == 2);
+  }
+  CHECK(y.values<float>() == std::vector<float>(12, 6));
+  CHECK(current_profile == nullptr);
 }
 
 TEST_CASE("devices: auto falls back and says why, cuda does not", "[core][device]") {
