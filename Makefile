@@ -6,7 +6,7 @@ CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
 CMAKE = cmake -S . -G Ninja -DGRADTRACK_CUDA=$(CUDA)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan emulate cuda-check bench bench-peers gpu format help clean
+.PHONY: all demo test gradcheck asan emulate cuda-check bench bench-peers fixtures gpu format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -57,12 +57,16 @@ bench: ## time every op: ms, GB/s, GFLOP/s, share of what this machine can do (A
 	@cmake --build $(BUILD)/bench --target gradtrack_bench -j $(JOBS)
 	@OMP_WAIT_POLICY=passive GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/gradtrack_bench $(ARGS)
 
+# Python, for comparison alone: each in a virtual environment of its own.
 PEERS = $(BUILD)/peers-venv
+FIXTURES = $(BUILD)/fixtures-venv
 $(PEERS)/made: bench/peers/requirements.txt
+$(FIXTURES)/made: tests/fixtures/requirements.txt
+$(PEERS)/made $(FIXTURES)/made:
 	@.ci/packages python3-venv
-	@echo "PyTorch into $(PEERS): some 5 GB on the disk, of which a CPU needs a tenth"
-	@python3 -m venv $(PEERS)
-	@$(PEERS)/bin/pip install -q --progress-bar on -r $<
+	@echo "PyTorch into $(@D): some 5 GB on the disk, of which a CPU needs a tenth"
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install -q --progress-bar on -r $<
 	@touch $@
 
 bench-peers: $(PEERS)/made ## time GradTrack against PyTorch, in turn on the same cores (ARGS=--help tells more)
@@ -70,6 +74,9 @@ bench-peers: $(PEERS)/made ## time GradTrack against PyTorch, in turn on the sam
 	@$(CMAKE) -B $(BUILD)/bench -DGRADTRACK_TESTS=OFF -DGRADTRACK_BENCH=ON >/dev/null
 	@cmake --build $(BUILD)/bench --target gradtrack_peer -j $(JOBS)
 	@$(PEERS)/bin/python bench/peers/peers.py --program $(BUILD)/bench/gradtrack_peer --json $(BUILD)/bench-peers.json $(ARGS)
+
+fixtures: $(FIXTURES)/made ## make anew what MONAI and PyTorch compute, for the tests to compare with (tests/fixtures)
+	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
 
 gpu: ## all that needs a GPU: tests, gradients, sanitizers, benchmarks, training (ARGS=--help tells more)
 	@.ci/gpu $(ARGS)

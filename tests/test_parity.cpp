@@ -1,0 +1,123 @@
+// Against MONAI and PyTorch: what they made of the same weights and inputs is in tests/fixtures, whose make_parity.py
+// says how.
+#include <algorithm>
+#include <cmath>
+
+#include "core/autograd.h"
+#include "kernels/precision.h"
+#include "models/checkpoint.h"
+#include "tests/catch.h"
+
+using namespace gt;
+
+namespace {
+
+struct Way {
+  DType dtype;
+  std::string conv;
+};
+
+const std::vector<Way> ways = {
+    {DType::f32, "direct"}, {DType::f32, "winograd"}, {DType::f64, "direct"}, {DType::f64, "winograd"}};
+
+/// Of a tensor's elements, relative to its largest. In double that is how the fixtures are rounded, to f32.
+double tolerance(DType dtype) { return dtype == DType::f64 ? 1e-7 : 5e-5; }
+
+/// A fixture, and a model of its configuration that starts from the same weights.
+class Reference {
+ public:
+  Reference(const std::string& recipe, const Way& way) : way_(way) {
+    const std::string folder = GT_SOURCE_DIR "/tests/fixtures/", path = folder + recipe + ".safetensors";
+    file_ = read_safetensors(path);
+    config = parse_run_config(metadata(file_, "config", path), path);
+    config.conv = way.conv;
+    model = make_model(config, way.dtype);
+    SafeTensors weights = read_safetensors(folder + "basic_unet.safetensors");
+    weights.tensors.insert(weights.tensors.end(), file_.tensors.begin(), file_.tensors.end());  // Track Attention's
+    model->parameters().assign(weights, path);
+  }
+  ~Reference() { set_convolution_method(ConvolutionMethod::automatic); }
+
+  Tensor operator[](const std::string& name) const {
+    const Tensor* tensor = file_.find(name);
+    GT_CHECK(tensor != nullptr, "no '", name, "' in the fixture");
+    return tensor->cast(way_.dtype);
+  }
+
+  void check(const std::string& name, const Tensor& got) const {
+    const Tensor expected = (*this)[name];
+    INFO(name << ", " << way_.dtype << ", convolutions " << way_.conv);
+    REQUIRE(got.shape() == expected.shape());
+    const std::vector<double> a = got.cast(DType::f64).values<double>(), b = expected.cast(DType::f64).values<double>();
+    double largest = 0, difference = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      largest = std::max(largest, std::fabs(b[i]));
+      difference = std::max(difference, std::fabs(a[i] - b[i]));
+    }
+    CHECK(difference / largest < tolerance(way_.dtype));
+  }
+
+  void check_gradients() const {
+    for (const auto& [name, p] : model->parameters().named()) check("gradient." + name, p.grad());
+  }
+
+  Config config;
+  std::unique_ptr<Model> model;
+
+ private:
+  Way way_;
+  SafeTensors file_;
+};
+
+/// The fixture's fixations (N,3), x, y and duration, as tracks of so many each.
+std::vector<Track> tracks_of(const Tensor& fixations, const std::vector<size_t>& counts) {
+  const std::vector<double> values = fixations.cast(DType::f64).values<double>();
+  std::vector<Track> tracks;
+  const double* f = values.data();
+  for (const size_t count : counts)
+    for (tracks.emplace_back(); tracks.back().fixations.size() < count; f += 3)
+      tracks.back().fixations.push_back({f[0], f[1], f[2], 0});
+  return tracks;
+}
+
+}  // namespace
+
+TEST_CASE("logits, gradients and losses of 20 steps are those of MONAI's BasicUNet", "[parity]") {
+  for (const Way& way : ways) {
+    const Reference monai("full", way);
+    Supervised batch;
+    batch.images = monai["images"];
+    batch.masks = monai["masks"];
+    monai.check("logits", monai.model->predict(batch.images).logits);
+
+    const OptimizerOptions& options = monai.config.optimizer;
+    const int64_t steps = monai.config.train.iterations;
+    Optimizer optimizer(options, monai.model->parameters());
+    std::vector<double> losses;
+    for (int64_t k = 0; k < steps; ++k) {
+      const Tensor loss = monai.model->losses(batch).total;
+      losses.push_back(loss.item());
+      backward(loss);
+      if (k == 0) monai.check_gradients();
+      optimizer.prepare(cosine_lr(options, k, steps));
+      optimizer.update();
+    }
+    monai.check("losses", Tensor::of({steps}, losses));
+  }
+}
+
+TEST_CASE("GradTrack's losses and gradients, from fixations on, are PyTorch's", "[parity]") {
+  for (const Way& way : ways) {
+    const Reference torch("gradtrack", way);
+    const std::vector<Track> tracks = tracks_of(torch["fixations"], {9, 4});
+    Supervised batch;
+    batch.images = torch["images"];
+    batch.tracks = pack_tracks({&tracks[0], &tracks[1]}, torch.config.maps, way.dtype);
+    const Losses losses = torch.model->losses(batch);
+    torch.check("total", losses.total);
+    torch.check("segmentation", losses.segmentation);
+    for (size_t l = 0; l < losses.track.size(); ++l) torch.check(text("track_", l), losses.track[l]);
+    backward(losses.total);
+    torch.check_gradients();
+  }
+}
