@@ -6,6 +6,17 @@
 namespace gt {
 namespace {
 
+struct Degradation {
+  const char* name;
+  const char* key_and_value;  // of data.degrade
+  const char* words;
+};
+constexpr Degradation degradations[] = {{"noise2", "position_noise=0.02", "noise 2 %"},
+                                        {"noise5", "position_noise=0.05", "noise 5 %"},
+                                        {"noise10", "position_noise=0.1", "noise 10 %"},
+                                        {"offset5", "offset=0.05", "offset 5 %"},
+                                        {"drop50", "drop=0.5", "half lost"}};
+
 /// The words as the name of a folder: letters, digits and . _ = - stay, runs of others become one _.
 std::string folder_name(const std::vector<std::string>& words) {
   std::string name;
@@ -39,7 +50,7 @@ Config BaseConfig::with(const std::vector<std::string>& more) const {
   return load_config(path, all);
 }
 
-Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes) {
+Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded) {
   require_no_seed(base);
   Experiment experiment{base, {}, {}};
   for (const std::string& recipe : recipes) {
@@ -49,6 +60,16 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
   }
   for (size_t i = 0; i < recipes.size(); ++i)
     for (size_t k = i + 1; k < recipes.size(); ++k) experiment.pairs.emplace_back(i, k);
+  if (!degraded) return experiment;
+  for (size_t i = 0; i < recipes.size(); ++i) {
+    if (!supervision(experiment.arms[i].config).gaze) continue;
+    for (const Degradation& d : degradations) {
+      experiment.pairs.emplace_back(experiment.arms.size(), i);
+      experiment.arms.push_back(
+          make_arm(base, recipes[i] + "-" + d.name, {"recipe=" + recipes[i], text("data.degrade.", d.key_and_value)}));
+      experiment.arms.back().degradation = d.words;
+    }
+  }
   return experiment;
 }
 

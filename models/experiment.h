@@ -23,6 +23,7 @@ struct Arm {
   std::string name;                    // fit for a folder
   std::vector<std::string> overrides;  // that make it, over the base's
   Config config;                       // with the base's seed
+  std::string degradation = {};        // of its gaze, in words; "" if there is none
 };
 
 struct Experiment {
@@ -31,8 +32,10 @@ struct Experiment {
   std::vector<std::pair<size_t, size_t>> pairs;  // of arms whose difference, first minus second, is wanted
 };
 
-/// An arm for each recipe, and all pairs of them. Throws Error for an unknown recipe or one named twice.
-Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes);
+/// An arm for each recipe, and all pairs of them. With `degraded`, each recipe that uses gaze gets further arms, which
+/// are compared with its own: gaze with position noise of 2, 5 and 10 % of the image's side, with a calibration offset
+/// of 5 %, with half of the fixations lost. Throws Error for an unknown recipe or one named twice.
+Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded = false);
 
 /// A key and the values that it is to take.
 struct Axis {

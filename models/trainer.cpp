@@ -113,6 +113,7 @@ struct Trainer::State {
   void load_data() {
     const Wanted for_training = supervision(config);
     train = load_dataset(config.data, "train", for_training);
+    for (Sample& sample : train.samples) degrade(sample.track, config.data.degrade, uint64_t(config.seed));
     Wanted for_validation;
     for_validation.labels = true;
     val = load_dataset(config.data, "val", for_validation);

@@ -9,12 +9,15 @@ namespace {
 
 struct Options : ExperimentOptions {
   std::vector<std::string> recipes = {"gradtrack", "gazemedseg", "full"};
+  bool degrade = false;
 };
 
 void compare(const Options& o) {
   std::string recipes;
   for (const std::string& recipe : o.recipes) recipes += (recipes.empty() ? "" : ",") + recipe;
-  run_experiment(compare_recipes(o.base, o.recipes), o, "compare", {"--recipes", recipes});
+  std::vector<std::string> what = {"--recipes", recipes};
+  if (o.degrade) what.push_back("--degrade");
+  run_experiment(compare_recipes(o.base, o.recipes, o.degrade), o, "compare", what);
 }
 
 }  // namespace
@@ -28,6 +31,9 @@ void add_compare_command(CLI::App& app) {
       ->allow_extra_args(false)
       ->type_name("a,b,...")
       ->capture_default_str();
+  command->add_flag(
+      "--degrade", o->degrade,
+      "also with worse gaze: position noise 2, 5, 10 % of the image, offset 5 %, half of the fixations lost");
   command->footer(
       "Examples:\n  gradtrack compare configs/kvasir_small.yaml data.root=kvasir --seeds 3 --jobs 2\n"
       "  gradtrack compare configs/kvasir_small.yaml --recipes gradtrack,full --split val --out runs/upper_bound\n\n"

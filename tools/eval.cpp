@@ -87,7 +87,7 @@ void evaluate_run(const Options& o) {
   Wanted wanted;
   wanted.labels = true;
   Dataset dataset = load_dataset(config.data, o.split, wanted);
-  add_tracks(dataset, config.data);
+  add_tracks(dataset, config);
   const std::string beside = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : beside.empty() ? "." : beside;
   make_folder(folder);
@@ -98,7 +98,8 @@ void evaluate_run(const Options& o) {
   const Json means = summary(scores);
   result.update(means);
   if (o.untrained)
-    result["untrained"] = summary(evaluate_with_progress("untrained", *make_model(config, DType::f32, loaded.model->device()), dataset, config));
+    result["untrained"] = summary(
+        evaluate_with_progress("untrained", *make_model(config, DType::f32, loaded.model->device()), dataset, config));
   Json& per_image = result["per_image"] = Json::array();
   for (const ImageScores& s : scores) {
     per_image.push_back({{"name", s.name}});

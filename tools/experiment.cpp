@@ -162,9 +162,9 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   command.insert(command.end(), what.begin(), what.end());
   command.insert(command.end(), {"--seeds", text(o.seeds), "--split", o.split, "--out", o.out});
 
-  std::vector<Plan> plans = plan(experiment, o);  // refuses folders of other runs before anything is done
   make_folder(o.out);
   lock_folder(o.out);
+  std::vector<Plan> plans = plan(experiment, o);  // refuses folders of other runs before anything is done
   std::vector<Job> jobs;
   if (!work(plans, o, jobs)) fail("interrupted; what was trained is saved, the same command goes on: ", shell(command));
   Comparison c = outcome(plans, jobs, experiment, o);

@@ -33,11 +33,16 @@ Image two_by_two(const std::vector<Image>& pictures) {
 
 }  // namespace
 
-void add_tracks(Dataset& dataset, const DataOptions& data) {
+void add_tracks(Dataset& dataset, const Config& config) {
+  const DataOptions& data = config.data;
   if (data.gaze.empty() || !std::filesystem::exists(gaze_path(data))) return;
   const Gaze gaze = read_gaze(gaze_path(data));
-  for (Sample& sample : dataset.samples)
-    if (const auto track = gaze.tracks.find(sample.name); track != gaze.tracks.end()) sample.track = track->second;
+  for (Sample& sample : dataset.samples) {
+    const auto track = gaze.tracks.find(sample.name);
+    if (track == gaze.tracks.end()) continue;
+    sample.track = track->second;
+    degrade(sample.track, data.degrade, uint64_t(config.seed));
+  }
 }
 
 View view(const Model& model, const DataOptions& data, const Image& image) {

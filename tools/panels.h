@@ -9,9 +9,9 @@
 
 namespace gt {
 
-/// Gives the samples their tracks, where the data set has a fixation table and that has them: for pictures only, so
-/// that gaze on the training images alone will do.
-void add_tracks(Dataset& dataset, const DataOptions& data);
+/// Gives the samples their tracks, where the data set has a fixation table and that has them, degraded as in training:
+/// for pictures only, so that gaze on the training images alone will do.
+void add_tracks(Dataset& dataset, const Config& config);
 
 /// A network's view of one image of any size.
 struct View {
