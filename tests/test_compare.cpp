@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/io.h"
+#include "gaze/image.h"
 #include "tests/program.h"
 
 using namespace gt;
@@ -75,6 +76,22 @@ TEST_CASE("compare trains every recipe with every seed, and tells what came out"
   CHECK(d["dice"]["low"].get<double>() <= mean);
   CHECK(d["dice"]["high"].get<double>() >= mean);
   CHECK(d["hd95"]["p"].get<double>() > 0);
+
+  const std::string page = read_file(w.tmp / "cmp/report.html");
+  for (const char* part :
+       {"<title>[SIMULATED GAZE] tiny: 2 arms compared - GradTrack</title>", "Difference in Dice", "Validation Dice",
+        "The same cases by every arm", "href=\"full/seed2/report.html\"", "gradtrack \u2212 full"}) {
+    INFO(part);
+    CHECK(has(page, part));
+  }
+  CHECK_FALSE(has(page, "Worse gaze"));
+  size_t pictures = 0;
+  for (const auto& file : std::filesystem::directory_iterator(w.tmp / "cmp/cases")) {
+    CHECK(read_image(file.path().string(), 3).width == 4 * 256 + 3 * 6);  // image, label, two predictions
+    ++pictures;
+  }
+  CHECK(pictures >= 3);
+  CHECK(exists(w.tmp / "cmp/full/seed2/report.html"));
 
   const std::string log = read_file(w.tmp / "cmp/full/seed2/log.txt"), before = outcome(w, "cmp");
   REQUIRE(run(compare(w, "cmp")).status == 0);  // there is nothing left to do
@@ -161,6 +178,24 @@ TEST_CASE("compare: a run that fails does not stop the others", "[compare]") {
   CHECK(json["failures"].size() == 2);
   CHECK(json["differences"].empty());
   CHECK(json["arms"][1]["dice"]["mean"].is_number());
+}
+
+TEST_CASE("compare --degrade: recipes that use gaze, trained on worse gaze too", "[compare]") {
+  const Workplace w;
+  const Result r =
+      run("compare " + w.config + " data.root=" + w.data + " threads=1 train.iterations=2 --recipes full,gradtrack" +
+          " --degrade --seeds 1 --out " + w.tmp / "cmp");
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  CHECK(has(r.out, "gradtrack-noise10 - gradtrack "));
+  CHECK_FALSE(has(r.out, "full-noise"));
+  const std::string page = read_file(w.tmp / "cmp/report.html");
+  for (const char* part : {"Dice when trained on worse gaze", "gaze as it is", "noise 10 %", "half lost"})
+    CHECK(has(page, part));
+  const auto weights = [&](const std::string& arm) {
+    return read_safetensors(w.tmp / text("cmp/", arm, "/seed1/last.safetensors")).tensors[0].second.values<float>();
+  };
+  CHECK(weights("gradtrack-drop50") != weights("gradtrack"));
 }
 
 TEST_CASE("ablate compares variants with the configuration as it is", "[compare]") {

@@ -10,12 +10,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::vector<double> per_image(const Run& run, const char* score) {
-  std::vector<double> values;
-  for (const Json& image : run.eval["per_image"]) values.push_back(image[score]);
-  return values;
-}
-
 std::vector<std::string> image_names(const Run& run) {
   std::vector<std::string> names;
   for (const Json& image : run.eval["per_image"]) names.push_back(image["name"]);
@@ -73,7 +67,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
 void print_scores(const Comparison& c) {
   std::vector<std::vector<std::string>> rows = {{"arm", "seeds"}};
   bool any_published = false;
-  for (const Score* s : compared_scores) rows[0].push_back(text(s->name, *s->unit != 0 ? "," : "", s->unit));
+  for (const Score* s : compared_scores) rows[0].push_back(s->with_unit());
   for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published(c.arm(i)) != nullptr;
   if (any_published) rows[0].insert(rows[0].end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
@@ -96,12 +90,10 @@ void print_differences(const Comparison& c) {
     std::string name = c.arm(pair.first).name + " - " + c.arm(pair.second).name;
     for (const auto& [score, d] : c.differences(pair)) {
       const int decimals = score->decimals + 1;
-      char mean[32], interval[64], p[32];
+      char mean[32], interval[64];
       std::snprintf(mean, sizeof mean, "%+.*f", decimals, d.mean);
       std::snprintf(interval, sizeof interval, "%+.*f .. %+.*f", decimals, d.interval.low, decimals, d.interval.high);
-      std::snprintf(p, sizeof p, d.p < 0.001 ? "%.1e" : "%.3f", d.p);
-      rows.push_back(
-          {std::exchange(name, ""), text(score->name, *score->unit != 0 ? "," : "", score->unit), mean, interval, p});
+      rows.push_back({std::exchange(name, ""), score->with_unit(), mean, interval, p_text(d.p)});
     }
   }
   if (rows.size() == 1) return;
@@ -112,6 +104,12 @@ void print_differences(const Comparison& c) {
 }
 
 }  // namespace
+
+std::vector<double> per_image(const Run& run, const char* score) {
+  std::vector<double> values;
+  for (const Json& image : run.eval["per_image"]) values.push_back(image[score]);
+  return values;
+}
 
 MeanStd Comparison::over_seeds(size_t arm, const char* score) const {
   std::vector<double> means;
@@ -150,6 +148,12 @@ std::vector<Difference> Comparison::differences(const std::pair<size_t, size_t>&
   for (const Score* s : compared_scores)
     all.push_back({s, paired_difference(of_images(pair.first, s->key), of_images(pair.second, s->key))});
   return all;
+}
+
+std::string p_text(double p) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, p < 0.001 ? "%.1e" : "%.3f", p);
+  return buffer;
 }
 
 const Published* published(const Arm& arm) {

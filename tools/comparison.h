@@ -19,6 +19,9 @@ struct SeedRun {
   Run run;
 };
 
+/// The score of each image of an evaluated run.
+std::vector<double> per_image(const Run& run, const char* score);
+
 struct Difference {
   const Score* score;
   PairedDifference value;
@@ -61,11 +64,18 @@ struct Published {
 /// What was published for what the arm does, or null.
 const Published* published(const Arm& arm);
 
+/// A p-value as it is printed.
+std::string p_text(double p);
+
 /// Throws Error, naming the folder, if the runs were not evaluated on the same images.
 void require_same_images(const Comparison& c);
 
 /// compare.json.
 nlohmann::ordered_json comparison_json(const Comparison& c);
+
+/// report.html: all of it for people, with pictures of the same cases by every arm that learnt from gaze as it is. They
+/// are made with the first run of each, on the device, and kept in folder/cases.
+std::string comparison_page(const Comparison& c, const std::string& folder, Device device);
 
 /// Tables on stdout.
 void print_comparison(const Comparison& c);

@@ -171,7 +171,8 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   c.command = shell(command);
   write_file(o.out + "/compare.json", comparison_json(c).dump(1) + "\n");
   print_comparison(c);
-  std::printf("written: %s/compare.json\n", o.out.c_str());
+  write_file(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)));
+  std::printf("written: %s/compare.json, %s/report.html\n", o.out.c_str(), o.out.c_str());
   if (c.failures.empty()) return;
   for (const auto& [run, why] : c.failures) std::fprintf(stderr, "%s failed: %s\n", run.c_str(), why.c_str());
   fail(c.failures.size(), " of ", plans.size(), " runs failed; the same command tries them again");

@@ -1,6 +1,8 @@
 #include "tools/panels.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <numeric>
 
 #include "core/autograd.h"
 #include "gaze/maps.h"
@@ -45,6 +47,18 @@ void add_tracks(Dataset& dataset, const Config& config) {
   }
 }
 
+std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<double>& dice, size_t count) {
+  std::vector<size_t> order(dice.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return dice[a] > dice[b]; });
+  const size_t n = order.size(), each = std::min(count, n / 3);
+  std::vector<std::pair<size_t, const char*>> cases;
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[i], "best");
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[(n - each) / 2 + i], "median");
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[n - each + i], "worst");
+  return cases;
+}
+
 View view(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
   const Image small = resize_image(image, data.size, data.size);
@@ -71,10 +85,18 @@ Image overlay_mask(const Image& rgb, const Image& prediction, const Image* label
   return picture;
 }
 
+Image image_tile(const Sample& sample) { return resize_image(to_rgb(sample.image), tile, tile); }
+
+Image label_tile(const Sample& sample) { return resize_image(sample.label, tile, tile); }
+
+Image prediction_tile(const Sample& sample, const Image& predicted) {
+  const Image label = label_tile(sample);
+  return overlay_mask(image_tile(sample), resize_image(predicted, tile, tile), &label);
+}
+
 Panel case_panel(const Model& model, const Config& config, const Sample& sample) {
   const View v = view(model, config.data, sample.image);
-  const Image rgb = resize_image(to_rgb(sample.image), tile, tile);
-  const Image label = resize_image(sample.label, tile, tile), mask = resize_image(v.mask, tile, tile);
+  const Image rgb = image_tile(sample);
   std::vector<Image> row = {rgb};
   std::vector<std::string> columns = {"image"};
   if (!sample.track.fixations.empty()) {
@@ -95,8 +117,8 @@ Panel case_panel(const Model& model, const Config& config, const Sample& sample)
     columns.push_back("attention");
   }
   columns.insert(columns.end(), {"prediction", "label"});
-  row.push_back(overlay_mask(rgb, mask, &label));
-  row.push_back(to_rgb(label));
+  row.push_back(prediction_tile(sample, v.mask));
+  row.push_back(to_rgb(label_tile(sample)));
   return {columns, side_by_side(row, 6)};
 }
 
