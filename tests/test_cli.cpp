@@ -230,8 +230,8 @@ TEST_CASE("killed at random moments and resumed, a run gives the same metrics", 
 }
 
 TEST_CASE("help teaches: every subcommand has one with an example", "[cli]") {
-  for (const std::string command :
-       {"train", "eval", "predict", "maps", "synth", "simulate", "pseudo", "gradcheck", "report", "info"}) {
+  for (const std::string command : {"train", "eval", "predict", "maps", "synth", "simulate", "pseudo", "gradcheck",
+                                    "report", "compare", "ablate", "info"}) {
     const Result r = run(command + " --help");
     INFO(command);
     CHECK(r.status == 0);

@@ -30,7 +30,7 @@ void add_compare_command(CLI::App& app) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("a,b,...")
-      ->capture_default_str();
+      ->default_str("gradtrack,gazemedseg,full");
   command->add_flag(
       "--degrade", o->degrade,
       "also with worse gaze: position noise 2, 5, 10 % of the image, offset 5 %, half of the fixations lost");

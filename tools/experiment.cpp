@@ -104,6 +104,7 @@ bool work(std::vector<Plan>& plans, const ExperimentOptions& o, std::vector<Job>
     done += p.done;
   }
   ProgressBar bar(text(plans.size(), " runs"), all, done);
+  int64_t told = 0;  // times; about every second
   JobObserver observer;
   observer.note = [&](const std::string& line) { bar.line(line); };
   observer.progress = [&](const std::vector<const Job*>& running) {
@@ -116,6 +117,7 @@ bool work(std::vector<Plan>& plans, const ExperimentOptions& o, std::vector<Job>
     int64_t sum = 0;
     for (const Plan& p : plans) sum += p.done;
     bar.update(sum, detail);
+    if (!bar.on_terminal() && ++told % 60 == 0) bar.line(text(sum, "/", all, "  left ", bar.left(sum), "  ", detail));
   };
   return run_jobs(jobs, o.jobs, observer);
 }
