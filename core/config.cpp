@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 #include <numeric>
+#include <sstream>
 #include <utility>
 
 #include "core/check.h"
@@ -236,6 +237,21 @@ void Writer::operator()(const char* key, const std::vector<double>& value, const
   std::string list;
   for (const double v : value) list += (list.empty() ? "" : ", ") + format(v);
   line(key, "[" + list + "]");
+}
+
+std::string first_difference(const std::string& there, const std::string& here) {
+  std::istringstream a(there), b(here);
+  std::vector<std::string> key;  // that a line stands under, outermost first
+  for (std::string x, y; std::getline(a, x) && std::getline(b, y);) {
+    const size_t indent = x.find_first_not_of(' '), colon = x.find(':');
+    key.resize(indent / 2);
+    key.push_back(x.substr(indent, colon - indent));
+    if (x == y) continue;
+    std::string dotted;
+    for (const std::string& part : key) dotted += (dotted.empty() ? "" : ".") + part;
+    return text(dotted, x.substr(colon), " there,", y.substr(colon + 1), " here");
+  }
+  return "";
 }
 
 }  // namespace config

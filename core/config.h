@@ -104,6 +104,9 @@ class Writer {
 std::shared_ptr<Source> open(const std::string& path, const std::vector<std::string>& overrides);
 std::shared_ptr<Source> parse(const std::string& yaml, const std::string& name);
 
+/// The same of what Writer wrote of two structs of one type: line by line the same keys.
+std::string first_difference(const std::string& there, const std::string& here);
+
 }  // namespace config
 
 /// Reads a config struct from a YAML file and `key=value` overrides. Throws Error.
@@ -132,6 +135,12 @@ std::string write_config(const C& c) {
   config::Writer writer;
   const_cast<C&>(c).visit(writer);  // visit() is one function for reading and writing; Writer only looks
   return writer.text();
+}
+
+/// The first key whose value differs between two configurations, as "optimizer.lr: 0.01 there, 0.02 here"; "" if none.
+template <class C>
+std::string first_difference(const C& there, const C& here) {
+  return config::first_difference(write_config(there), write_config(here));
 }
 
 /// The word of `words` nearest to `word` by edit distance, or "" if none is near.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "gaze/degrade.h"
 #include "gaze/fixation.h"
 #include "gaze/image.h"
 #include "gaze/maps.h"
@@ -18,6 +19,7 @@ namespace gt {
 struct DataOptions {
   std::string root;                                  // folder of the data set
   std::string gaze = "gaze.csv";                     // fixation table, relative to root unless absolute
+  DegradeOptions degrade;                            // what training does to the gaze
   int64_t size = 224;                                // side of the square that images are resized to, pixels
   int64_t channels = 3;                              // 3 RGB, 1 grey
   std::string normalize = "fixed";                   // by the mean and std below, or by each image's own: per_image
@@ -29,6 +31,7 @@ struct DataOptions {
   void visit(V& v) {
     v("root", root);
     v("gaze", gaze);
+    v("degrade", degrade);
     v("size", size, Range{16, 4096});
     v("channels", channels, Range{1, 3});
     v("normalize", normalize, OneOf{"fixed", "per_image"});

@@ -72,15 +72,6 @@ void append_distances(const std::vector<int64_t>& from, const std::vector<int64_
   for (const int64_t p : from) distances.push_back(std::sqrt(squared[size_t(p)]));
 }
 
-/// With linear interpolation between the two nearest ranks, as numpy.percentile.
-double percentile(std::vector<double> values, double percent) {
-  const double rank = percent / 100 * double(values.size() - 1);
-  const auto low = values.begin() + int64_t(rank);
-  std::nth_element(values.begin(), low, values.end());
-  const double above = low + 1 < values.end() ? *std::min_element(low + 1, values.end()) : *low;
-  return *low + (above - *low) * (rank - std::floor(rank));
-}
-
 double hausdorff95(const Image& prediction, const Image& label) {
   const int64_t h = label.height, w = label.width;
   const std::vector<int64_t> a = boundary(prediction), b = boundary(label);
@@ -114,6 +105,15 @@ Scores score(const Image& prediction, const Image& label) {
   s.recall = t == 0 && p > 0 ? 0 : ratio(both, t);
   s.hd95 = hausdorff95(prediction, label);
   return s;
+}
+
+double percentile(std::vector<double> values, double percent) {
+  GT_CHECK(!values.empty(), "percentile: no values");
+  const double rank = percent / 100 * double(values.size() - 1);
+  const auto low = values.begin() + int64_t(rank);
+  std::nth_element(values.begin(), low, values.end());
+  const double above = low + 1 < values.end() ? *std::min_element(low + 1, values.end()) : *low;
+  return *low + (above - *low) * (rank - std::floor(rank));
 }
 
 MeanStd mean_std(const std::vector<double>& values) {

@@ -16,6 +16,9 @@ struct Scores {
 /// Prediction against label, both (H,W,1), foreground above 127. Throws Error if the sizes differ.
 Scores score(const Image& prediction, const Image& label);
 
+/// With linear interpolation between the two nearest ranks, as numpy.percentile.
+double percentile(std::vector<double> values, double percent);
+
 struct MeanStd {
   double mean = 0, std = 0;  // std over images, n - 1
 };

@@ -42,6 +42,13 @@ Config parse_run_config(const std::string& yaml, const std::string& name) {
   return checked(parse_config<Config>(yaml, name), name);
 }
 
+std::string difference_in_result(Config there, const Config& here) {
+  there.threads = here.threads;
+  there.data.threads = here.data.threads;
+  there.train.checkpoint_every = here.train.checkpoint_every;
+  return first_difference(there, here);
+}
+
 Wanted supervision(const Config& config) {
   Wanted wanted;
   (config.recipe == "full" ? wanted.masks : wanted.gaze) = true;

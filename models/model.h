@@ -89,6 +89,10 @@ struct Config {
 Config load_config(const std::string& path, const std::vector<std::string>& overrides = {});
 Config parse_run_config(const std::string& yaml, const std::string& name);
 
+/// The first key in which a run's configuration differs from another that can change its result, as first_difference()
+/// tells it; "" if it is the same run. Numbers of threads and how often to save change nothing.
+std::string difference_in_result(Config there, const Config& here);
+
 /// Losses of one batch. Scalars; total is what is differentiated.
 struct Losses {
   Tensor total;

@@ -50,12 +50,22 @@ class MetricsLog {
   std::ofstream out_;
 };
 
-/// First line in which two texts differ, for a message.
-std::string first_difference(const std::string& a, const std::string& b) {
-  std::istringstream first(a), second(b);
-  for (std::string x, y; std::getline(first, x) && std::getline(second, y);)
-    if (x != y) return text("'", x, "' there, '", y, "' here");
-  return "one has more lines";
+void require_same_run(const std::string& folder, const Config& there, const Config& here) {
+  const std::string difference = difference_in_result(there, here);
+  if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
+}
+
+/// A run's last checkpoint, which must be of this configuration.
+SafeTensors read_checkpoint(const std::string& folder, const std::string& path, const Config& config) {
+  SafeTensors checkpoint = read_safetensors(path);
+  require_same_run(folder, parse_run_config(metadata(checkpoint, "config", path), path + " (its config)"), config);
+  return checkpoint;
+}
+
+Json counters_of(const SafeTensors& checkpoint, const std::string& path) {
+  const Json counters = Json::parse(metadata(checkpoint, "counters", path), nullptr, false);
+  if (!counters.is_object()) fail(path, ": its counters are not a JSON object");
+  return counters;
 }
 
 /// Sums of losses since the last log line.
@@ -103,6 +113,7 @@ struct Trainer::State {
   void load_data() {
     const Wanted for_training = supervision(config);
     train = load_dataset(config.data, "train", for_training);
+    for (Sample& sample : train.samples) degrade(sample.track, config.data.degrade, uint64_t(config.seed));
     Wanted for_validation;
     for_validation.labels = true;
     val = load_dataset(config.data, "val", for_validation);
@@ -127,11 +138,10 @@ struct Trainer::State {
     if (there && !resume)
       fail(folder, ": holds a run already; resume it with --resume, or choose another folder with --out");
     make_folder(folder);
-    const std::string yaml = write_config(config);
     if (there)
-      restore(yaml);
+      restore();
     else
-      write_file(file("config.yaml"), yaml);
+      write_file(file("config.yaml"), write_config(config));
     log.emplace(file("metrics.jsonl"), there ? done : -1);
     if (!there) log->add({{"run", facts()}});
   }
@@ -157,17 +167,11 @@ struct Trainer::State {
             {"version", GT_VERSION}};
   }
 
-  void restore(const std::string& yaml) {
+  void restore() {
     const std::string path = file("last.safetensors");
-    const SafeTensors checkpoint = read_safetensors(path);
-    Config before = parse_run_config(metadata(checkpoint, "config", path), path + " (its config)");
-    before.threads = config.threads;  // the number of threads changes nothing in the results
-    before.data.threads = config.data.threads;
-    if (const std::string old = write_config(before); old != yaml)
-      fail(folder, ": holds a run of another configuration: ", first_difference(old, yaml));
+    const SafeTensors checkpoint = read_checkpoint(folder, path, config);
     model->parameters().assign(checkpoint, path);
-    const Json counters = Json::parse(metadata(checkpoint, "counters", path), nullptr, false);
-    if (!counters.is_object()) fail(path, ": its counters are not a JSON object");
+    const Json counters = counters_of(checkpoint, path);
     done = counters.value("iteration", int64_t(0));
     best_dice = counters.value("best_dice", -1.0);
     seconds_before = counters.value("seconds", 0.0);
@@ -280,6 +284,14 @@ bool Trainer::run(const std::string& folder, bool resume) {
     window = Clock::now();
   }
   return true;
+}
+
+int64_t saved_iterations(const std::string& folder, const Config& config) {
+  const std::string checkpoint = folder + "/last.safetensors", yaml = folder + "/config.yaml";
+  if (std::filesystem::exists(checkpoint))
+    return counters_of(read_checkpoint(folder, checkpoint, config), checkpoint).value("iteration", int64_t(0));
+  if (std::filesystem::exists(yaml)) require_same_run(folder, load_config(yaml), config);
+  return 0;
 }
 
 std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {

@@ -60,4 +60,8 @@ class Trainer {
   std::unique_ptr<State> state_;
 };
 
+/// Iterations that the run in a folder has saved; 0 if there is none yet. Throws Error if it is a run of another
+/// configuration.
+int64_t saved_iterations(const std::string& folder, const Config& config);
+
 }  // namespace gt

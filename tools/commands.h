@@ -15,6 +15,8 @@ void add_fixations_command(CLI::App& app);
 void add_prepare_command(CLI::App& app);
 void add_pseudo_command(CLI::App& app);
 void add_gradcheck_command(CLI::App& app);
+void add_compare_command(CLI::App& app);
+void add_ablate_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_plans_command(CLI::App& app);
 void add_info_command(CLI::App& app);

@@ -53,25 +53,13 @@ std::vector<ImageScores> evaluate_with_progress(const char* title, const Model& 
                   [&bar](int64_t done) { bar.update(done, "images"); });
 }
 
-/// Indices of the `count` best, median and worst images by Dice, each with its rank's name; no image twice.
-std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<ImageScores>& scores, size_t count) {
-  std::vector<size_t> order(scores.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return scores[a].scores.dice > scores[b].scores.dice; });
-  const size_t n = order.size(), each = std::min(count, n / 3);
-  std::vector<std::pair<size_t, const char*>> cases;
-  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[i], "best");
-  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[(n - each) / 2 + i], "median");
-  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[n - each + i], "worst");
-  return cases;
-}
-
 /// Pictures of the cases to show, in folder/panels, named in the result's entries.
 void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::vector<ImageScores>& scores,
                   size_t count, const std::string& folder, Json& per_image) {
   if (count > 0) make_folder(folder + "/panels");
-  for (const auto& [i, rank] : cases_to_show(scores, count)) {
+  std::vector<double> dice;
+  for (const ImageScores& s : scores) dice.push_back(s.scores.dice);
+  for (const auto& [i, rank] : cases_to_show(dice, count)) {
     const std::string path = "panels/" + dataset.samples[i].name + ".png";
     const Panel panel = case_panel(*loaded.model, loaded.config, dataset.samples[i]);
     write_png(folder + "/" + path, panel.picture);
@@ -87,7 +75,7 @@ void evaluate_run(const Options& o) {
   Wanted wanted;
   wanted.labels = true;
   Dataset dataset = load_dataset(config.data, o.split, wanted);
-  add_tracks(dataset, config.data);
+  add_tracks(dataset, config);
   const std::string beside = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : beside.empty() ? "." : beside;
   make_folder(folder);
@@ -98,7 +86,8 @@ void evaluate_run(const Options& o) {
   const Json means = summary(scores);
   result.update(means);
   if (o.untrained)
-    result["untrained"] = summary(evaluate_with_progress("untrained", *make_model(config, DType::f32, loaded.model->device()), dataset, config));
+    result["untrained"] = summary(
+        evaluate_with_progress("untrained", *make_model(config, DType::f32, loaded.model->device()), dataset, config));
   Json& per_image = result["per_image"] = Json::array();
   for (const ImageScores& s : scores) {
     per_image.push_back({{"name", s.name}});

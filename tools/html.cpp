@@ -25,7 +25,7 @@ h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.015em
 h2 { font-size: 20px; margin: 52px 0 14px; letter-spacing: -.01em; }
 h3 { font-size: 16px; margin: 26px 0 10px; overflow-wrap: anywhere; }
 p { margin: 0 0 12px; max-width: 88ch; }
-.quiet { color: var(--quiet); } .small { font-size: 14px; } .scroll + p { margin-top: 10px; }
+a { color: var(--s0); } .quiet { color: var(--quiet); } .small { font-size: 14px; } .scroll + p { margin-top: 10px; }
 .warning { margin: 26px 0 0; padding: 16px 20px; border: 1px solid var(--warn-edge); border-left-width: 8px; border-radius: 6px;
   background: var(--warn-back); color: var(--warn); }
 .warning strong { display: block; font-size: 20px; letter-spacing: .04em; text-transform: uppercase; }
@@ -283,6 +283,42 @@ std::string dot_plot(const std::string& title, std::vector<Dot> dots, int colour
          line("axis", f.x(median), f.top, f.x(median), f.bottom, " stroke-dasharray=\"4 3\"");
   const std::string legend = text("<span>", dots.size(), " images</span><span>mean ", fixed(mean, 3),
                                   " (line)</span><span>median ", fixed(median, 3), " (dashes)</span>");
+  return figure(title, legend, wide, height, svg);
+}
+
+std::string interval_plot(const std::string& title, const std::string& x_name, const std::vector<Interval>& intervals,
+                          bool zero) {
+  if (intervals.empty()) return "";
+  constexpr double pitch = 26, letter = 6.8, notes = 110;
+  double names = 0;  // room for the longest
+  for (const Interval& i : intervals) names = std::max(names, std::min(24 + letter * double(i.name.size()), wide / 2));
+  double lo = zero ? 0 : INFINITY, hi = zero ? 0 : -INFINITY;
+  for (const Interval& i : intervals) {
+    lo = std::min({lo, i.low, i.value});
+    hi = std::max({hi, i.high, i.value});
+  }
+  const Axis x(lo, hi, 8);
+  const double height = pitch * double(intervals.size()) + 52;
+  const Frame f{names, 8, wide - notes, height - 44, x.lo, x.hi, 0, double(intervals.size())};
+  std::string svg, legend;
+  for (int i = 0; i <= x.count(); ++i) {
+    const double at = f.x(x.tick(i));
+    svg += line("grid", at, f.top, at, f.bottom) + words(at, f.bottom + 17, "middle", x.label(x.tick(i)));
+  }
+  svg += line("axis", f.left, f.bottom, f.right, f.bottom) + words(f.right, f.bottom + 36, "end", x_name);
+  if (zero) svg += line("axis", f.x(0), f.top, f.x(0), f.bottom);
+  for (size_t k = 0; k < intervals.size(); ++k) {
+    const Interval& i = intervals[k];
+    const double y = f.top + (double(k) + 0.5) * pitch;
+    const std::string colour = colour_of(i.colour);
+    svg += words(f.left - 14, y + 4, "end", i.name) + words(f.right + 14, y + 4, "start", i.note) +
+           line("line", f.x(i.low), y, f.x(i.high), y, " stroke=\"" + colour + "\"") +
+           text("<circle cx=\"", f.x(i.value), "\" cy=\"", y, "\" r=\"4.5\" fill=\"", colour, "\"><title>",
+                escape(i.series), " ", escape(i.name), ": ", fixed(i.value, 4), ", ", fixed(i.low, 4), " to ",
+                fixed(i.high, 4), "</title></circle>");
+    const std::string entry = "<span>" + swatch(i.colour) + escape(i.series) + "</span>";
+    if (!i.series.empty() && legend.find(entry) == std::string::npos) legend += entry;
+  }
   return figure(title, legend, wide, height, svg);
 }
 

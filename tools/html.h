@@ -53,4 +53,17 @@ struct Dot {
 /// One dot per item over an axis of [0,1], stacked where they meet, with the mean (line) and the median (dashes).
 std::string dot_plot(const std::string& title, std::vector<Dot> dots, int colour);
 
+/// A value with an interval around it, in a row of its own.
+struct Interval {
+  std::string name;
+  double value, low, high;
+  int colour = 0;
+  std::string series = {};  // that the colour stands for, in the legend
+  std::string note = {};    // set to the right of the row
+};
+
+/// One row per interval over a common axis; with `zero`, that axis holds 0, which is marked. "" without intervals.
+std::string interval_plot(const std::string& title, const std::string& x_name, const std::vector<Interval>& intervals,
+                          bool zero);
+
 }  // namespace gt::html

@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
   gt::add_train_command(app);
   gt::add_eval_command(app);
   gt::add_predict_command(app);
+  gt::add_compare_command(app);
+  gt::add_ablate_command(app);
   gt::add_report_command(app);
   gt::add_maps_command(app);
   gt::add_synth_command(app);

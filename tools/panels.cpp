@@ -1,6 +1,8 @@
 #include "tools/panels.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <numeric>
 
 #include "core/autograd.h"
 #include "gaze/maps.h"
@@ -33,11 +35,28 @@ Image two_by_two(const std::vector<Image>& pictures) {
 
 }  // namespace
 
-void add_tracks(Dataset& dataset, const DataOptions& data) {
+void add_tracks(Dataset& dataset, const Config& config) {
+  const DataOptions& data = config.data;
   if (data.gaze.empty() || !std::filesystem::exists(gaze_path(data))) return;
   const Gaze gaze = read_gaze(gaze_path(data));
-  for (Sample& sample : dataset.samples)
-    if (const auto track = gaze.tracks.find(sample.name); track != gaze.tracks.end()) sample.track = track->second;
+  for (Sample& sample : dataset.samples) {
+    const auto track = gaze.tracks.find(sample.name);
+    if (track == gaze.tracks.end()) continue;
+    sample.track = track->second;
+    degrade(sample.track, data.degrade, uint64_t(config.seed));
+  }
+}
+
+std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<double>& dice, size_t count) {
+  std::vector<size_t> order(dice.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return dice[a] > dice[b]; });
+  const size_t n = order.size(), each = std::min(count, n / 3);
+  std::vector<std::pair<size_t, const char*>> cases;
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[i], "best");
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[(n - each) / 2 + i], "median");
+  for (size_t i = 0; i < each; ++i) cases.emplace_back(order[n - each + i], "worst");
+  return cases;
 }
 
 View view(const Model& model, const DataOptions& data, const Image& image) {
@@ -66,10 +85,18 @@ Image overlay_mask(const Image& rgb, const Image& prediction, const Image* label
   return picture;
 }
 
+Image image_tile(const Sample& sample) { return resize_image(to_rgb(sample.image), tile, tile); }
+
+Image label_tile(const Sample& sample) { return resize_image(sample.label, tile, tile); }
+
+Image prediction_tile(const Sample& sample, const Image& predicted) {
+  const Image label = label_tile(sample);
+  return overlay_mask(image_tile(sample), resize_image(predicted, tile, tile), &label);
+}
+
 Panel case_panel(const Model& model, const Config& config, const Sample& sample) {
   const View v = view(model, config.data, sample.image);
-  const Image rgb = resize_image(to_rgb(sample.image), tile, tile);
-  const Image label = resize_image(sample.label, tile, tile), mask = resize_image(v.mask, tile, tile);
+  const Image rgb = image_tile(sample);
   std::vector<Image> row = {rgb};
   std::vector<std::string> columns = {"image"};
   if (!sample.track.fixations.empty()) {
@@ -90,8 +117,8 @@ Panel case_panel(const Model& model, const Config& config, const Sample& sample)
     columns.push_back("attention");
   }
   columns.insert(columns.end(), {"prediction", "label"});
-  row.push_back(overlay_mask(rgb, mask, &label));
-  row.push_back(to_rgb(label));
+  row.push_back(prediction_tile(sample, v.mask));
+  row.push_back(to_rgb(label_tile(sample)));
   return {columns, side_by_side(row, 6)};
 }
 

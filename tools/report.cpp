@@ -1,14 +1,13 @@
 // gradtrack report: runs as one HTML page.
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 
 #include "core/check.h"
 #include "core/io.h"
 #include "tools/commands.h"
 #include "tools/html.h"
-#include "tools/run_folder.h"
+#include "tools/report_parts.h"
 
 namespace gt {
 namespace {
@@ -18,15 +17,6 @@ using html::escape;
 using html::fixed;
 using html::whole;
 
-std::string paragraph(const std::string& s) { return "<p class=\"quiet\">" + escape(s) + "</p>\n"; }
-
-std::string gaze_badge(const Run& run) {
-  if (run.simulated()) return "<span class=\"badge simulated\">Simulated gaze</span>";
-  const std::string gaze = run.word("gaze");
-  const std::string words = gaze == "recorded" ? "recorded gaze" : gaze == "none" ? "no gaze: masks" : "gaze unknown";
-  return "<span class=\"badge\">" + words + "</span>";
-}
-
 /// The run's name with its colour, where there are several.
 std::string label(const std::vector<Run>& runs, size_t i) {
   return (runs.size() > 1 ? html::swatch(int(i)) : "") + escape(runs[i].name);
@@ -34,25 +24,11 @@ std::string label(const std::vector<Run>& runs, size_t i) {
 
 std::string or_dash(const std::string& s) { return s.empty() ? "\u2013" : escape(s); }
 
-std::string heading(const std::vector<Run>& runs, const std::string& title) {
-  char date[64];
-  const std::time_t now = std::time(nullptr);
-  std::strftime(date, sizeof date, "%Y-%m-%d", std::localtime(&now));
-  std::string out = text("<header><p class=\"eyebrow\">GradTrack report</p><h1>", escape(title),
-                         "</h1>\n<p class=\"quiet\">Image segmentation trained from eye ", "movements. Made on ", date,
-                         " for research, not for clinical use.</p>\n");
-  size_t simulated = 0;
-  std::string names;
-  for (const Run& run : runs) {
-    if (!run.simulated()) continue;
-    ++simulated;
-    names += (names.empty() ? "" : ", ") + escape(run.name);
-  }
-  if (simulated > 0)
-    out += text("<div class=\"warning\"><strong>Simulated gaze</strong>", simulated < runs.size() ? names + ": " : "",
-                "Trained on eye movements that a program made from the masks, not on a physician's. ",
-                "These scores must not be quoted as results with recorded gaze.</div>\n");
-  return out + "</header>\n";
+std::string head_of(const std::vector<Run>& runs, const std::string& title) {
+  std::vector<std::string> simulated;
+  for (const Run& run : runs)
+    if (run.simulated()) simulated.push_back(run.name);
+  return heading(title, simulated, simulated.size() == runs.size());
 }
 
 std::string results(const std::vector<Run>& runs) {
@@ -84,8 +60,7 @@ bool comparable(const std::vector<const Run*>& evaluated) {
 }
 
 std::string mean_std(const Json& both, const Score& s, bool best) {
-  const std::string mean = fixed(both["mean"], s.decimals);
-  return text(best ? "<b>" + mean + "</b>" : mean, " <small>\u00b1 ", fixed(both["std"], s.decimals), "</small>");
+  return mean_std_html({both["mean"], both["std"]}, s.decimals, best);
 }
 
 std::string score_table(const std::vector<Run>& runs) {
@@ -95,7 +70,7 @@ std::string score_table(const std::vector<Run>& runs) {
   if (evaluated.empty()) return "";
   const bool telling = evaluated.size() > 1 && comparable(evaluated);
   html::Table t{{"Run", "Gaze", "Images"}, {}, 3};
-  for (const Score& s : scores) t.head.push_back(s.name + (*s.unit != 0 ? "," + std::string(s.unit) : ""));
+  for (const Score& s : scores) t.head.push_back(s.with_unit());
   for (size_t i = 0; i < runs.size(); ++i) {
     const Json& eval = runs[i].eval;
     if (!runs[i].evaluated()) continue;
@@ -134,18 +109,6 @@ std::vector<html::Series> over(const std::vector<Run>& runs, bool marked, F&& cu
   return series;
 }
 
-Curve mean_over_levels(const Run& run) {
-  Curve mean;
-  if (run.track.empty()) return mean;
-  mean = run.track[0];
-  for (size_t i = 0; i < mean.y.size(); ++i) {
-    double sum = 0;
-    for (const Curve& level : run.track) sum += i < level.y.size() ? level.y[i] : 0;
-    mean.y[i] = sum / double(run.track.size());
-  }
-  return mean;
-}
-
 std::string learning_curves(const std::vector<Run>& runs) {
   const char* x = "iteration";
   std::string charts;
@@ -161,7 +124,8 @@ std::string learning_curves(const std::vector<Run>& runs) {
   } else {
     charts += html::line_chart("Training loss, total", x, over(runs, false, [](const Run& r) { return r.loss; }));
     charts += html::line_chart("Segmentation loss", x, over(runs, false, [](const Run& r) { return r.segmentation; }));
-    charts += html::line_chart("Track attention loss, mean of the levels", x, over(runs, false, mean_over_levels));
+    charts += html::line_chart("Track attention loss, mean of the levels", x,
+                               over(runs, false, [](const Run& r) { return mean_curve(r.track); }));
   }
   charts += html::line_chart("Validation Dice", x, over(runs, true, [](const Run& r) { return r.dice; }));
   charts += html::line_chart("Learning rate", x, over(runs, false, [](const Run& r) { return r.lr; }));
@@ -312,8 +276,8 @@ std::string configurations(const std::vector<Run>& runs) {
 std::string report_page(const std::vector<Run>& runs) {
   const bool simulated = std::any_of(runs.begin(), runs.end(), [](const Run& r) { return r.simulated(); });
   const std::string title = runs.size() == 1 ? runs[0].name : text(runs.size(), " runs compared");
-  return html::page((simulated ? "[SIMULATED GAZE] " : "") + title + " - GradTrack",
-                    heading(runs, title) + results(runs) + score_table(runs) + learning_curves(runs) +
+  return html::page(document_title(title, simulated),
+                    head_of(runs, title) + results(runs) + score_table(runs) + learning_curves(runs) +
                         dice_plots(runs) + case_section(runs) + training_facts(runs) + configurations(runs) +
                         "<footer>GradTrack " GT_VERSION "</footer>\n");
 }

@@ -22,6 +22,9 @@ struct Score {
   const char* unit;
   int decimals;
   bool more_is_better;
+
+  /// "HD95, px"
+  std::string with_unit() const { return std::string(name) + (*unit != 0 ? "," : "") + unit; }
 };
 inline constexpr Score scores[] = {{"dice", "Dice", "", 3, true},
                                    {"iou", "IoU", "", 3, true},

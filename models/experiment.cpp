@@ -1,0 +1,125 @@
+#include "models/experiment.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace gt {
+namespace {
+
+struct Degradation {
+  const char* name;
+  const char* key_and_value;  // of data.degrade
+  const char* words;
+};
+constexpr Degradation degradations[] = {{"noise2", "position_noise=0.02", "noise 2 %"},
+                                        {"noise5", "position_noise=0.05", "noise 5 %"},
+                                        {"noise10", "position_noise=0.1", "noise 10 %"},
+                                        {"offset5", "offset=0.05", "offset 5 %"},
+                                        {"drop50", "drop=0.5", "half lost"}};
+
+/// The words as the name of a folder: letters, digits and . _ = - stay, runs of others become one _.
+std::string folder_name(const std::vector<std::string>& words) {
+  std::string name;
+  for (const std::string& word : words) {
+    if (!name.empty()) name += "_";
+    for (const char c : word) {
+      if (std::isalnum(uint8_t(c)) != 0 || std::string("._=-").find(c) != std::string::npos)
+        name += c;
+      else if (!name.ends_with('_') && !name.ends_with('='))
+        name += '_';
+    }
+    if (name.ends_with('_')) name.pop_back();
+  }
+  return name;
+}
+
+Arm make_arm(const BaseConfig& base, const std::string& name, const std::vector<std::string>& overrides) {
+  return {name, overrides, base.with(overrides)};
+}
+
+void require_no_seed(const BaseConfig& base) {
+  for (const std::string& word : base.overrides)
+    if (word.starts_with("seed=")) fail("command line '", word, "': the seeds are set by --seeds");
+}
+
+}  // namespace
+
+Config BaseConfig::with(const std::vector<std::string>& more) const {
+  std::vector<std::string> all = overrides;
+  all.insert(all.end(), more.begin(), more.end());
+  return load_config(path, all);
+}
+
+Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded) {
+  require_no_seed(base);
+  Experiment experiment{base, {}, {}};
+  for (const std::string& recipe : recipes) {
+    for (const Arm& arm : experiment.arms)
+      if (arm.name == recipe) fail("--recipes: '", recipe, "' is named twice");
+    experiment.arms.push_back(make_arm(base, recipe, {"recipe=" + recipe}));
+  }
+  for (size_t i = 0; i < recipes.size(); ++i)
+    for (size_t k = i + 1; k < recipes.size(); ++k) experiment.pairs.emplace_back(i, k);
+  if (!degraded) return experiment;
+  for (size_t i = 0; i < recipes.size(); ++i) {
+    if (!supervision(experiment.arms[i].config).gaze) continue;
+    for (const Degradation& d : degradations) {
+      experiment.pairs.emplace_back(experiment.arms.size(), i);
+      experiment.arms.push_back(
+          make_arm(base, recipes[i] + "-" + d.name, {"recipe=" + recipes[i], text("data.degrade.", d.key_and_value)}));
+      experiment.arms.back().degradation = d.words;
+    }
+  }
+  return experiment;
+}
+
+Axis parse_axis(const std::string& word) {
+  const size_t equals = word.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
+    fail("--axis '", word, "': expected KEY=v1,v2,..., such as maps.mix=0,0.5,1");
+  Axis axis{word.substr(0, equals), {""}};
+  if (axis.key == "seed") fail("--axis '", word, "': the seeds are set by --seeds");
+  int depth = 0;
+  for (const char c : word.substr(equals + 1)) {
+    depth += c == '[' || c == '{' ? 1 : c == ']' || c == '}' ? -1 : 0;
+    if (depth < 0) break;
+    if (c == ',' && depth == 0)
+      axis.values.emplace_back();
+    else
+      axis.values.back() += c;
+  }
+  if (depth != 0) fail("--axis '", word, "': its brackets do not match");
+  for (const std::string& value : axis.values)
+    if (value.empty()) fail("--axis '", word, "': there is an empty value");
+  return axis;
+}
+
+Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid) {
+  require_no_seed(base);
+  std::vector<std::vector<std::string>> variants;
+  if (grid) variants = {{}};
+  for (const Axis& axis : axes) {
+    std::vector<std::vector<std::string>> longer;
+    for (const std::string& value : axis.values)
+      for (std::vector<std::string> variant : grid ? variants : std::vector<std::vector<std::string>>{{}}) {
+        variant.push_back(axis.key + "=" + value);
+        longer.push_back(variant);
+      }
+    if (grid) variants.clear();
+    variants.insert(variants.end(), longer.begin(), longer.end());
+  }
+
+  Experiment experiment{base, {make_arm(base, "base", {})}, {}};
+  for (const std::vector<std::string>& overrides : variants) {
+    const Arm arm = make_arm(base, folder_name(overrides), overrides);
+    const auto same = [&](const Arm& other) { return first_difference(other.config, arm.config).empty(); };
+    if (std::any_of(experiment.arms.begin(), experiment.arms.end(), same)) continue;
+    for (const Arm& other : experiment.arms)
+      if (other.name == arm.name) fail("--axis: two variants would share the folder '", arm.name, "'");
+    experiment.pairs.emplace_back(experiment.arms.size(), 0);
+    experiment.arms.push_back(arm);
+  }
+  return experiment;
+}
+
+}  // namespace gt

@@ -1,0 +1,66 @@
+// Running the program as its users do.
+#pragma once
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+namespace gt {
+
+struct Result {
+  int status = 0;
+  std::string out, err;
+};
+
+/// Runs `gradtrack ARGUMENTS` in a shell.
+inline Result run(const std::string& arguments) {
+  const TempFolder tmp;
+  const std::string command =
+      std::string(GT_PROGRAM) + " " + arguments + " >" + tmp / "out" + " 2>" + tmp / "err" + " </dev/null";
+  const int status = std::system(command.c_str());
+  return {WEXITSTATUS(status), read_file(tmp / "out"), read_file(tmp / "err")};
+}
+
+inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// Exit code 1 and one line on stderr, which names what it should.
+inline void check_error(const std::string& arguments, const std::vector<std::string>& parts) {
+  const Result r = run(arguments);
+  INFO(arguments << "\n" << r.err);
+  CHECK(r.status == 1);
+  const std::string last =
+      r.err.substr(r.err.rfind("gradtrack: ") == std::string::npos ? 0 : r.err.rfind("gradtrack: "));
+  CHECK(std::count(last.begin(), last.end(), '\n') == 1);
+  CHECK(last.rfind("gradtrack: ", 0) == 0);
+  for (const std::string& part : parts) {
+    INFO("expected to see: " << part);
+    CHECK(has(last, part));
+  }
+}
+
+inline constexpr const char* tiny_yaml =
+    "data: {size: 32, threads: 2}\n"
+    "model: {features: [4, 4, 8, 8, 16, 4]}\n"
+    "augment: {rotate: 20}\n"
+    "train: {batch: 4, iterations: 60, log_every: 2, val_every: 20, checkpoint_every: 4}\n";
+
+/// A small data set and a configuration for it, in a folder of their own.
+struct Workplace {
+  TempFolder tmp;
+  std::string data = tmp / "data", config = tmp / "tiny.yaml";
+  Workplace() {
+    REQUIRE(run("synth --out " + data + " --count 20 --size 48").status == 0);
+    write(config, tiny_yaml);
+  }
+  std::string train(const std::string& more, const std::string& out) const {
+    return "train " + config + " data.root=" + data + " " + more + " --out " + tmp / out;
+  }
+};
+
+}  // namespace gt

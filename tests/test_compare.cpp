@@ -1,0 +1,214 @@
+// `gradtrack compare` and `gradtrack ablate`, end to end on tiny synthetic data.
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/io.h"
+#include "gaze/image.h"
+#include "tests/program.h"
+
+using namespace gt;
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A comparison of two recipes with two seeds, in a folder of this name.
+std::string compare(const Workplace& w, const std::string& out, const std::string& more = "") {
+  return "compare " + w.config + " data.root=" + w.data + " threads=1 --recipes gradtrack,full --seeds 2 --out " +
+         w.tmp / out + " " + more;
+}
+
+/// compare.json with its folder's name taken out.
+std::string outcome(const Workplace& w, const std::string& out) {
+  std::string json = read_file(w.tmp / out + "/compare.json");
+  const std::string folder = w.tmp / out;
+  for (size_t at = 0; (at = json.find(folder, at)) != std::string::npos;) json.replace(at, folder.size(), "OUT");
+  return json;
+}
+
+bool exists(const std::string& path) { return std::filesystem::exists(path); }
+
+}  // namespace
+
+TEST_CASE("compare trains every recipe with every seed, and tells what came out", "[compare]") {
+  const Workplace w;
+  const Result r = run(compare(w, "cmp"));
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  for (const char* part : {"trained on SIMULATED gaze: gradtrack\n", "2 of 2", "0.8101 +- 0.0066", "gradtrack - full"})
+    CHECK(has(r.out, part));
+
+  const Json json = Json::parse(outcome(w, "cmp"));
+  CHECK(json["simulated_gaze"] == true);
+  CHECK(json["images"].size() == 4);
+  REQUIRE(json["arms"].size() == 2);
+  const Json &track = json["arms"][0], &full = json["arms"][1];
+  CHECK(track["name"] == "gradtrack");
+  CHECK(track["overrides"] == Json({"recipe=gradtrack"}));
+  CHECK(track["simulated_gaze"] == true);
+  CHECK(full["simulated_gaze"] == false);
+  CHECK(track["published_dice"]["kvasir_seg"]["mean"] == 0.8101);
+  std::vector<double> difference(4);
+  for (size_t i = 0; i < 2; ++i) {
+    const Json &a = track["runs"][i], &b = full["runs"][i];
+    CHECK(a["seed"] == i + 1);
+    CHECK(has(a["command"], text("recipe=gradtrack seed=", i + 1, " --out OUT/gradtrack/seed")));
+    const Json eval = Json::parse(read_file(w.tmp / text("cmp/gradtrack/seed", i + 1, "/eval.json")));
+    CHECK(a["dice"] == eval["dice"]["mean"]);
+    for (size_t k = 0; k < 4; ++k) {
+      CHECK(a["per_image"]["dice"][k] == eval["per_image"][k]["dice"]);
+      difference[k] += (a["per_image"]["dice"][k].get<double>() - b["per_image"]["dice"][k].get<double>()) / 2;
+    }
+  }
+  const double one = track["runs"][0]["dice"], two = track["runs"][1]["dice"];
+  CHECK(track["dice"]["mean"].get<double>() == Approx((one + two) / 2));
+  CHECK(track["dice"]["std"].get<double>() == Approx(std::fabs(one - two) / std::sqrt(2.0)));
+  REQUIRE(json["differences"].size() == 1);
+  const Json& d = json["differences"][0];
+  CHECK(d["arm"] == "gradtrack");
+  CHECK(d["minus"] == "full");
+  double mean = 0;
+  for (const double x : difference) mean += x / 4;
+  CHECK(d["dice"]["mean"].get<double>() == Approx(mean));
+  CHECK(d["dice"]["low"].get<double>() <= mean);
+  CHECK(d["dice"]["high"].get<double>() >= mean);
+  CHECK(d["hd95"]["p"].get<double>() > 0);
+
+  const std::string page = read_file(w.tmp / "cmp/report.html");
+  for (const char* part :
+       {"<title>[SIMULATED GAZE] tiny: 2 arms compared - GradTrack</title>", "Difference in Dice", "Validation Dice",
+        "The same cases by every arm", "href=\"full/seed2/report.html\"", "gradtrack \u2212 full"}) {
+    INFO(part);
+    CHECK(has(page, part));
+  }
+  CHECK_FALSE(has(page, "Worse gaze"));
+  size_t pictures = 0;
+  for (const auto& file : std::filesystem::directory_iterator(w.tmp / "cmp/cases")) {
+    CHECK(read_image(file.path().string(), 3).width == 4 * 256 + 3 * 6);  // image, label, two predictions
+    ++pictures;
+  }
+  CHECK(pictures >= 3);
+  CHECK(exists(w.tmp / "cmp/full/seed2/report.html"));
+
+  const std::string log = read_file(w.tmp / "cmp/full/seed2/log.txt"), before = outcome(w, "cmp");
+  REQUIRE(run(compare(w, "cmp")).status == 0);  // there is nothing left to do
+  CHECK(read_file(w.tmp / "cmp/full/seed2/log.txt") == log);
+  CHECK(outcome(w, "cmp") == before);
+
+  REQUIRE(run(compare(w, "two", "--jobs 2")).status == 0);
+  CHECK(outcome(w, "two") == before);
+}
+
+TEST_CASE("compare, interrupted or killed, goes on to the same outcome", "[compare]") {
+  const Workplace w;
+  const std::string longer = "--jobs 2 train.iterations=200";
+  REQUIRE(run(compare(w, "whole", longer)).status == 0);
+  const std::string said = w.tmp / "said.txt";
+  for (const int signal : {SIGINT, SIGKILL, SIGINT}) {
+    std::filesystem::remove(said);
+    const pid_t child = fork();
+    if (child == 0) {
+      const std::string command =
+          "exec " + std::string(GT_PROGRAM) + " " + compare(w, "cut", longer) + " >" + said + " 2>&1";
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    for (int i = 0; i < 600 && !(exists(said) && has(read_file(said), "train")); ++i) usleep(50'000);
+    usleep(200'000);
+    kill(child, signal);
+    int status = 0;
+    waitpid(child, &status, 0);
+    INFO(read_file(said));
+    if (signal == SIGINT) {
+      CHECK(WEXITSTATUS(status) == 1);
+      CHECK(has(read_file(said), "interrupted; what was trained is saved, the same command goes on"));
+    }
+    // The trainings of a killed comparison save and end; until then its folder is locked.
+    Result locked = {1, "", "at work in this folder"};
+    for (int i = 0; i < 600 && has(locked.err, "at work in this folder"); ++i) {
+      usleep(50'000);
+      locked = run(compare(w, "cut", "train.iterations=200 optimizer.lr=0.5"));
+    }
+    CHECK(has(locked.err, "holds a run of another configuration"));
+  }
+  REQUIRE(run(compare(w, "cut", longer)).status == 0);
+  CHECK(outcome(w, "cut") == outcome(w, "whole"));
+}
+
+TEST_CASE("compare takes runs that were trained by hand, and refuses those of another configuration", "[compare]") {
+  const Workplace w;
+  const std::string seed = "cmp/full/seed1";
+  REQUIRE(run(w.train("recipe=full seed=1 threads=1 train.checkpoint_every=20", seed)).status == 0);
+  const std::string metrics = read_file(w.tmp / seed + "/metrics.jsonl");
+  const std::string full =
+      "compare " + w.config + " data.root=" + w.data + " threads=1 --recipes full --out " + w.tmp / "cmp ";
+  check_error(full + "--seeds 1 optimizer.lr=0.02",
+              {"cmp/full/seed1: holds a run of another configuration", "optimizer.lr: 0.01 there, 0.02 here"});
+  CHECK_FALSE(exists(w.tmp / "cmp/compare.json"));
+  const Result r = run(full + "--seeds 1");
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  CHECK(has(r.err, "full/seed1: eval"));
+  CHECK_FALSE(has(r.err, "full/seed1: train"));
+  CHECK(read_file(w.tmp / seed + "/metrics.jsonl") == metrics);
+
+  const Result val = run(full + "--seeds 1 --split val");
+  CHECK(has(val.err, "full/seed1: eval"));
+  CHECK(has(val.out, " on val "));
+
+  // A folder that is begun, by a version that knew fewer keys.
+  write(w.tmp / "cmp/full/seed2/config.yaml", tiny_yaml + std::string("recipe: full\nseed: 2\n"));
+  check_error(full + "--seeds 2", {"cmp/full/seed2: holds a run of another configuration", "data.root"});
+}
+
+TEST_CASE("compare: a run that fails does not stop the others", "[compare]") {
+  const Workplace w;
+  const Result r = run(compare(w, "cmp", "--jobs 2 data.gaze=none.csv"));
+  CHECK(r.status == 1);
+  CHECK(has(r.err, "gradtrack/seed1 failed: exit 1: gradtrack: "));
+  CHECK(has(r.err, "none.csv"));
+  CHECK(has(r.err, "cmp/gradtrack/seed2/log.txt"));
+  CHECK(has(r.err, "2 of 4 runs failed"));
+  CHECK(has(r.out, "0 of 2"));
+  CHECK(has(r.out, "2 of 2"));
+  const Json json = Json::parse(outcome(w, "cmp"));
+  CHECK(json["failures"].size() == 2);
+  CHECK(json["differences"].empty());
+  CHECK(json["arms"][1]["dice"]["mean"].is_number());
+}
+
+TEST_CASE("compare --degrade: recipes that use gaze, trained on worse gaze too", "[compare]") {
+  const Workplace w;
+  const Result r =
+      run("compare " + w.config + " data.root=" + w.data + " threads=1 train.iterations=2 --recipes full,gradtrack" +
+          " --degrade --seeds 1 --out " + w.tmp / "cmp");
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  CHECK(has(r.out, "gradtrack-noise10 - gradtrack "));
+  CHECK_FALSE(has(r.out, "full-noise"));
+  const std::string page = read_file(w.tmp / "cmp/report.html");
+  for (const char* part : {"Dice when trained on worse gaze", "gaze as it is", "noise 10 %", "half lost"})
+    CHECK(has(page, part));
+  const auto weights = [&](const std::string& arm) {
+    return read_safetensors(w.tmp / text("cmp/", arm, "/seed1/last.safetensors")).tensors[0].second.values<float>();
+  };
+  CHECK(weights("gradtrack-drop50") != weights("gradtrack"));
+}
+
+TEST_CASE("ablate compares variants with the configuration as it is", "[compare]") {
+  const Workplace w;
+  const std::string command = "ablate " + w.config + " data.root=" + w.data +
+                              " threads=1 --axis maps.mix=0.5,1 --axis 'maps.keep=[1,1,1,1]' " +
+                              "--seeds 1 --split val --out " + w.tmp / "abl";
+  const Result r = run(command);
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  for (const char* part : {"base", "maps.mix=1 - base", "maps.keep=1_1_1_1 - base", "1 of 1"}) CHECK(has(r.out, part));
+  CHECK_FALSE(has(r.out, "maps.mix=0.5"));
+  CHECK(exists(w.tmp / "abl/maps.keep=1_1_1_1/seed1/best.safetensors"));
+  CHECK(run("ablate " + w.config).status == 2);
+  check_error("ablate " + w.config + " --axis maps.mix", {"--axis 'maps.mix'"});
+}

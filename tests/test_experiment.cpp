@@ -1,0 +1,151 @@
+// The arms of experiments, and gaze made worse.
+#include <cmath>
+
+#include "gaze/degrade.h"
+#include "models/experiment.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+const BaseConfig demo{GT_SOURCE_DIR "/configs/demo.yaml", {"data.root=d"}};
+
+std::vector<std::string> names(const Experiment& e) {
+  std::vector<std::string> all;
+  for (const Arm& arm : e.arms) all.push_back(arm.name);
+  return all;
+}
+
+using Words = std::vector<std::string>;
+using Pairs = std::vector<std::pair<size_t, size_t>>;
+
+std::string axis_error(const std::string& word) {
+  return error_of([&] { parse_axis(word); });
+}
+
+Track track_of(int64_t count) {
+  Track t;
+  t.image = "a";
+  for (int64_t i = 0; i < count; ++i) t.fixations.push_back({0.5, 0.5, 100, double(i)});
+  return t;
+}
+
+}  // namespace
+
+TEST_CASE("axes: values are split at commas outside brackets", "[experiment]") {
+  CHECK(parse_axis("maps.mix=0,0.5,1").key == "maps.mix");
+  CHECK(parse_axis("maps.mix=0,0.5,1").values == Words{"0", "0.5", "1"});
+  CHECK(parse_axis("maps.keep=[1,0.75,0.5,0.25],[1,1,1,1]").values == Words{"[1,0.75,0.5,0.25]", "[1,1,1,1]"});
+  CHECK(parse_axis("recipe=full").values == Words{"full"});
+  for (const char* word : {"", "maps.mix", "maps.mix=", "=1", "maps.mix=1,,2", "maps.mix=1,", "a=[1,2", "a=1],[2"}) {
+    INFO(word);
+    CHECK(axis_error(word).find("--axis '" + std::string(word) + "'") == 0);
+  }
+  CHECK(axis_error("seed=1,2").find("--seeds") != std::string::npos);
+}
+
+TEST_CASE("recipes: an arm each, all pairs", "[experiment]") {
+  const Experiment e = compare_recipes(demo, {"gradtrack", "gazemedseg", "full"});
+  CHECK(names(e) == Words{"gradtrack", "gazemedseg", "full"});
+  CHECK(e.pairs == Pairs{{0, 1}, {0, 2}, {1, 2}});
+  CHECK(e.arms[1].config.recipe == "gazemedseg");
+  CHECK(e.arms[1].config.data.root == "d");
+  CHECK(error_of([] { compare_recipes(demo, {"ful"}); }).find("gradtrack or gazemedseg or full") != std::string::npos);
+  CHECK(error_of([] { compare_recipes(demo, {"full", "full"}); }).find("twice") != std::string::npos);
+  const BaseConfig seeded{demo.path, {"seed=4"}};
+  CHECK(error_of([&] { compare_recipes(seeded, {"full"}); }).find("--seeds") != std::string::npos);
+}
+
+TEST_CASE("recipes with worse gaze: only those that use gaze, each against its own", "[experiment]") {
+  const Experiment e = compare_recipes(demo, {"full", "gradtrack"}, true);
+  CHECK(names(e) == Words{"full", "gradtrack", "gradtrack-noise2", "gradtrack-noise5", "gradtrack-noise10",
+                          "gradtrack-offset5", "gradtrack-drop50"});
+  CHECK(e.pairs == Pairs{{0, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}});
+  CHECK(e.arms[4].config.data.degrade.position_noise == 0.1);
+  CHECK(e.arms[5].config.data.degrade.offset == 0.05);
+  CHECK(e.arms[6].config.data.degrade.drop == 0.5);
+  CHECK(e.arms[1].degradation.empty());
+  CHECK(e.arms[6].degradation == "half lost");
+}
+
+TEST_CASE("axes: one at a time from the base, what equals it is not trained twice", "[experiment]") {
+  const Experiment e =
+      vary(demo, {parse_axis("maps.mix=0,0.5,1"), parse_axis("maps.keep=[1,0.75,0.50,.25],[1, 1, 1, 1]")});
+  CHECK(names(e) == Words{"base", "maps.mix=0", "maps.mix=1", "maps.keep=1_1_1_1"});  // 0.5 and the first list are
+  CHECK(e.pairs == Pairs{{1, 0}, {2, 0}, {3, 0}});                                    // what demo.yaml has
+  CHECK(e.arms[0].overrides.empty());
+  CHECK(e.arms[3].overrides == Words{"maps.keep=[1, 1, 1, 1]"});
+  CHECK(e.arms[3].config.maps.keep == std::vector<double>{1, 1, 1, 1});
+  CHECK(e.arms[3].config.maps.mix == 0.5);
+  CHECK(error_of([] { vary(demo, {parse_axis("maps.mixx=1")}); }).find("did you mean 'maps.mix'?") !=
+        std::string::npos);
+}
+
+TEST_CASE("axes: a grid has every combination once", "[experiment]") {
+  const Experiment e = vary(demo, {parse_axis("maps.mix=0.5,1"), parse_axis("maps.gamma=1,0.9")}, true);
+  CHECK(names(e) ==
+        Words{"base", "maps.mix=1_maps.gamma=1", "maps.mix=0.5_maps.gamma=0.9", "maps.mix=1_maps.gamma=0.9"});
+  CHECK(e.arms[3].config.maps.mix == 1);
+  CHECK(e.arms[3].config.maps.gamma == 0.9);
+}
+
+TEST_CASE("degraded gaze: nothing asked for, nothing changed", "[degrade]") {
+  Track t = track_of(20);
+  degrade(t, {}, 1);
+  REQUIRE(t.fixations.size() == 20);
+  for (const Fixation& f : t.fixations) CHECK((f.x == 0.5 && f.y == 0.5));
+  Track none;
+  degrade(none, {0.1, 0.1, 0.5}, 1);
+  CHECK(none.fixations.empty());
+}
+
+TEST_CASE("degraded gaze: noise has its standard deviation, keyed by seed and image", "[degrade]") {
+  Track t = track_of(20000), again = t, other = t, later = t;
+  degrade(t, {.position_noise = 0.05}, 1);
+  double squares = 0, product = 0;
+  for (const Fixation& f : t.fixations) {
+    squares += (f.x - 0.5) * (f.x - 0.5) + (f.y - 0.5) * (f.y - 0.5);
+    product += (f.x - 0.5) * (f.y - 0.5);
+  }
+  CHECK(std::sqrt(squares / 40000) == Approx(0.05).epsilon(0.02));
+  CHECK(std::fabs(product / 20000) < 0.05 * 0.05 * 0.05);
+  degrade(again, {.position_noise = 0.05}, 1);
+  CHECK(again.fixations[7].x == t.fixations[7].x);
+  degrade(later, {.position_noise = 0.05}, 2);
+  CHECK(later.fixations[7].x != t.fixations[7].x);
+  other.image = "b";
+  degrade(other, {.position_noise = 0.05}, 1);
+  CHECK(other.fixations[7].x != t.fixations[7].x);
+}
+
+TEST_CASE("degraded gaze: an offset of its length, one for all images; edges hold", "[degrade]") {
+  Track a = track_of(2), b = track_of(2), far = track_of(50);
+  b.image = "b";
+  degrade(a, {.offset = 0.05}, 3);
+  degrade(b, {.offset = 0.05}, 3);
+  CHECK(std::hypot(a.fixations[0].x - 0.5, a.fixations[0].y - 0.5) == Approx(0.05));
+  CHECK(a.fixations[0].x == b.fixations[1].x);
+  CHECK(a.fixations[0].y == b.fixations[1].y);
+  degrade(far, {.position_noise = 1}, 1);
+  CHECK(far.fixations.size() == 50);
+  for (const Fixation& f : far.fixations) CHECK((f.x >= 0 && f.x <= 1 && f.y >= 0 && f.y <= 1));
+}
+
+TEST_CASE("degraded gaze: a share of the fixations is lost, each as likely, in their order, never all", "[degrade]") {
+  std::vector<int> kept(10, 0);
+  for (uint64_t seed = 0; seed < 4000; ++seed) {
+    Track t = track_of(10);
+    degrade(t, {.drop = 0.3}, seed);
+    REQUIRE(t.fixations.size() == 7);
+    for (size_t i = 0; i < 7; ++i) {
+      if (i > 0) REQUIRE(t.fixations[i - 1].start < t.fixations[i].start);
+      ++kept[size_t(t.fixations[i].start)];
+    }
+  }
+  for (const int n : kept) CHECK(std::abs(n - 2800) < 5 * std::sqrt(4000 * 0.7 * 0.3));
+  Track t = track_of(10);
+  degrade(t, {.drop = 1}, 1);
+  CHECK(t.fixations.size() == 1);
+}

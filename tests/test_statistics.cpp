@@ -1,0 +1,74 @@
+// Statistics of comparisons, against SciPy 1.17.
+#include "core/random.h"
+#include "models/statistics.h"
+#include "tests/catch.h"
+#include "tests/temp_folder.h"
+
+using namespace gt;
+
+namespace {
+
+/// Sixty differences without ties: [((37*i) % 101 - 41) / 100 + 0.001*i*i / 97 for i in range(60)].
+std::vector<double> sixty() {
+  std::vector<double> values;
+  for (int i = 0; i < 60; ++i) values.push_back((37 * i % 101 - 41) / 100.0 + 0.001 * i * i / 97);
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("Wilcoxon's signed-rank test gives SciPy's p-values", "[statistics]") {
+  // scipy.stats.wilcoxon(x, method="exact").pvalue
+  CHECK(wilcoxon_signed_rank({0.31, -0.12, 0.45, 0.07, -0.02, 0.19, 0.28, -0.33, 0.11, 0.52}) == Approx(0.16015625));
+  CHECK(wilcoxon_signed_rank({1, 2, 3, 4, 5}) == Approx(0.0625));
+  // scipy.stats.wilcoxon(x, zero_method="wilcox", correction=True, method="approx").pvalue
+  CHECK(wilcoxon_signed_rank({0.3, -0.1, 0.4, 0.1, 0, -0.2, 0.3, 0.3, 0.1, 0.5, 0, -0.4}) ==
+        Approx(0.1999724572437077).epsilon(1e-12));
+  CHECK(wilcoxon_signed_rank(sixty()) == Approx(0.02359300806715681).epsilon(1e-12));
+}
+
+TEST_CASE("Wilcoxon's signed-rank test: zeros do not count, signs are alike, nothing is no evidence", "[statistics]") {
+  const std::vector<double> some = {0.31, -0.12, 0.45, 0.07};
+  CHECK(wilcoxon_signed_rank({0.31, 0, -0.12, 0.45, 0, 0.07}) == wilcoxon_signed_rank(some));
+  CHECK(wilcoxon_signed_rank({-0.31, 0.12, -0.45, -0.07}) == wilcoxon_signed_rank(some));
+  CHECK(wilcoxon_signed_rank({}) == 1);
+  CHECK(wilcoxon_signed_rank({0, 0, 0}) == 1);
+  CHECK(wilcoxon_signed_rank({1}) == 1);
+  CHECK(wilcoxon_signed_rank({1, -1}) == 1);  // a continuity correction must not reach past the middle
+}
+
+TEST_CASE("the bootstrap interval is SciPy's up to the draws, and the same again", "[statistics]") {
+  // scipy.stats.bootstrap((x,), numpy.mean, n_resamples=200000, method="percentile", random_state=1)
+  const Interval b = bootstrap_interval(sixty());
+  CHECK(b.low == Approx(0.022994).margin(0.003));
+  CHECK(b.high == Approx(0.171131).margin(0.003));
+  CHECK(bootstrap_interval(sixty()).low == b.low);
+  CHECK(bootstrap_interval(sixty(), 10000, 2).low != b.low);
+  const Interval flat = bootstrap_interval({0.25, 0.25, 0.25});
+  CHECK(flat.low == 0.25);
+  CHECK(flat.high == 0.25);
+  CHECK_FALSE(error_of([] { bootstrap_interval({}); }).empty());
+}
+
+TEST_CASE("the bootstrap interval holds the true mean about 95 times of 100", "[statistics]") {
+  int held = 0;
+  for (uint64_t trial = 0; trial < 400; ++trial) {
+    Random random(7, trial);
+    std::vector<double> values(50);
+    for (double& v : values) v = random.normal();
+    const Interval b = bootstrap_interval(values, 500, trial);
+    held += b.low <= 0 && 0 <= b.high;
+  }
+  CHECK(held > 400 * 0.91);
+  CHECK(held < 400 * 0.98);
+}
+
+TEST_CASE("a paired difference is of the same images", "[statistics]") {
+  const PairedDifference d = paired_difference({0.5, 0.7, 0.9}, {0.4, 0.5, 0.6});
+  CHECK(d.mean == Approx(0.2));
+  CHECK(d.interval.low >= 0.1 - 1e-12);
+  CHECK(d.interval.high <= 0.3 + 1e-12);
+  CHECK(d.p == Approx(0.25));
+  CHECK_FALSE(error_of([] { paired_difference({1, 2}, {1}); }).empty());
+  CHECK_FALSE(error_of([] { paired_difference({}, {}); }).empty());
+}

@@ -1,0 +1,214 @@
+#include "tools/comparison.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/check.h"
+
+namespace gt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<std::string> image_names(const Run& run) {
+  std::vector<std::string> names;
+  for (const Json& image : run.eval["per_image"]) names.push_back(image["name"]);
+  return names;
+}
+
+Json to_json(const MeanStd& m) { return {{"mean", m.mean}, {"std", m.std}}; }
+
+Json arm_json(const Comparison& c, size_t i) {
+  const Arm& arm = c.arm(i);
+  Json json = {
+      {"name", arm.name}, {"recipe", arm.config.recipe}, {"overrides", arm.overrides}, {"runs", Json::array()}};
+  if (const Published* p = published(arm))
+    json["published_dice"] = {{"kvasir_seg", to_json(p->kvasir)}, {"nci_isbi", to_json(p->nci_isbi)}};
+  if (c.runs[i].empty()) return json;
+  json["simulated_gaze"] = c.simulated(i);
+  for (const Score& s : scores) json[s.key] = to_json(c.over_seeds(i, s.key));
+  for (const SeedRun& r : c.runs[i]) {
+    Json run = {{"seed", r.seed}, {"folder", r.run.folder}, {"command", r.command}};
+    for (const Score& s : scores) run[s.key] = r.run.eval[s.key]["mean"];
+    for (const Score& s : scores) run["per_image"][s.key] = per_image(r.run, s.key);
+    json["runs"].push_back(run);
+  }
+  return json;
+}
+
+/// "81.01 +- 0.66", or the mean alone where there is no deviation.
+std::string mean_and_std(const MeanStd& m, int decimals) {
+  char buffer[64];
+  if (m.std > 0)
+    std::snprintf(buffer, sizeof buffer, "%.*f +- %.*f", decimals, m.mean, decimals, m.std);
+  else
+    std::snprintf(buffer, sizeof buffer, "%.*f", decimals, m.mean);
+  return buffer;
+}
+
+/// Rows of words, in columns as wide as they need.
+void print_table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> width;
+  for (const auto& row : rows)
+    for (size_t k = 0; k < row.size(); ++k) {
+      width.resize(std::max(width.size(), row.size()));
+      width[k] = std::max(width[k], row[k].size());
+    }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t k = 0; k < row.size(); ++k) {
+      line += row[k];
+      if (k + 1 < row.size()) line += std::string(width[k] - row[k].size() + 2, ' ');
+    }
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+void print_scores(const Comparison& c) {
+  std::vector<std::vector<std::string>> rows = {{"arm", "seeds"}};
+  bool any_published = false;
+  for (const Score* s : compared_scores) rows[0].push_back(s->with_unit());
+  for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published(c.arm(i)) != nullptr;
+  if (any_published) rows[0].insert(rows[0].end(), {"Kvasir-SEG *", "NCI-ISBI *"});
+  for (size_t i = 0; i < c.runs.size(); ++i) {
+    rows.push_back({c.arm(i).name, text(c.runs[i].size(), " of ", c.seeds)});
+    for (const Score* s : compared_scores)
+      rows.back().push_back(c.runs[i].empty() ? "-" : mean_and_std(c.over_seeds(i, s->key), s->decimals + 1));
+    if (const Published* p = published(c.arm(i)))
+      rows.back().insert(rows.back().end(), {mean_and_std(p->kvasir, 4), mean_and_std(p->nci_isbi, 4)});
+  }
+  print_table(rows);
+  std::printf("mean over images, +- standard deviation over seeds\n");
+  if (any_published)
+    std::printf("* published Dice: test splits, recorded gaze, full-size protocol; see docs/comparing.md\n");
+}
+
+void print_differences(const Comparison& c) {
+  std::vector<std::vector<std::string>> rows = {{"difference", "score", "mean", "95 % interval", "p"}};
+  for (const auto& pair : c.experiment.pairs) {
+    if (!c.has_runs(pair)) continue;
+    std::string name = c.arm(pair.first).name + " - " + c.arm(pair.second).name;
+    for (const auto& [score, d] : c.differences(pair)) {
+      const int decimals = score->decimals + 1;
+      char mean[32], interval[64];
+      std::snprintf(mean, sizeof mean, "%+.*f", decimals, d.mean);
+      std::snprintf(interval, sizeof interval, "%+.*f .. %+.*f", decimals, d.interval.low, decimals, d.interval.high);
+      rows.push_back({std::exchange(name, ""), score->with_unit(), mean, interval, p_text(d.p)});
+    }
+  }
+  if (rows.size() == 1) return;
+  std::printf("\n");
+  print_table(rows);
+  std::printf(
+      "paired over images; bootstrap interval, Wilcoxon signed-rank p, not corrected for the number of tests\n");
+}
+
+}  // namespace
+
+std::vector<double> per_image(const Run& run, const char* score) {
+  std::vector<double> values;
+  for (const Json& image : run.eval["per_image"]) values.push_back(image[score]);
+  return values;
+}
+
+MeanStd Comparison::over_seeds(size_t arm, const char* score) const {
+  std::vector<double> means;
+  for (const SeedRun& r : runs[arm]) means.push_back(r.run.eval[score]["mean"]);
+  return mean_std(means);
+}
+
+std::vector<double> Comparison::of_images(size_t arm, const char* score) const {
+  std::vector<double> means;
+  for (const SeedRun& r : runs[arm]) {
+    const std::vector<double> values = per_image(r.run, score);
+    means.resize(values.size());
+    for (size_t i = 0; i < values.size(); ++i) means[i] += values[i] / double(runs[arm].size());
+  }
+  return means;
+}
+
+std::vector<std::string> Comparison::images() const {
+  for (const auto& of_arm : runs)
+    if (!of_arm.empty()) return image_names(of_arm[0].run);
+  return {};
+}
+
+bool Comparison::simulated(size_t arm) const {
+  return std::any_of(runs[arm].begin(), runs[arm].end(), [](const SeedRun& r) { return r.run.simulated(); });
+}
+
+bool Comparison::simulated() const {
+  for (size_t i = 0; i < runs.size(); ++i)
+    if (simulated(i)) return true;
+  return false;
+}
+
+std::vector<Difference> Comparison::differences(const std::pair<size_t, size_t>& pair) const {
+  std::vector<Difference> all;
+  for (const Score* s : compared_scores)
+    all.push_back({s, paired_difference(of_images(pair.first, s->key), of_images(pair.second, s->key))});
+  return all;
+}
+
+std::string p_text(double p) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, p < 0.001 ? "%.1e" : "%.3f", p);
+  return buffer;
+}
+
+const Published* published(const Arm& arm) {
+  static constexpr Published table[] = {{"gradtrack", {0.8101, 0.0066}, {0.8025, 0.0040}},
+                                        {"gazemedseg", {0.7780, 0}, {0.7764, 0}},
+                                        {"full", {0.8212, 0}, {0.8058, 0}}};
+  for (const Published& p : table)
+    if (arm.overrides == std::vector<std::string>{text("recipe=", p.recipe)}) return &p;
+  return nullptr;
+}
+
+void require_same_images(const Comparison& c) {
+  const std::vector<std::string> expected = c.images();
+  for (const auto& of_arm : c.runs)
+    for (const SeedRun& r : of_arm)
+      if (image_names(r.run) != expected)
+        fail(r.run.folder,
+             "/eval.json: is of other images than the other runs' evaluations; remove it, and run this again");
+}
+
+Json comparison_json(const Comparison& c) {
+  Json json = {{"command", c.command},
+               {"version", GT_VERSION},
+               {"config", c.experiment.base.path},
+               {"overrides", c.experiment.base.overrides},
+               {"data", c.arm(0).config.data.root},
+               {"split", c.split},
+               {"seeds", c.seeds},
+               {"simulated_gaze", c.simulated()},
+               {"images", c.images()},
+               {"arms", Json::array()},
+               {"differences", Json::array()},
+               {"failures", Json::array()}};
+  for (size_t i = 0; i < c.runs.size(); ++i) json["arms"].push_back(arm_json(c, i));
+  for (const auto& pair : c.experiment.pairs) {
+    if (!c.has_runs(pair)) continue;
+    Json both = {{"arm", c.arm(pair.first).name}, {"minus", c.arm(pair.second).name}};
+    for (const auto& [score, d] : c.differences(pair))
+      both[score->key] = {{"mean", d.mean}, {"low", d.interval.low}, {"high", d.interval.high}, {"p", d.p}};
+    json["differences"].push_back(both);
+  }
+  for (const auto& [run, why] : c.failures) json["failures"].push_back({{"run", run}, {"why", why}});
+  return json;
+}
+
+void print_comparison(const Comparison& c) {
+  std::printf("%s on %s (%s), %zu images\n", c.experiment.base.path.c_str(), c.split.c_str(),
+              c.arm(0).config.data.root.c_str(), c.images().size());
+  std::string names;
+  for (size_t i = 0; i < c.runs.size(); ++i)
+    if (c.simulated(i)) names += (names.empty() ? "" : ", ") + c.arm(i).name;
+  if (!names.empty()) std::printf("trained on SIMULATED gaze: %s\n", names.c_str());
+  std::printf("\n");
+  print_scores(c);
+  print_differences(c);
+}
+
+}  // namespace gt

@@ -1,0 +1,83 @@
+// The outcome of an experiment: scores of each arm over its seeds, and differences between arms over the images.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "gaze/metrics.h"
+#include "models/experiment.h"
+#include "models/statistics.h"
+#include "tools/run_folder.h"
+
+namespace gt {
+
+/// A trained and evaluated run of an arm.
+struct SeedRun {
+  int64_t seed;
+  std::string command;  // that trains it
+  Run run;
+};
+
+/// The score of each image of an evaluated run.
+std::vector<double> per_image(const Run& run, const char* score);
+
+struct Difference {
+  const Score* score;
+  PairedDifference value;
+};
+
+struct Comparison {
+  std::string command;  // that makes it
+  Experiment experiment;
+  std::string split;
+  int64_t seeds = 0;                                          // wanted for each arm
+  std::vector<std::vector<SeedRun>> runs;                     // of each arm those that are there
+  std::vector<std::pair<std::string, std::string>> failures;  // name of a run, and why it is not there
+
+  const Arm& arm(size_t i) const { return experiment.arms[i]; }
+  /// Of an arm with runs: of the means over images, mean and standard deviation over seeds.
+  MeanStd over_seeds(size_t arm, const char* score) const;
+  /// Of an arm with runs: each image's score, mean over seeds.
+  std::vector<double> of_images(size_t arm, const char* score) const;
+  /// The images, in the order of of_images(); none if there is no run.
+  std::vector<std::string> images() const;
+  /// Whether any run, or this arm's, learnt from simulated gaze.
+  bool simulated() const;
+  bool simulated(size_t arm) const;
+  /// Of a pair of arms with runs, for each of compared_scores.
+  std::vector<Difference> differences(const std::pair<size_t, size_t>& pair) const;
+  bool has_runs(const std::pair<size_t, size_t>& pair) const {
+    return !runs[pair.first].empty() && !runs[pair.second].empty();
+  }
+};
+
+/// Those of `scores` that arms are compared by.
+inline constexpr const Score* compared_scores[] = {&scores[0], &scores[1], &scores[4]};
+
+/// Dice that was published for a recipe, with its standard deviation over runs or 0 where none is given: test
+/// splits, recorded gaze, the full-size protocol (METHOD 1).
+struct Published {
+  const char* recipe;
+  MeanStd kvasir, nci_isbi;
+};
+/// What was published for what the arm does, or null.
+const Published* published(const Arm& arm);
+
+/// A p-value as it is printed.
+std::string p_text(double p);
+
+/// Throws Error, naming the folder, if the runs were not evaluated on the same images.
+void require_same_images(const Comparison& c);
+
+/// compare.json.
+nlohmann::ordered_json comparison_json(const Comparison& c);
+
+/// report.html: all of it for people, with pictures of the same cases by every arm that learnt from gaze as it is. They
+/// are made with the first run of each, on the device, and kept in folder/cases.
+std::string comparison_page(const Comparison& c, const std::string& folder, Device device);
+
+/// Tables on stdout.
+void print_comparison(const Comparison& c);
+
+}  // namespace gt

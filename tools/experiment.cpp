@@ -1,0 +1,183 @@
+#include "tools/experiment.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/io.h"
+#include "core/parallel.h"
+#include "models/trainer.h"
+#include "tools/comparison.h"
+#include "tools/jobs.h"
+#include "tools/progress.h"
+
+namespace gt {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+/// A run that the experiment wants.
+struct Plan {
+  size_t arm;
+  int64_t seed;
+  Config config;
+  std::string name, folder;
+  std::vector<std::string> train;  // arguments of the command that trains it
+  int64_t done = 0;                // iterations, as last seen
+};
+
+/// The words as one typed in a shell would see them.
+std::string shell(const std::vector<std::string>& words) {
+  std::string line = "gradtrack";
+  for (const std::string& word : words) {
+    const bool plain = word.find_first_of(" []{}()*?$&;|<>'\"\\`!#~") == std::string::npos;
+    line += " " + (plain ? word : "'" + word + "'");
+  }
+  return line;
+}
+
+std::vector<Plan> plan(const Experiment& experiment, const ExperimentOptions& o) {
+  std::vector<Plan> plans;
+  for (int64_t seed = 1; seed <= o.seeds; ++seed)  // seed by seed, so that a stop leaves something to compare
+    for (size_t i = 0; i < experiment.arms.size(); ++i) {
+      const Arm& arm = experiment.arms[i];
+      Plan p{i, seed, arm.config, text(arm.name, "/seed", seed), text(o.out, "/", arm.name, "/seed", seed), {}};
+      p.config.seed = seed;
+      p.train = {"train", o.base.path};
+      for (const auto* words : {&o.base.overrides, &arm.overrides})
+        p.train.insert(p.train.end(), words->begin(), words->end());
+      p.train.insert(p.train.end(), {text("seed=", seed), "--out", p.folder, "--resume", "--device", o.device});
+      p.done = saved_iterations(p.folder, p.config);
+      plans.push_back(std::move(p));
+    }
+  return plans;
+}
+
+bool finished(const Plan& p) { return saved_iterations(p.folder, p.config) >= p.config.train.iterations; }
+
+bool is_newer(const std::string& file, const std::string& than) {
+  return fs::exists(file) && fs::last_write_time(file) >= fs::last_write_time(than);
+}
+
+/// Whether the run's eval.json is of its best checkpoint on this split of its own data.
+bool evaluated(const Plan& p, const std::string& split) {
+  const std::string path = p.folder + "/eval.json";
+  if (!is_newer(path, p.folder + "/best.safetensors")) return false;
+  const Json eval = Json::parse(read_file(path), nullptr, false);
+  return eval.is_object() && eval.value("split", "") == split && eval.value("data", "") == p.config.data.root;
+}
+
+/// What is to be done next for a run, as arguments of this program; nothing if all is.
+std::vector<std::string> next_command(const Plan& p, const ExperimentOptions& o) {
+  const int64_t threads = p.config.threads > 0 ? p.config.threads : std::max<int64_t>(1, num_threads() / o.jobs);
+  if (!finished(p)) {
+    std::vector<std::string> command = p.train;
+    if (o.jobs > 1) command.push_back(text("threads=", threads));
+    return command;
+  }
+  if (!evaluated(p, o.split))
+    return {"eval", p.folder, "--split", o.split, "--device", o.device, "--threads", text(threads)};
+  if (!is_newer(p.folder + "/report.html", p.folder + "/eval.json")) return {"report", p.folder};
+  return {};
+}
+
+/// The last iteration in a run's log; 0 if there is none yet.
+int64_t logged_iteration(const std::string& folder) {
+  const std::string path = folder + "/metrics.jsonl";
+  if (!fs::exists(path)) return 0;
+  const std::string log = read_file(path);
+  const size_t end = log.rfind('\n'), begin = end == log.npos || end == 0 ? log.npos : log.rfind('\n', end - 1);
+  if (end == log.npos) return 0;
+  const std::string line = log.substr(begin == log.npos ? 0 : begin + 1, end - (begin == log.npos ? 0 : begin + 1));
+  const Json entry = Json::parse(line, nullptr, false);
+  return entry.is_object() ? entry.value("iteration", int64_t(0)) : 0;
+}
+
+/// Trains and evaluates what is wanted. False if it was interrupted.
+bool work(std::vector<Plan>& plans, const ExperimentOptions& o, std::vector<Job>& jobs) {
+  int64_t all = 0, done = 0;
+  for (const Plan& p : plans) {
+    make_folder(p.folder);
+    jobs.push_back({p.name, p.folder + "/log.txt", [&] { return next_command(p, o); }});
+    all += p.config.train.iterations;
+    done += p.done;
+  }
+  ProgressBar bar(text(plans.size(), " runs"), all, done);
+  int64_t told = 0;  // times; about every second
+  JobObserver observer;
+  observer.note = [&](const std::string& line) { bar.line(line); };
+  observer.progress = [&](const std::vector<const Job*>& running) {
+    std::string detail;
+    for (const Job* job : running) {
+      Plan& p = plans[size_t(job - jobs.data())];
+      p.done = std::max(p.done, logged_iteration(p.folder));
+      detail += text(detail.empty() ? "" : ", ", p.name, " ", p.done, "/", p.config.train.iterations);
+    }
+    int64_t sum = 0;
+    for (const Plan& p : plans) sum += p.done;
+    bar.update(sum, detail);
+    if (!bar.on_terminal() && ++told % 60 == 0) bar.line(text(sum, "/", all, "  left ", bar.left(sum), "  ", detail));
+  };
+  return run_jobs(jobs, o.jobs, observer);
+}
+
+Comparison outcome(const std::vector<Plan>& plans, const std::vector<Job>& jobs, const Experiment& experiment,
+                   const ExperimentOptions& o) {
+  Comparison c{"", experiment, o.split, o.seeds, std::vector<std::vector<SeedRun>>(experiment.arms.size()), {}};
+  for (size_t i = 0; i < plans.size(); ++i) {
+    if (jobs[i].failure.empty())
+      c.runs[plans[i].arm].push_back({plans[i].seed, shell(plans[i].train), read_run(plans[i].folder)});
+    else
+      c.failures.emplace_back(plans[i].name, text(jobs[i].failure, " (", jobs[i].log, ")"));
+  }
+  require_same_images(c);
+  return c;
+}
+
+}  // namespace
+
+void add_experiment_options(CLI::App& command, ExperimentOptions& o) {
+  command.add_option("config", o.base.path, "YAML configuration (see configs/)")->required()->type_name("CONFIG.yaml");
+  command.add_option("overrides", o.base.overrides, "keys set over the file's, in every run")
+      ->type_name("key=value ...");
+  command.add_option("--seeds", o.seeds, "train each with the seeds 1 .. N")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--jobs", o.jobs, "runs at a time; they share the processors")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--out", o.out, text("folder (default runs/", command.get_name(), "-<name of the configuration>)"))
+      ->type_name("DIR");
+  command.add_option("--split", o.split, "images to evaluate on: list ROOT/SPLIT.txt")->capture_default_str();
+  command.add_option("--device", o.device, "auto, cpu or cuda")->capture_default_str();
+}
+
+void run_experiment(const Experiment& experiment, ExperimentOptions o, const std::string& subcommand,
+                    const std::vector<std::string>& what) {
+  if (o.out.empty()) o.out = "runs/" + subcommand + "-" + fs::path(o.base.path).stem().string();
+  std::vector<std::string> command = {subcommand, o.base.path};
+  command.insert(command.end(), o.base.overrides.begin(), o.base.overrides.end());
+  command.insert(command.end(), what.begin(), what.end());
+  command.insert(command.end(), {"--seeds", text(o.seeds), "--split", o.split, "--out", o.out});
+
+  make_folder(o.out);
+  lock_folder(o.out);
+  std::vector<Plan> plans = plan(experiment, o);  // refuses folders of other runs before anything is done
+  std::vector<Job> jobs;
+  if (!work(plans, o, jobs)) fail("interrupted; what was trained is saved, the same command goes on: ", shell(command));
+  Comparison c = outcome(plans, jobs, experiment, o);
+  c.command = shell(command);
+  write_file(o.out + "/compare.json", comparison_json(c).dump(1) + "\n");
+  print_comparison(c);
+  write_file(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)));
+  std::printf("written: %s/compare.json, %s/report.html\n", o.out.c_str(), o.out.c_str());
+  if (c.failures.empty()) return;
+  for (const auto& [run, why] : c.failures) std::fprintf(stderr, "%s failed: %s\n", run.c_str(), why.c_str());
+  fail(c.failures.size(), " of ", plans.size(), " runs failed; the same command tries them again");
+}
+
+}  // namespace gt

@@ -1,0 +1,162 @@
+#include "tools/jobs.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "core/check.h"
+#include "core/io.h"
+
+namespace gt {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+/// Takes SIGINT and SIGTERM while it lives.
+class Interruption {
+ public:
+  Interruption() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = 1; };
+    sigaction(SIGINT, &action, &int_);
+    sigaction(SIGTERM, &action, &term_);
+  }
+  ~Interruption() {
+    sigaction(SIGINT, &int_, nullptr);
+    sigaction(SIGTERM, &term_, nullptr);
+  }
+  Interruption(const Interruption&) = delete;
+
+ private:
+  struct sigaction int_ {
+  }, term_{};
+};
+
+/// Starts `gradtrack ARGUMENTS`.
+pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
+  const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (output < 0) fail(log, ": cannot write: ", std::strerror(errno));
+  const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  std::string program = "gradtrack";
+  std::vector<std::string> words = arguments;
+  std::vector<char*> argv = {program.data()};
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const pid_t parent = getpid(), child = fork();
+  if (child == 0) {  // only what is safe after fork() until exec
+    prctl(PR_SET_PDEATHSIG, SIGINT);
+    if (getppid() != parent) _exit(1);
+    dup2(input, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    execv("/proc/self/exe", argv.data());
+    _exit(127);
+  }
+  const int reason = errno;
+  ::close(input);
+  ::close(output);
+  if (child < 0) fail("cannot start a process: ", std::strerror(reason));
+  return child;
+}
+
+/// Why a command failed, by its exit status and the last line that it wrote.
+std::string failure_of(int status, const std::string& log) {
+  if (WIFSIGNALED(status)) return text("killed by signal ", WTERMSIG(status));
+  const std::vector<TextLine> lines = read_lines(log);
+  return text("exit ", WEXITSTATUS(status), lines.empty() ? "" : ": " + lines.back().text);
+}
+
+struct Running {
+  Job* job;
+  pid_t process;
+  std::vector<std::string> command;
+};
+
+class Jobs {
+ public:
+  explicit Jobs(const JobObserver& observer) : observer_(observer) {}
+
+  size_t running() const { return running_.size(); }
+
+  /// Runs the job's next command, after `last` if there was one.
+  void advance(Job& job, const std::vector<std::string>& last = {}) {
+    try {
+      const std::vector<std::string> command = job.next();
+      if (command.empty()) return observer_.note(job.name + ": done");
+      if (command == last) fail("'gradtrack ", command[0], "' ended without having done its work");
+      running_.push_back({&job, start(command, job.log), command});
+      observer_.note(job.name + ": " + command[0]);
+    } catch (const Error& error) {
+      give_up(job, error.what());
+    }
+  }
+
+  /// Takes up what has ended since the last call; goes on with those jobs unless `stop`.
+  void poll(bool stop) {
+    const std::vector<Running> before = std::exchange(running_, {});
+    for (const Running& r : before) {
+      int status = 0;
+      const pid_t ended = waitpid(r.process, &status, WNOHANG);
+      if (ended == 0 || (ended < 0 && errno == EINTR))
+        running_.push_back(r);
+      else if (stop)
+        observer_.note(r.job->name + ": stopped");
+      else if (ended > 0 && status == 0)
+        advance(*r.job, r.command);
+      else
+        give_up(*r.job, failure_of(status, r.job->log));
+    }
+  }
+
+  void interrupt() const {
+    for (const Running& r : running_) kill(r.process, SIGINT);
+  }
+
+  void tell_progress() const {
+    std::vector<const Job*> jobs;
+    for (const Running& r : running_) jobs.push_back(r.job);
+    observer_.progress(jobs);
+  }
+
+ private:
+  void give_up(Job& job, const std::string& why) {
+    job.failure = why;
+    observer_.note(text(job.name, ": FAILED: ", why, " (", job.log, ")"));
+  }
+
+  const JobObserver& observer_;
+  std::vector<Running> running_;
+};
+
+}  // namespace
+
+bool run_jobs(std::vector<Job>& jobs, int64_t at_once, const JobObserver& observer) {
+  const Interruption interruption;
+  Jobs all(observer);
+  size_t next = 0;
+  bool passed_on = false;
+  for (int64_t tick = 0; all.running() > 0 || (next < jobs.size() && interrupted == 0); ++tick) {
+    while (all.running() < size_t(at_once) && next < jobs.size() && interrupted == 0) all.advance(jobs[next++]);
+    usleep(100'000);
+    if (interrupted != 0 && !std::exchange(passed_on, true)) all.interrupt();
+    all.poll(interrupted != 0);
+    if (tick % 10 == 0) all.tell_progress();
+  }
+  return interrupted == 0;
+}
+
+void lock_folder(const std::string& folder) {
+  const std::string path = folder + "/.lock";
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // open as long as this process and its children
+  if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
+  if (flock(file, LOCK_EX | LOCK_NB) != 0)
+    fail(folder, ": another comparison is at work in this folder, or its last training has not ended yet");
+}
+
+}  // namespace gt

@@ -1,0 +1,62 @@
+#include "tools/report_parts.h"
+
+#include <ctime>
+
+#include "core/check.h"
+#include "tools/html.h"
+
+namespace gt {
+
+using html::escape;
+
+std::string paragraph(const std::string& s) { return "<p class=\"quiet\">" + escape(s) + "</p>\n"; }
+
+std::string heading(const std::string& title, const std::vector<std::string>& simulated, bool all) {
+  char date[64];
+  const std::time_t now = std::time(nullptr);
+  std::strftime(date, sizeof date, "%Y-%m-%d", std::localtime(&now));
+  std::string out = text("<header><p class=\"eyebrow\">GradTrack report</p><h1>", escape(title),
+                         "</h1>\n<p class=\"quiet\">Image segmentation trained from eye ", "movements. Made on ", date,
+                         " for research, not for clinical use.</p>\n");
+  std::string names;
+  for (const std::string& name : simulated) names += (names.empty() ? "" : ", ") + escape(name);
+  if (!simulated.empty())
+    out += text("<div class=\"warning\"><strong>Simulated gaze</strong>", all ? "" : names + ": ",
+                "Trained on eye movements that a program made from the masks, not on a physician's. ",
+                "These scores must not be quoted as results with recorded gaze.</div>\n");
+  return out + "</header>\n";
+}
+
+std::string document_title(const std::string& title, bool simulated) {
+  return (simulated ? "[SIMULATED GAZE] " : "") + title + " - GradTrack";
+}
+
+std::string gaze_badge(const Run& run) {
+  if (run.simulated()) return "<span class=\"badge simulated\">Simulated gaze</span>";
+  const std::string gaze = run.word("gaze");
+  const std::string words = gaze == "recorded" ? "recorded gaze" : gaze == "none" ? "no gaze: masks" : "gaze unknown";
+  return "<span class=\"badge\">" + words + "</span>";
+}
+
+std::string mean_std_html(const MeanStd& m, int decimals, bool best) {
+  const std::string mean = html::fixed(m.mean, decimals);
+  return (best ? "<b>" + mean + "</b>" : mean) + " <small>\u00b1 " + html::fixed(m.std, decimals) + "</small>";
+}
+
+Curve mean_curve(const std::vector<Curve>& curves) {
+  Curve mean;
+  if (curves.empty()) return mean;
+  mean = curves[0];
+  for (size_t i = 0; i < mean.y.size(); ++i) {
+    double sum = 0, count = 0;
+    for (const Curve& curve : curves) {
+      if (i >= curve.y.size()) continue;
+      sum += curve.y[i];
+      ++count;
+    }
+    mean.y[i] = sum / count;
+  }
+  return mean;
+}
+
+}  // namespace gt
