@@ -46,6 +46,13 @@ std::string difference_in_result(Config there, const Config& here) {
   there.threads = here.threads;
   there.data.threads = here.data.threads;
   there.train.checkpoint_every = here.train.checkpoint_every;
+  const Wanted read = supervision(here);
+  if (!read.gaze) {
+    there.data.gaze = here.data.gaze;
+    there.data.degrade = here.data.degrade;
+    there.maps = here.maps;
+  }
+  if (!read.pseudo) there.pseudo = here.pseudo;
   return first_difference(there, here);
 }
 

@@ -188,6 +188,28 @@ TEST_CASE("a run is not overwritten, nor resumed under another configuration", "
   CHECK(message.find("lr: 0.01") != std::string::npos);
 }
 
+TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
+  const auto differs = [](const std::string& recipe, auto&& change) {
+    const Config before = small_run(recipe);
+    Config after = before;
+    change(after);
+    return !difference_in_result(before, after).empty();
+  };
+  const auto tracks = [](Config& c) { c.maps.mix = 0.125; };
+  const auto degraded = [](Config& c) { c.data.degrade.drop = 0.25; };
+  const auto masks = [](Config& c) { c.pseudo.crf.bilateral_xy = 17; };
+  CHECK(!differs("full", tracks));
+  CHECK(!differs("full", degraded));
+  CHECK(!differs("full", masks));
+  CHECK(differs("gradtrack", tracks));
+  CHECK(differs("gradtrack", degraded));
+  CHECK(!differs("gradtrack", masks));
+  CHECK(differs("gradtrack", [&](Config& c) { c.loss.pseudo = "crf", masks(c); }));
+  CHECK(differs("gazemedseg", degraded));
+  CHECK(differs("gazemedseg", masks));
+  CHECK(differs("full", [](Config& c) { c.loss.dice = 0.25; }));
+}
+
 TEST_CASE("a loss that is not finite ends the run with advice", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
