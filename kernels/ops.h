@@ -56,9 +56,9 @@ Tensor max_pool2x2(const Tensor& x);
 Tensor resize_bilinear(const Tensor& x, int64_t height, int64_t width);
 /// Group normalisation: x (B,H,W,C), gamma and beta (C); C a multiple of groups.
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double eps = 1e-5);
-/// leaky_relu(group_norm(x)) in one op.
-Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double slope,
-                             double eps = 1e-5);
+/// leaky_relu(group_norm(x + bias)) in one op; bias (C) or undefined.
+Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                             int64_t groups, double slope, double eps = 1e-5);
 
 // ---- gaze: tracks are packed, track b owns fixations offsets[b] .. offsets[b+1] -------------------------------------
 struct MapSize {

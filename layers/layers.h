@@ -11,6 +11,7 @@ namespace gt {
 struct Conv2d {
   Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel);
   Tensor operator()(const Tensor& x) const { return conv2d(x, cast(weight, x.dtype()), cast(bias, x.dtype())); }
+  Tensor without_bias(const Tensor& x) const { return conv2d(x, cast(weight, x.dtype()), {}); }
   Tensor weight;  // (out,in,kernel,kernel)
   Tensor bias;    // (out)
 };
@@ -25,10 +26,13 @@ struct ConvTranspose2x2 {
   Tensor bias;    // (out)
 };
 
-/// Group normalisation, then leaky ReLU, fused.
+/// Group normalisation, then leaky ReLU, fused. The bias of the convolution before it is added on the way, which costs
+/// less than to add it there: nothing.
 struct NormActivation {
   NormActivation(const Scope& scope, int64_t channels, int64_t groups, double slope);
-  Tensor operator()(const Tensor& x) const { return group_norm_leaky_relu(x, weight, bias, groups, slope); }
+  Tensor operator()(const Tensor& x, const Tensor& bias_before) const {
+    return group_norm_leaky_relu(x, bias_before, weight, bias, groups, slope);
+  }
   Tensor weight, bias;  // (channels)
   int64_t groups;
   double slope;

@@ -8,7 +8,10 @@ TwoConv::TwoConv(const Scope& scope, int64_t in, int64_t out, const UNetOptions&
       conv_1(scope / "conv_1" / "conv", out, out, 3),
       norm_1(scope / "conv_1" / "adn" / "N", out, o.groups, o.slope) {}
 
-Tensor TwoConv::operator()(const Tensor& x) const { return norm_1(conv_1(norm_0(conv_0(x)))); }
+Tensor TwoConv::operator()(const Tensor& x) const {
+  const Tensor y = norm_0(conv_0.without_bias(x), conv_0.bias);
+  return norm_1(conv_1.without_bias(y), conv_1.bias);
+}
 
 UpCat::UpCat(const Scope& scope, int64_t in, int64_t skip, int64_t up, int64_t out, const UNetOptions& options)
     : upsample(scope / "upsample" / "deconv", in, up), convs(scope / "convs", skip + up, out, options) {}
