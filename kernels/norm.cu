@@ -325,7 +325,7 @@ template <class S, int W>
 __global__ void __launch_bounds__(row_threads, 3)
     moments_kernel(PixelRows cut, int64_t channels, const S* x, double* partial) {
   sum_channels<2, W>(cut, channels, partial, [=](int64_t, int64_t) {
-    return [=](int64_t i, double(&sums)[2][W]) {
+    return [=](int64_t, int64_t i, double(&sums)[2][W]) {
       const Vector<S, W> xs = load<W>(x + i);
       for (int w = 0; w < W; ++w) {
         const double v = double(compute_t<S>(xs.v[w]));
@@ -375,7 +375,7 @@ __global__ void __launch_bounds__(row_threads)
   const T slope = T(in.norm.slope);
   sum_channels<2, W>(cut, in.norm.shape.channels, partial, [=](int64_t image, int64_t first) {
     const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
-    return [=](int64_t i, double(&sums)[2][W]) {
+    return [=](int64_t, int64_t i, double(&sums)[2][W]) {
       const Vector<S, W> xs = load<W>(in.x + i), dys = load<W>(dy + i);
       for (int w = 0; w < W; ++w) {
         const T v = T(xs.v[w]);

@@ -95,7 +95,8 @@ __device__ void for_channels(const PixelRows& cut, int64_t channels, const Make&
   }
 }
 
-/// The blocks' N sums over their pixels, for every channel: f is called as f(i, sums). partial (B,N,C,blocks).
+/// The blocks' N sums over their pixels, for every channel: f is called as f(p, i, sums), p being the pixel, counted
+/// through all images. partial (B,N,C,blocks).
 template <int N, int W, class Make>
 __device__ void sum_channels(const PixelRows& cut, int64_t channels, double* partial, const Make& make) {
   const int64_t end = cut.end();
@@ -105,7 +106,7 @@ __device__ void sum_channels(const PixelRows& cut, int64_t channels, double* par
     if (c < channels) {
       const auto f = make(cut.image(), c);
 #pragma unroll 4
-      for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p * channels + c, sums);
+      for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p, p * channels + c, sums);
     }
     for (int n = 0; n < N; ++n) {
       sum_rows(sums[n], cut.lanes);

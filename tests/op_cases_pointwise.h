@@ -194,7 +194,7 @@ inline std::vector<OpCase> broadcast_cases() {
   return cases;
 }
 
-/// sizes: a's shape, then b's channels.
+/// sizes: a's shape, then b's channels; with a bias where those are even.
 inline OpCase concat_case() {
   OpCase c;
   c.name = "concat";
@@ -204,16 +204,18 @@ inline OpCase concat_case() {
   c.inputs = [](const Sizes& s, Maker& m) {
     Shape a(s.begin(), s.end() - 1), b = a;
     b.back() = s.back();
-    return Tensors{m.param(m.normal(a)), m.param(m.normal(b))};
+    const Tensor bias = s.back() % 2 == 0 ? m.param(m.wide(m.normal({s.back()}))) : Tensor{};
+    return Tensors{m.param(m.normal(a)), m.param(m.normal(b)), bias};
   };
-  c.op = [](const Tensors& x) { return Tensors{concat(x[0], x[1])}; };
+  c.op = [](const Tensors& x) { return Tensors{concat(x[0], x[1], x[2])}; };
   c.composed = [](const Tensors& x) {
     const int64_t c1 = x[0].dim(-1), c2 = x[1].dim(-1);
     const Tensor left = matrix(c1, c1 + c2, x[0], [](int64_t i, int64_t j) { return i == j; });
     const Tensor right = matrix(c2, c1 + c2, x[0], [=](int64_t i, int64_t j) { return c1 + i == j; });
     Shape shape = x[0].shape();
     shape.back() = c1 + c2;
-    return Tensors{reshape(add(matmul(rows(x[0]), left), matmul(rows(x[1]), right)), shape)};
+    const Tensor b = x[2].defined() ? add_channels(x[1], x[2]) : x[1];
+    return Tensors{reshape(add(matmul(rows(x[0]), left), matmul(rows(b), right)), shape)};
   };
   c.wrong = [] { concat(Tensor({2, 3, 4}), Tensor({2, 2, 4})); };
   c.cost = [](const Sizes& s) {
