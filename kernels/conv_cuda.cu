@@ -1,8 +1,7 @@
 // The device's side of convolution, around the libraries. cuDNN wants weights (K,R,R,C) in x's type: a kernel of our
 // own copies them there, once for a forward pass and its data gradient, and another brings their gradient back, both
-// rounding on the way. With elements of s bytes there and t here that moves s + t bytes for each, three times in a
-// step; 1x1 kernels of one type need none. A bias that cuDNN does not add reads and writes y; the bias gradient reads
-// dy.
+// rounding on the way. With elements of s bytes there and t here that moves s + t bytes for each, twice in a step; 1x1
+// kernels of one type need none. A bias that cuDNN does not add reads and writes y; the bias gradient reads dy.
 #include "kernels/conv_cuda.h"
 
 #include "core/launch.cuh"

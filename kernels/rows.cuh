@@ -91,6 +91,7 @@ __device__ void for_channels(const PixelRows& cut, int64_t channels, const Make&
   const int64_t end = cut.end();
   for (int64_t c = cut.lane() * W; c < channels; c += cut.lanes * W) {
     const auto f = make(cut.image(), c);
+#pragma unroll 2  // so that a thread has loads of two pixels in flight
     for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p * channels + c);
   }
 }
