@@ -1,38 +1,68 @@
 // Ops that only move data.
 //   reshape   the same buffer under another shape, both ways.
-//   concat    (P,C1), (P,C2) -> (P,C1+C2), a pixel's channels of a before those of b; backward splits dy again.
-// Saved: nothing. concat reads and writes each element once forward and once backward, without FLOPs. CUDA: one launch
-// each way, 16 bytes at a time where C1 and C2 allow it; bf16 as well.
+//   concat    (P,C1), (P,C2) -> (P,C1+C2), a pixel's channels of a before those of b + bias; backward splits dy again,
+//             and sums b's part over the pixels for dbias (C2).
+// The bias is that of a transposed convolution, to which cuDNN cannot add it: on the way it costs a FLOP and no bytes.
+// Nor can cuDNN write b where it goes: for an image whose pixels are not one behind the other it asks for a workspace
+// of its size, and copies. Saved: nothing. concat reads and writes each element once forward and once backward. CUDA:
+// one launch forward, one or, for dbias, two backward, 16 bytes at a time where C1 and C2 allow it; a, b and y may be
+// bf16.
 #include <algorithm>
 #include <numeric>
+#include <vector>
 
 #include "core/launch.cuh"
 #include "kernels/channels.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
+#include "kernels/reduce.cuh"
+#include "kernels/rows.cuh"
 #include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
 
+struct Joined {
+  int64_t pixels, c1, c2;
+  int64_t channels() const { return c1 + c2; }
+};
+
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
 
+/// bias may be null.
 template <class T>
-void concat_forward(int64_t pixels, int64_t c1, int64_t c2, const T* a, const T* b, T* y) {
-  for_pixels({1, pixels, c1 + c2},
-             [=](int64_t p) { std::copy_n(b + p * c2, c2, std::copy_n(a + p * c1, c1, y + p * (c1 + c2))); });
+void concat_forward(const Joined& n, const T* a, const T* b, const T* bias, T* y) {
+  for_pixels({1, n.pixels, n.channels()}, [=](int64_t p) {
+    T* to = std::copy_n(a + p * n.c1, n.c1, y + p * n.channels());
+    const T* from = b + p * n.c2;
+    if (bias == nullptr)
+      std::copy_n(from, n.c2, to);
+    else
+      for (int64_t c = 0; c < n.c2; ++c) to[c] = from[c] + bias[c];
+  });
 }
 
-/// da or db is null where nobody needs it.
+/// da, db and dbias are null where nobody needs them.
 template <class T>
-void concat_backward(int64_t pixels, int64_t c1, int64_t c2, const T* dy, T* da, T* db) {
-  for_pixels({1, pixels, c1 + c2}, [=](int64_t p) {
-    const T* from = dy + p * (c1 + c2);
-    if (da != nullptr) std::copy_n(from, c1, da + p * c1);
-    if (db != nullptr) std::copy_n(from + c1, c2, db + p * c2);
+void concat_backward(const Joined& n, const T* dy, T* da, T* db, T* dbias) {
+  const Channels shape{1, n.pixels, n.channels()};
+  std::vector<double> partial(dbias == nullptr ? 0 : size_t(shape.blocks() * n.c2));
+  for_blocks(shape, [&](int64_t block, int64_t, int64_t begin, int64_t end) {
+    for (int64_t p = begin / n.channels(); p < end / n.channels(); ++p) {
+      const T *from = dy + p * n.channels(), *of_b = from + n.c1;
+      if (da != nullptr) std::copy_n(from, n.c1, da + p * n.c1);
+      if (db != nullptr) std::copy_n(of_b, n.c2, db + p * n.c2);
+      if (dbias == nullptr) continue;
+      double* sums = partial.data() + block * n.c2;
+      for (int64_t c = 0; c < n.c2; ++c) sums[c] += double(of_b[c]);
+    }
   });
+  if (dbias == nullptr) return;
+  std::vector<double> sums(size_t(n.c2), 0.0);
+  for (size_t i = 0; i < partial.size(); ++i) sums[i % sums.size()] += partial[i];
+  std::copy(sums.begin(), sums.end(), dbias);
 }
 
 }  // namespace cpu
@@ -40,45 +70,76 @@ void concat_backward(int64_t pixels, int64_t c1, int64_t c2, const T* dy, T* da,
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-template <int N, class T>
+template <int N, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(PixelTiles::threads)
-    concat_forward_kernel(int64_t pixels, int64_t c1, int64_t c2, PixelTiles tiles, const T* a, const T* b, T* y) {
-  const int64_t p = tiles.column();
-  if (p >= pixels) return;
-  for (int64_t c = tiles.lane() * N; c < c1 + c2; c += tiles.lanes * N)
-    store(y + p * (c1 + c2) + c, load<N>(c < c1 ? a + p * c1 + c : b + p * c2 + (c - c1)));
+    concat_forward_kernel(Joined n, PixelTiles tiles, const S* a, const S* b, const T* bias, S* y) {
+  const int64_t p = tiles.column(), channels = n.c1 + n.c2;
+  if (p >= n.pixels) return;
+  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
+    Vector<S, N> v = load<N>(c < n.c1 ? a + p * n.c1 + c : b + p * n.c2 + (c - n.c1));
+    if (c >= n.c1 && bias != nullptr) {
+      const Vector<T, N> added = load<N>(bias + (c - n.c1));
+      for (int k = 0; k < N; ++k) v.v[k] = S(T(v.v[k]) + added.v[k]);
+    }
+    store(y + p * channels + c, v);
+  }
 }
 
-template <int N, class T>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    concat_backward_kernel(int64_t pixels, int64_t c1, int64_t c2, PixelTiles tiles, const T* dy, T* da, T* db) {
-  const int64_t p = tiles.column();
-  if (p >= pixels) return;
-  for (int64_t c = tiles.lane() * N; c < c1 + c2; c += tiles.lanes * N)
-    if ((c < c1 ? da : db) != nullptr)
-      store(c < c1 ? da + p * c1 + c : db + p * c2 + (c - c1), load<N>(dy + p * (c1 + c2) + c));
-}
-
-namespace cuda {
-
-template <class T>
-void concat_forward(int64_t pixels, int64_t c1, int64_t c2, const T* a, const T* b, T* y) {
-  with_vectors<T>(std::gcd(c1, c2), [&]<int N>() {
-    const PixelTiles tiles(pixels, (c1 + c2) / N);
-    launch({tiles.blocks(1), tiles.threads}, concat_forward_kernel<N, T>, pixels, c1, c2, tiles, a, b, y);
+/// Splits dy, and sums its channels over the block's pixels: partial (C1+C2,blocks).
+template <int W, class S, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads)
+    concat_backward_kernel(Joined n, PixelRows cut, const S* dy, S* da, S* db, double* partial) {
+  sum_channels<1, W>(cut, n.c1 + n.c2, partial, [=](int64_t, int64_t c) {
+    const bool of_a = c < n.c1;
+    const int64_t width = of_a ? n.c1 : n.c2;
+    S* const to = of_a ? da : db;
+    return [=, first = of_a ? c : c - n.c1](int64_t p, int64_t i, double(&sums)[1][W]) {
+      const Vector<S, W> v = load<W>(dy + i);
+      if (to != nullptr) store(to + p * width + first, v);
+      for (int w = 0; w < W; ++w) sums[0][w] += double(T(v.v[w]));
+    };
   });
 }
 
-/// da or db is null where nobody needs it.
+/// A warp to each of b's channels.
 template <class T>
-void concat_backward(int64_t pixels, int64_t c1, int64_t c2, const T* dy, T* da, T* db) {
-  with_vectors<T>(std::gcd(c1, c2), [&]<int N>() {
-    const PixelTiles tiles(pixels, (c1 + c2) / N);
-    launch({tiles.blocks(1), tiles.threads}, concat_backward_kernel<N, T>, pixels, c1, c2, tiles, dy, da, db);
+__global__ void __launch_bounds__(row_threads)
+    concat_bias_kernel(Joined n, int64_t blocks, const double* partial, T* dbias) {
+  const int64_t c = int64_t(blockIdx.x) * (row_threads / warp_size) + threadIdx.x / warp_size;
+  if (c >= n.c2) return;
+  const double sum = cuda::warp_total(partial + (n.c1 + c) * blocks, blocks);
+  if (threadIdx.x % warp_size == 0) dbias[c] = T(sum);
+}
+
+}  // namespace
+
+namespace cuda {
+
+/// bias may be null.
+template <class S, class T = compute_t<S>>
+void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y) {
+  with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int N>() {
+    const PixelTiles tiles(n.pixels, n.channels() / N);
+    launch({tiles.blocks(1), tiles.threads}, concat_forward_kernel<N, S>, n, tiles, a, b, bias, y);
+  });
+}
+
+/// da, db and dbias are null where nobody needs them.
+template <class S, class T = compute_t<S>>
+void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
+  with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
+    const PixelRows cut(1, n.pixels, power_of_two((n.channels() + W - 1) / W, row_threads));
+    const Tensor partial({n.channels(), cut.blocks}, DType::f64, Device::cuda);
+    launch({cut.grid, row_threads}, concat_backward_kernel<W, S>, n, cut, dy, da, db, partial.data<double>());
+    if (dbias != nullptr)
+      launch({blocks_for(n.c2, row_threads / warp_size), row_threads}, concat_bias_kernel<T>, n, cut.blocks,
+             partial.data<double>(), dbias);
   });
 }
 
 }  // namespace cuda
+
+namespace {
 #endif
 
 }  // namespace
@@ -91,7 +152,7 @@ Tensor reshape(const Tensor& x, Shape shape) {
                 [before = x.shape()](const Tensor& dy) -> Tensors { return {dy.view(before)}; });
 }
 
-Tensor concat(const Tensor& a, const Tensor& b) {
+Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias) {
   GT_CHECK(
       a.rank() >= 1 && a.rank() == b.rank() && std::equal(a.shape().begin(), a.shape().end() - 1, b.shape().begin()),
       "concat: expected (..,C1) and (..,C2), got ", a.shape(), " and ", b.shape());
@@ -99,21 +160,27 @@ Tensor concat(const Tensor& a, const Tensor& b) {
            " on ", a.device(), " and ", b.dtype(), " on ", b.device());
   const int64_t c1 = a.dim(-1), c2 = b.dim(-1);
   GT_CHECK(c1 + c2 > 0, "concat: expected at least one channel, got ", a.shape(), " and ", b.shape());
+  const DType wide = b.dtype() == DType::bf16 ? DType::f32 : b.dtype();
+  GT_CHECK(!bias.defined() || (bias.shape() == Shape{c2} && bias.dtype() == wide && bias.device() == b.device()),
+           "concat: b is ", b.dtype(), b.shape(), " on ", b.device(), ", its bias is expected to be ", wide, Shape{c2});
   Shape shape = a.shape();
   shape.back() = c1 + c2;
   const Tensor y(std::move(shape), a.dtype(), a.device());
-  const int64_t pixels = y.size() / (c1 + c2);
-  visit_stored(a.dtype(), [&]<class T>() {
-    GT_DISPATCH_STORED(T, a.device(), concat_forward, pixels, c1, c2, a.data<T>(), b.data<T>(), y.data<T>());
+  const Joined n{y.size() / (c1 + c2), c1, c2};
+  visit_stored(a.dtype(), [&]<class S>() {
+    GT_DISPATCH_STORED(S, a.device(), concat_forward, n, a.data<S>(), b.data<S>(), pointer<compute_t<S>>(bias),
+                       y.data<S>());
   });
-  const bool a_needs = a.requires_grad(), b_needs = b.requires_grad();
-  return record("concat", y, {a, b}, [=, a_shape = a.shape(), b_shape = b.shape()](const Tensor& dy) -> Tensors {
+  const bool a_needs = a.requires_grad(), b_needs = b.requires_grad(), bias_needs = bias.requires_grad();
+  return record("concat", y, {a, b, bias}, [=, a_shape = a.shape(), b_shape = b.shape()](const Tensor& dy) -> Tensors {
     const Tensor da = a_needs ? Tensor(a_shape, dy.dtype(), dy.device()) : Tensor{};
     const Tensor db = b_needs ? Tensor(b_shape, dy.dtype(), dy.device()) : Tensor{};
-    visit_stored(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH_STORED(T, dy.device(), concat_backward, pixels, c1, c2, dy.data<T>(), pointer<T>(da), pointer<T>(db));
+    const Tensor dbias = bias_needs ? Tensor({n.c2}, wide, dy.device()) : Tensor{};
+    visit_stored(dy.dtype(), [&]<class S>() {
+      GT_DISPATCH_STORED(S, dy.device(), concat_backward, n, dy.data<S>(), pointer<S>(da), pointer<S>(db),
+                         pointer<compute_t<S>>(dbias));
     });
-    return {da, db};
+    return {da, db, dbias};
   });
 }
 

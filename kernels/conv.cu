@@ -3,7 +3,7 @@
 //   dx(b,r,p,c) = sum_{k,i,j} dy(b, r-i+h, p-j+h, k) w(k,c,i,j)            (w flipped and transposed)
 //   dw(k,c,i,j) = sum_{b,r,p} dy(b,r,p,k) x(b, r+i-h, p+j-h, c),           dbias(k) = sum_{b,r,p} dy(b,r,p,k)
 // x (B,H,W,C), w (K,C,R,R), bias (K) or undefined -> y (B,H,W,K).
-// Saved for backward: x and w, both alive anyway.
+// Saved for backward: x and w, both alive anyway; on CUDA w as cuDNN wants it. Where x is bf16, w and bias are f32.
 // Forward: 2 R^2 B H W C K FLOPs, reads x, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads
 // dy and w and writes dx for the one, reads dy and x and writes dw for the other.
 #include "core/autograd.h"
@@ -19,6 +19,9 @@ namespace {
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
+
+/// w for conv2d_forward and conv2d_data_gradient.
+Tensor conv2d_weights(const CorrelationSize&, DType, const Tensor& w) { return w.detach(); }
 
 template <class T>
 void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
@@ -49,25 +52,27 @@ void conv2d_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T
 #if GT_CUDA
 namespace cuda {
 
-template <class T>
-Convolution convolution(const CorrelationSize& n) {
-  return convolution_of_conv2d({n.images, n.height, n.width, n.in}, {n.out, n.in, n.kernel, n.kernel}, dtype_of<T>(),
-                               tf32());
+Convolution convolution(const CorrelationSize& n, DType dtype) {
+  return convolution_of_conv2d({n.images, n.height, n.width, n.in}, {n.out, n.in, n.kernel, n.kernel}, dtype, tf32());
 }
 
-template <class T>
-void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
-  convolve(convolution<T>(n), x, w, bias, y);
+Tensor conv2d_weights(const CorrelationSize& n, DType dtype, const Tensor& w) {
+  return arranged_weights(convolution(n, dtype), w);
 }
 
-template <class T>
-void conv2d_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
-  convolve_data_gradient(convolution<T>(n), dy, w, dx);
+template <class S, class T = compute_t<S>>
+void conv2d_forward(const CorrelationSize& n, const S* x, const S* w, const T* bias, S* y) {
+  convolve(convolution(n, dtype_of<S>()), x, w, bias, y);
 }
 
-template <class T>
-void conv2d_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
-  convolve_weight_gradient(convolution<T>(n), x, dy, dw);
+template <class S>
+void conv2d_data_gradient(const CorrelationSize& n, const S* dy, const S* w, S* dx) {
+  convolve_data_gradient(convolution(n, dtype_of<S>()), dy, w, dx);
+}
+
+template <class S, class T = compute_t<S>>
+void conv2d_weight_gradient(const CorrelationSize& n, const S* dy, const S* x, T* dw, T* dbias) {
+  convolve_weight_gradient(convolution(n, dtype_of<S>()), x, dy, dw);
   if (dbias != nullptr) sum_pixels(n.images * n.height * n.width, n.out, dy, dbias);
 }
 
@@ -86,24 +91,25 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
       .images = x.dim(0), .height = x.dim(1), .width = x.dim(2), .in = x.dim(3), .out = w.dim(0), .kernel = w.dim(2)};
   check_weights("conv2d", x, w, bias, n.out);
   const Tensor y({n.images, n.height, n.width, n.out}, x.dtype(), x.device());
-  visit_stored(x.dtype(), [&]<class T>() {
-    GT_DISPATCH_STORED(T, x.device(), conv2d_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias), y.data<T>());
+  const Tensor weights = GT_DISPATCH(x.device(), conv2d_weights, n, x.dtype(), w);
+  visit_stored(x.dtype(), [&]<class S>() {
+    GT_DISPATCH_STORED(S, x.device(), conv2d_forward, n, x.data<S>(), weights.data<S>(), pointer<compute_t<S>>(bias),
+                       y.data<S>());
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
-  return record("conv2d", y, {x, w, bias},
-                [n, x = x.detach(), w = w.detach(), x_needs, w_needs, bias_needs](const Tensor& dy) -> Tensors {
-                  const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
-                  const Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
-                  visit_stored(dy.dtype(), [&]<class T>() {
-                    if (dx.defined())
-                      GT_DISPATCH_STORED(T, dy.device(), conv2d_data_gradient, n, dy.data<T>(), w.data<T>(),
-                                         dx.data<T>());
-                    if (dw.defined())
-                      GT_DISPATCH_STORED(T, dy.device(), conv2d_weight_gradient, n, dy.data<T>(), x.data<T>(),
-                                         dw.data<T>(), pointer<T>(dbias));
-                  });
-                  return {dx, dw, dbias};
-                });
+  return record("conv2d", y, {x, w, bias}, [=, x = x.detach(), w = w.detach()](const Tensor& dy) -> Tensors {
+    const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
+    const Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
+    visit_stored(dy.dtype(), [&]<class S>() {
+      using T = compute_t<S>;
+      if (dx.defined())
+        GT_DISPATCH_STORED(S, dy.device(), conv2d_data_gradient, n, dy.data<S>(), weights.data<S>(), dx.data<S>());
+      if (dw.defined())
+        GT_DISPATCH_STORED(S, dy.device(), conv2d_weight_gradient, n, dy.data<S>(), x.data<S>(), dw.data<T>(),
+                           pointer<T>(dbias));
+    });
+    return {dx, dw, dbias};
+  });
 }
 
 }  // namespace gt

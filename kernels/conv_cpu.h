@@ -66,14 +66,15 @@ template <class T>
 void correlate_weight_gradient(const CorrelationSize& size, const PixelView<const T>& x, const PixelView<const T>& dy,
                                const WeightView<T>& dw, T* dbias);
 
-/// What the convolutions ask of their weights beyond the shape of w: x's type and device, and a bias (out) or none.
+/// What the convolutions ask of their weights beyond the shape of w: x's type, f32 for bf16, and its device, and a bias
+/// (out) or none.
 inline void check_weights(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, int64_t out) {
-  GT_CHECK(w.dtype() == x.dtype() && w.device() == x.device(), op, ": x is ", x.dtype(), " on ", x.device(), ", w ",
+  const DType wide = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
+  GT_CHECK(w.dtype() == wide && w.device() == x.device(), op, ": x is ", x.dtype(), " on ", x.device(), ", w ",
            w.dtype(), " on ", w.device());
   if (!bias.defined()) return;
-  GT_CHECK(bias.shape() == Shape{out} && bias.dtype() == x.dtype() && bias.device() == x.device(), op,
-           ": expected a bias ", x.dtype(), Shape{out}, " on ", x.device(), ", got ", bias.dtype(), bias.shape(),
-           " on ", bias.device());
+  GT_CHECK(bias.shape() == Shape{out} && bias.dtype() == wide && bias.device() == x.device(), op, ": expected a bias ",
+           wide, Shape{out}, " on ", x.device(), ", got ", bias.dtype(), bias.shape(), " on ", bias.device());
 }
 
 }  // namespace gt

@@ -1,6 +1,7 @@
-// The device's side of convolution, around the libraries: for weights of s bytes a pass reads and writes them once more
-// to reorder them (2 s; 1x1 kernels need none); a bias that cuDNN does not add reads and writes y; the bias gradient
-// reads dy.
+// The device's side of convolution, around the libraries. cuDNN wants weights (K,R,R,C) in x's type: a kernel of our
+// own copies them there, once for a forward pass and its data gradient, and another brings their gradient back, both
+// rounding on the way. With elements of s bytes there and t here that moves s + t bytes for each, twice in a step; 1x1
+// kernels of one type need none. A bias that cuDNN does not add reads and writes y; the bias gradient reads dy.
 #include "kernels/conv_cuda.h"
 
 #include "core/launch.cuh"
@@ -20,10 +21,10 @@ constexpr int block = 256;  // threads, unless said otherwise
 constexpr int run = 64;       // channels of a filter that a block moves
 constexpr int most_taps = 9;  // of a 3x3 kernel
 
-// Both sides move in whole runs; the transpose happens in shared memory. Moves 2 s bytes for weights of s bytes.
-template <class T, bool to_channels_last>
-__global__ void __launch_bounds__(block) reorder_weights_kernel(int64_t channels, int taps, const T* from, T* to) {
-  GT_SHARED(T, tile, [run * most_taps]);  // (C,T)
+// Both sides move in whole runs; the transpose happens in shared memory.
+template <class From, class To, bool to_channels_last>
+__global__ void __launch_bounds__(block) reorder_weights_kernel(int64_t channels, int taps, const From* from, To* to) {
+  GT_SHARED(From, tile, [run * most_taps]);  // (C,T)
   const int64_t runs = (channels + run - 1) / run, filter = blockIdx.x / runs, first = blockIdx.x % runs * run;
   const int count = int(channels - first < run ? channels - first : run);
   const int64_t filter_start = filter * channels * taps;
@@ -36,32 +37,26 @@ __global__ void __launch_bounds__(block) reorder_weights_kernel(int64_t channels
   __syncthreads();
   for (int i = int(threadIdx.x); i < count * taps; i += block) {
     if constexpr (to_channels_last)
-      to[filter_start + i / count * channels + first + i % count] = tile[i % count * taps + i / count];
+      to[filter_start + i / count * channels + first + i % count] = To(tile[i % count * taps + i / count]);
     else
-      to[filter_start + first * taps + i] = tile[i];
+      to[filter_start + first * taps + i] = To(tile[i]);
   }
 }
 
-template <bool to_channels_last, class T>
-void reorder_weights(const Convolution& n, const T* from, T* to) {
+template <bool to_channels_last, class From, class To>
+void reorder_weights(const Convolution& n, From* from, To* to) {
   const int64_t taps = n.kernel * n.kernel;
   GT_CHECK(taps <= most_taps, "convolution: kernels are at most 3x3, got ", n.kernel);
-  launch({blocks_for(n.out * ((n.in + run - 1) / run), 1), block}, reorder_weights_kernel<T, to_channels_last>, n.in,
-         taps, from, to);
+  launch({blocks_for(n.out * ((n.in + run - 1) / run), 1), block}, reorder_weights_kernel<From, To, to_channels_last>,
+         n.in, taps, from, to);
 }
 
 Tensor room_for_weights(const Convolution& n) {
   return Tensor({n.out, n.kernel, n.kernel, n.in}, n.dtype, Device::cuda);
 }
 
-/// w as cuDNN wants it, in `room` where that takes a copy.
-template <class T>
-const T* channels_last(const Convolution& n, const T* w, Tensor& room) {
-  if (n.kernel == 1) return w;
-  room = room_for_weights(n);
-  reorder_weights<true>(n, w, room.data<T>());
-  return room.data<T>();
-}
+/// Whether weights, f64 or f32, are taken as they are.
+bool as_they_are(const Convolution& n) { return n.dtype == DType::f64 || (n.kernel == 1 && n.dtype == DType::f32); }
 
 // ---- f64: a thread an element of the result, w (K,C,R,R) ------------------------------------------------------------
 // 2 R^2 C K FLOPs for each pixel of y in each pass, nothing reused on purpose: for checks at small sizes.
@@ -122,13 +117,13 @@ __global__ void __launch_bounds__(block) direct_weight_gradient_kernel(Convoluti
 // ---- Bias -----------------------------------------------------------------------------------------------------------
 
 // A thread stays in its channel, since `stride` is a multiple of the channels. Reads and writes y.
-template <class T>
+template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(block)
-    add_bias_kernel(int64_t size, int64_t channels, int64_t stride, const T* bias, T* y) {
+    add_bias_kernel(int64_t size, int64_t channels, int64_t stride, const T* bias, S* y) {
   const int64_t first = int64_t(blockIdx.x) * block + threadIdx.x;
   if (first >= stride) return;
-  const compute_t<T> b = bias[first % channels];
-  for (int64_t i = first; i < size; i += stride) y[i] = T(y[i] + b);
+  const T b = bias[first % channels];
+  for (int64_t i = first; i < size; i += stride) y[i] = S(T(y[i]) + b);
 }
 
 template <class T>
@@ -137,73 +132,72 @@ struct AddElement {
   __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]); }
 };
 
-template <class T>
-__global__ void __launch_bounds__(block) round_kernel(int64_t n, const double* from, T* to) {
-  const int64_t i = int64_t(blockIdx.x) * block + threadIdx.x;
-  if (i < n) to[i] = T(from[i]);
-}
-
 }  // namespace
 
 // ---- What the ops call ----------------------------------------------------------------------------------------------
 
-template <class T>
-void add_bias(int64_t pixels, int64_t channels, const T* bias, T* y) {
+template <class S, class T>
+void add_bias(int64_t pixels, int64_t channels, const T* bias, S* y) {
   constexpr int64_t threads = 1 << 18;  // about all that the largest devices hold
   const int64_t size = pixels * channels, stride = (std::min(size, threads) + channels - 1) / channels * channels;
-  launch({blocks_for(stride, block), block}, add_bias_kernel<T>, size, channels, stride, bias, y);
+  launch({blocks_for(stride, block), block}, add_bias_kernel<S>, size, channels, stride, bias, y);
 }
 
-template <class T>
-void sum_pixels(int64_t pixels, int64_t channels, const T* x, T* sums) {
-  const Tensor exact({channels}, DType::f64, Device::cuda);
-  cuda::channel_sums<1>({1, pixels, channels}, AddElement<T>{x}, exact.data<double>());
-  launch({blocks_for(channels, block), block}, round_kernel<T>, channels, exact.data<double>(), sums);
+template <class S, class T>
+void sum_pixels(int64_t pixels, int64_t channels, const S* x, T* sums) {
+  cuda::channel_sums<1>({1, pixels, channels}, AddElement<S>{x}, sums);
 }
 
-template <class T>
-void convolve(const Convolution& n, const T* x, const T* w, const T* bias, T* y) {
+Tensor arranged_weights(const Convolution& n, const Tensor& w) {
+  if (as_they_are(n)) return w.detach();
+  const Tensor room = room_for_weights(n);
+  if (n.dtype == DType::bf16)
+    reorder_weights<true>(n, w.data<float>(), room.data<bf16>());
+  else
+    reorder_weights<true>(n, w.data<float>(), room.data<float>());
+  return room;
+}
+
+template <class S, class T>
+void convolve(const Convolution& n, const S* x, const S* w, const T* bias, S* y) {
   const int64_t pixels = n.images * n.out_height() * n.out_width();
-  if constexpr (std::is_same_v<T, double>) {
-    launch({blocks_for(pixels * n.out, block), block}, direct_forward_kernel<T>, n, x, w, bias, y);
+  if constexpr (std::is_same_v<S, double>) {
+    launch({blocks_for(pixels * n.out, block), block}, direct_forward_kernel<S>, n, x, w, bias, y);
   } else {
-    Tensor room;
-    const bool added = cudnn::forward(n, x, channels_last(n, w, room), bias, y);
+    const bool added = cudnn::forward(n, x, w, bias, y);
     if (bias != nullptr && !added) add_bias(pixels, n.out, bias, y);
   }
 }
 
-template <class T>
-void convolve_data_gradient(const Convolution& n, const T* dy, const T* w, T* dx) {
-  if constexpr (std::is_same_v<T, double>) {
-    launch({blocks_for(n.images * n.height * n.width * n.in, block), block}, direct_data_gradient_kernel<T>, n, dy, w,
+template <class S>
+void convolve_data_gradient(const Convolution& n, const S* dy, const S* w, S* dx) {
+  if constexpr (std::is_same_v<S, double>)
+    launch({blocks_for(n.images * n.height * n.width * n.in, block), block}, direct_data_gradient_kernel<S>, n, dy, w,
            dx);
-  } else {
-    Tensor room;
-    cudnn::data_gradient(n, dy, channels_last(n, w, room), dx);
-  }
+  else
+    cudnn::data_gradient(n, dy, w, dx);
 }
 
-template <class T>
-void convolve_weight_gradient(const Convolution& n, const T* x, const T* dy, T* dw) {
-  if constexpr (std::is_same_v<T, double>) {
-    launch({blocks_for(n.out * n.in * n.kernel * n.kernel, block), block}, direct_weight_gradient_kernel<T>, n, x, dy,
+template <class S, class T>
+void convolve_weight_gradient(const Convolution& n, const S* x, const S* dy, T* dw) {
+  if constexpr (std::is_same_v<S, double>) {
+    launch({blocks_for(n.out * n.in * n.kernel * n.kernel, block), block}, direct_weight_gradient_kernel<S>, n, x, dy,
            dw);
-  } else if (n.kernel == 1) {
+  } else if (as_they_are(n)) {
     cudnn::weight_gradient(n, x, dy, dw);
   } else {
     const Tensor room = room_for_weights(n);
     cudnn::weight_gradient(n, x, dy, room.raw());
-    reorder_weights<false>(n, static_cast<const T*>(room.data<T>()), dw);
+    reorder_weights<false>(n, room.data<S>(), dw);
   }
 }
 
-#define GT_INSTANTIATE(T)                                                             \
-  template void convolve(const Convolution&, const T*, const T*, const T*, T*);       \
-  template void convolve_data_gradient(const Convolution&, const T*, const T*, T*);   \
-  template void convolve_weight_gradient(const Convolution&, const T*, const T*, T*); \
-  template void add_bias(int64_t, int64_t, const T*, T*);                             \
-  template void sum_pixels(int64_t, int64_t, const T*, T*);
+#define GT_INSTANTIATE(S)                                                                        \
+  template void convolve(const Convolution&, const S*, const S*, const compute_t<S>*, S*);       \
+  template void convolve_data_gradient(const Convolution&, const S*, const S*, S*);              \
+  template void convolve_weight_gradient(const Convolution&, const S*, const S*, compute_t<S>*); \
+  template void add_bias(int64_t, int64_t, const compute_t<S>*, S*);                             \
+  template void sum_pixels(int64_t, int64_t, const S*, compute_t<S>*);
 GT_INSTANTIATE(float)
 GT_INSTANTIATE(double)
 GT_INSTANTIATE(bf16)

@@ -1,5 +1,6 @@
 // Convolution on the device: what conv2d, conv_transpose2x2 and all their gradients have in common. f32 and bf16 are
 // cuDNN's, which wants weights (K,R,R,C); f64, which it does not have, is done by plain kernels, for gradient checks.
+// S is the type of x and y; weights, biases and their gradients are f32 where that is bf16.
 #pragma once
 
 #if GT_CUDA
@@ -21,25 +22,28 @@ inline Convolution convolution_of_transpose(const Shape& x, const Shape& w, DTyp
   return {x[0], 2 * x[1], 2 * x[2], w[1], w[0], 2, 0, 2, dtype, tf32 && dtype == DType::f32};
 }
 
-/// y = x * w + bias; w (K,C,R,R), bias (K) or null.
-template <class T>
-void convolve(const Convolution& n, const T* x, const T* w, const T* bias, T* y);
+/// w (K,C,R,R) as the functions below take it, w itself where it can be: (K,R,R,C) in n's type, of f64 (K,C,R,R).
+Tensor arranged_weights(const Convolution& n, const Tensor& w);
 
-/// dx, the gradient of convolve() for x.
-template <class T>
-void convolve_data_gradient(const Convolution& n, const T* dy, const T* w, T* dx);
+/// y = x * w + bias; w arranged, bias (K) or null.
+template <class S, class T>
+void convolve(const Convolution& n, const S* x, const S* w, const T* bias, S* y);
+
+/// dx, the gradient of convolve() for x; w arranged.
+template <class S>
+void convolve_data_gradient(const Convolution& n, const S* dy, const S* w, S* dx);
 
 /// dw (K,C,R,R), the gradient of convolve() for w.
-template <class T>
-void convolve_weight_gradient(const Convolution& n, const T* x, const T* dy, T* dw);
+template <class S, class T>
+void convolve_weight_gradient(const Convolution& n, const S* x, const S* dy, T* dw);
 
 /// y (P,C) += bias (C).
-template <class T>
-void add_bias(int64_t pixels, int64_t channels, const T* bias, T* y);
+template <class S, class T>
+void add_bias(int64_t pixels, int64_t channels, const T* bias, S* y);
 
 /// sums (C) = the sum of x (P,C) over P, in double, always in the same order.
-template <class T>
-void sum_pixels(int64_t pixels, int64_t channels, const T* x, T* sums);
+template <class S, class T>
+void sum_pixels(int64_t pixels, int64_t channels, const S* x, T* sums);
 
 }  // namespace gt
 

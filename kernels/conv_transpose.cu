@@ -4,7 +4,7 @@
 //   dw(c,k,i,j) = sum_{b,r,p} x(b,r,p,c) dy(b,2r+i,2p+j,k),   dbias(k) = sum of dy(..,k)
 // x (B,H,W,C), w (C,K,2,2), bias (K) or undefined -> y (B,2H,2W,K).
 // Read as H x W pixels of 4K channels (i,j,k), in two parts a row apart, y is a 1x1 convolution of x.
-// Saved for backward: x and w, both alive anyway.
+// Saved for backward: x and w, both alive anyway; on CUDA w as cuDNN wants it. Where x is bf16, w and bias are f32.
 // Forward: 8 B H W C K FLOPs, reads x, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads dy
 // and w and writes dx for the one, reads dy and x and writes dw for the other.
 #include <vector>
@@ -41,6 +41,9 @@ void for_weights(const CorrelationSize& n, F&& f) {
         for (int64_t k = 0; k < outputs; ++k) f((c * 4 + ij) * outputs + k, (c * outputs + k) * 4 + ij);
   });
 }
+
+/// w for conv_transpose2x2_forward and conv_transpose2x2_data_gradient.
+Tensor conv_transpose2x2_weights(const CorrelationSize&, DType, const Tensor& w) { return w.detach(); }
 
 template <class T>
 void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
@@ -80,26 +83,29 @@ void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const T* dy, co
 #if GT_CUDA
 namespace cuda {
 
-template <class T>
-Convolution convolution(const CorrelationSize& n) {
-  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 4, 2, 2}, dtype_of<T>(), tf32());
+Convolution convolution(const CorrelationSize& n, DType dtype) {
+  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 4, 2, 2}, dtype, tf32());
 }
 
-template <class T>
-void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
-  convolve_data_gradient(convolution<T>(n), x, w, y);
+Tensor conv_transpose2x2_weights(const CorrelationSize& n, DType dtype, const Tensor& w) {
+  return arranged_weights(convolution(n, dtype), w);
+}
+
+template <class S, class T = compute_t<S>>
+void conv_transpose2x2_forward(const CorrelationSize& n, const S* x, const S* w, const T* bias, S* y) {
+  convolve_data_gradient(convolution(n, dtype_of<S>()), x, w, y);
   if (bias != nullptr) add_bias(4 * n.images * n.height * n.width, n.out / 4, bias, y);
 }
 
-template <class T>
-void conv_transpose2x2_data_gradient(const CorrelationSize& n, const T* dy, const T* w, T* dx) {
-  const T* no_bias = nullptr;
-  convolve(convolution<T>(n), dy, w, no_bias, dx);
+template <class S>
+void conv_transpose2x2_data_gradient(const CorrelationSize& n, const S* dy, const S* w, S* dx) {
+  const compute_t<S>* no_bias = nullptr;
+  convolve(convolution(n, dtype_of<S>()), dy, w, no_bias, dx);
 }
 
-template <class T>
-void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T* dw, T* dbias) {
-  convolve_weight_gradient(convolution<T>(n), dy, x, dw);
+template <class S, class T = compute_t<S>>
+void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const S* dy, const S* x, T* dw, T* dbias) {
+  convolve_weight_gradient(convolution(n, dtype_of<S>()), dy, x, dw);
   if (dbias != nullptr) sum_pixels(4 * n.images * n.height * n.width, n.out / 4, dy, dbias);
 }
 
@@ -118,25 +124,26 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
       .images = x.dim(0), .height = x.dim(1), .width = x.dim(2), .in = x.dim(3), .out = 4 * w.dim(1), .kernel = 1};
   check_weights("conv_transpose2x2", x, w, bias, w.dim(1));
   const Tensor y({n.images, 2 * n.height, 2 * n.width, w.dim(1)}, x.dtype(), x.device());
-  visit_stored(x.dtype(), [&]<class T>() {
-    GT_DISPATCH_STORED(T, x.device(), conv_transpose2x2_forward, n, x.data<T>(), w.data<T>(), pointer<T>(bias),
-                       y.data<T>());
+  const Tensor weights = GT_DISPATCH(x.device(), conv_transpose2x2_weights, n, x.dtype(), w);
+  visit_stored(x.dtype(), [&]<class S>() {
+    GT_DISPATCH_STORED(S, x.device(), conv_transpose2x2_forward, n, x.data<S>(), weights.data<S>(),
+                       pointer<compute_t<S>>(bias), y.data<S>());
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
-  return record("conv_transpose2x2", y, {x, w, bias},
-                [n, x = x.detach(), w = w.detach(), x_needs, w_needs, bias_needs](const Tensor& dy) -> Tensors {
-                  const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
-                  const Tensor dbias = bias_needs ? Tensor({w.dim(1)}, w.dtype(), w.device()) : Tensor{};
-                  visit_stored(dy.dtype(), [&]<class T>() {
-                    if (dx.defined())
-                      GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_data_gradient, n, dy.data<T>(), w.data<T>(),
-                                         dx.data<T>());
-                    if (dw.defined())
-                      GT_DISPATCH_STORED(T, dy.device(), conv_transpose2x2_weight_gradient, n, dy.data<T>(),
-                                         x.data<T>(), dw.data<T>(), pointer<T>(dbias));
-                  });
-                  return {dx, dw, dbias};
-                });
+  return record("conv_transpose2x2", y, {x, w, bias}, [=, x = x.detach(), w = w.detach()](const Tensor& dy) -> Tensors {
+    const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
+    const Tensor dbias = bias_needs ? Tensor({w.dim(1)}, w.dtype(), w.device()) : Tensor{};
+    visit_stored(dy.dtype(), [&]<class S>() {
+      using T = compute_t<S>;
+      if (dx.defined())
+        GT_DISPATCH_STORED(S, dy.device(), conv_transpose2x2_data_gradient, n, dy.data<S>(), weights.data<S>(),
+                           dx.data<S>());
+      if (dw.defined())
+        GT_DISPATCH_STORED(S, dy.device(), conv_transpose2x2_weight_gradient, n, dy.data<S>(), x.data<S>(),
+                           dw.data<T>(), pointer<T>(dbias));
+    });
+    return {dx, dw, dbias};
+  });
 }
 
 }  // namespace gt

@@ -213,7 +213,7 @@ Descriptor graph(const Convolution& c, Pass pass, const Target& target) {
   if (pass != Pass::forward_with_bias)
     return graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, {convolution(c, pass, x, w, y)}).finalize();
   const Descriptor sum = tensor('s', c.images, c.out, c.out_height(), c.out_width(), CUDNN_DATA_FLOAT, true);
-  const Descriptor bias = tensor('b', 1, c.out, 1, 1, type);
+  const Descriptor bias = tensor('b', 1, c.out, 1, 1, CUDNN_DATA_FLOAT);
   return graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, {convolution(c, pass, x, w, sum), bias_addition(sum, bias, y)})
       .finalize();
 }

@@ -19,7 +19,7 @@ namespace gt::cudnn {
 struct Convolution {
   int64_t images, height, width, in, out;  // B, H, W, C, K
   int64_t kernel, padding, stride;
-  DType dtype;  // of x, w, bias and y: f32 or bf16
+  DType dtype;  // of x, w and y: f32 or bf16; a bias is f32
   bool tf32;    // f32 only: inputs may be rounded to TF32
 
   constexpr int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }

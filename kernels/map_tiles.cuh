@@ -4,6 +4,7 @@
 
 #include "core/launch.cuh"
 #include "kernels/tracks.h"
+#include "kernels/vector.cuh"
 
 #if GT_CUDA
 
@@ -12,12 +13,6 @@ namespace gt {
 inline constexpr int tile_size = warp_size, tile_threads = 128, tile_warps = tile_threads / warp_size;
 inline constexpr int thread_rows = 2, thread_columns = 4;
 inline constexpr int most_levels = 8;
-
-/// Four neighbours, moved 16 bytes at a time.
-template <class T>
-struct alignas(16) Four {
-  T v[4];
-};
 
 /// What a thread holds of a tile.
 template <class T>
@@ -49,15 +44,15 @@ struct MapTile {
 
   /// Writes the thread's pixels to the map.
   __device__ void store(const Pixels<T>& value) const {
-    if (width % 4 != 0) {  // rows are not aligned
+    if (width % thread_columns != 0) {  // rows are not aligned
       for_pixels([&](int64_t y, int64_t x, int r, int c) { map[y * width + x] = value[r][c]; });
       return;
     }
     const int64_t y = row + thread_row(), x = column + thread_column();
     for (int r = 0; r < thread_rows; ++r)
       if (y + r < height && x < width)
-        reinterpret_cast<Four<T>*>(map)[((y + r) * width + x) / 4] = {value[r][0], value[r][1], value[r][2],
-                                                                      value[r][3]};
+        gt::store(map + (y + r) * width + x,
+                  Vector<T, thread_columns>{{value[r][0], value[r][1], value[r][2], value[r][3]}});
   }
 };
 

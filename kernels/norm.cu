@@ -1,22 +1,27 @@
-// Group normalisation (Wu and He 2018), alone and with the leaky ReLU behind it. x (B,H,W,C) in G groups of consecutive
-// channels; an image's group has n = H W C / G elements, with mean mu and variance v (over n).
+// Group normalisation (Wu and He 2018), alone and with what a network has around it: the bias of the convolution before
+// it and the leaky ReLU behind it. x (B,H,W,C) in G groups of consecutive channels; an image's group has n = H W C / G
+// elements, with mean mu and variance v (over n) of x + bias.
 //
-//   xhat = (x - mu) r,  r = (v + eps)^-1/2      z = gamma xhat + beta      y = z > 0 ? z : slope z
+//   xhat = (x + bias - mu) r,  r = (v + eps)^-1/2      z = gamma xhat + beta      y = z > 0 ? z : slope z
 //
-// group_norm is the case slope = 1. Backward, with dz = dy (z > 0 ? 1 : slope):
+// group_norm is the case bias = 0, slope = 1. Backward, with dz = dy (z > 0 ? 1 : slope):
 //
-//   dbeta = sum dz      dgamma = sum dz xhat                          (over B, H, W)
+//   dbeta = sum dz      dgamma = sum dz xhat      dbias = sum dx      (over B, H, W)
 //   dx = r (gamma dz - mean(gamma dz) - xhat mean(gamma dz xhat))     (means over the group)
 //
 // In a channel of an image z is a line in x, and so is dx beside its share of dz: every pass is a multiply-add or two.
-// Sums run in double, so that taking the square of the mean off the mean of squares does no harm.
+// The bias only moves a channel's mean, by as much as it is, and its gradient follows from the channel's sums of x and
+// dz: it costs nothing here, where behind a convolution its gradient is one more pass over dx. Sums run in double, so
+// that taking the square of the mean off the mean of squares does no harm.
 //
-// Saved: x, gamma, beta, and (mu, r) per image and group; z is computed again for its sign. Per element of size s
-// forward moves 3s in two passes and takes 7 FLOPs, backward moves 5s in two passes and takes 12.
+// Saved: x, bias, gamma, beta, (mu, r) per image and group and the sums of x per image and channel; z is computed again
+// for its sign. Per element of size s forward moves 3s in two passes and takes 7 FLOPs, backward moves 5s in two passes
+// and takes 12.
 //
 // CUDA: x, y and their gradients may be bf16. Forward is 3 launches, backward 4 (3 without dx): partial sums of the
-// channels over blocks of pixels, the groups' sums of these in block order, the second pass. Beside the passes they
-// move 16 bytes per channel and block of pixels twice, some hundredths of the rest.
+// channels over blocks of pixels, the groups' sums of these in block order, the second pass, which begins where the
+// first ended, with what the L2 cache still holds. Beside the passes they move 16 bytes per channel and block of pixels
+// twice, some hundredths of the rest.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -47,13 +52,26 @@ struct Norm {
   GT_HD double group_size() const { return double(shape.pixels * group_channels()); }
 };
 
-/// Mean and 1 / sqrt(variance + eps) of a group.
-struct Statistics {
-  double mean, rstd;
+/// Sums of x and x^2, or of x + bias and its squares.
+struct Moments {
+  double sum = 0, squares = 0;
+
+  /// Those of the same n values and a bias.
+  GT_HD Moments with_bias(double bias, double n) const {
+    return {sum + n * bias, squares + bias * (2 * sum + n * bias)};
+  }
+  GT_HD void operator+=(const Moments& other) { sum += other.sum, squares += other.squares; }
 };
 
-GT_HD inline Statistics statistics(double sum, double sum_of_squares, double n, double eps) {
-  const double mean = sum / n, variance = sum_of_squares / n - mean * mean;
+/// Mean and 1 / sqrt(variance + eps) of a group of x + bias, or, in a channel, as x has them.
+struct Statistics {
+  double mean, rstd;
+
+  GT_HD Statistics in_channel(double bias) const { return {mean - bias, rstd}; }
+};
+
+GT_HD inline Statistics statistics(const Moments& m, double n, double eps) {
+  const double mean = m.sum / n, variance = m.squares / n - mean * mean;
   return {mean, 1 / std::sqrt((variance > 0 ? variance : 0) + eps)};
 }
 
@@ -64,7 +82,9 @@ struct Line {
   GT_HD T operator()(T x) const { return scale * x + shift; }
 };
 
-/// z in x, in a channel.
+// The statistics below are those in a channel.
+
+/// z in x.
 GT_HD inline Line<double> normalising_line(const Statistics& s, double gamma, double beta) {
   const double scale = s.rstd * gamma;
   return {scale, beta - s.mean * scale};
@@ -89,11 +109,50 @@ GT_HD inline T input_gradient(T gamma_r, T dz, T rest) {
 /// sum dz xhat from the sums of dz x and dz.
 GT_HD inline double sum_with_xhat(const Statistics& s, double dz_x, double dz) { return s.rstd * (dz_x - s.mean * dz); }
 
-/// What dx has beside gamma r dz, in x, from the group's means of gamma dz and gamma dz xhat.
-GT_HD inline Line<double> gradient_line(const Statistics& s, double mean_dz, double mean_dz_xhat) {
-  const double scale = -s.rstd * s.rstd * mean_dz_xhat;
-  return {scale, -s.rstd * mean_dz - s.mean * scale};
+/// A group's means of gamma dz and gamma dz xhat.
+struct GradientMeans {
+  double dz = 0, dz_xhat = 0;
+};
+
+/// What dx has beside gamma r dz, in x.
+GT_HD inline Line<double> gradient_line(const Statistics& s, const GradientMeans& means) {
+  const double scale = -s.rstd * s.rstd * means.dz_xhat;
+  return {scale, -s.rstd * means.dz - s.mean * scale};
 }
+
+/// sum dx over n values from the sums of dz and x and the line of what dx has beside gamma r dz.
+GT_HD inline double sum_of_gradients(double gamma_r, double dz, const Line<double>& rest, double x, double n) {
+  return gamma_r * dz + rest.scale * x + rest.shift * n;
+}
+
+/// What goes in and what is saved of it. S is the type of x, y and their gradients.
+template <class S, class T = compute_t<S>>
+struct Normed {
+  Norm norm;
+  const S* x;         // (B,P,C)
+  const T* bias;      // (C) or null
+  const T* gamma;     // (C)
+  const T* beta;      // (C)
+  Statistics* stats;  // (B,G)
+  double* sums;       // (B,C), of x
+
+  GT_HD double bias_of(int64_t c) const { return bias == nullptr ? 0 : double(bias[c]); }
+  GT_HD int64_t group(int64_t image, int64_t c) const {
+    return image * norm.groups + int64_t(unsigned(c) / unsigned(norm.group_channels()));
+  }
+  GT_HD Statistics channel(int64_t image, int64_t c) const { return stats[group(image, c)].in_channel(bias_of(c)); }
+  /// z in x.
+  GT_HD Line<double> line(int64_t image, int64_t c) const {
+    return normalising_line(channel(image, c), double(gamma[c]), double(beta[c]));
+  }
+};
+
+/// What is to be filled; dx and dbias are null where nobody needs them.
+template <class S, class T = compute_t<S>>
+struct NormGradients {
+  S* dx;
+  T *dbias, *dgamma, *dbeta;
+};
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
@@ -120,25 +179,20 @@ struct Lines {
   const T* shift(int64_t image) const { return shifts.data() + (image - first) * tile; }
 };
 
-/// z as lines in x.
+/// Statistics of group k of all images', from the sums of x and x^2 over each channel of each image (B,2,C); leaves the
+/// sums of x in their place.
 template <class T>
-Lines<T> normalising_lines(const Norm& norm, int64_t first, int64_t last, const Statistics* stats, const T* gamma,
-                           const T* beta) {
-  return Lines<T>(norm.shape, first, last, [=](int64_t b, int64_t c) {
-    return normalising_line(stats[b * norm.groups + c / norm.group_channels()], double(gamma[c]), double(beta[c]));
-  });
-}
-
-/// Of group k of all images', from the sums of x and x^2 over each channel of each image (B,2,C).
-Statistics group_statistics(const Norm& norm, const std::vector<double>& sums, int64_t k) {
-  const int64_t channels = norm.shape.channels;
-  const int64_t first = k / norm.groups * 2 * channels + k % norm.groups * norm.group_channels();
-  double sum = 0, squares = 0;
+void finish_group(const Normed<T>& in, const std::vector<double>& sums, int64_t k) {
+  const Norm& norm = in.norm;
+  const int64_t channels = norm.shape.channels, image = k / norm.groups,
+                first = k % norm.groups * norm.group_channels();
+  Moments group;
   for (int64_t c = first; c < first + norm.group_channels(); ++c) {
-    sum += sums[size_t(c)];
-    squares += sums[size_t(channels + c)];
+    const Moments m{sums[size_t(2 * image * channels + c)], sums[size_t((2 * image + 1) * channels + c)]};
+    in.sums[image * channels + c] = m.sum;
+    group += m.with_bias(in.bias_of(c), double(norm.shape.pixels));
   }
-  return statistics(sum, squares, norm.group_size(), norm.eps);
+  in.stats[k] = statistics(group, norm.group_size(), norm.eps);
 }
 
 /// f(first, last) for consecutive images, as many as leave a pass's `tensors` in the caches for the next pass.
@@ -151,8 +205,9 @@ void for_images(const Channels& shape, int64_t tensors, const F& f) {
 }
 
 template <class T>
-void norm_forward(const Norm& norm, const T* x, const T* gamma, const T* beta, T* y, Statistics* stats) {
-  const Channels& shape = norm.shape;
+void norm_forward(const Normed<T>& in, T* y) {
+  const Channels& shape = in.norm.shape;
+  const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
   for_images<T>(shape, 1, [&](int64_t first, int64_t last) {
     const auto moments = [=](int64_t) {
@@ -162,10 +217,10 @@ void norm_forward(const Norm& norm, const T* x, const T* gamma, const T* beta, T
       };
     };
     channel_sums<2>(shape, first, last, moments, sums);
-    for (int64_t k = first * norm.groups; k < last * norm.groups; ++k) stats[k] = group_statistics(norm, sums, k);
-    const Lines<T> z_lines = normalising_lines(norm, first, last, stats, gamma, beta);
+    for (int64_t k = first * in.norm.groups; k < last * in.norm.groups; ++k) finish_group(in, sums, k);
+    const Lines<T> z_lines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
-      const T *scale = z_lines.scale(image), *shift = z_lines.shift(image), slope = T(norm.slope);
+      const T *scale = z_lines.scale(image), *shift = z_lines.shift(image), slope = T(in.norm.slope);
       map_tiles(shape, begin, end, y, [=](int64_t i, int64_t j) {
         return activate(Line<T>{scale[j], shift[j]}(x[i]), slope);
       });
@@ -173,44 +228,55 @@ void norm_forward(const Norm& norm, const T* x, const T* gamma, const T* beta, T
   });
 }
 
+/// Sums over pixels and images, of each channel.
+struct ParameterSums {
+  double dz = 0, dz_xhat = 0, dx = 0;
+};
+
 /// From the sums of dz and dz x over each channel of each image (B,2,C), for images [first, last): their shares of the
-/// sums of dz and dz xhat (2,C), and what dx has beside gamma r dz, as lines in x.
+/// parameters' gradients (C), and what dx has beside gamma r dz, as lines in x.
 template <class T>
-Lines<T> finish_sums(const Norm& norm, int64_t first_image, int64_t last_image, const std::vector<double>& sums,
-                     const T* gamma, const Statistics* stats, std::vector<double>& parameter_sums) {
+Lines<T> finish_sums(const Normed<T>& in, int64_t first_image, int64_t last_image, const std::vector<double>& sums,
+                     std::vector<ParameterSums>& parameters) {
+  const Norm& norm = in.norm;
   const int64_t channels = norm.shape.channels;
-  std::vector<Line<double>> lines;  // (last-first,G)
+  std::vector<GradientMeans> means;  // (last-first,G)
   for (int64_t k = first_image * norm.groups; k < last_image * norm.groups; ++k) {
     const int64_t b = k / norm.groups, first = k % norm.groups * norm.group_channels();
-    double mean_dz = 0, mean_dz_xhat = 0;  // of gamma dz and gamma dz xhat
+    GradientMeans of_group;
     for (int64_t c = first; c < first + norm.group_channels(); ++c) {
       const double dz = sums[size_t(2 * b * channels + c)];
-      const double dz_xhat = sum_with_xhat(stats[k], sums[size_t((2 * b + 1) * channels + c)], dz);
-      parameter_sums[size_t(c)] += dz;
-      parameter_sums[size_t(channels + c)] += dz_xhat;
-      mean_dz += double(gamma[c]) * dz / norm.group_size();
-      mean_dz_xhat += double(gamma[c]) * dz_xhat / norm.group_size();
+      const double dz_xhat = sum_with_xhat(in.channel(b, c), sums[size_t((2 * b + 1) * channels + c)], dz);
+      parameters[size_t(c)].dz += dz;
+      parameters[size_t(c)].dz_xhat += dz_xhat;
+      of_group.dz += double(in.gamma[c]) * dz / norm.group_size();
+      of_group.dz_xhat += double(in.gamma[c]) * dz_xhat / norm.group_size();
     }
-    lines.push_back(gradient_line(stats[k], mean_dz, mean_dz_xhat));
+    means.push_back(of_group);
   }
-  return Lines<T>(norm.shape, first_image, last_image, [&](int64_t b, int64_t c) {
-    return lines[size_t((b - first_image) * norm.groups + c / norm.group_channels())];
-  });
+  const auto rest = [&](int64_t b, int64_t c) {
+    return gradient_line(in.channel(b, c), means[size_t(in.group(b - first_image, c))]);
+  };
+  for (int64_t b = first_image; b < last_image; ++b)
+    for (int64_t c = 0; c < channels; ++c)
+      parameters[size_t(c)].dx += sum_of_gradients(in.line(b, c).scale, sums[size_t(2 * b * channels + c)], rest(b, c),
+                                                   in.sums[b * channels + c], double(norm.shape.pixels));
+  return Lines<T>(norm.shape, first_image, last_image, rest);
 }
 
-/// dx is null where nobody needs it.
 template <class T>
-void norm_backward(const Norm& norm, const T* x, const T* gamma, const T* beta, const Statistics* stats, const T* dy,
-                   T* dx, T* dgamma, T* dbeta) {
-  const Channels& shape = norm.shape;
-  std::vector<double> sums(size_t(shape.images * 2 * shape.channels)), parameter_sums(size_t(2 * shape.channels));
+void norm_backward(const Normed<T>& in, const T* dy, const NormGradients<T>& g) {
+  const Channels& shape = in.norm.shape;
+  const T* x = in.x;
+  std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
+  std::vector<ParameterSums> parameters(size_t(shape.channels));
   for_images<T>(shape, 2, [&](int64_t first, int64_t last) {
-    const Lines<T> z_lines = normalising_lines(norm, first, last, stats, gamma, beta);
+    const Lines<T> z_lines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
     const auto dz_of = [&](int64_t image) {
-      return
-          [=, scale = z_lines.scale(image), shift = z_lines.shift(image), slope = T(norm.slope)](int64_t i, int64_t j) {
-            return activation_gradient(dy[i], Line<T>{scale[j], shift[j]}(x[i]), slope);
-          };
+      return [=, scale = z_lines.scale(image), shift = z_lines.shift(image), slope = T(in.norm.slope)](int64_t i,
+                                                                                                       int64_t j) {
+        return activation_gradient(dy[i], Line<T>{scale[j], shift[j]}(x[i]), slope);
+      };
     };
     const auto gradient_sums = [=](int64_t image) {
       return [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
@@ -219,17 +285,20 @@ void norm_backward(const Norm& norm, const T* x, const T* gamma, const T* beta, 
       };
     };
     channel_sums<2>(shape, first, last, gradient_sums, sums);
-    const Lines<T> x_lines = finish_sums(norm, first, last, sums, gamma, stats, parameter_sums);
-    if (dx == nullptr) return;
+    const Lines<T> x_lines = finish_sums(in, first, last, sums, parameters);
+    if (g.dx == nullptr) return;
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
       const T *gamma_r = z_lines.scale(image), *scale = x_lines.scale(image), *shift = x_lines.shift(image);
-      map_tiles(shape, begin, end, dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
+      map_tiles(shape, begin, end, g.dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
         return input_gradient(gamma_r[j], dz_at(i, j), Line<T>{scale[j], shift[j]}(x[i]));
       });
     });
   });
-  std::copy_n(parameter_sums.begin(), shape.channels, dbeta);
-  std::copy_n(parameter_sums.begin() + shape.channels, shape.channels, dgamma);
+  for (size_t c = 0; c < parameters.size(); ++c) {
+    g.dbeta[c] = T(parameters[c].dz);
+    g.dgamma[c] = T(parameters[c].dz_xhat);
+    if (g.dbias != nullptr) g.dbias[c] = T(parameters[c].dx);
+  }
 }
 
 }  // namespace cpu
@@ -237,24 +306,6 @@ void norm_backward(const Norm& norm, const T* x, const T* gamma, const T* beta, 
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-template <class S, class T = compute_t<S>>
-struct Normed {
-  Norm norm;
-  const S* x;
-  const T* gamma;
-  const T* beta;
-  const Statistics* stats;
-
-  __device__ int64_t group(int64_t image, int64_t c) const {
-    return image * norm.groups + unsigned(c) / unsigned(norm.group_channels());
-  }
-  /// z in x, in a channel.
-  __device__ Line<T> line(int64_t image, int64_t c) const {
-    const Line<double> z = normalising_line(stats[group(image, c)], double(gamma[c]), double(beta[c]));
-    return {T(z.scale), T(z.shift)};
-  }
-};
-
 /// line(c) of W neighbouring channels.
 template <class T, int W>
 struct ChannelLines {
@@ -262,7 +313,10 @@ struct ChannelLines {
 
   template <class F>
   __device__ ChannelLines(int64_t c, const F& line) {
-    for (int w = 0; w < W; ++w) of[w] = line(c + w);
+    for (int w = 0; w < W; ++w) {
+      const Line<double> exact = line(c + w);
+      of[w] = {T(exact.scale), T(exact.shift)};
+    }
   }
 };
 
@@ -271,7 +325,7 @@ template <class S, int W>
 __global__ void __launch_bounds__(row_threads, 3)
     moments_kernel(PixelRows cut, int64_t channels, const S* x, double* partial) {
   sum_channels<2, W>(cut, channels, partial, [=](int64_t, int64_t) {
-    return [=](int64_t i, double(&sums)[2][W]) {
+    return [=](int64_t, int64_t i, double(&sums)[2][W]) {
       const Vector<S, W> xs = load<W>(x + i);
       for (int w = 0; w < W; ++w) {
         const double v = double(compute_t<S>(xs.v[w]));
@@ -282,21 +336,23 @@ __global__ void __launch_bounds__(row_threads, 3)
   });
 }
 
-/// A block per group of each image.
-__global__ void __launch_bounds__(row_threads)
-    statistics_kernel(Norm norm, int64_t blocks, const double* partial, Statistics* stats) {
-  const int64_t image = blockIdx.x / norm.groups, group = blockIdx.x % norm.groups;
-  const int64_t size = norm.group_channels() * blocks, channels = norm.shape.channels;
-  const double* sums = partial + 2 * image * channels * blocks + group * size;
-  const double* squares = sums + channels * blocks;
-  double sum = 0, sum_of_squares = 0;
-  for (int64_t i = threadIdx.x; i < size; i += row_threads) {
-    sum += sums[i];
-    sum_of_squares += squares[i];
+/// A block per group of each image, its warps taking channels: statistics, and the channels' sums of x.
+template <class S>
+__global__ void __launch_bounds__(row_threads) statistics_kernel(Normed<S> in, int64_t blocks, const double* partial) {
+  const Norm& norm = in.norm;
+  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
+  const int64_t image = blockIdx.x / norm.groups, group = blockIdx.x % norm.groups, channels = norm.shape.channels;
+  const int64_t first = group * norm.group_channels(), last = first + norm.group_channels();
+  Moments share;  // of the group's, the warp's
+  for (int64_t c = first + warp; c < last; c += row_threads / warp_size) {
+    const double* from = partial + (2 * image * channels + c) * blocks;
+    const Moments m{cuda::warp_total(from, blocks), cuda::warp_total(from + channels * blocks, blocks)};
+    if (lane > 0) continue;
+    in.sums[image * channels + c] = m.sum;
+    share += m.with_bias(in.bias_of(c), double(norm.shape.pixels));
   }
-  sum = cuda::block_sum<row_threads>(sum);
-  sum_of_squares = cuda::block_sum<row_threads>(sum_of_squares);
-  if (threadIdx.x == 0) stats[blockIdx.x] = statistics(sum, sum_of_squares, norm.group_size(), norm.eps);
+  share = {cuda::block_sum<row_threads>(share.sum), cuda::block_sum<row_threads>(share.squares)};
+  if (threadIdx.x == 0) in.stats[blockIdx.x] = statistics(share, norm.group_size(), norm.eps);
 }
 
 template <class S, int W, class T = compute_t<S>>
@@ -319,7 +375,7 @@ __global__ void __launch_bounds__(row_threads)
   const T slope = T(in.norm.slope);
   sum_channels<2, W>(cut, in.norm.shape.channels, partial, [=](int64_t image, int64_t first) {
     const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
-    return [=](int64_t i, double(&sums)[2][W]) {
+    return [=](int64_t, int64_t i, double(&sums)[2][W]) {
       const Vector<S, W> xs = load<W>(in.x + i), dys = load<W>(dy + i);
       for (int w = 0; w < W; ++w) {
         const T v = T(xs.v[w]);
@@ -331,62 +387,60 @@ __global__ void __launch_bounds__(row_threads)
   });
 }
 
-/// A block per group of each image, its warps taking channels: sums (B,2,C) of dz and dz xhat, and what dx has beside
-/// gamma r dz, as lines (B,G) in x.
-template <class T>
+/// A block per group of each image, its warps taking channels: sums (B,2,C) of dz and dz xhat, and the means (B,G).
+template <class S>
 __global__ void __launch_bounds__(row_threads)
-    group_gradients_kernel(Norm norm, int64_t blocks, const double* partial, const T* gamma, const Statistics* stats,
-                           double* sums, Line<double>* lines) {
+    group_gradients_kernel(Normed<S> in, int64_t blocks, const double* partial, double* sums, GradientMeans* means) {
+  const Norm& norm = in.norm;
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const int64_t image = blockIdx.x / norm.groups, group = blockIdx.x % norm.groups, channels = norm.shape.channels;
   const int64_t first = group * norm.group_channels(), last = first + norm.group_channels();
-  double mean_dz = 0, mean_dz_xhat = 0;  // of gamma dz and gamma dz xhat: the warp's share
+  GradientMeans share;  // the warp's
   for (int64_t c = first + warp; c < last; c += row_threads / warp_size) {
     const double* from = partial + (2 * image * channels + c) * blocks;
-    double dz = 0, dz_x = 0;
-    for (int64_t k = lane; k < blocks; k += warp_size) {
-      dz += from[k];
-      dz_x += from[channels * blocks + k];
-    }
-    dz = cuda::warp_sum(dz);
-    const double dz_xhat = sum_with_xhat(stats[blockIdx.x], cuda::warp_sum(dz_x), dz);
+    const double dz = cuda::warp_total(from, blocks), dz_x = cuda::warp_total(from + channels * blocks, blocks);
     if (lane > 0) continue;
+    const double dz_xhat = sum_with_xhat(in.channel(image, c), dz_x, dz);
     sums[2 * image * channels + c] = dz;
     sums[(2 * image + 1) * channels + c] = dz_xhat;
-    mean_dz += double(gamma[c]) * dz / norm.group_size();
-    mean_dz_xhat += double(gamma[c]) * dz_xhat / norm.group_size();
+    share.dz += double(in.gamma[c]) * dz / norm.group_size();
+    share.dz_xhat += double(in.gamma[c]) * dz_xhat / norm.group_size();
   }
-  mean_dz = cuda::block_sum<row_threads>(mean_dz);
-  mean_dz_xhat = cuda::block_sum<row_threads>(mean_dz_xhat);
-  if (threadIdx.x == 0) lines[blockIdx.x] = gradient_line(stats[blockIdx.x], mean_dz, mean_dz_xhat);
+  share = {cuda::block_sum<row_threads>(share.dz), cuda::block_sum<row_threads>(share.dz_xhat)};
+  if (threadIdx.x == 0) means[blockIdx.x] = share;
 }
 
-/// A thread per channel.
-template <class T>
+/// A thread per channel; sums and means are group_gradients_kernel's.
+template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    parameter_gradients_kernel(Channels shape, const double* sums, T* dgamma, T* dbeta) {
+    parameter_gradients_kernel(Normed<S> in, const double* sums, const GradientMeans* means, NormGradients<S> g) {
+  const Channels& shape = in.norm.shape;
   const int64_t c = int64_t(blockIdx.x) * row_threads + threadIdx.x;
   if (c >= shape.channels) return;
-  double dz = 0, dz_xhat = 0;
+  double dz = 0, dz_xhat = 0, dx = 0;
   for (int64_t b = 0; b < shape.images; ++b) {
-    dz += sums[2 * b * shape.channels + c];
+    const double dz_of_image = sums[2 * b * shape.channels + c];
+    dz += dz_of_image;
     dz_xhat += sums[(2 * b + 1) * shape.channels + c];
+    if (g.dbias == nullptr) continue;
+    const Line<double> rest = gradient_line(in.channel(b, c), means[in.group(b, c)]);
+    dx +=
+        sum_of_gradients(in.line(b, c).scale, dz_of_image, rest, in.sums[b * shape.channels + c], double(shape.pixels));
   }
-  dbeta[c] = T(dz);
-  dgamma[c] = T(dz_xhat);
+  g.dbeta[c] = T(dz);
+  g.dgamma[c] = T(dz_xhat);
+  if (g.dbias != nullptr) g.dbias[c] = T(dx);
 }
 
-/// lines (B,G) are group_gradients_kernel's.
+/// means (B,G) are group_gradients_kernel's.
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    input_gradient_kernel(Normed<S> in, PixelRows cut, const S* dy, const Line<double>* lines, S* dx) {
+    input_gradient_kernel(Normed<S> in, PixelRows cut, const S* dy, const GradientMeans* means, S* dx) {
   const T slope = T(in.norm.slope);
   for_channels<W>(cut, in.norm.shape.channels, [=](int64_t image, int64_t first) {
     const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
-    const ChannelLines<T, W> rest(first, [=](int64_t c) {
-      const Line<double> line = lines[in.group(image, c)];
-      return Line<T>{T(line.scale), T(line.shift)};
-    });
+    const ChannelLines<T, W> rest(
+        first, [=](int64_t c) { return gradient_line(in.channel(image, c), means[in.group(image, c)]); });
     return [=](int64_t i) {
       const Vector<S, W> xs = load<W>(in.x + i);
       Vector<S, W> v = load<W>(dy + i);
@@ -412,37 +466,35 @@ Tensor partial_sums(const Channels& shape, const PixelRows& cut) {
   return Tensor({shape.images, 2, shape.channels, cut.blocks}, DType::f64, Device::cuda);
 }
 
-template <class S, class T = compute_t<S>>
-void norm_forward(const Norm& norm, const S* x, const T* gamma, const T* beta, S* y, Statistics* stats) {
-  const Channels& shape = norm.shape;
+template <class S>
+void norm_forward(const Normed<S>& in, S* y) {
+  const Channels& shape = in.norm.shape;
   with_vectors<S>(shape.channels, [&]<int W>() {
     const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
-    launch({cut.grid, row_threads}, moments_kernel<S, W>, cut, shape.channels, x, partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, statistics_kernel, norm, cut.blocks,
-           partial.data<double>(), stats);
-    launch({cut.grid, row_threads}, normalise_kernel<S, W>, Normed<S>{norm, x, gamma, beta, stats}, cut, y);
+    launch({cut.grid, row_threads}, moments_kernel<S, W>, cut, shape.channels, in.x, partial.data<double>());
+    launch({blocks_for(shape.images * in.norm.groups, 1), row_threads}, statistics_kernel<S>, in, cut.blocks,
+           partial.data<double>());
+    launch({cut.grid, row_threads}, normalise_kernel<S, W>, in, cut.backwards(), y);
   });
 }
 
-/// dx is null where nobody needs it.
-template <class S, class T = compute_t<S>>
-void norm_backward(const Norm& norm, const S* x, const T* gamma, const T* beta, const Statistics* stats, const S* dy,
-                   S* dx, T* dgamma, T* dbeta) {
-  const Channels& shape = norm.shape;
+template <class S>
+void norm_backward(const Normed<S>& in, const S* dy, const NormGradients<S>& g) {
+  const Channels& shape = in.norm.shape;
   const Tensor sums({shape.images, 2, shape.channels}, DType::f64, Device::cuda);
-  const Tensor lines({shape.images, norm.groups, 2}, DType::f64, Device::cuda);
-  auto* x_lines = reinterpret_cast<Line<double>*>(lines.data<double>());
-  const Normed<S> in{norm, x, gamma, beta, stats};
+  const Tensor of_groups({shape.images, in.norm.groups, 2}, DType::f64, Device::cuda);
+  auto* means = reinterpret_cast<GradientMeans*>(of_groups.data<double>());
   with_vectors<S>(shape.channels, [&]<int W>() {
     const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
     launch({cut.grid, row_threads}, gradient_sums_kernel<S, W>, in, cut, dy, partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, group_gradients_kernel<T>, norm, cut.blocks,
-           partial.data<double>(), gamma, stats, sums.data<double>(), x_lines);
-    launch({blocks_for(shape.channels, row_threads), row_threads}, parameter_gradients_kernel<T>, shape,
-           sums.data<double>(), dgamma, dbeta);
-    if (dx != nullptr) launch({cut.grid, row_threads}, input_gradient_kernel<S, W>, in, cut, dy, x_lines, dx);
+    launch({blocks_for(shape.images * in.norm.groups, 1), row_threads}, group_gradients_kernel<S>, in, cut.blocks,
+           partial.data<double>(), sums.data<double>(), means);
+    launch({blocks_for(shape.channels, row_threads), row_threads}, parameter_gradients_kernel<S>, in,
+           sums.data<double>(), means, g);
+    if (g.dx != nullptr)
+      launch({cut.grid, row_threads}, input_gradient_kernel<S, W>, in, cut.backwards(), dy, means, g.dx);
   });
 }
 
@@ -453,50 +505,64 @@ namespace {
 
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
-Tensor normalize(const char* name, const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups,
-                 double slope, double eps) {
+template <class S, class T = compute_t<S>>
+Normed<S> normed(const Norm& norm, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                 const Tensor& stats, const Tensor& sums) {
+  return {norm,
+          x.data<S>(),
+          pointer<T>(bias),
+          gamma.data<T>(),
+          beta.data<T>(),
+          reinterpret_cast<Statistics*>(stats.data<double>()),
+          sums.data<double>()};
+}
+
+/// bias may be undefined.
+Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                 const Norm& norm) {
   GT_CHECK(x.rank() == 4 && x.size() > 0, name, ": expected x (B,H,W,C), not empty, got ", x.shape());
-  const int64_t channels = x.dim(3);
-  GT_CHECK(groups > 0 && channels % groups == 0, name, ": x is ", x.shape(), ", whose ", channels,
-           " channels cannot be cut into ", groups, " groups");
+  GT_CHECK(norm.groups > 0 && x.dim(3) % norm.groups == 0, name, ": x is ", x.shape(), ", whose ", x.dim(3),
+           " channels cannot be cut into ", norm.groups, " groups");
   const DType wide = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
-  for (const Tensor& p : {gamma, beta})
-    GT_CHECK(p.shape() == Shape{channels} && p.dtype() == wide && p.device() == x.device(), name, ": x is ", x.dtype(),
-             x.shape(), " on ", x.device(), ", so gamma and beta are expected to be ", wide, " of shape (", channels,
+  for (const Tensor& p : {gamma, beta, bias.defined() ? bias : beta})
+    GT_CHECK(p.shape() == Shape{x.dim(3)} && p.dtype() == wide && p.device() == x.device(), name, ": x is ", x.dtype(),
+             x.shape(), " on ", x.device(), ", so its parameters are expected to be ", wide, " of shape (", x.dim(3),
              "), got ", p.dtype(), p.shape(), " on ", p.device());
-  const Norm norm{{x.dim(0), x.dim(1) * x.dim(2), channels}, groups, eps, slope};
   const Tensor y(x.shape(), x.dtype(), x.device());
-  const Tensor stats({x.dim(0), groups, 2}, DType::f64, x.device());
-  const auto stats_of = [](const Tensor& t) { return reinterpret_cast<Statistics*>(t.data<double>()); };
+  const Tensor stats({x.dim(0), norm.groups, 2}, DType::f64, x.device());
+  const Tensor sums({x.dim(0), x.dim(3)}, DType::f64, x.device());
   visit_stored(x.dtype(), [&]<class S>() {
-    using T = compute_t<S>;
-    GT_DISPATCH_STORED(S, x.device(), norm_forward, norm, x.data<S>(), gamma.data<T>(), beta.data<T>(), y.data<S>(),
-                       stats_of(stats));
+    GT_DISPATCH_STORED(S, x.device(), norm_forward, normed<S>(norm, x, bias, gamma, beta, stats, sums), y.data<S>());
   });
-  return record(name, y, {x, gamma, beta},
-                [=, x = x.detach(), gamma = gamma.detach(), beta = beta.detach(),
-                 x_needs = x.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor dx = gradient_of(x, x_needs), dgamma = gradient_of(gamma, true);
-                  const Tensor dbeta = gradient_of(beta, true);
+  return record(name, y, {x, bias, gamma, beta},
+                [=, x = x.detach(), bias = detached(bias), gamma = gamma.detach(), beta = beta.detach(),
+                 x_needs = x.requires_grad(), bias_needs = bias.requires_grad()](const Tensor& dy) -> Tensors {
+                  const Tensor dx = gradient_of(x, x_needs), dbias = gradient_of(bias, bias_needs);
+                  const Tensor dgamma = gradient_of(gamma, true), dbeta = gradient_of(beta, true);
                   visit_stored(x.dtype(), [&]<class S>() {
                     using T = compute_t<S>;
-                    GT_DISPATCH_STORED(S, x.device(), norm_backward, norm, x.data<S>(), gamma.data<T>(), beta.data<T>(),
-                                       stats_of(stats), dy.data<S>(), pointer<S>(dx), dgamma.data<T>(),
-                                       dbeta.data<T>());
+                    const NormGradients<S> g{pointer<S>(dx), pointer<T>(dbias), dgamma.data<T>(), dbeta.data<T>()};
+                    GT_DISPATCH_STORED(S, x.device(), norm_backward, normed<S>(norm, x, bias, gamma, beta, stats, sums),
+                                       dy.data<S>(), g);
                   });
-                  return {dx, dgamma, dbeta};
+                  return {dx, dbias, dgamma, dbeta};
                 });
+}
+
+Norm norm_of(const Tensor& x, int64_t groups, double slope, double eps) {
+  const bool image = x.rank() == 4;  // or normalize() throws
+  return {image ? Channels{x.dim(0), x.dim(1) * x.dim(2), x.dim(3)} : Channels{}, groups, eps, slope};
 }
 
 }  // namespace
 
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double eps) {
-  return normalize("group_norm", x, gamma, beta, groups, 1, eps);
+  return normalize("group_norm", x, {}, gamma, beta, norm_of(x, groups, 1, eps));
 }
 
-Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double slope,
-                             double eps) {
-  return normalize("group_norm_leaky_relu", x, gamma, beta, groups, slope, eps);
+Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                             int64_t groups, double slope, double eps) {
+  return normalize("group_norm_leaky_relu", x, bias, gamma, beta, norm_of(x, groups, slope, eps));
 }
 
 }  // namespace gt

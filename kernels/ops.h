@@ -1,6 +1,6 @@
 // Every op, with its shapes. Images are NHWC; f32 in use, f64 for checks; on CUDA what a network keeps between its
-// layers may be bf16 (x and y of the convolutions, pooling, norms, concat and Track Attention; weights as each op
-// says), while parameters, sums and losses stay f32. Each op checks its arguments (Error names the op, what was
+// layers may be bf16 (x and y of the convolutions, pooling, norms, concat and Track Attention), while parameters, sums
+// and losses stay f32. Each op checks its arguments (Error names the op, what was
 // expected and what came), runs on its inputs' device, and records its gradient.
 //
 // METHOD n stands for section n of docs/method.md.
@@ -39,8 +39,10 @@ Tensor add_channels(const Tensor& x, const Tensor& b);  // (..,C) + (C)
 Tensor mul_channels(const Tensor& x, const Tensor& g);  // (..,C) * (C)
 Tensor mul_pixels(const Tensor& x, const Tensor& a);    // (..,C) * (..)
 Tensor reshape(const Tensor& x, Shape shape);           // the same data, differentiable
-Tensor concat(const Tensor& a, const Tensor& b);        // (..,C1), (..,C2) -> (..,C1+C2)
 Tensor normalize_max(const Tensor& s);                  // (B,..) -> s / max of each of the B; 0 where the max is 0
+
+/// (a, b + bias), a pixel's channels of a before those of b: (..,C1), (..,C2), (C2) or undefined -> (..,C1+C2).
+Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias = {});
 
 // ---- dense ----------------------------------------------------------------------------------------------------------
 /// a b, each optionally transposed: (M,K) (K,N) -> (M,N).
@@ -52,13 +54,15 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias);
 Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias);
 /// Maximum of each 2x2 block: (B,H,W,C) -> (B,H/2,W/2,C); H and W even. The first of equal values gets the gradient.
 Tensor max_pool2x2(const Tensor& x);
+/// {max_pool2x2(x), x}, x for a skip connection: both gradients become that of x in one pass.
+Tensors max_pool2x2_and_skip(const Tensor& x);
 /// Bilinear, pixel centres at (i + 0.5) / n as in align_corners=false: (B,H,W,C) -> (B,height,width,C).
 Tensor resize_bilinear(const Tensor& x, int64_t height, int64_t width);
 /// Group normalisation: x (B,H,W,C), gamma and beta (C); C a multiple of groups.
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double eps = 1e-5);
-/// leaky_relu(group_norm(x)) in one op.
-Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double slope,
-                             double eps = 1e-5);
+/// leaky_relu(group_norm(x + bias)) in one op; bias (C) or undefined.
+Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                             int64_t groups, double slope, double eps = 1e-5);
 
 // ---- gaze: tracks are packed, track b owns fixations offsets[b] .. offsets[b+1] -------------------------------------
 struct MapSize {

@@ -5,10 +5,13 @@
 // Saved for backward: the place 2i + j, a byte per output. Against saving x that keeps a 16th of the memory alive, and
 // backward need not read x again, half of the bytes it would move.
 // With n outputs of size s, forward reads 4ns and writes n(s + 1), backward reads n(s + 1) and writes 4ns; 3n
-// comparisons. CUDA: one launch each way, a thread 16 bytes of the channels of one output; x and y may be bf16.
+// comparisons. Where x goes on in a skip connection as well, backward adds that gradient as it writes and reads 4ns
+// more; to add it afterwards would move 12ns. CUDA: one launch each way, a thread 16 bytes of the channels of one
+// output; x and y may be bf16.
 #include "core/autograd.h"
 #include "core/launch.cuh"
 #include "core/parallel.h"
+#include "kernels/op.h"
 #include "kernels/ops.h"
 #include "kernels/vector.cuh"
 
@@ -67,27 +70,33 @@ void max_pool2x2_forward(int64_t rows, int64_t width, int64_t channels, const T*
   });
 }
 
-/// The gradient of the four pixels behind one of the output.
-template <class T>
-void unpool_pixel(int64_t channels, int64_t pitch, const T* dy, const uint8_t* place, T* dx) {
+/// The gradient of the four pixels behind one of the output; `skip` is what is added to it, laid out as dx.
+template <bool has_skip, class T>
+void unpool_pixel(int64_t channels, int64_t pitch, const T* dy, const uint8_t* place, const T* skip, T* dx) {
+  const auto with_skip = [=](T g, int64_t i) { return has_skip ? g + skip[i] : g; };
 #pragma omp simd simdlen(16)
   for (int64_t c = 0; c < channels; ++c) {
     const int at = place[c];
-    dx[c] = at == 0 ? dy[c] : T(0);
-    dx[c + channels] = at == 1 ? dy[c] : T(0);
-    dx[c + pitch] = at == 2 ? dy[c] : T(0);
-    dx[c + pitch + channels] = at == 3 ? dy[c] : T(0);
+    dx[c] = with_skip(at == 0 ? dy[c] : T(0), c);
+    dx[c + channels] = with_skip(at == 1 ? dy[c] : T(0), c + channels);
+    dx[c + pitch] = with_skip(at == 2 ? dy[c] : T(0), c + pitch);
+    dx[c + pitch + channels] = with_skip(at == 3 ? dy[c] : T(0), c + pitch + channels);
   }
 }
 
+/// skip is null where there is none.
 template <class T>
-void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T* dy, const uint8_t* place, T* dx) {
+void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T* dy, const uint8_t* place,
+                          const T* skip, T* dx) {
   const int64_t pitch = 2 * width * channels;
   parallel_for(rows, 1 + block / (width * channels), [=](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       for (int64_t p = 0; p < width; ++p) {
-        const int64_t from = (row * width + p) * channels;
-        unpool_pixel(channels, pitch, dy + from, place + from, dx + 2 * (row * pitch + p * channels));
+        const int64_t from = (row * width + p) * channels, to = 2 * (row * pitch + p * channels);
+        if (skip == nullptr)
+          unpool_pixel<false>(channels, pitch, dy + from, place + from, skip, dx + to);
+        else
+          unpool_pixel<true>(channels, pitch, dy + from, place + from, skip + to, dx + to);
       }
   });
 }
@@ -123,18 +132,21 @@ __global__ void __launch_bounds__(PixelTiles::threads)
 template <int N, class T>
 __global__ void __launch_bounds__(PixelTiles::threads)
     max_pool2x2_backward_kernel(int64_t width, int64_t channels, PixelTiles tiles, const T* dy, const uint8_t* place,
-                                T* dx) {
+                                const T* skip, T* dx) {
+  using C = compute_t<T>;
   const int64_t row = tiles.row(), column = tiles.column(), pitch = 2 * width * channels;
   if (column >= width) return;
-  const int64_t from = (row * width + column) * channels;
-  dx += row * 2 * pitch + column * 2 * channels;
+  const int64_t from = (row * width + column) * channels, first = row * 2 * pitch + column * 2 * channels;
   for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
     const auto gradient = load<N>(dy + from + c);
     const auto places = load<N>(place + from + c);
     for (int k = 0; k < 4; ++k) {
-      Vector<T, N> part;
-      for (int j = 0; j < N; ++j) part.v[j] = places.v[j] == k ? gradient.v[j] : T(0);
-      store(dx + c + (k / 2) * pitch + (k % 2) * channels, part);
+      const int64_t to = first + c + (k / 2) * pitch + (k % 2) * channels;
+      Vector<T, N> part{};
+      if (skip != nullptr) part = load<N>(skip + to);
+      for (int j = 0; j < N; ++j)
+        if (places.v[j] == k) part.v[j] = T(C(part.v[j]) + C(gradient.v[j]));
+      store(dx + to, part);
     }
   }
 }
@@ -149,25 +161,24 @@ void max_pool2x2_forward(int64_t rows, int64_t width, int64_t channels, const T*
   });
 }
 
+/// skip is null where there is none.
 template <class T>
-void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T* dy, const uint8_t* place, T* dx) {
+void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T* dy, const uint8_t* place,
+                          const T* skip, T* dx) {
   with_vectors<T>(channels, [&]<int N>() {
     const PixelTiles tiles(width, channels / N);
     launch({tiles.blocks(rows), tiles.threads}, max_pool2x2_backward_kernel<N, T>, width, channels, tiles, dy, place,
-           dx);
+           skip, dx);
   });
 }
 
 }  // namespace cuda
 #endif
 
-}  // namespace
-
-// ---- The op ---------------------------------------------------------------------------------------------------------
-
-Tensor max_pool2x2(const Tensor& x) {
-  GT_CHECK(x.rank() == 4 && x.dim(1) % 2 == 0 && x.dim(2) % 2 == 0 && x.size() > 0,
-           "max_pool2x2: expected x (B,H,W,C) with H and W even, not empty, got ", x.shape());
+/// y, and x again with `skip`.
+Tensors pool(const char* name, const Tensor& x, bool skip) {
+  GT_CHECK(x.rank() == 4 && x.dim(1) % 2 == 0 && x.dim(2) % 2 == 0 && x.size() > 0, name,
+           ": expected x (B,H,W,C) with H and W even, not empty, got ", x.shape());
   const Shape half = {x.dim(0), x.dim(1) / 2, x.dim(2) / 2, x.dim(3)};
   const int64_t rows = half[0] * half[1], width = half[2], channels = half[3];
   const Tensor y(half, x.dtype(), x.device()), place(half, DType::u8, x.device());
@@ -175,14 +186,26 @@ Tensor max_pool2x2(const Tensor& x) {
     GT_DISPATCH_STORED(T, x.device(), max_pool2x2_forward, rows, width, channels, x.data<T>(), y.data<T>(),
                        place.data<uint8_t>());
   });
-  return record("max_pool2x2", y, {x}, [=, shape = x.shape()](const Tensor& dy) -> Tensors {
-    const Tensor dx(shape, dy.dtype(), dy.device());
-    visit_stored(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH_STORED(T, dy.device(), max_pool2x2_backward, rows, width, channels, dy.data<T>(),
-                         place.data<uint8_t>(), dx.data<T>());
+  Tensors outputs{y};
+  if (skip) outputs.push_back(x.detach());
+  return record(name, outputs, {x}, [=, shape = x.shape()](const Tensors& dy) -> Tensors {
+    const Tensor d_skip = skip ? dy[1] : Tensor{};
+    if (!dy[0].defined()) return {d_skip};
+    const Tensor dx(shape, dy[0].dtype(), dy[0].device());
+    visit_stored(dx.dtype(), [&]<class T>() {
+      GT_DISPATCH_STORED(T, dx.device(), max_pool2x2_backward, rows, width, channels, dy[0].data<T>(),
+                         place.data<uint8_t>(), pointer<T>(d_skip), dx.data<T>());
     });
     return {dx};
   });
 }
+
+}  // namespace
+
+// ---- The ops --------------------------------------------------------------------------------------------------------
+
+Tensor max_pool2x2(const Tensor& x) { return pool("max_pool2x2", x, false)[0]; }
+
+Tensors max_pool2x2_and_skip(const Tensor& x) { return pool("max_pool2x2_and_skip", x, true); }
 
 }  // namespace gt

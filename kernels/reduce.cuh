@@ -20,6 +20,13 @@ __device__ T warp_sum(T v) {
   return v;
 }
 
+/// Sum of n numbers, in every lane of the warp. All lanes must call it.
+inline __device__ double warp_total(const double* v, int64_t n) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x % warp_size; i < n; i += warp_size) sum += v[i];
+  return warp_sum(sum);
+}
+
 /// Sum over the block of `threads`, a multiple of the warp, in every thread. All threads must call it.
 template <int threads, class T>
 __device__ T block_sum(T v) {

@@ -30,6 +30,7 @@ struct PixelRows {
   int lanes;
   unsigned blocks, grid;  // of an image, of all
   int64_t pixels, block_pixels;
+  bool last_first = false;  // the grid's first block has the last pixels
 
   PixelRows(int64_t images, int64_t pixels, int lanes, int64_t block_pixels)
       : lanes(lanes),
@@ -40,12 +41,20 @@ struct PixelRows {
   PixelRows(int64_t images, int64_t pixels, int lanes)
       : PixelRows(images, pixels, lanes, items_per_block(images * pixels, row_threads / lanes, 4, 32)) {}
 
+  /// The same from the last block to the first: a second pass then begins with what the first left in the L2 cache.
+  PixelRows backwards() const {
+    PixelRows cut = *this;
+    cut.last_first = !last_first;
+    return cut;
+  }
+
   // Of the running thread: pixels begin() + row(), and so on by rows(), below end(), counted through all images.
   __device__ int lane() const { return int(threadIdx.x) % lanes; }
   __device__ int row() const { return int(threadIdx.x) / lanes; }
   __device__ int rows() const { return row_threads / lanes; }
-  __device__ int64_t image() const { return blockIdx.x / blocks; }
-  __device__ int64_t block() const { return blockIdx.x % blocks; }
+  __device__ unsigned index() const { return last_first ? grid - 1 - blockIdx.x : blockIdx.x; }
+  __device__ int64_t image() const { return index() / blocks; }
+  __device__ int64_t block() const { return index() % blocks; }
   __device__ int64_t begin() const { return image() * pixels + block() * block_pixels; }
   __device__ int64_t end() const {
     const int64_t last = (block() + 1) * block_pixels;
@@ -82,11 +91,13 @@ __device__ void for_channels(const PixelRows& cut, int64_t channels, const Make&
   const int64_t end = cut.end();
   for (int64_t c = cut.lane() * W; c < channels; c += cut.lanes * W) {
     const auto f = make(cut.image(), c);
+#pragma unroll 2  // so that a thread has loads of two pixels in flight
     for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p * channels + c);
   }
 }
 
-/// The blocks' N sums over their pixels, for every channel: f is called as f(i, sums). partial (B,N,C,blocks).
+/// The blocks' N sums over their pixels, for every channel: f is called as f(p, i, sums), p being the pixel, counted
+/// through all images. partial (B,N,C,blocks).
 template <int N, int W, class Make>
 __device__ void sum_channels(const PixelRows& cut, int64_t channels, double* partial, const Make& make) {
   const int64_t end = cut.end();
@@ -96,7 +107,7 @@ __device__ void sum_channels(const PixelRows& cut, int64_t channels, double* par
     if (c < channels) {
       const auto f = make(cut.image(), c);
 #pragma unroll 4
-      for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p * channels + c, sums);
+      for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p, p * channels + c, sums);
     }
     for (int n = 0; n < N; ++n) {
       sum_rows(sums[n], cut.lanes);

@@ -21,9 +21,9 @@
 // backward reads 4 H W bytes and takes 6 n H W FLOPs.
 //
 // CUDA: a block draws a tile of 32 x 32 pixels, so profiles are 64 exponentials for 2048 FLOPs. splat is one launch.
-// splat_normalized takes two, the first for the maxima of the tiles; it draws the map twice (4 n H W FLOPs) and writes
-// it once. Backward takes two: the forms of each tile and fixation (40 bytes, 1 % of the tile's), then their sums, in
-// the order of the tiles.
+// splat_normalized takes three, for the maxima of the tiles, those of the maps, and the maps; it draws them twice (4 n
+// H W FLOPs) and writes them once. Backward takes two: the forms of each tile and fixation (40 bytes, 1 % of the
+// tile's), then their sums, in the order of the tiles.
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -274,8 +274,9 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
 /// S at the thread's pixels. All threads must call it.
 template <class T>
 __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pixels<T>& sum) {
-  GT_SHARED(Four<T>, gx, [warp_size][tile_size / 4]);  // profiles of up to 32 fixations over the tile
-  GT_SHARED(T, gy, [warp_size][tile_size]);            // times their weights
+  using Four = Vector<T, 4>;
+  GT_SHARED(Four, gx, [warp_size][tile_size / 4]);  // profiles of up to 32 fixations over the tile
+  GT_SHARED(T, gy, [warp_size][tile_size]);         // times their weights
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const int row = tile.thread_row(), column = tile.thread_column();
   const T* sigma = f.sigma + 2 * (tile.level * f.batch + tile.image);
@@ -296,7 +297,7 @@ __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pix
     }
     __syncthreads();
     for (int k = 0; k < __popc(counted); ++k) {
-      const Four<T> g = gx[k][column / 4];
+      const Four g = gx[k][column / 4];
       for (int r = 0; r < thread_rows; ++r) {
         const T a = gy[k][row + r];
         for (int c = 0; c < thread_columns; ++c) sum[r][c] += a * g.v[c];
@@ -306,35 +307,42 @@ __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pix
   }
 }
 
-enum class Draw { maps, peaks, normalized };  // what a launch writes: maps, the tiles' peaks, or maps by those
+enum class Draw { maps, peaks, normalized };  // what a launch writes: maps, the tiles' peaks, or maps over their peaks
 
+/// `peaks` are those of the tiles to write, or those of the maps to divide by.
 template <Draw draw, class T>
-__global__ void __launch_bounds__(tile_threads, 4)
-    splat_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
+__global__ void __launch_bounds__(tile_threads, 4) splat_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> peaks) {
   const MapTile<T> tile = maps.tile();
   Pixels<T> sum = {};
   add_fixations(f, tile, sum);
-  if constexpr (draw != Draw::maps) {
+  if constexpr (draw == Draw::peaks) {
     Peak<T> peak{0, std::numeric_limits<int32_t>::max()};
-    if constexpr (draw == Draw::peaks) {
-      tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
-        peak = higher(peak, {sum[r][c], int32_t(v * tile.width + u)});
-      });
-    } else {
-      const int64_t first = int64_t(blockIdx.x) - tile.index;
-      for (int64_t t = threadIdx.x; t < tile.tiles; t += tile_threads)
-        peak = higher(peak, {tile_peaks.value[first + t], tile_peaks.place[first + t]});
-    }
+    tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
+      peak = higher(peak, {sum[r][c], int32_t(v * tile.width + u)});
+    });
     peak = highest(peak);
-    if (threadIdx.x == 0 && (draw == Draw::peaks || tile.index == 0)) {
-      const int64_t at = draw == Draw::peaks ? int64_t(blockIdx.x) : tile.level * f.batch + tile.image;
-      peaks.value[at] = peak.value;
-      peaks.place[at] = peak.place;
-    }
-    for (int r = 0; r < thread_rows; ++r)
-      for (int c = 0; c < thread_columns; ++c) sum[r][c] = normalized(sum[r][c], peak.value);
+    if (threadIdx.x == 0) peaks.value[blockIdx.x] = peak.value, peaks.place[blockIdx.x] = peak.place;
+    return;
   }
-  if constexpr (draw != Draw::peaks) tile.store(sum);
+  if constexpr (draw == Draw::normalized) {
+    const T maximum = peaks.value[tile.level * f.batch + tile.image];
+    for (int r = 0; r < thread_rows; ++r)
+      for (int c = 0; c < thread_columns; ++c) sum[r][c] = normalized(sum[r][c], maximum);
+  }
+  tile.store(sum);
+}
+
+/// The peak of each map (L,B) from those of its tiles, a block to a map.
+template <class T>
+__global__ void __launch_bounds__(tile_threads)
+    map_peaks_kernel(TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
+  const typename TiledMaps<T>::Level level = maps.at(int(blockIdx.x / maps.batch));
+  const int64_t first = level.first + blockIdx.x % maps.batch * level.tiles;
+  Peak<T> peak{0, std::numeric_limits<int32_t>::max()};
+  for (int64_t t = first + threadIdx.x; t < first + level.tiles; t += tile_threads)
+    peak = higher(peak, {tile_peaks.value[t], tile_peaks.place[t]});
+  peak = highest(peak);
+  if (threadIdx.x == 0) peaks.value[blockIdx.x] = peak.value, peaks.place[blockIdx.x] = peak.place;
 }
 
 /// The forms of the tile's part of G -> partial (slot,N). A lane has a column of it, a warp takes every fourth
@@ -342,7 +350,8 @@ __global__ void __launch_bounds__(tile_threads, 4)
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
     forms_kernel(Fixations<T> f, TiledMaps<T> dmaps, bool weights, Forms* partial) {
-  GT_SHARED(Four<T>, moments, [tile_warps][tile_size]);  // of the column profile of a warp's fixation
+  using Four = Vector<T, 4>;
+  GT_SHARED(Four, moments, [tile_warps][tile_size]);  // of the column profile of a warp's fixation
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const MapTile<T> tile = dmaps.tile();
   if (tile.map == nullptr) return;
@@ -365,7 +374,7 @@ __global__ void __launch_bounds__(tile_threads)
       T c0 = 0, c1 = 0, c2 = 0;
 #pragma unroll
       for (int r = 0; r < tile_size; ++r) {
-        const Four<T> g = moments[warp][r];
+        const Four g = moments[warp][r];
         c0 += g.v[0] * grad[r];
         c1 += g.v[1] * grad[r];
         c2 += g.v[2] * grad[r];
@@ -448,11 +457,12 @@ void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, con
                    const Peaks<T>& peaks) {
   const TiledMaps<T> tiled("splat", sizes, maps, f.batch);
   const Launch grid{tiled.blocks, tile_threads};
-  if (peaks.value == nullptr) return launch(grid, splat_kernel<Draw::maps, T>, f, tiled, peaks, peaks);
+  if (peaks.value == nullptr) return launch(grid, splat_kernel<Draw::maps, T>, f, tiled, peaks);
   const Tensor value({tiled.blocks}, dtype_of<T>(), Device::cuda), place({tiled.blocks}, DType::i32, Device::cuda);
   const Peaks<T> tile_peaks{value.data<T>(), place.data<int32_t>()};
-  launch(grid, splat_kernel<Draw::peaks, T>, f, tiled, tile_peaks, tile_peaks);
-  launch(grid, splat_kernel<Draw::normalized, T>, f, tiled, tile_peaks, peaks);
+  launch(grid, splat_kernel<Draw::peaks, T>, f, tiled, tile_peaks);
+  launch({blocks_for(tiled.levels * f.batch, 1), tile_threads}, map_peaks_kernel<T>, tiled, tile_peaks, peaks);
+  launch(grid, splat_kernel<Draw::normalized, T>, f, tiled, peaks);
 }
 
 template <class T>

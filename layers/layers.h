@@ -1,5 +1,4 @@
-// Modules of one op each. Where x is bf16, convolutions take their f32 weights rounded to it. First values are
-// PyTorch's defaults: uniform within 1 / sqrt(fan in).
+// Modules of one op each. First values are PyTorch's defaults: uniform within 1 / sqrt(fan in).
 #pragma once
 
 #include "kernels/ops.h"
@@ -10,7 +9,8 @@ namespace gt {
 /// kernel x kernel convolution that keeps the size: (B,H,W,in) -> (B,H,W,out).
 struct Conv2d {
   Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel);
-  Tensor operator()(const Tensor& x) const { return conv2d(x, cast(weight, x.dtype()), cast(bias, x.dtype())); }
+  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias); }
+  Tensor without_bias(const Tensor& x) const { return conv2d(x, weight, {}); }
   Tensor weight;  // (out,in,kernel,kernel)
   Tensor bias;    // (out)
 };
@@ -18,17 +18,19 @@ struct Conv2d {
 /// Doubles the size: (B,H,W,in) -> (B,2H,2W,out).
 struct ConvTranspose2x2 {
   ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out);
-  Tensor operator()(const Tensor& x) const {
-    return conv_transpose2x2(x, cast(weight, x.dtype()), cast(bias, x.dtype()));
-  }
+  Tensor operator()(const Tensor& x) const { return conv_transpose2x2(x, weight, bias); }
+  Tensor without_bias(const Tensor& x) const { return conv_transpose2x2(x, weight, {}); }
   Tensor weight;  // (in,out,2,2)
   Tensor bias;    // (out)
 };
 
-/// Group normalisation, then leaky ReLU, fused.
+/// Group normalisation, then leaky ReLU, fused. The bias of the convolution before it is added on the way, which costs
+/// less than to add it there: nothing.
 struct NormActivation {
   NormActivation(const Scope& scope, int64_t channels, int64_t groups, double slope);
-  Tensor operator()(const Tensor& x) const { return group_norm_leaky_relu(x, weight, bias, groups, slope); }
+  Tensor operator()(const Tensor& x, const Tensor& bias_before) const {
+    return group_norm_leaky_relu(x, bias_before, weight, bias, groups, slope);
+  }
   Tensor weight, bias;  // (channels)
   int64_t groups;
   double slope;

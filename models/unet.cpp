@@ -8,12 +8,17 @@ TwoConv::TwoConv(const Scope& scope, int64_t in, int64_t out, const UNetOptions&
       conv_1(scope / "conv_1" / "conv", out, out, 3),
       norm_1(scope / "conv_1" / "adn" / "N", out, o.groups, o.slope) {}
 
-Tensor TwoConv::operator()(const Tensor& x) const { return norm_1(conv_1(norm_0(conv_0(x)))); }
+Tensor TwoConv::operator()(const Tensor& x) const {
+  const Tensor y = norm_0(conv_0.without_bias(x), conv_0.bias);
+  return norm_1(conv_1.without_bias(y), conv_1.bias);
+}
 
 UpCat::UpCat(const Scope& scope, int64_t in, int64_t skip, int64_t up, int64_t out, const UNetOptions& options)
     : upsample(scope / "upsample" / "deconv", in, up), convs(scope / "convs", skip + up, out, options) {}
 
-Tensor UpCat::operator()(const Tensor& x, const Tensor& skip) const { return convs(concat(skip, upsample(x))); }
+Tensor UpCat::operator()(const Tensor& x, const Tensor& skip) const {
+  return convs(concat(skip, upsample.without_bias(x), upsample.bias));
+}
 
 UNet::UNet(const Scope& scope, int64_t in, int64_t out, const UNetOptions& o)
     : conv_0(scope / "conv_0", in, o.features[0], o),
@@ -31,7 +36,11 @@ Tensor UNet::operator()(const Tensor& x, const Stage& stage) const {
   GT_CHECK(x.rank() == 4 && x.dim(1) % 16 == 0 && x.dim(2) % 16 == 0,
            "UNet: expected (B,H,W,C) with H and W multiples of 16, got ", x.shape());
   Tensors skips = {conv_0(x)};
-  for (const TwoConv& block : down) skips.push_back(block(max_pool2x2(skips.back())));
+  for (const TwoConv& block : down) {
+    const Tensors pooled_and_skip = max_pool2x2_and_skip(skips.back());
+    skips.back() = pooled_and_skip[1];
+    skips.push_back(block(pooled_and_skip[0]));
+  }
   Tensor y = std::move(skips.back());
   for (size_t level = 0; level < upcat.size(); ++level) {
     skips.pop_back();

@@ -132,9 +132,10 @@ inline OpCase conv2d_case(const std::string& name, int64_t kernel, ConvolutionMe
                     {1, 45, 26, 2, 33, 1}},
           .large = std::move(large),
           .inputs = [=](const Sizes& s, Maker& make) -> Tensors {
-            Tensors t = {make.param(make.normal({s[0], s[1], s[2], s[3]})),
-                         make.param(make.normal({s[4], s[3], kernel, kernel}, 1 / std::sqrt(taps * double(s[3]))))};
-            t.push_back(s[5] ? make.param(make.normal({s[4]})) : Tensor{});
+            Tensors t = {
+                make.param(make.normal({s[0], s[1], s[2], s[3]})),
+                make.param(make.wide(make.normal({s[4], s[3], kernel, kernel}, 1 / std::sqrt(taps * double(s[3])))))};
+            t.push_back(s[5] ? make.param(make.wide(make.normal({s[4]}))) : Tensor{});
             return t;
           },
           .op = [=](const Tensors& t) -> Tensors { return {conv2d_by(method, t)}; },
@@ -180,8 +181,8 @@ inline std::vector<OpCase> dense_cases() {
                  {8, 112, 112, 64, 64, 1}},
        .inputs = [](const Sizes& s, Maker& make) -> Tensors {
          Tensors t = {make.param(make.normal({s[0], s[1], s[2], s[3]})),
-                      make.param(make.normal({s[3], s[4], 2, 2}, 1 / std::sqrt(double(s[3]))))};
-         t.push_back(s[5] ? make.param(make.normal({s[4]})) : Tensor{});
+                      make.param(make.wide(make.normal({s[3], s[4], 2, 2}, 1 / std::sqrt(double(s[3])))))};
+         t.push_back(s[5] ? make.param(make.wide(make.normal({s[4]}))) : Tensor{});
          return t;
        },
        .op = [](const Tensors& t) -> Tensors { return {conv_transpose2x2(t[0], t[1], t[2])}; },
@@ -220,6 +221,32 @@ inline std::vector<OpCase> dense_cases() {
        .backward = [](const Sizes& s) -> Cost {
          return {21 * double(s[0] * s[1] * s[2] * s[3]) / 4, 0};
        },
+       .stored = true},
+
+      // Sizes: B, H, W, C.
+      {.name = "max_pool2x2_and_skip",
+       .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}},
+       .large = {{8, 128, 128, 16}, {8, 224, 224, 64}},
+       .inputs = [](const Sizes& s, Maker& make) -> Tensors {
+         return {make.param(make.distinct({s[0], s[1], s[2], s[3]}))};
+       },
+       .op = [](const Tensors& t) -> Tensors { return max_pool2x2_and_skip(t[0]); },
+       .composed = [](const Tensors& t) -> Tensors {
+         return {naive_max_pool2x2(t[0]), reshape(t[0], t[0].shape())};
+       },
+       .wrong =
+           [] {
+             max_pool2x2_and_skip(Tensor::zeros({1, 3, 4, 2}));
+           },
+       .cost = [](const Sizes& s) -> Cost {
+         const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
+         return {21 * outputs, 3 * outputs};
+       },
+       .backward = [](const Sizes& s) -> Cost {
+         const double n = double(s[0] * s[1] * s[2] * s[3]);
+         return {37 * n / 4, n};
+       },
+       .fuses = true,
        .stored = true},
 
       // Sizes: M, N, K, transpose a, transpose b.

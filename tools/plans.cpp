@@ -55,7 +55,10 @@ std::vector<PassOfLayer> passes_of_network(const Config& config) {
     Convolution c =
         (transposed ? convolution_of_transpose : convolution_of_conv2d)(x.shape(), w.shape(), DType::f32, false);
     c.images = config.train.batch;
-    passes.push_back({layer, "y", c, transposed ? Pass::data_gradient : Pass::forward_with_bias});
+    passes.push_back({layer, "y", c,
+                      transposed            ? Pass::data_gradient
+                      : inputs[2].defined() ? Pass::forward_with_bias
+                                            : Pass::forward});
     if (x.requires_grad()) passes.push_back({layer, "dx", c, transposed ? Pass::forward : Pass::data_gradient});
     passes.push_back({layer, "dw", c, Pass::weight_gradient});
   }

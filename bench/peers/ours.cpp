@@ -2,9 +2,11 @@
 // PyTorch's. --export leaves the work's inputs and what first comes of them in a safetensors file, for PyTorch to start
 // from and to be compared with. Then a line {"ready": true}, and a line of JSON for each line of stdin:
 //   run N    does the work N times: {"ms": {part: milliseconds a time}, "cpu_s": seconds of CPU time}
-//   memory   {"peak_mb": most of the resident set since it was ready, above what it was before the network,
-//             "buffers_mb": the most in tensors}
-// Exit status 0 at the end of stdin, 1 an error, 2 wrong usage.
+//   memory   {"peak_mb": most of the resident set since it was ready, above what it was before the network, or on CUDA
+//             the most in tensors; "buffers_mb": the most in tensors}
+// On the CPU a step is timed in its parts. On CUDA it is trained as `gradtrack train` does, one CUDA graph after
+// another that the host does not wait for, and N of them are timed as one; single ops by events, the L2 cache
+// overwritten before. Exit status 0 at the end of stdin, 1 an error, 2 wrong usage.
 #include <CLI/CLI.hpp>
 #include <ctime>
 #include <fstream>
@@ -16,7 +18,7 @@
 #include "core/random.h"
 #include "gaze/simulate.h"
 #include "gaze/synth.h"
-#include "models/model.h"
+#include "models/training_step.h"
 
 namespace gt {
 namespace {
@@ -26,6 +28,7 @@ using Seconds = std::map<std::string, double>;  // by part
 
 struct Options {
   std::string work, config, exported;
+  Device device = Device::cpu;
   std::vector<std::string> overrides;
   int threads = 0;
 };
@@ -35,10 +38,14 @@ class Work {
   virtual ~Work() = default;
   /// Inputs "input.<name>", and what comes of them: values "value.<name>", gradients "gradient.<name>".
   virtual SafeTensors first() = 0;
-  virtual Seconds run() = 0;
+  /// Does it so many times; seconds of all of them.
+  virtual Seconds run(int64_t times) = 0;
 };
 
-double seconds(const std::function<void()>& work) { return seconds_of(Device::cpu, work); }
+/// The emulated device has no clock but the host's.
+double seconds(Device device, const std::function<void()>& work) {
+  return seconds_of(GT_EMULATE ? Device::cpu : device, work);
+}
 
 // ---- The training step ----------------------------------------------------------------------------------------------
 
@@ -64,20 +71,24 @@ Batch first_batch(const Config& config) {
   return loader.next();
 }
 
-/// What TrainingStep does, in parts.
+/// What TrainingStep does: on the CPU in parts, on CUDA by itself.
 class Step : public Work {
  public:
-  Step(const Config& config, Batch batch)
+  Step(const Config& config, Batch batch, Device device)
       : config_(config),
         batch_(std::move(batch)),
-        model_(make_model(config)),
-        optimizer_(config.optimizer, model_->parameters()) {}
+        model_(make_model(config, DType::f32, device)),
+        optimizer_(config.optimizer, model_->parameters()) {
+    if (device == Device::cuda) step_.emplace(*model_, optimizer_, config_, batch_.tracks.xy.dim(0), history);
+  }
 
   SafeTensors first() override {
     const Losses losses = forward();
     backward(losses.total);
     SafeTensors all;
-    const auto add = [&](const std::string& name, const Tensor& t) { all.tensors.emplace_back(name, t.detach()); };
+    const auto add = [&](const std::string& name, const Tensor& t) {
+      all.tensors.emplace_back(name, t.to(Device::cpu));
+    };
     const PackedTracks& tracks = batch_.tracks;
     add("input.images", batch_.images);
     add("input.geometry", batch_.geometry);
@@ -105,24 +116,42 @@ class Step : public Work {
     return all;
   }
 
-  Seconds run() override {
+  Seconds run(int64_t times) override { return step_ ? run_as_one(times) : run_in_parts(times); }
+
+ private:
+  static constexpr int64_t history = 100;  // steps between fetches of the losses
+
+  Seconds run_in_parts(int64_t times) {
     Losses losses;
     Seconds s;
-    s["forward"] = seconds([&] { losses = forward(); });
-    s["backward"] = seconds([&] { backward(losses.total); });
-    s["optimiser"] = seconds([&] {
-      optimizer_.prepare(config_.optimizer.lr);
-      optimizer_.update();
-    });
+    for (int64_t i = 0; i < times; ++i) {
+      s["forward"] += seconds(Device::cpu, [&] { losses = forward(); });
+      s["backward"] += seconds(Device::cpu, [&] { backward(losses.total); });
+      s["optimiser"] += seconds(Device::cpu, [&] {
+        optimizer_.prepare(config_.optimizer.lr);
+        optimizer_.update();
+      });
+    }
     s["whole step"] = s["forward"] + s["backward"] + s["optimiser"];
     return s;
   }
 
- private:
+  Seconds run_as_one(int64_t times) {
+    synchronize(Device::cuda);
+    return {{"whole step", seconds(Device::cpu, [&] {
+               for (int64_t i = 0; i < times; ++i) {
+                 step_->run(batch_, config_.optimizer.lr);
+                 if (step_->pending() == history) step_->take_losses();
+               }
+               synchronize(Device::cuda);
+             })}};
+  }
+
   Losses forward() const {
+    const auto here = [&](const Tensor& t) { return t.to(model_->device()); };
     Supervised supervised;
-    supervised.images = augment(batch_.images, batch_.geometry, batch_.colour);
-    supervised.tracks = batch_.tracks;
+    supervised.images = augment(here(batch_.images), here(batch_.geometry), here(batch_.colour));
+    supervised.tracks = on(model_->device(), batch_.tracks);
     return model_->losses(supervised);
   }
 
@@ -130,6 +159,7 @@ class Step : public Work {
   Batch batch_;
   std::unique_ptr<Model> model_;
   Optimizer optimizer_;
+  std::optional<TrainingStep> step_;
 };
 
 // ---- Single ops -----------------------------------------------------------------------------------------------------
@@ -145,13 +175,15 @@ class SingleOp : public Work {
     for (const Tensor& y : evaluate()) {
       Tensor dy(y.shape());
       for (int64_t i = 0; i < dy.size(); ++i) dy.data<float>()[i] = float(random.uniform(-1, 1));
-      gradients_.push_back(dy);
+      gradients_.push_back(dy.to(y.device()));
     }
   }
 
   SafeTensors first() override {
     SafeTensors all;
-    const auto add = [&](const std::string& name, const Tensor& t) { all.tensors.emplace_back(name, t.detach()); };
+    const auto add = [&](const std::string& name, const Tensor& t) {
+      all.tensors.emplace_back(name, t.to(Device::cpu));
+    };
     const Tensors values = evaluate();
     both();
     for (const auto& [name, x] : inputs_) {
@@ -165,8 +197,14 @@ class SingleOp : public Work {
     return all;
   }
 
-  Seconds run() override {
-    return {{"forward", seconds([&] { evaluate(); })}, {"forward and backward", seconds([&] { both(); })}};
+  Seconds run(int64_t times) override {
+    const Device device = gradients_[0].device();
+    Seconds s;
+    for (int64_t i = 0; i < times; ++i) {
+      s["forward"] += seconds(device, [&] { evaluate(); });
+      s["forward and backward"] += seconds(device, [&] { both(); });
+    }
+    return s;
   }
 
  private:
@@ -179,7 +217,8 @@ class SingleOp : public Work {
     for (const auto& [name, x] : inputs_)
       if (x.requires_grad()) x.clear_grad();
     // A node behind all outputs, which gives each its gradient.
-    const Tensor end = record("end", Tensor::zeros({}), op_(), [this](const Tensor&) -> Tensors { return gradients_; });
+    const Tensor start = Tensor::zeros({}, DType::f32, gradients_[0].device());
+    const Tensor end = record("end", start, op_(), [this](const Tensor&) -> Tensors { return gradients_; });
     backward(end);
   }
 
@@ -188,24 +227,31 @@ class SingleOp : public Work {
   Tensors gradients_;
 };
 
-Tensor uniform(const Shape& shape, double lo, double hi, Random& random) {
-  Tensor t(shape);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = float(random.uniform(lo, hi));
-  return t;
-}
+/// Random inputs on a device.
+struct Inputs {
+  Device device;
+  Random random;
+
+  Tensor uniform(const Shape& shape, double lo, double hi) {
+    Tensor t(shape);
+    for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = float(random.uniform(lo, hi));
+    return t.to(device);
+  }
+  Tensor parameter(const Shape& shape, double lo, double hi) { return uniform(shape, lo, hi).set_requires_grad(true); }
+};
 
 /// 8 images of 40 fixations, 4 maps each of 224 x 224 pixels.
-std::unique_ptr<Work> maps_work(const std::string& name) {
+std::unique_ptr<Work> maps_work(const std::string& name, Device device) {
   constexpr int64_t batch = 8, fixations = 40, side = 224, count = batch * fixations;
-  Random random(1, hash64(name));
-  const Tensor xy = uniform({count, 2}, 0, 1, random).set_requires_grad(true);
+  Inputs make{device, Random(1, hash64(name))};
+  const Tensor xy = make.parameter({count, 2}, 0, 1);
   const std::vector<MapSize> sizes(size_t(levels), MapSize{side, side});
   std::vector<int32_t> offsets, kept;
   for (int64_t b = 0; b <= batch; ++b) offsets.push_back(int32_t(b * fixations));
   if (name == "splat") {
-    const Tensor weight = uniform({levels, count}, 0.01, 0.05, random).set_requires_grad(true);
-    const Tensor sigma = uniform({levels, batch, 2}, 0.05, 0.12, random).set_requires_grad(true);
-    const Tensor first = Tensor::of({batch + 1}, offsets);
+    const Tensor weight = make.parameter({levels, count}, 0.01, 0.05);
+    const Tensor sigma = make.parameter({levels, batch, 2}, 0.05, 0.12);
+    const Tensor first = Tensor::of({batch + 1}, offsets).to(device);
     return std::make_unique<SingleOp>(
         SingleOp::Inputs{{"xy", xy}, {"weight", weight}, {"sigma", sigma}},
         [=] { return splat(xy, weight, sigma, first, sizes); }, 2);
@@ -213,17 +259,16 @@ std::unique_ptr<Work> maps_work(const std::string& name) {
   for (int64_t l = 0; l < levels; ++l)
     for (int64_t b = 0; b < batch; ++b)
       kept.insert(kept.end(), {int32_t(b * fixations + l * fixations / levels), int32_t((b + 1) * fixations)});
-  const Tensor ranges = Tensor::of({levels, batch, 2}, kept);
+  const Tensor ranges = Tensor::of({levels, batch, 2}, kept).to(device);
   return std::make_unique<SingleOp>(
       SingleOp::Inputs{{"xy", xy}, {"kept", ranges}}, [=] { return track_distance(xy, ranges, sizes); }, 2);
 }
 
-std::unique_ptr<Work> attention_work() {
-  Random random(1, hash64("attention"));
-  const Tensor features = uniform({8, 224, 224, 64}, -1, 1, random).set_requires_grad(true);
-  const Tensor w = uniform({64}, -0.1, 0.1, random).set_requires_grad(true);
-  const Tensor b = uniform({1}, -0.1, 0.1, random).set_requires_grad(true);
-  const Tensor map = uniform({8, 224, 224}, 0, 1, random);
+std::unique_ptr<Work> attention_work(Device device) {
+  Inputs make{device, Random(1, hash64("attention"))};
+  const Tensor features = make.parameter({8, 224, 224, 64}, -1, 1);
+  const Tensor w = make.parameter({64}, -0.1, 0.1), b = make.parameter({1}, -0.1, 0.1);
+  const Tensor map = make.uniform({8, 224, 224}, 0, 1);
   const auto op = [=]() -> Tensors {
     const Tensors all = track_attention(features, w, b, map);
     return {all[0], all[2]};  // F' and the loss, as the network uses them
@@ -248,10 +293,8 @@ double cpu_seconds() {
 }
 
 Json run(Work& work, int64_t times) {
-  Seconds sum;
   const double before = cpu_seconds();
-  for (int64_t i = 0; i < times; ++i)
-    for (const auto& [part, s] : work.run()) sum[part] += s;
+  const Seconds sum = work.run(times);
   Json ms = Json::object();
   for (const auto& [part, s] : sum) ms[part] = 1e3 * s / double(times);
   return {{"ms", ms}, {"cpu_s", cpu_seconds() - before}};
@@ -267,23 +310,26 @@ void serve(const Options& options) {
       fail(options.config, ": expected recipe gradtrack and optimizer.kind sgd, of which there is a PyTorch twin");
     Batch batch = first_batch(config);
     before = status_mb("VmRSS");
-    work = std::make_unique<Step>(config, std::move(batch));
+    work = std::make_unique<Step>(config, std::move(batch), options.device);
   } else {
-    work = options.work == "attention" ? attention_work() : maps_work(options.work);
+    work = options.work == "attention" ? attention_work(options.device) : maps_work(options.work, options.device);
   }
   if (options.exported.empty()) {
     work->first();
   } else {
     write_safetensors(options.exported, work->first());
   }
-  std::ofstream("/proc/self/clear_refs") << 5;  // VmHWM starts anew
+  if (options.device == Device::cuda) work->run(3);  // records the graph
+  std::ofstream("/proc/self/clear_refs") << 5;       // VmHWM starts anew
   reset_peak_bytes();
   const auto answer = [](const Json& json) { std::cout << json.dump() << std::endl; };
   answer({{"ready", true}});
   for (std::string line; std::getline(std::cin, line);) {
-    if (line == "memory")
-      answer({{"peak_mb", status_mb("VmHWM") - before}, {"buffers_mb", 1e-6 * double(peak_bytes())}});
-    else if (line.starts_with("run "))
+    if (line == "memory") {
+      const double buffers = 1e-6 * double(peak_bytes());
+      answer({{"peak_mb", options.device == Device::cuda ? buffers : status_mb("VmHWM") - before},
+              {"buffers_mb", buffers}});
+    } else if (line.starts_with("run "))
       answer(run(*work, std::stoll(line.substr(4))));
     else
       fail("stdin: '", line, "': expected 'run N' or 'memory'");
@@ -302,10 +348,13 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"step", "splat", "distance", "attention"}));
   app.add_option("overrides", options.overrides, "KEY=VALUE of the configuration");
   app.add_option("--config", options.config, "configuration of the step");
+  std::string device = "cpu";
+  app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--export", options.exported, "safetensors file to leave inputs, values and gradients in");
   app.add_option("--threads", options.threads, "0 is all processors")->check(CLI::Range(0, 1024));
   CLI11_PARSE(app, argc, argv);
   try {
+    options.device = gt::choose_device(device);
     gt::serve(options);
   } catch (const std::exception& e) {
     std::cerr << "gradtrack_peer: " << e.what() << "\n";

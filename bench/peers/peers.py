@@ -1,9 +1,12 @@
-"""Times GradTrack against PyTorch on the same cores, in turn, in one run (docs/cpu.md says what is compared and how).
+"""Times GradTrack against PyTorch on the same cores, or on the same GPU, in turn, in one run (docs/cpu.md says what is
+compared and how).
 
 Each work is done by gradtrack_peer (ours.cpp) and by torch_peer.py, processes that start from the same inputs and
 weights; PyTorch's first values and gradients must be GradTrack's before anything is timed. Then GradTrack and PyTorch's
-settings run in turn. The fastest setting is taken, and a row gives the medians, and the median, least and greatest of
-the ratios within a round: how many times as fast GradTrack is. Exit status 0 done, 1 a work failed, 2 wrong usage."""
+settings run in turn. The fastest setting is taken, on CUDA the fastest eager one and the fastest compiled one, and a
+row gives the medians, and the median, least and greatest of the ratios within a round: how many times as fast GradTrack
+is. On CUDA the rows of the JSON file hold what nvidia-smi says of driver, clocks, power and temperature before and
+after. Exit status 0 done, 1 a work failed, 2 wrong usage."""
 
 import argparse
 import json
@@ -18,13 +21,14 @@ from dataclasses import dataclass, field
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOLERANCE = 1e-3  # relative, of a tensor's norm
+TF32_TOLERANCE, BF16_TOLERANCE = 2e-2, 0.2  # two networks that round to 11 and 8 bits after every layer
 CONTENDS = 1.5  # a setting of PyTorch that took longer than this times the fastest at first is not tried further
 QUIET = 0.05  # share of the processors that other programs may take in a round
 
 
 @dataclass
 class Variant:
-    """GradTrack with these keys of the configuration; goals by part."""
+    """GradTrack with these keys of the configuration; goals by part, or by part and kind of PyTorch's settings."""
     name: str = ""
     overrides: tuple = ()
     goals: dict = field(default_factory=dict)
@@ -38,6 +42,8 @@ class Work:
     judged: str  # the part that says which is the fastest
     variants: tuple = (Variant(),)
     memory: bool = False
+    against: tuple = ("any",)  # kinds of PyTorch's settings: of each the fastest has its row
+    tolerance: float = TOLERANCE
 
 
 LAYOUTS = (("contiguous",), ("channels_last",))
@@ -53,6 +59,42 @@ WORKS = (
     Work("track distance, 8 images, 4 levels of 224x224", ("distance",), ((),), "forward"),
     Work("track attention, 8x224x224x64", ("attention",), LAYOUTS, "forward and backward",
          (Variant(goals={"forward and backward": 3}),)),
+)
+
+BOTH = ("eager", "compiled")
+
+
+def step_on_cuda(name, config, settings, *overrides, tolerance=TOLERANCE, goals=None):
+    return Work(f"training step, {name}", ("step", "--config", config, *overrides), settings, "whole step",
+                (Variant(goals=goals or {}),), True, BOTH, tolerance)
+
+
+def bf16_step(batch, settings):
+    return step_on_cuda(f"full size, batch {batch}, bf16", "configs/kvasir.yaml", settings, "precision=bf16",
+                        f"train.batch={batch}", tolerance=BF16_TOLERANCE,
+                        goals={("whole step", "eager"): 1.5, ("whole step", "compiled"): 1.1})
+
+
+def op_on_cuda(name, ours, settings, judged, goal):
+    return Work(name, (ours,), settings, judged, (Variant(goals={(judged, "eager"): goal}),), against=BOTH)
+
+
+CUDA_WORKS = (
+    bf16_step(8, (("contiguous", "amp"), ("channels_last", "amp"))),
+    bf16_step(64, (("channels_last", "amp"),)),
+    step_on_cuda("full size, batch 8, TF32", "configs/kvasir.yaml", (("contiguous", "tf32"), ("channels_last", "tf32")),
+                 "precision=tf32", tolerance=TF32_TOLERANCE),
+    step_on_cuda("full size, batch 8, f32", "configs/kvasir.yaml", LAYOUTS),
+    op_on_cuda("splat, 8 images, 4 levels of 224x224", "splat", (("separable",), ("broadcast",)), "forward", 10),
+    op_on_cuda("track distance, 8 images, 4 levels of 224x224", "distance", ((),), "forward", 10),
+    op_on_cuda("track attention, 8x224x224x64", "attention", LAYOUTS, "forward and backward", 3),
+)
+
+TINY = ("data.size=32", "train.batch=2", "model.features=[8,8,8,8,8,8]", "model.groups=2")
+REHEARSED = (
+    step_on_cuda("rehearsal, f32", "configs/demo.yaml", (("channels_last",),), *TINY),
+    step_on_cuda("rehearsal, bf16", "configs/demo.yaml", (("channels_last", "amp"),), *TINY, "precision=bf16",
+                 tolerance=BF16_TOLERANCE),
 )
 
 
@@ -119,6 +161,26 @@ def text_of(setting):
     return ", ".join(setting if "compiled" in setting else (*setting, "eager"))
 
 
+def kind_of(setting):
+    return "compiled" if "compiled" in setting else "eager"
+
+
+def of_kind(settings, kind):
+    return [s for s in settings if kind in ("any", kind_of(s))]
+
+
+def gpu_state():
+    """nvidia-smi's words on the GPU; empty without one."""
+    query = ("name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,clocks.max.mem,power.draw,power.limit,"
+             "temperature.gpu,clocks_event_reasons.active")
+    try:
+        told = subprocess.run(["nvidia-smi", "--id=0", f"--query-gpu={query}", "--format=csv"], capture_output=True,
+                              text=True, timeout=30, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(zip(told[0].split(", "), told[1].split(", ")))
+
+
 def busy_seconds():
     """CPU time that all programs on the machine have had, and what its host kept back."""
     with open("/proc/stat") as stat:
@@ -136,19 +198,21 @@ class Race:
 
     def start_ours(self, variant, data):
         command = [self.options.program, *self.work.ours, *variant.overrides, "--threads", str(self.options.threads),
-                   "--export", data]
+                   "--device", self.options.device, "--export", data]
         return Peer(command, self.options.threads, os.path.join(self.folder, "gradtrack.log"), 300)
 
     def start_torch(self, setting):
         command = [sys.executable, os.path.join(HERE, "torch_peer.py"), self.work.ours[0], *self.data,
-                   "--threads", str(self.options.threads)]
+                   "--threads", str(self.options.threads),
+                   "--device", "cpu" if self.options.rehearse else self.options.device]
         for word in setting:
             command += ["--setting", word]
         peer = Peer(command, self.options.threads, os.path.join(self.folder, "torch.log"),
                     self.options.compile_limit if "compiled" in setting else 300)
-        if not peer.first["difference"] <= TOLERANCE:
+        if not peer.first["difference"] <= self.work.tolerance:
             peer.__exit__()
-            raise Failed(f"{peer.first['of']} is off by {peer.first['difference']:.2g}, allowed {TOLERANCE:g}")
+            raise Failed(f"{peer.first['of']} is off by {peer.first['difference']:.2g}, allowed "
+                         f"{self.work.tolerance:g}")
         return peer
 
     def trial(self, setting):
@@ -171,17 +235,18 @@ class Race:
             f"{peer.first['difference']:.1g} of GradTrack's")
 
     def start_contenders(self):
-        """Tries PyTorch's settings, and ends those that are far from the fastest."""
+        """Tries PyTorch's settings, and ends those that are far from the fastest of their kind."""
         for setting in self.work.settings:
             self.trial(setting)
         if not self.tried:
             raise Failed("PyTorch: " + "; ".join(self.skipped.values()))
         if not self.options.quick:
             self.trial((*min(self.tried, key=self.tried.get), "compiled"))
-        limit = CONTENDS * min(self.tried.values())
-        for setting, ms in self.tried.items():
-            if ms > limit:
-                self.torch.pop(setting).__exit__()
+        for kind in self.work.against:
+            tried = of_kind(self.tried, kind)
+            for setting in tried:
+                if self.tried[setting] > CONTENDS * min(self.tried[s] for s in tried):
+                    self.torch.pop(setting).__exit__()
 
     def rounds(self):
         """Rounds of one run each of all, in turn, until enough had the processors to themselves, or three times as many
@@ -206,20 +271,25 @@ class Race:
 
     def run(self):
         say(self.work.name)
+        before = gpu_state() if self.options.device == "cuda" else {}
         try:
             for variant, data in zip(self.work.variants, self.data):
                 say(f"  GradTrack {' '.join(variant.overrides)}".rstrip())
                 self.ours.append(self.start_ours(variant, data))
             self.start_contenders()
             rounds = self.rounds()
-            for setting in self.torch:
+            for setting, peer in self.torch.items():
                 self.tried[setting] = statistics.median(r.torch[setting][self.work.judged] for r in rounds)
+                self.version = peer.first["torch"]
+            after = gpu_state() if self.options.device == "cuda" else {}
             rows = []
             for i, variant in enumerate(self.work.variants):
-                rows += self.rows(i, variant, rounds)
+                for kind in self.work.against:
+                    rows += self.rows(i, variant, kind, rounds)
                 if self.work.memory:
                     rows.append(self.memory_row(variant, self.ours[i].ask("memory")))
-            return rows
+            return [row | {"torch": self.version} | ({"gpu_before": before, "gpu_after": after} if after else {})
+                    for row in rows]
         finally:
             for peer in (*self.ours, *self.torch.values()):
                 peer.__exit__()
@@ -227,10 +297,14 @@ class Race:
     def title(self, variant, part):
         return ", ".join(filter(None, (self.work.name, variant.name))) + ": " + part
 
-    def rows(self, i, variant, rounds):
-        setting = min(self.torch, key=self.tried.get)
+    def rows(self, i, variant, kind, rounds):
+        """Of the fastest setting of a kind; none where that was not to be had."""
+        settings = of_kind(self.torch, kind)
+        if not settings:
+            return []
+        setting = min(settings, key=self.tried.get)
         rows = []
-        for part in rounds[0].torch[setting]:
+        for part in (p for p in rounds[0].torch[setting] if p in rounds[0].ours[i]):
             ours, torch = [r.ours[i][part] for r in rounds], [r.torch[setting][part] for r in rounds]
             ratios = [t / o for o, t in zip(ours, torch)]
             row = {
@@ -247,7 +321,7 @@ class Race:
             if part == self.work.judged:
                 row["tried_ms"] = {text_of(s): ms for s, ms in self.tried.items()}
                 row["skipped"] = {text_of(s): why for s, why in self.skipped.items()}
-            rows.append(with_goal(row, variant.goals.get(part)))
+            rows.append(with_goal(row, variant.goals.get(part, variant.goals.get((part, kind)))))
         return rows
 
     def memory_row(self, variant, memory):
@@ -289,23 +363,33 @@ def write_json(path, rows):
 
 
 def main():
-    names = "\n".join("  " + w.name for w in WORKS)
+    names = "\n".join(f"  {w.name}" for w in WORKS) + "\nand with --device cuda:\n"
+    names += "\n".join(f"  {w.name}" for w in CUDA_WORKS)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"works:\n{names}\n\nexample:\n  make bench-peers ARGS='--quick --work kvasir_small'")
+        epilog=f"works:\n{names}\n\nexamples:\n  make bench-peers ARGS='--quick --work kvasir_small'\n"
+               "  make bench-peers ARGS='--device cuda'\n"
+               "  make bench-peers BUILD=build/rehearsal CUDA=EMULATE ARGS='--device cuda --rehearse'")
     parser.add_argument("--program", required=True, help="gradtrack_peer")
     parser.add_argument("--json", required=True, metavar="FILE", help="to write the rows to")
     parser.add_argument("--work", action="append", default=[], metavar="NAME",
                         help="only works whose name contains this; may be given again")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and nothing compiled: a look, not a result")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--rehearse", action="store_true",
+                        help="with --device cuda: GradTrack on the emulated device, PyTorch on the CPU, tiny: a test "
+                             "of this program, whose times mean nothing")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
                         help="of each program; default all processors")
     parser.add_argument("--compile-limit", type=int, default=300, metavar="SECONDS",
                         help="how long torch.compile may take before it is skipped (%(default)s)")
     options = parser.parse_args()
-    chosen = [w for w in WORKS if not options.work or any(word in w.name for word in options.work)]
+    if options.rehearse and options.device != "cuda":
+        parser.error("--rehearse is for --device cuda")
+    works = REHEARSED if options.rehearse else CUDA_WORKS if options.device == "cuda" else WORKS
+    chosen = [w for w in works if not options.work or any(word in w.name for word in options.work)]
     if not chosen:
-        parser.error(f"no work is named so; there are:\n{names}")
+        parser.error(f"no work of device {options.device} is named so; there are:\n{names}")
     folder = os.path.join(os.path.dirname(os.path.abspath(options.json)), "peers")
     os.makedirs(folder, exist_ok=True)
     rows = []
@@ -316,6 +400,8 @@ def main():
             say(f"  FAILED: {error}")
             rows.append({"work": work.name, "failed": str(error)})
         write_json(options.json, rows)
+    if options.rehearse:
+        print("\nA rehearsal: no time below means anything.")
     print(f"\n{options.threads} threads each. The ratio is how many times as fast (or as small) GradTrack is.\n")
     print(table(rows))
     disturbed = max((r.get("others", 0) for r in rows), default=0)

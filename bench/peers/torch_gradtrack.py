@@ -1,6 +1,7 @@
 """GradTrack's step and ops in PyTorch, from its library functions and vectorised, as the twin that they are timed
 against. Images are (B,C,H,W). Tracks of different length are packed as (N,2) fixations and read through padded indices,
-so that nothing loops over images, fixations or pixels. METHOD n stands for section n of docs/method.md."""
+so that nothing loops over images, fixations or pixels. What is made here goes to PyTorch's default device. METHOD n
+stands for section n of docs/method.md."""
 
 import torch
 import torch.nn.functional as F
@@ -125,12 +126,13 @@ class UpCat(nn.Module):
 
 
 class GradTrack(nn.Module):
-    """MONAI's BasicUNet with Track Attention behind every decoder block, under GradTrack's parameter names."""
+    """MONAI's BasicUNet with Track Attention behind every decoder block, under GradTrack's parameter names. The network
+    itself may be left to automatic mixed precision; gaze maps and losses stay f32, as GradTrack's do."""
 
-    def __init__(self, features, channels, options):
+    def __init__(self, features, channels, options, amp=False):
         super().__init__()
         f, o = features, (options["groups"], options["slope"])
-        self.options = options
+        self.options, self.amp = options, amp
         self.conv_0 = TwoConv(channels, f[0], *o)
         for i in range(1, 5):
             self.add_module(f"down_{i}", Down(f[i - 1], f[i], *o))
@@ -147,6 +149,13 @@ class GradTrack(nn.Module):
         o, images = self.options, augment(batch["images"], batch["geometry"], batch["colour"])
         maps = [track_map(batch["tracks"], l, o["mix"], o["tau"][min(l, 3)], images.shape[2] // n, images.shape[3] // n)
                 for l, n in enumerate((8, 4, 2, 1, 1))]
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
+            logits, track = self.network(images, maps)
+        segmentation = segmentation_loss(logits.float(), maps[-1], o)
+        return segmentation + sum(w * l for w, l in zip(o["lambda"], track)), segmentation, track
+
+    def network(self, images, maps):
+        """Logits (B,H,W), and each level's loss."""
         skips = [self.conv_0(images)]
         for i in range(1, 5):
             skips.append(getattr(self, f"down_{i}")(skips[-1]))
@@ -154,8 +163,7 @@ class GradTrack(nn.Module):
         for level, i in enumerate((4, 3, 2, 1)):
             y, loss = getattr(self, f"attention_{i}")(getattr(self, f"upcat_{i}")(y, skips.pop()), maps[level])
             track.append(loss)
-        segmentation = segmentation_loss(self.final_conv(y)[:, 0], maps[-1], o)
-        return segmentation + sum(w * l for w, l in zip(o["lambda"], track)), segmentation, track
+        return self.final_conv(y)[:, 0], track
 
 
 def segmentation_loss(z, full_map, o):

@@ -1,14 +1,16 @@
 """PyTorch's side of bench/peers: does one work on request, so that peers.py can time it in turn with GradTrack's.
 
-    torch_peer.py WORK FILE... --threads N [--setting WORD]...
+    torch_peer.py WORK FILE... --threads N [--device cpu|cuda] [--setting WORD]...
 
 WORK starts from the inputs and weights that gradtrack_peer left in the first FILE; its first values and gradients are
 compared with GradTrack's in each of them. Then the same lines as gradtrack_peer's: ready, run N, memory (see ours.cpp).
-The settings are contiguous or channels_last; of splat separable (a product of matrices) or broadcast (the formula as it
-stands); and compiled (torch.compile)."""
+The settings are contiguous or channels_last; amp (bf16 by autocast) and tf32; of splat separable (a product of
+matrices) or broadcast (the formula as it stands); and compiled (torch.compile; on CUDA with CUDA graphs). The batch of
+a step is on the device from the beginning, where GradTrack uploads one each time."""
 
 import argparse
 import json
+import math
 import re
 import sys
 import time
@@ -21,16 +23,51 @@ import torch_gradtrack as twin
 MAPS, SIDE = 4, 224
 
 
+def device():
+    return torch.get_default_device()
+
+
+def on_cuda():
+    return device().type == "cuda"
+
+
 def read(path, prefix):
-    """The tensors of FILE whose names start with the prefix, by the rest of their names."""
+    """The tensors of FILE whose names start with the prefix, by the rest of their names, on the device."""
     with safe_open(path, "pt") as file:
-        return {k[len(prefix):]: file.get_tensor(k).clone() for k in file.keys() if k.startswith(prefix)}
+        return {k[len(prefix):]: file.get_tensor(k).clone().to(device()) for k in file.keys() if k.startswith(prefix)}
 
 
 def status_mb(key):
     """A line of /proc/self/status, in MB of 10^6 bytes."""
     with open("/proc/self/status") as status:
         return int(re.search(rf"^{key}:\s+(\d+)", status.read(), re.M)[1]) * 1024e-6
+
+
+def compiled(function, settings):
+    if "compiled" not in settings:
+        return function
+    return torch.compile(function, mode="reduce-overhead" if on_cuda() else "default")
+
+
+class Clock:
+    """Seconds of a function: on CUDA by events around what it puts on the stream, with the L2 cache overwritten before,
+    as bench/clock.h has it."""
+
+    def __init__(self):
+        self.spoiler = torch.empty(512 << 20, dtype=torch.uint8) if on_cuda() else None
+
+    def __call__(self, function):
+        if self.spoiler is None:
+            start = time.perf_counter()
+            function()
+            return time.perf_counter() - start
+        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self.spoiler.zero_()
+        start.record()
+        function()
+        stop.record()
+        stop.synchronize()
+        return 1e-3 * start.elapsed_time(stop)
 
 
 # ---- The works ------------------------------------------------------------------------------------------------------
@@ -46,32 +83,52 @@ class Step:
         weights = read(path, "parameter.")
         features = [weights[f"{block}.conv_1.conv.weight"].shape[0] for block in
                     ("conv_0", "down_1.convs", "down_2.convs", "down_3.convs", "down_4.convs", "upcat_1.convs")]
-        self.model = twin.GradTrack(features, self.batch["images"].shape[1], options)
+        self.model = twin.GradTrack(features, self.batch["images"].shape[1], options, "amp" in settings)
         self.model.load_state_dict(weights)
         self.model.to(memory_format=memory_format)
         self.optimiser = torch.optim.SGD(self.model.parameters(), options["lr"], options["momentum"],
                                          weight_decay=options["weight_decay"], fused=True)
-        self.losses = torch.compile(self.model.losses) if "compiled" in settings else self.model.losses
+        self.losses = compiled(self.model.losses, settings)
 
     def first(self):
         total, segmentation, track = self.losses(self.batch)
         total.backward()
         values = {"total": total, "segmentation": segmentation} | {f"track_{l}": t for l, t in enumerate(track)}
         gradients = {name: p.grad for name, p in self.model.named_parameters()}
+        values = {k: v.detach().clone() for k, v in values.items()}  # a CUDA graph's own memory is used again
         self.optimiser.zero_grad()
-        return {k: v.detach() for k, v in values.items()}, gradients
+        return values, gradients
 
-    def run(self):
-        times = [time.perf_counter()]
-        total = self.losses(self.batch)[0]
-        times.append(time.perf_counter())
-        total.backward()
-        times.append(time.perf_counter())
+    def update(self):
         self.optimiser.step()
         self.optimiser.zero_grad()
-        times.append(time.perf_counter())
-        return {"forward": times[1] - times[0], "backward": times[2] - times[1], "optimiser": times[3] - times[2],
-                "whole step": times[3] - times[0]}
+
+    def run(self, times):
+        return self.run_as_one(times) if on_cuda() else self.run_in_parts(times)
+
+    def run_in_parts(self, times):
+        stamps = [0, 0, 0, 0]
+        for _ in range(times):
+            start = time.perf_counter()
+            total = self.losses(self.batch)[0]
+            stamps[1] += time.perf_counter() - start
+            total.backward()
+            stamps[2] += time.perf_counter() - start
+            self.update()
+            stamps[3] += time.perf_counter() - start
+        return {"forward": stamps[1], "backward": stamps[2] - stamps[1], "optimiser": stamps[3] - stamps[2],
+                "whole step": stamps[3]}
+
+    def run_as_one(self, times):
+        """The host waits for the device at the end alone."""
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(times):
+            torch.compiler.cudagraph_mark_step_begin()
+            self.losses(self.batch)[0].backward()
+            self.update()
+        torch.cuda.synchronize()
+        return {"whole step": time.perf_counter() - start}
 
 
 class SingleOp:
@@ -79,7 +136,7 @@ class SingleOp:
 
     def __init__(self, path, op, differentiable, settings):
         inputs = read(path, "input.")
-        self.op = torch.compile(op) if "compiled" in settings else op
+        self.op, self.clock = compiled(op, settings), Clock()
         self.seeds = []
         while (name := f"d{len(self.seeds)}") in inputs:
             self.seeds.append(inputs.pop(name))
@@ -96,17 +153,17 @@ class SingleOp:
         torch.autograd.backward(self.op(self.inputs), self.seeds)
 
     def first(self):
-        values = {str(i): y for i, y in enumerate(self.forward())}
+        values = {str(i): y.clone() for i, y in enumerate(self.forward())}
         self.both()
         return values, {k: x.grad for k, x in self.differentiable.items()}
 
-    def run(self):
-        times = [time.perf_counter()]
-        self.forward()
-        times.append(time.perf_counter())
-        self.both()
-        times.append(time.perf_counter())
-        return {"forward": times[1] - times[0], "forward and backward": times[2] - times[1]}
+    def run(self, times):
+        seconds = [0, 0]
+        for _ in range(times):
+            for i, function in enumerate((self.forward, self.both)):
+                torch.compiler.cudagraph_mark_step_begin()
+                seconds[i] += self.clock(function)
+        return {"forward": seconds[0], "forward and backward": seconds[1]}
 
 
 def splat(path, settings):
@@ -148,54 +205,76 @@ WORKS = {"step": Step, "splat": splat, "distance": distance, "attention": attent
 # ---- The process ----------------------------------------------------------------------------------------------------
 
 
-def compare(path, prefix, ours):
-    """The largest relative difference, |a - b| / |b| over a tensor's elements, and its tensor's name."""
-    worst = (0.0, "")
+def compare(path, prefix, ours, together=False):
+    """The largest relative difference, |a - b| / |b| over a tensor's elements, and its tensor's name; or that of all
+    tensors together."""
+    worst, apart, size = (0.0, ""), 0.0, 0.0
     for name, theirs in read(path, prefix).items():
         a = ours[name]
         if a.dim() == 4 and a.shape != theirs.shape:
             a = a.permute(0, 2, 3, 1)
-        worst = max(worst, (float((a - theirs).norm() / theirs.norm().clamp_min(1e-30)), prefix + name))
-    return worst
+        difference, norm = float((a - theirs).norm()), float(theirs.norm())
+        worst = max(worst, (difference / max(norm, 1e-30), prefix + name))
+        apart, size = math.hypot(apart, difference), math.hypot(size, norm)
+    return (apart / size, prefix + "*") if together else worst
 
 
-def ready(work, paths):
+def ready(work, paths, settings):
+    """Where a network rounds after every layer, a leaky ReLU's input near 0 may be of either sign, and a small tensor's
+    gradient is then a matter of chance: gradients are compared together."""
     values, gradients = work.first()
-    off, of = max(compare(path, prefix, ours) for path in paths
-                  for prefix, ours in (("value.", values), ("gradient.", gradients)))
-    return {"ready": True, "difference": off, "of": of}
+    rounded = "amp" in settings or "tf32" in settings
+    off, of = max(max(compare(path, "value.", values), compare(path, "gradient.", gradients, rounded))
+                  for path in paths)
+    return {"ready": True, "difference": off, "of": of, "torch": versions()}
+
+
+def versions():
+    if not on_cuda():
+        return torch.__version__
+    return (f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, "
+            f"{torch.cuda.get_device_name()}")
 
 
 def run(work, times):
-    sums = {}
     before = time.process_time()
-    for _ in range(times):
-        for part, seconds in work.run().items():
-            sums[part] = sums.get(part, 0) + seconds
+    sums = work.run(times)
     return {"ms": {part: 1e3 * s / times for part, s in sums.items()}, "cpu_s": time.process_time() - before}
+
+
+def memory(work):
+    return {"peak_mb": 1e-6 * torch.cuda.max_memory_allocated() if on_cuda() else status_mb("VmHWM") - work.before}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", choices=WORKS)
     parser.add_argument("--setting", action="append", default=[],
-                        choices=("contiguous", "channels_last", "separable", "broadcast", "compiled"))
+                        choices=("contiguous", "channels_last", "amp", "tf32", "separable", "broadcast", "compiled"))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    torch.set_default_device(options.device)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = "tf32" in options.setting
 
     def answer(value):
         print(json.dumps(value), flush=True)
 
     work = WORKS[options.work](options.files[0], options.setting)
-    answer(ready(work, options.files))
+    first = ready(work, options.files, options.setting)
+    if on_cuda():
+        work.run(3)  # recorded and tuned before anything is timed
+        torch.cuda.reset_peak_memory_stats()
+    answer(first)
     with open("/proc/self/clear_refs", "w") as refs:
         refs.write("5")  # VmHWM starts anew
     for line in sys.stdin:
         if line.strip() == "memory":
-            answer({"peak_mb": status_mb("VmHWM") - work.before})
+            answer(memory(work))
         else:
             answer(run(work, int(line.split()[1])))
 

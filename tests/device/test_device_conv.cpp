@@ -21,22 +21,24 @@ Tensor numbers(const Shape& shape, Random& random) {
 template <class T>
 void check_bias(int64_t pixels, int64_t channels) {
   INFO(dtype_of<T>() << " (" << pixels << "," << channels << ")");
+  using Wide = compute_t<T>;
   Random random(1);
-  const Tensor y = numbers<T>({pixels, channels}, random), bias = numbers<T>({channels}, random);
-  const Tensor there = y.to(Device::cuda), sums({channels}, dtype_of<T>(), Device::cuda);
-  sum_pixels<T>(pixels, channels, there.data<T>(), sums.data<T>());
-  add_bias<T>(pixels, channels, bias.to(Device::cuda).template data<T>(), there.data<T>());
-  const std::vector<T> sum = sums.values<T>(), added = there.values<T>();
+  const Tensor y = numbers<T>({pixels, channels}, random), bias = numbers<Wide>({channels}, random);
+  const Tensor there = y.to(Device::cuda), sums({channels}, dtype_of<Wide>(), Device::cuda);
+  sum_pixels<T, Wide>(pixels, channels, there.data<T>(), sums.data<Wide>());
+  add_bias<T, Wide>(pixels, channels, bias.to(Device::cuda).template data<Wide>(), there.data<T>());
+  const std::vector<Wide> sum = sums.values<Wide>();
+  const std::vector<T> added = there.values<T>();
   double wrong = 0, off = 0;
   std::vector<double> exact(size_t(channels), 0.0);
   for (int64_t i = 0; i < y.size(); ++i) {
-    const T a = y.data<T>()[i], b = bias.data<T>()[i % channels];
+    const Wide a = y.data<T>()[i], b = bias.data<Wide>()[i % channels];
     exact[size_t(i % channels)] += double(a);
     wrong += double(added[size_t(i)]) != double(T(a + b));
   }
   for (size_t c = 0; c < exact.size(); ++c) off = std::max(off, std::abs(double(sum[c]) - exact[c]));
   CHECK(wrong == 0);
-  CHECK(off < (sizeof(T) == 2 ? 0.01 : sizeof(T) == 4 ? 1e-6 : 1e-12) * std::sqrt(double(pixels)) * 4);
+  CHECK(off < (sizeof(Wide) == 4 ? 1e-6 : 1e-12) * std::sqrt(double(pixels)) * 4);
 }
 
 }  // namespace
