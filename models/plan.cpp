@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/dry_run.h"
+#include "models/trainer.h"
 #include "models/training_step.h"
 
 namespace gt {
@@ -34,6 +35,7 @@ Batch first_batch(const Config& config, int64_t fixations) {
 }
 
 StepPlan step_of(Config config, Device device, int64_t fixations, bool dry) {
+  require_precision(config, device);
   config.train.cuda_graph = false;  // a replayed graph has no ranges
   StepPlan plan;
   plan.before = live_bytes(device);

@@ -18,8 +18,8 @@ struct StepPlan {
   int64_t batch() const { return range("forward").live_before - before - parameters - optimizer; }
   /// What the forward pass leaves for the backward pass.
   int64_t kept() const { return range("forward").live_after - range("forward").live_before; }
-  /// Gradients of the parameters: what the backward pass leaves.
-  int64_t gradients() const { return range("backward").live_after - range("forward").live_before; }
+  /// Of the parameters: what the update frees.
+  int64_t gradients() const { return range("update").live_before - range("update").live_after; }
   /// The most at once, and the op that it is in.
   int64_t peak() const { return range("step").most_live - before; }
   const ProfiledRange& peak_op() const;

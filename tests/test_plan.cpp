@@ -2,23 +2,9 @@
 #include "core/dry_run.h"
 #include "core/parallel.h"
 #include "kernels/ops.h"
-#include "models/plan.h"
-#include "tests/catch.h"
+#include "tests/plan_checks.h"
 
 using namespace gt;
-
-namespace {
-
-Config small_config(const std::string& recipe) {
-  Config c;
-  c.recipe = recipe;
-  c.data.size = 32;
-  c.model = {.features = {8, 8, 16, 16, 24, 8}, .groups = 4, .slope = 0.1};
-  c.train.batch = 3;
-  return c;
-}
-
-}  // namespace
 
 TEST_CASE("a dry run computes nothing, takes no memory and counts it", "[plan]") {
   const int64_t before = live_bytes();
@@ -47,27 +33,7 @@ TEST_CASE("the plan of a step is what the step takes, byte by byte", "[plan]") {
       INFO(recipe << ", " << kind);
       Config config = small_config(recipe);
       config.optimizer.kind = kind;
-      const StepPlan plan = plan_step(config, Device::cpu), step = measure_step(config, Device::cpu);
-      CHECK(plan.parameters == step.parameters);
-      CHECK(plan.optimizer == step.optimizer);
-      CHECK(plan.batch() == step.batch());
-      CHECK(plan.kept() == step.kept());
-      CHECK(plan.gradients() == step.gradients());
-      CHECK(plan.peak() == step.peak());
-      CHECK(plan.gradients() == plan.parameters);
-      CHECK(plan.optimizer == (kind == std::string("sgd") ? 1 : 2) * plan.parameters);
-      CHECK(plan.peak() > plan.parameters + plan.optimizer + plan.batch() + plan.kept());
-      const std::vector<ProfiledRange>&planned = plan.profile->ranges(), &taken = step.profile->ranges();
-      REQUIRE(planned.size() == taken.size());
-      for (size_t i = 0; i < planned.size(); ++i) {
-        INFO(planned[i].name << " " << planned[i].label);
-        CHECK(planned[i].name == std::string(taken[i].name));
-        CHECK(planned[i].label == taken[i].label);
-        CHECK(planned[i].bytes == taken[i].bytes);
-        CHECK(planned[i].flops == taken[i].flops);
-        CHECK(planned[i].workspace() == taken[i].workspace());
-        CHECK(planned[i].most_live - plan.before == taken[i].most_live - step.before);
-      }
+      check_plan(config, Device::cpu);
     }
 }
 
