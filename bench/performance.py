@@ -23,7 +23,7 @@ CARDS = {
     "L4": dict(bytes=0.3e12, f32=30.3e12, tf32=60e12, bf16=121e12, source="data sheet"),
 }
 CARD = "H200"  # whose floors and measurements the tables show
-BANDWIDTH_BOUND = ["gaussian_splat", "track_distance", "attention", "group_norm", "dice", "bce", "sgd", "adamw"]
+BANDWIDTH_BOUND = ["splat", "track_distance", "attention", "group_norm", "dice", "bce", "sgd", "adamw"]
 
 
 def floor(op, precision, card):
