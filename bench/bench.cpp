@@ -112,6 +112,18 @@ std::function<void()> both_passes(const Op& op, const Tensors& inputs) {
   };
 }
 
+/// What the row says of a pass; nothing if it does not know.
+Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
+  if (!c.cost || (pass == "both" && !c.backward)) return {};
+  Cost all = c.cost(sizes);
+  if (pass == "both") {
+    const Cost more = c.backward(sizes);
+    all.bytes += more.bytes;
+    all.flops += more.flops;
+  }
+  return all;
+}
+
 bool has_gradients(const Tensors& inputs) {
   return std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
@@ -161,17 +173,6 @@ class Bench {
     return timing;
   }
 
-  static Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
-    if (!c.cost || (pass == "both" && !c.backward)) return {};
-    Cost all = c.cost(sizes);
-    if (pass == "both") {
-      const Cost more = c.backward(sizes);
-      all.bytes += more.bytes;
-      all.flops += more.flops;
-    }
-    return all;
-  }
-
   const Options& options_;
   const std::vector<Device> devices_;
   Report& report_;
@@ -179,8 +180,8 @@ class Bench {
 
 // ---- What does it take? ---------------------------------------------------------------------------------------------
 
-/// Bytes, operations and launches of a pass on CUDA, in a dry run.
-Profile::Total work_of(const OpCase& c, const Tensors& inputs, const std::string& pass) {
+/// Bytes, operations and launches of a pass on CUDA, in a dry run. Operations are the row's where it knows them.
+Profile::Total work_of(const OpCase& c, const Sizes& sizes, const Tensors& inputs, const std::string& pass) {
   const auto work = pass == "forward" ? forward_pass(c.op, inputs) : both_passes(c.op, inputs);
   Profile profile(Device::cuda);
   {
@@ -189,13 +190,8 @@ Profile::Total work_of(const OpCase& c, const Tensors& inputs, const std::string
   }
   profile.end();
   Profile::Total all;
-  for (const Profile::Total& t : profile.totals(false)) {
-    all.bytes += t.bytes;
-    all.flops += t.flops;
-    all.kernels += t.kernels;
-    all.library_calls += t.library_calls;
-    all.copies += t.copies;
-  }
+  for (const Profile::Total& t : profile.totals(false)) all += t;
+  if (const Cost known = cost(c, sizes, pass); known.flops > 0) all.flops = known.flops;
   return all;
 }
 
@@ -227,7 +223,7 @@ void predict(const std::vector<OpCase>& cases, const ReportOptions& options) {
         const Tensors inputs = inputs_of(c, sizes, dtype, Device::cuda);
         for (const char* pass : {"forward", "both"})
           if (pass == std::string("forward") || has_gradients(inputs))
-            row(c, sizes, dtype, pass, work_of(c, inputs, pass));
+            row(c, sizes, dtype, pass, work_of(c, sizes, inputs, pass));
       }
   if (!options.json.empty()) write_file(options.json, rows.dump(1) + "\n");
 }

@@ -89,6 +89,18 @@ void end_body(Device device) {
   if (device == Device::cuda) synchronize(device);
 }
 
+Profile::Total& Profile::Total::operator+=(const Total& other) {
+  calls += other.calls;
+  seconds += other.seconds;
+  bytes += other.bytes;
+  flops += other.flops;
+  kernels += other.kernels;
+  library_calls += other.library_calls;
+  copies += other.copies;
+  workspace = std::max(workspace, other.workspace);
+  return *this;
+}
+
 std::vector<Profile::Total> Profile::totals(bool by_label) const {
   std::map<std::pair<std::string, std::string>, Total> sums;
   for (const ProfiledRange& range : ranges_) {
@@ -96,14 +108,14 @@ std::vector<Profile::Total> Profile::totals(bool by_label) const {
     Total& sum = sums[{range.name, label}];
     sum.name = range.name;
     sum.label = label;
-    sum.calls += 1;
-    sum.seconds += range.own;
-    sum.bytes += range.bytes;
-    sum.flops += range.flops;
-    sum.kernels += range.kernels;
-    sum.library_calls += range.library_calls;
-    sum.copies += range.copies;
-    sum.workspace = std::max(sum.workspace, range.workspace());
+    sum += {.calls = 1,
+            .seconds = range.own,
+            .bytes = range.bytes,
+            .flops = range.flops,
+            .kernels = range.kernels,
+            .library_calls = range.library_calls,
+            .copies = range.copies,
+            .workspace = range.workspace()};
     sum.op = range.op;
   }
   std::vector<Total> sorted;

@@ -47,6 +47,8 @@ class Profile {
     int64_t kernels = 0, library_calls = 0, copies = 0;
     int64_t workspace = 0;  // the largest
     bool op = false;
+
+    Total& operator+=(const Total& other);  ///< sums, and the larger workspace
   };
   /// Largest time first.
   std::vector<Total> totals(bool by_label) const;

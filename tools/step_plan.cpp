@@ -84,13 +84,7 @@ void print_work(const std::vector<Profile::Total>& work) {
   Profile::Total all;
   for (const Profile::Total& t : work) {
     row(name_of(t.name, t.label, t.op), t);
-    all.calls += t.calls;
-    all.bytes += t.bytes;
-    all.flops += t.flops;
-    all.kernels += t.kernels;
-    all.library_calls += t.library_calls;
-    all.copies += t.copies;
-    all.workspace = std::max(all.workspace, t.workspace);
+    all += t;
   }
   row("all", all);
   std::printf("\nmoved: the tensors that an op is given, each counted once. Workspace in MiB, the largest.\n");
