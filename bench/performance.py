@@ -100,7 +100,8 @@ def goals_table(results):
     rows = [
         ["splat, distance, track attention, GroupNorm + LeakyReLU, losses, optimiser, at sizes well over L2",
          "at least 85 % of the copy bandwidth of the same run", results.share()],
-        ["training step, bf16, full size, batch 8 and 64", "1.5 times PyTorch's AMP, 1.1 times its `torch.compile`", ""],
+        ["training step, bf16, full size, batch 8 and 64", "1.5 times PyTorch's AMP, 1.1 times its `torch.compile`",
+         ""],
         ["splat; distance; attention", "10; 10; 3 times PyTorch", ""],
         ["15,000 iterations, batch 8, 224 pixels, with loading", "under 3 minutes", results.protocol()],
         ["loss on CUDA against the CPU, f32, 100 iterations", "off by 1e-3 at most", results.curves()],
@@ -116,7 +117,8 @@ def step_floor(plan, card):
 def step_table(plans, results):
     rows = []
     for plan in plans:
-        total = {key: sum(op[key] for op in plan["ops"]) for key in ["bytes", "flops", "kernels", "library_calls", "copies"]}
+        keys = ["bytes", "flops", "kernels", "library_calls", "copies"]
+        total = {key: sum(op[key] for op in plan["ops"]) for key in keys}
         least, batch = step_floor(plan, CARDS[CARD]), plan["batch"]
         measured = results.speed.get((plan["precision"], batch))
         rows.append([plan["precision"], batch, f"{total['bytes'] / 1e9:.1f}", f"{total['flops'] / 1e12:.2f}",
@@ -138,6 +140,14 @@ def memory_table(plans):
     rows = [[plan["precision"], plan["batch"]] + [f"{plan['memory'][part] / 2**20:.0f}" for part in parts] +
             [plan["memory"]["peak_in"]] for plan in plans]
     return table(["precision", "batch", *parts, "peak in"], rows)
+
+
+def loading_table(plans, results):
+    needed = max(plan["batch"] / step_floor(plan, CARDS[CARD]) for plan in plans)
+    rows = [["needed by the fastest step at its floor", "", f"{needed:.0f}"]]
+    rows += [[f"measured, {r['threads']} threads", f"{r['loaded_per_s']:.0f}", f"{r['batched_per_s']:.0f}"]
+             for r in (results.json("loader.json") or [])]
+    return table(["images/s", "read, decoded, resized (once a run)", "in batches (once a step)"], rows)
 
 
 def parts_table(plan):
@@ -211,7 +221,8 @@ def main():
         old = file.read()
     new = fill(old, {"goals": goals_table(results), "cards": cards_table(), "step": step_table(plans, results),
                      "other cards": other_cards_table(plans), "memory": memory_table(plans),
-                     "step by op": parts_table(by_op[8]), "ops": ops_table(rows, results)})
+                     "loading": loading_table(plans, results), "step by op": parts_table(by_op[8]),
+                     "ops": ops_table(rows, results)})
     if options.check:
         sys.exit(f"{options.doc} is stale: make performance" if new != old else 0)
     with open(options.doc + ".new", "w") as file:

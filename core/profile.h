@@ -41,7 +41,7 @@ class Profile {
 
   /// Sums over the ranges of one name, or of one name and label.
   struct Total {
-    std::string name, label;
+    std::string name{}, label{};
     int64_t calls = 0;
     double seconds = 0, bytes = 0, flops = 0;  // own seconds
     int64_t kernels = 0, library_calls = 0, copies = 0;
