@@ -15,6 +15,14 @@ inline Config small_config(const std::string& recipe) {
   return c;
 }
 
+/// Without those inside of an op: what an emulation does in a library's place, which a dry run does not.
+inline std::vector<ProfiledRange> outer_ranges(const Profile& profile) {
+  std::vector<ProfiledRange> outer;
+  for (const ProfiledRange& range : profile.ranges())
+    if (outer.empty() || !outer.back().op || range.depth <= outer.back().depth) outer.push_back(range);
+  return outer;
+}
+
 /// Byte by byte, launch by launch, op by op.
 inline void check_plan(const Config& config, Device device) {
   const StepPlan plan = plan_step(config, device), step = measure_step(config, device);
@@ -24,10 +32,11 @@ inline void check_plan(const Config& config, Device device) {
   CHECK(plan.kept() == step.kept());
   CHECK(plan.gradients() == step.gradients());
   CHECK(plan.peak() == step.peak());
-  CHECK(plan.gradients() == plan.parameters);
+  CHECK(plan.gradients() >= plan.parameters);
+  CHECK(plan.gradients() <= plan.parameters + 64);  // the losses
   CHECK(plan.optimizer >= (config.optimizer.kind == "sgd" ? 1 : 2) * plan.parameters);
   CHECK(plan.peak() > plan.parameters + plan.optimizer + plan.batch() + plan.kept());
-  const std::vector<ProfiledRange>&planned = plan.profile->ranges(), &taken = step.profile->ranges();
+  const std::vector<ProfiledRange> planned = outer_ranges(*plan.profile), taken = outer_ranges(*step.profile);
   REQUIRE(planned.size() == taken.size());
   for (size_t i = 0; i < planned.size(); ++i) {
     const ProfiledRange &p = planned[i], &t = taken[i];
