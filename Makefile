@@ -6,7 +6,7 @@ CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
 CMAKE = cmake -S . -G Ninja -DGRADTRACK_CUDA=$(CUDA)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan emulate cuda-check bench bench-peers fixtures gpu format help clean
+.PHONY: all demo test gradcheck asan emulate cuda-check bench bench-peers fixtures performance gpu format help clean
 
 all: ## build the program, build/gradtrack
 	@.ci/packages
@@ -77,6 +77,12 @@ bench-peers: $(PEERS)/made ## time GradTrack against PyTorch, in turn on the sam
 
 fixtures: $(FIXTURES)/made ## make anew what MONAI and PyTorch compute, for the tests to compare with (tests/fixtures)
 	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
+
+performance: ## write docs/performance.md: what a GPU should take, by dry runs (ARGS=--check: only look whether it is stale)
+	@.ci/packages libbenchmark-dev libboost-context-dev
+	@$(EMULATE) -DGRADTRACK_BENCH=ON -B $(BUILD)/emulate >/dev/null
+	@cmake --build $(BUILD)/emulate --target gradtrack gradtrack_bench -j $(JOBS)
+	@python3 bench/performance.py --programs $(BUILD)/emulate $(ARGS)
 
 gpu: ## all that needs a GPU: tests, gradients, sanitizers, benchmarks, training (ARGS=--help tells more)
 	@.ci/gpu $(ARGS)

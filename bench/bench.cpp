@@ -6,9 +6,14 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "bench/loader.h"
 #include "bench/report.h"
+#include "bench/step_cases.h"
 #include "core/config.h"
+#include "core/dry_run.h"
+#include "core/io.h"
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "tests/check_op.h"
 
 namespace gt {
@@ -20,6 +25,8 @@ struct Options {
   ReportOptions report;
   int threads = 0;
   bool quick = false;
+  bool predict = false;  // takes no times
+  std::string loader;    // a data set's folder; times its loading alone
 
   double budget() const { return quick ? 0.03 : 0.2; }  // seconds a measurement
 };
@@ -50,15 +57,13 @@ void require_close(const Tensors& a, const Tensors& b, double tolerance, const s
 
 /// Throws Error unless the row's values and gradients are its twin's, and the same on every device.
 void verify(const OpCase& c, const std::vector<Device>& devices) {
-  const Sizes& sizes = c.sizes.back();
-  const Tensors inputs = inputs_of(c, sizes, DType::f32);
-  const Tensors cpu = run_with_gradients(c.op, inputs, Random(5));
-  if (c.composed)
-    require_close(cpu, run_with_gradients(c.composed, inputs, Random(5)), c.f32_tolerance, "against its composed twin");
+  const auto results = [&](const Op& op, Device device) {  // from inputs of its own: some ops work in place
+    return run_with_gradients(op, inputs_of(c, c.sizes.back(), DType::f32, device), Random(5));
+  };
+  const Tensors cpu = results(c.op, Device::cpu);
+  if (c.composed) require_close(cpu, results(c.composed, Device::cpu), c.f32_tolerance, "against its composed twin");
   for (const Device device : devices)
-    if (device != Device::cpu)
-      require_close(run_with_gradients(c.op, on_device(inputs, device), Random(5)), cpu, c.f32_tolerance,
-                    "against the CPU");
+    if (device != Device::cpu) require_close(results(c.op, device), cpu, c.f32_tolerance, "against the CPU");
 }
 
 /// The largest difference of the values, and of the values and gradients, to the same computed in double, relative to
@@ -107,6 +112,22 @@ std::function<void()> both_passes(const Op& op, const Tensors& inputs) {
   };
 }
 
+/// What the row says of a pass; nothing if it does not know.
+Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
+  if (!c.cost || (pass == "both" && !c.backward)) return {};
+  Cost all = c.cost(sizes);
+  if (pass == "both") {
+    const Cost more = c.backward(sizes);
+    all.bytes += more.bytes;
+    all.flops += more.flops;
+  }
+  return all;
+}
+
+bool has_gradients(const Tensors& inputs) {
+  return std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return x.defined() && x.requires_grad(); });
+}
+
 class Bench {
  public:
   Bench(const Options& options, std::vector<Device> devices, Report& report)
@@ -129,6 +150,7 @@ class Bench {
     for (const Device device : devices_) {
       const Tensors inputs = on_device(made, device);
       for (const char* pass : {"forward", "both"}) {
+        if (pass == std::string("both") && !has_gradients(inputs)) continue;
         const Cost work = cost(c, sizes, pass);
         Row row{c.name, label(sizes), pass, device, {}, work.bytes, work.flops};
         row.time = time(row, c.op, inputs);
@@ -151,21 +173,60 @@ class Bench {
     return timing;
   }
 
-  static Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
-    if (!c.cost || (pass == "both" && !c.backward)) return {};
-    Cost all = c.cost(sizes);
-    if (pass == "both") {
-      const Cost more = c.backward(sizes);
-      all.bytes += more.bytes;
-      all.flops += more.flops;
-    }
-    return all;
-  }
-
   const Options& options_;
   const std::vector<Device> devices_;
   Report& report_;
 };
+
+// ---- What does it take? ---------------------------------------------------------------------------------------------
+
+/// Bytes, operations and launches of a pass on CUDA, in a dry run. Operations are the row's where it knows them.
+Profile::Total work_of(const OpCase& c, const Sizes& sizes, const Tensors& inputs, const std::string& pass) {
+  const auto work = pass == "forward" ? forward_pass(c.op, inputs) : both_passes(c.op, inputs);
+  Profile profile(Device::cuda);
+  {
+    const NamedRange range("row");
+    work();
+  }
+  profile.end();
+  Profile::Total all;
+  for (const Profile::Total& t : profile.totals(false)) all += t;
+  if (const Cost known = cost(c, sizes, pass); known.flops > 0) all.flops = known.flops;
+  return all;
+}
+
+/// Tells what is counted in dry runs, which need no GPU: the sizes are real, the values are not.
+void predict(const std::vector<OpCase>& cases, const ReportOptions& options) {
+  const DryRun dry;
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  std::printf("%-*s %-*s %-5s %-8s %11s %9s %8s %6s %6s\n", int(options.op_width), "op", int(options.size_width),
+              "size", "type", "pass", "MB", "GFLOP", "kernels", "calls", "copies");
+  const auto row = [&](const OpCase& c, const Sizes& sizes, DType dtype, const char* pass, const Profile::Total& t) {
+    std::printf("%-*s %-*s %-5s %-8s %11.3f %9.3f %8lld %6lld %6lld\n", int(options.op_width), c.name.c_str(),
+                int(options.size_width), label(sizes).c_str(), name(dtype), pass, 1e-6 * t.bytes, 1e-9 * t.flops,
+                (long long)t.kernels, (long long)t.library_calls, (long long)t.copies);
+    std::fflush(stdout);
+    rows.push_back({{"op", c.name},
+                    {"size", label(sizes)},
+                    {"type", name(dtype)},
+                    {"pass", pass},
+                    {"bytes", t.bytes},
+                    {"flops", t.flops},
+                    {"kernels", t.kernels},
+                    {"library_calls", t.library_calls},
+                    {"copies", t.copies}});
+  };
+  for (const OpCase& c : cases)
+    for (const Sizes& sizes : c.large)
+      for (const DType dtype : {DType::f32, DType::bf16}) {
+        if (dtype == DType::bf16 && !c.stored) continue;
+        const Tensors inputs = inputs_of(c, sizes, dtype, Device::cuda);
+        for (const char* pass : {"forward", "both"})
+          if (pass == std::string("forward") || has_gradients(inputs))
+            row(c, sizes, dtype, pass, work_of(c, sizes, inputs, pass));
+      }
+  if (!options.json.empty()) write_file(options.json, rows.dump(1) + "\n");
+}
 
 // ---- The command ----------------------------------------------------------------------------------------------------
 
@@ -186,7 +247,9 @@ std::vector<OpCase> chosen(const std::vector<std::string>& words) {
   std::vector<OpCase> cases;
   std::vector<std::string> names;
   std::vector<bool> found(words.size());
-  for (const OpCase& c : op_cases()) {
+  std::vector<OpCase> all = op_cases();
+  for (const OpCase& c : step_cases()) all.push_back(c);
+  for (const OpCase& c : all) {
     if (c.large.empty()) continue;
     names.push_back(c.name);
     bool wanted = words.empty();
@@ -196,23 +259,28 @@ std::vector<OpCase> chosen(const std::vector<std::string>& words) {
   }
   for (size_t i = 0; i < words.size(); ++i) {
     if (found[i]) continue;
-    std::string all;
-    for (const std::string& name : names) all += "\n  " + name;
+    std::string known;
+    for (const std::string& name : names) known += "\n  " + name;
     const std::string near = nearest(words[i], names);
-    fail("--op ", words[i], ": no such op", near.empty() ? "; there are:" + all : ", did you mean '" + near + "'?");
+    fail("--op ", words[i], ": no such op", near.empty() ? "; there are:" + known : ", did you mean '" + near + "'?");
   }
   return cases;
 }
 
 size_t bench(Options options) {
+  if (!options.loader.empty()) {
+    const int threads = options.threads > 0 ? options.threads : num_threads();
+    return time_loader(options.loader, 224, threads, 10 * options.budget(), options.report.json), 0;
+  }
   const std::vector<OpCase> cases = chosen(options.ops);
-  const std::vector<Device> devices = devices_of(options.device);
-  if (options.threads > 0) set_num_threads(options.threads);
   for (const OpCase& c : cases) {
     options.report.op_width = std::max(options.report.op_width, c.name.size());
     for (const Sizes& sizes : c.large)
       options.report.size_width = std::max(options.report.size_width, label(sizes).size());
   }
+  if (options.predict) return predict(cases, options.report), 0;
+  const std::vector<Device> devices = devices_of(options.device);
+  if (options.threads > 0) set_num_threads(options.threads);
   std::map<Device, Roof> roofs;
   for (const Device device : devices) roofs[device] = measure_roof(device);
   Report report(options.report, this_machine(devices.back() == Device::cuda), roofs);
@@ -227,6 +295,9 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--op", o.ops, "only the ops whose name contains this; may be given again")->type_name("NAME");
   app.add_option("--threads", o.threads, "of the CPU; default all processors")->check(CLI::Range(1, 4096));
   app.add_flag("--quick", o.quick, "fewer repetitions: a look, not a result");
+  app.add_flag("--predict", o.predict, "instead of times: bytes, operations and launches of each row on cuda; no GPU");
+  app.add_option("--loader", o.loader, "instead: images a second of loading this data set, at 224 pixels")
+      ->type_name("DIR");
   app.add_flag("--errors", o.report.errors, "add a column: largest difference of f32 on the CPU to the same in double");
   app.add_option("--json", o.report.json, "also write the results here")->type_name("FILE");
   app.add_option("--compare", o.report.compare, "a file of --json: adds a column and a line against it")

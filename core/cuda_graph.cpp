@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/cuda.h"
+#include "core/dry_run.h"
 
 namespace gt {
 
@@ -66,7 +67,7 @@ struct Upload::State {
 };
 
 void Upload::operator()(const Tensor& from) {
-  if (to_.device() == Device::cpu) return to_.copy_from(from);
+  if (to_.device() == Device::cpu || dry_run()) return to_.copy_from(from);
   GT_CHECK(from.shape() == to_.shape() && from.dtype() == to_.dtype(), "Upload: expected ", to_.dtype(), to_.shape(),
            ", got ", from.dtype(), from.shape());
   Slot& slot = state_->slots[state_->next++ % state_->slots.size()];

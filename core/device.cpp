@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "core/check.h"
+#include "core/dry_run.h"
 #include "core/parallel.h"
 
 #if GT_CUDA && !GT_EMULATE
@@ -23,6 +24,7 @@ namespace gt {
 namespace {
 
 std::atomic<int64_t> live{0};
+std::atomic<int64_t> live_on[2] = {0, 0};  // by device
 std::atomic<int64_t> peak{0};
 
 constexpr size_t alignment = 64;
@@ -134,14 +136,39 @@ void* allocate_host(size_t& bytes) {
   return data;
 }
 
-void count_bytes(size_t bytes) {
-  const int64_t now = live += int64_t(bytes);
+/// Address space without memory behind it: reads as zeros.
+void* reserve(size_t bytes) {
+  void* data = mmap(nullptr, std::max<size_t>(bytes, 1), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) fail("out of address space: ", bytes, " bytes for one tensor");
+  return data;
+}
+
+void release(void* data, size_t bytes) { munmap(data, std::max<size_t>(bytes, 1)); }
+
+/// Of a buffer made, or freed: then negative.
+void count_bytes(Device device, int64_t bytes) {
+  const int64_t on_device = live_on[size_t(device)] += bytes, now = live += bytes;
+  if (current_profile != nullptr) note_memory(device, on_device);
   int64_t seen = peak;
   while (seen < now && !peak.compare_exchange_weak(seen, now)) {
   }
 }
 
+void count_copy(Device to, Device from) {
+  if (current_profile != nullptr && (to == Device::cuda || from == Device::cuda)) count_launch(Launched::copy);
+}
+
 }  // namespace
+
+thread_local constinit bool dry_running = false;
+
+DryRun::DryRun() {
+  GT_CHECK(!dry_running, "DryRun: this thread has one already");
+  dry_running = true;
+}
+
+DryRun::~DryRun() { dry_running = false; }
 
 const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
 
@@ -160,8 +187,8 @@ Device choose_device(const std::string& word, std::string* why) {
 }
 
 void require_device(Device device) {
-  if (device == Device::cuda && cuda_status().state != CudaState::device)
-    fail("device 'cuda' is not there: ", cuda_status().reason);
+  const CudaState least = dry_run() ? CudaState::no_device : CudaState::device;
+  if (device == Device::cuda && cuda_status().state < least) fail("device 'cuda' is not there: ", cuda_status().reason);
 }
 
 void refuse_bf16() { fail("bf16 is computed with on device cuda only"); }
@@ -186,26 +213,33 @@ void* allocate_pinned(size_t bytes) {
 }  // namespace
 
 Buffer::Buffer(size_t bytes, Device device, bool pinned)
-    : bytes_(bytes), capacity_(bytes), device_(device), pinned_(pinned) {
+    : bytes_(bytes), capacity_(bytes), device_(device), pinned_(pinned), reserved_(dry_run()) {
   require_device(device);
   pinned_ = pinned && device == Device::cpu && cuda_status().state == CudaState::device;
-  data_ = device == Device::cuda ? allocate_cuda(bytes) : pinned_ ? allocate_pinned(bytes) : allocate_host(capacity_);
-  count_bytes(bytes);
+  data_ = reserved_                ? reserve(bytes)
+          : device == Device::cuda ? allocate_cuda(bytes)
+          : pinned_                ? allocate_pinned(bytes)
+                                   : allocate_host(capacity_);
+  count_bytes(device, int64_t(bytes));
 }
 
 // Freeing tells of no error: at the end of a program the driver may be gone before its buffers.
 Buffer::~Buffer() {
-  if (device_ == Device::cuda)
+  if (reserved_)
+    release(data_, bytes_);
+  else if (device_ == Device::cuda)
     cudaFreeAsync(data_, cuda_stream());
   else if (pinned_)
     cudaFreeHost(data_);
   else
     host_memory().give_back(data_, capacity_);
-  live -= int64_t(bytes_);
+  count_bytes(device_, -int64_t(bytes_));
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
   if (bytes == 0) return;
+  count_copy(to_device, from_device);
+  if (dry_run()) return;
   if (to_device == Device::cpu && from_device == Device::cpu) {
     std::memcpy(to, from, bytes);
     return;
@@ -215,31 +249,37 @@ void copy_bytes(void* to, Device to_device, const void* from, Device from_device
 }
 
 void synchronize(Device device) {
-  if (device == Device::cuda) check_cuda(cudaStreamSynchronize(cuda_stream()), "cudaStreamSynchronize");
+  if (device == Device::cuda && !dry_run()) check_cuda(cudaStreamSynchronize(cuda_stream()), "cudaStreamSynchronize");
 }
 #else
-Buffer::Buffer(size_t bytes, Device device, bool) : bytes_(bytes), capacity_(bytes), device_(device), pinned_(false) {
+Buffer::Buffer(size_t bytes, Device device, bool)
+    : bytes_(bytes), capacity_(bytes), device_(device), pinned_(false), reserved_(dry_run()) {
   require_device(device);
-  data_ = device == Device::cpu ? allocate_host(capacity_) : allocate_emulated(bytes);
-  count_bytes(bytes);
+  data_ = reserved_ ? reserve(bytes) : device == Device::cpu ? allocate_host(capacity_) : allocate_emulated(bytes);
+  count_bytes(device, int64_t(bytes));
 }
 
 Buffer::~Buffer() {
-  if (device_ == Device::cpu)
+  if (reserved_)
+    release(data_, bytes_);
+  else if (device_ == Device::cpu)
     host_memory().give_back(data_, capacity_);
   else
     std::free(data_);
-  live -= int64_t(bytes_);
+  count_bytes(device_, -int64_t(bytes_));
 }
 
-void copy_bytes(void* to, Device, const void* from, Device, size_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+  if (bytes == 0) return;
+  count_copy(to_device, from_device);
+  if (!dry_run()) std::memcpy(to, from, bytes);
 }
 
 void synchronize(Device) {}
 #endif
 
 int64_t live_bytes() { return live; }
+int64_t live_bytes(Device device) { return live_on[size_t(device)]; }
 int64_t peak_bytes() { return peak; }
 void reset_peak_bytes() { peak = live.load(); }
 

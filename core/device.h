@@ -39,7 +39,7 @@ const CudaStatus& cuda_status();
 /// other word.
 Device choose_device(const std::string& word, std::string* why = nullptr);
 
-/// Throws Error unless kernels can run on this device in this program.
+/// Throws Error unless kernels can run on this device in this program, or could in a dry run.
 void require_device(Device device);
 
 [[noreturn]] void refuse_bf16();
@@ -68,6 +68,7 @@ class Buffer {
   size_t capacity_;  // of the block; a host's may be larger than was asked for
   Device device_;
   bool pinned_;
+  bool reserved_;  // in a dry run: address space alone
 };
 
 /// Copies bytes between or within devices, in the order of the stream; from a device to the host it waits for them.
@@ -78,6 +79,7 @@ void synchronize(Device device);
 
 /// Bytes in live Buffers now, and the most there have been since the last reset_peak_bytes().
 int64_t live_bytes();
+int64_t live_bytes(Device device);
 int64_t peak_bytes();
 void reset_peak_bytes();
 

@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/dry_run.h"
+#include "core/range.h"
 
 #if GT_EMULATE
 #include "core/emulation/emulation.h"
@@ -68,12 +70,14 @@ Parameter kernel_argument(const Launch& launch, const Argument& argument) {
 
 /// Runs the kernel on the project's stream; an empty grid runs nothing. Throws Error that names the launch's place if
 /// it cannot start; what fails later shows at a later call, or here with GT_SYNC=1 in the environment, which waits for
-/// every kernel. The emulation runs the whole grid before it returns.
+/// every kernel. The emulation runs the whole grid before it returns. A dry run counts it alone.
 template <class... Parameters, class... Arguments>
 void launch(const Launch& launch, void (*kernel)(Parameters...), const Arguments&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "one argument for each parameter of the kernel");
   if (launch.grid.x == 0 || launch.grid.y == 0 || launch.grid.z == 0) return;
   std::tuple<Parameters...> values(kernel_argument<Parameters>(launch, arguments)...);
+  if (current_profile != nullptr) count_launch(Launched::kernel);
+  if (dry_run()) return;
 #if GT_EMULATE
   const auto thread = [&] { std::apply(kernel, values); };
   emulation::run(

@@ -9,6 +9,8 @@
 #include <functional>
 #include <vector>
 
+#include "core/dry_run.h"
+
 namespace gt {
 
 /// Number of threads that parallel_for uses (OpenMP's default at start).
@@ -17,9 +19,11 @@ int num_threads();
 /// Sets it; 0 means all processors this process may run on. Throws Error if negative.
 void set_num_threads(int count);
 
-/// Calls f(begin, end) for consecutive blocks of `block` items of [0, n), spread over the threads. f must not throw.
+/// Calls f(begin, end) for consecutive blocks of `block` items of [0, n), spread over the threads. f must not throw. In
+/// a dry run it calls nothing.
 template <class F>
 void parallel_for(int64_t n, int64_t block, F&& f) {
+  if (dry_run()) return;
   const int64_t blocks = (n + block - 1) / block;
 #pragma omp parallel for schedule(static) if (blocks > 1)
   for (int64_t i = 0; i < blocks; ++i) f(i * block, i * block + block < n ? i * block + block : n);

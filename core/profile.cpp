@@ -18,12 +18,16 @@ int64_t nanoseconds() { return std::chrono::steady_clock::now().time_since_epoch
 
 thread_local constinit Profile* current_profile = nullptr;
 
-Profile::Profile() : start_(nanoseconds()) {
+Profile::Profile(Device device) : start_(nanoseconds()), device_(device) {
   GT_CHECK(current_profile == nullptr, "Profile: this thread has one already");
   current_profile = this;
 }
 
-Profile::~Profile() { current_profile = nullptr; }
+Profile::~Profile() { end(); }
+
+void Profile::end() {
+  if (current_profile == this) current_profile = nullptr;
+}
 
 double Profile::now() const { return 1e-9 * double(nanoseconds() - start_); }
 
@@ -32,6 +36,7 @@ void begin_range(const char* name) {
   const double future = std::numeric_limits<double>::infinity();
   p.ranges_.push_back({name, "", int(p.open_.size()), p.now(), future, 0});
   p.open_.push_back(p.ranges_.size() - 1);
+  p.innermost().live_before = p.innermost().most_live = live_bytes(p.device_);
   p.counts_operands_ = true;  // an op's, until its body begins; other ranges never ask
 }
 
@@ -41,8 +46,12 @@ void end_range() {
   ProfiledRange& range = p.innermost();
   range.end = p.now();
   range.own += range.end - range.begin;
+  range.live_after = live_bytes(p.device_);
   p.open_.pop_back();
-  if (!p.open_.empty()) p.innermost().own -= range.end - range.begin;
+  if (!p.open_.empty()) {
+    p.innermost().own -= range.end - range.begin;
+    p.innermost().most_live = std::max(p.innermost().most_live, range.most_live);
+  }
   p.counts_operands_ = false;
 }
 
@@ -53,17 +62,43 @@ void count_operand(size_t bytes) {
 
 void count_flops(double flops) { current_profile->innermost().flops += flops; }
 
+void count_launch(Launched what) {
+  Profile& p = *current_profile;
+  if (p.open_.empty()) return;
+  ProfiledRange& range = p.innermost();
+  ++(what == Launched::kernel ? range.kernels : what == Launched::copy ? range.copies : range.library_calls);
+}
+
+void note_memory(Device device, int64_t bytes) {
+  Profile& p = *current_profile;
+  if (device != p.device_ || p.open_.empty()) return;
+  p.innermost().most_live = std::max(p.innermost().most_live, bytes);
+}
+
 void label_range(const std::string& label) { current_profile->innermost().label = label; }
 
 void begin_body(Device device) {
   Profile& p = *current_profile;
   p.counts_operands_ = false;
   p.innermost().op = true;
+  p.innermost().live_before = live_bytes(p.device_);
   if (device == Device::cuda) synchronize(device);
 }
 
 void end_body(Device device) {
   if (device == Device::cuda) synchronize(device);
+}
+
+Profile::Total& Profile::Total::operator+=(const Total& other) {
+  calls += other.calls;
+  seconds += other.seconds;
+  bytes += other.bytes;
+  flops += other.flops;
+  kernels += other.kernels;
+  library_calls += other.library_calls;
+  copies += other.copies;
+  workspace = std::max(workspace, other.workspace);
+  return *this;
 }
 
 std::vector<Profile::Total> Profile::totals(bool by_label) const {
@@ -73,10 +108,14 @@ std::vector<Profile::Total> Profile::totals(bool by_label) const {
     Total& sum = sums[{range.name, label}];
     sum.name = range.name;
     sum.label = label;
-    sum.calls += 1;
-    sum.seconds += range.own;
-    sum.bytes += range.bytes;
-    sum.flops += range.flops;
+    sum += {.calls = 1,
+            .seconds = range.own,
+            .bytes = range.bytes,
+            .flops = range.flops,
+            .kernels = range.kernels,
+            .library_calls = range.library_calls,
+            .copies = range.copies,
+            .workspace = range.workspace()};
     sum.op = range.op;
   }
   std::vector<Total> sorted;

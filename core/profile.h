@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/range.h"
+#include "core/device.h"
 
 namespace gt {
 
@@ -17,27 +17,38 @@ struct ProfiledRange {
   double begin, end;  // seconds since the profile was made
   double own;         // seconds, less those of the ranges within
   double bytes = 0, flops = 0;
-  bool op = false;  // an op's body, not a part of the program
+  bool op = false;                                 // an op's body, not a part of the program
+  int kernels = 0, library_calls = 0, copies = 0;  // sent to the device, less those of the ranges within
+  int64_t live_before = 0, live_after = 0;         // bytes in buffers on the profile's device
+  int64_t most_live = 0;                           // while it ran
+
+  /// Bytes that an op's body took for itself.
+  int64_t workspace() const { return op ? most_live - live_before : 0; }
 };
 
 /// Collects the ranges of the thread that makes it, until it ends; one at a time. On CUDA each op is then waited for,
-/// so that its time is its own.
+/// so that its time is its own. Memory is followed on one device.
 class Profile {
  public:
-  Profile();
+  explicit Profile(Device device = Device::cpu);
   ~Profile();
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
+  void end();  ///< collects no more; another one may be made
 
   /// In the order in which they began; those that are still open end in the future.
   const std::vector<ProfiledRange>& ranges() const { return ranges_; }
 
   /// Sums over the ranges of one name, or of one name and label.
   struct Total {
-    std::string name, label;
+    std::string name{}, label{};
     int64_t calls = 0;
     double seconds = 0, bytes = 0, flops = 0;  // own seconds
+    int64_t kernels = 0, library_calls = 0, copies = 0;
+    int64_t workspace = 0;  // the largest
     bool op = false;
+
+    Total& operator+=(const Total& other);  ///< sums, and the larger workspace
   };
   /// Largest time first.
   std::vector<Total> totals(bool by_label) const;
@@ -50,6 +61,8 @@ class Profile {
   friend void end_range();
   friend void count_operand(size_t);
   friend void count_flops(double);
+  friend void count_launch(Launched);
+  friend void note_memory(Device, int64_t);
   friend void label_range(const std::string&);
   friend void begin_body(Device);
   friend void end_body(Device);
@@ -58,6 +71,7 @@ class Profile {
   ProfiledRange& innermost() { return ranges_[open_.back()]; }
 
   int64_t start_;  // ns of the steady clock
+  Device device_;  // whose memory is followed
   std::vector<ProfiledRange> ranges_;
   std::vector<size_t> open_;
   bool counts_operands_ = false;  // an op's arguments are being made

@@ -1,6 +1,7 @@
 // Named ranges around what the program does: NVTX in a CUDA build (Nsight shows them), and what a Profile collects.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -16,13 +17,18 @@ class Profile;
 /// The profile that collects this thread's ranges, or null. See core/profile.h.
 extern thread_local constinit Profile* current_profile;
 
+/// What a device is sent: a kernel of ours, a library's call (whose kernels only it knows), a copy.
+enum class Launched { kernel, library_call, copy };
+
 // What a range tells current_profile, which must not be null.
 void begin_range(const char* name);
 void end_range();
 void count_operand(size_t bytes);  // of a tensor that an op's body is given
 void count_flops(double flops);
-void label_range(const std::string& label);  // what tells ranges of one name apart: sizes
-void begin_body(Device device);              // operands are known, work begins
+void count_launch(Launched what);
+void note_memory(Device device, int64_t bytes);  // in live buffers there
+void label_range(const std::string& label);      // what tells ranges of one name apart: sizes
+void begin_body(Device device);                  // operands are known, work begins
 void end_body(Device device);
 
 class NamedRange {

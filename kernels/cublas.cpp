@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "core/cuda.h"
+#include "core/dry_run.h"
 
 namespace gt::cublas {
 namespace {
@@ -119,6 +120,8 @@ Plan make_plan(const Product& p) {
 
 void multiply(const Product& p, const void* a, const void* b, void* y) {
   if (p.m == 0 || p.n == 0) return;
+  if (current_profile != nullptr) count_launch(Launched::library_call);
+  if (dry_run()) return;  // without the workspace: cuBLASLt plans for a GPU that is here alone
   if (p.k == 0) {
     check_cuda(cudaMemsetAsync(y, 0, size_t(p.m * p.n) * size_of(p.dtype), cuda_stream()), "an empty matrix product");
     return;

@@ -10,9 +10,11 @@
 #include <mutex>
 #include <ostream>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "core/cuda.h"
+#include "core/dry_run.h"
 
 static_assert(CUDNN_VERSION >= 90800, "cuDNN 9.8 is the first that plans for described devices");
 
@@ -324,11 +326,18 @@ std::shared_ptr<const Plan> make_plan(const Convolution& c, Pass pass, const Tar
   return plan;
 }
 
-/// Made on first use, kept until the process ends. Never freed: at exit the driver may be gone first.
-const Plan& cached_plan(const Convolution& c, Pass pass, const Target& target) {
-  static auto& plans = *new std::map<std::pair<Convolution, Pass>, std::shared_ptr<const Plan>>;
-  std::shared_ptr<const Plan>& plan = plans[{c, pass}];
-  if (plan == nullptr) plan = make_plan(c, pass, target);
+/// The device of dry runs; empty for the one that is here.
+std::string& planned_device() {
+  static auto& description = *new std::string;
+  return description;
+}
+
+/// For the device of this description. Made on first use, kept until the process ends. Never freed: at exit the driver
+/// may be gone first.
+const Plan& cached_plan(const Convolution& c, Pass pass, const std::string& device) {
+  static auto& plans = *new std::map<std::tuple<std::string, Convolution, Pass>, std::shared_ptr<const Plan>>;
+  std::shared_ptr<const Plan>& plan = plans[{device, c, pass}];
+  if (plan == nullptr) plan = make_plan(c, pass, device.empty() ? here() : described(device));
   return *plan;
 }
 
@@ -337,12 +346,11 @@ struct Argument {
   const void* data;
 };
 
-/// Runs the plan on the project's stream. Returns whether it adds the bias.
+/// Runs the plan on the project's stream; a dry run only takes its workspace. Returns whether it adds the bias.
 bool run(const Convolution& c, Pass pass, std::initializer_list<Argument> arguments) {
   static std::mutex one_at_a_time;  // a handle is for one thread
   const std::lock_guard lock(one_at_a_time);
-  const Target target = here();
-  const Plan& plan = cached_plan(c, pass, target);
+  const Plan& plan = cached_plan(c, pass, dry_run() ? planned_device() : "");
   std::vector<int64_t> ids;
   std::vector<void*> pointers;
   for (const Argument& a : arguments) {
@@ -351,12 +359,14 @@ bool run(const Convolution& c, Pass pass, std::initializer_list<Argument> argume
     pointers.push_back(const_cast<void*>(a.data));
   }
   const Tensor workspace({plan.facts.workspace}, DType::u8, Device::cuda);
+  if (current_profile != nullptr) count_launch(Launched::library_call);
+  if (dry_run()) return plan.facts.adds_bias;
   const Descriptor pack = Descriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "arguments")
                               .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids)
                               .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointers)
                               .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, {workspace.raw()})
                               .finalize();
-  const cudnnStatus_t status = cudnnBackendExecute(target.handle, plan.descriptor.raw(), pack.raw());
+  const cudnnStatus_t status = cudnnBackendExecute(here().handle, plan.descriptor.raw(), pack.raw());
   if (status != CUDNN_STATUS_SUCCESS) check(status, text(name(pass), " of ", c).c_str());
   return plan.facts.adds_bias;
 }
@@ -391,6 +401,8 @@ std::string version() {
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device) {
   return make_plan(c, pass, device.empty() ? here() : described(device))->facts;
 }
+
+void set_planned_device(const std::string& device) { planned_device() = device; }
 
 bool forward(const Convolution& c, const void* x, const void* w, const void* bias, void* y) {
   return run(c, bias == nullptr ? Pass::forward : Pass::forward_with_bias, {{'x', x}, {'w', w}, {'b', bias}, {'y', y}});

@@ -55,6 +55,9 @@ struct PlanFacts {
 /// description is the GPU that is. Throws Error, naming the problem and the pass, if there is no plan.
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device);
 
+/// What dry runs plan for, described in the same way; at first the GPU that is here.
+void set_planned_device(const std::string& device);
+
 #endif
 
 }  // namespace gt::cudnn

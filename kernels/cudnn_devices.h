@@ -2,6 +2,11 @@
 // The numbers are those of cudaDeviceProp: the driver's, as nvidia-smi and OpenXLA's gpu_specs show them.
 #pragma once
 
+#include <string>
+
+#include "core/check.h"
+#include "core/device.h"
+
 namespace gt::cudnn {
 
 struct DescribedDevice {
@@ -27,5 +32,19 @@ constexpr DescribedDevice described_devices[] = {
 };
 
 #undef GT_DEVICE
+
+/// cuDNN's description of a GPU by name; empty for "here". Throws Error if there is none here, or no such name.
+inline std::string description_of(const std::string& gpu) {
+  if (gpu == "here") {
+    require_device(Device::cuda);
+    return "";
+  }
+  std::string known;
+  for (const auto& [name, json] : described_devices) {
+    if (gpu == name) return json;
+    known += text(name, ", ");
+  }
+  fail("--gpu ", gpu, ": expected ", known, "or here");
+}
 
 }  // namespace gt::cudnn

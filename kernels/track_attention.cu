@@ -464,6 +464,14 @@ Attention<S> arguments(const Tensor& features, const Tensor& w, const Tensor& b,
   return {features.data<S>(), w.data<T>(), b.data<T>(), pointer<T>(map), features.size() / channels, channels};
 }
 
+template <class S, class T = compute_t<S>>
+AttentionGradients<S> gradients(const Tensors& dy, const Tensor& df, const Tensor& dw, const Tensor& db,
+                                const Tensor& dm) {
+  const Tensor d_loss = dy.size() == 3 ? dy[2] : Tensor{};
+  return {pointer<S>(dy[0]), pointer<T>(dy[1]), pointer<T>(d_loss), pointer<S>(df),
+          pointer<T>(dw),    pointer<T>(db),    pointer<T>(dm)};
+}
+
 }  // namespace
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
@@ -489,13 +497,10 @@ Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b
               attention = attention.detach(), needs](const Tensors& dy) -> Tensors {
                const Tensor df = gradient_of(features, needs.features), dw = gradient_of(w, needs.w);
                const Tensor db = gradient_of(b, needs.b), dm = gradient_of(map, needs.map);
-               const Tensor d_loss = dy.size() == 3 ? dy[2] : Tensor{};
                visit_stored(features.dtype(), [&]<class S>() {
                  using T = compute_t<S>;
-                 const AttentionGradients<S> g{pointer<S>(dy[0]), pointer<T>(dy[1]), pointer<T>(d_loss), pointer<S>(df),
-                                               pointer<T>(dw),    pointer<T>(db),    pointer<T>(dm)};
                  GT_DISPATCH_STORED(S, features.device(), track_attention_backward, arguments<S>(features, w, b, map),
-                                    attention.data<T>(), g);
+                                    attention.data<T>(), gradients<S>(dy, df, dw, db, dm));
                });
                return {df, dw, db, dm};
              });

@@ -237,13 +237,17 @@ struct Trainer::State {
   }
 };
 
+void require_precision(const Config& config, Device device) {
+  if (config.precision != "f32" && device == Device::cpu)
+    fail("precision '", config.precision, "' is for device cuda; the CPU computes in f32");
+}
+
 Trainer::Trainer(const Config& config, Observer observer, Device device) : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.config = config;
   s.observer = std::move(observer);
   s.device = device;
-  if (config.precision != "f32" && device == Device::cpu)
-    fail("precision '", config.precision, "' is for device cuda; the CPU computes in f32");
+  require_precision(config, device);
   s.load_data();
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());

@@ -41,6 +41,9 @@ struct Observer {
   std::function<bool()> stop;  // asked after every iteration: true saves and ends
 };
 
+/// Throws Error if the device cannot train in the configuration's precision.
+void require_precision(const Config& config, Device device);
+
 class Trainer {
  public:
   /// Loads the data and makes the network on the device.

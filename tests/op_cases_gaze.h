@@ -183,7 +183,7 @@ inline const std::vector<Sizes> attention_cases = {{1, 1, 1, 1},   {2, 3, 5, 7},
                                                    {3, 8, 12, 64}, {1, 6, 10, 136}, {1, 10, 13, 33}, {1, 2, 3, 300}};
 inline const std::vector<Sizes> attention_steps = {{8, 128, 128, 16}, {8, 64, 64, 32}, {8, 224, 224, 64}};
 inline const std::vector<Sizes> loss_cases = {{1}, {3, 17}, {2, 5, 7}, {1, 29, 37}, {3, 40, 52}};
-inline const std::vector<Sizes> loss_steps = {{8, 128, 128}, {8, 224, 224}};
+inline const std::vector<Sizes> loss_steps = {{8, 128, 128}, {8, 224, 224}, {512, 224, 224}};
 
 inline std::vector<OpCase> attention_rows() {
   const auto wrong = [] { track_attention(Tensor({1, 4, 4, 3}), Tensor({4}), Tensor({1}), {}); };

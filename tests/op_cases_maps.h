@@ -281,7 +281,8 @@ inline const std::vector<Sizes> map_cases = {{2, 1, 1, 1},
 inline const std::vector<Sizes> normalized_cases = {
     {3, 2, 1, 1, 1, 2}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {2, 70, 36, 68, 3, 70}, {1, 150, 33, 4}};
 inline const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 128, 128},
-                                             {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
+                                             {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224},
+                                             {256, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
 
 inline std::vector<OpCase> map_rows() {
   const auto wrong_splat = [] {

@@ -255,6 +255,17 @@ TEST_CASE("info tells the state of CUDA with the reason", "[cli]") {
   CHECK(has(r.out, cuda_status().reason));
 }
 
+TEST_CASE("info --plan tells what a step takes", "[cli]") {
+  const std::string plan = "info --plan " GT_SOURCE_DIR "/configs/kvasir_small.yaml --device cpu ";
+  const Result r = run(plan + "train.batch=64");
+  CHECK(r.status == 0);
+  INFO(r.err);
+  for (const char* word : {"batch 64", "parameters", "activations", "peak", "backward pass", "conv2d"})
+    CHECK(has(r.out, word));
+  CHECK(run(plan + "train.batch=0").status == 1);
+  CHECK(run("info train.batch=64").status == 2);
+}
+
 TEST_CASE("gradcheck passes on the whole network and refuses an unknown op", "[cli]") {
   const Result r = run("gradcheck --op network");
   INFO(r.out << r.err);

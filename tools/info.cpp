@@ -10,6 +10,7 @@
 #include "gaze/dicom.h"
 #include "kernels/cudnn.h"
 #include "tools/commands.h"
+#include "tools/step_plan.h"
 
 namespace gt {
 namespace {
@@ -73,9 +74,26 @@ void info() {
 }  // namespace
 
 void add_info_command(CLI::App& app) {
-  auto* command = app.add_subcommand("info", "Version, build, processor, threads, CUDA and libraries");
-  command->footer("Example:\n  gradtrack info");
-  command->callback(info);
+  auto* command =
+      app.add_subcommand("info", "Version, build, processor, CUDA and libraries; or what a training step takes");
+  auto o = std::make_shared<StepPlanOptions>();
+  auto* plan = command->add_option("--plan", o->config, "instead: memory, work and launches of a step, none of it done")
+                   ->type_name("CONFIG.yaml");
+  command->add_option("overrides", o->overrides, "keys set over the file's, e.g. train.batch=64")
+      ->type_name("key=value ...")
+      ->needs(plan);
+  command->add_option("--device", o->device, "of the step: cpu, cuda, or auto: cuda if the program was built with it")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str()
+      ->needs(plan);
+  command->add_option("--gpu", o->gpu, "that cuDNN plans for: here, a100, h100, h200")
+      ->capture_default_str()
+      ->needs(plan);
+  command->add_option("--json", o->json, "also write the plan here")->type_name("FILE")->needs(plan);
+  command->footer(
+      "Examples:\n  gradtrack info\n  gradtrack info --plan configs/kvasir.yaml train.batch=64 precision=bf16\n\n"
+      "A plan needs neither the data nor the memory nor the GPU: the step is gone through, and nothing is computed.");
+  command->callback([o] { o->config.empty() ? info() : print_step_plan(*o); });
 }
 
 }  // namespace gt

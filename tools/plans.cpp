@@ -17,20 +17,6 @@ namespace {
 
 using cudnn::Pass;
 
-/// cuDNN's description of a GPU; empty for the one that is here.
-std::string description_of(const std::string& gpu) {
-  if (gpu == "here") {
-    require_device(Device::cuda);
-    return "";
-  }
-  std::string known;
-  for (const auto& [name, json] : cudnn::described_devices) {
-    if (gpu == name) return json;
-    known += text(name, ", ");
-  }
-  fail("--gpu ", gpu, ": expected ", known, "or here");
-}
-
 /// One pass of one of the network's convolutions.
 struct PassOfLayer {
   std::string layer;
@@ -74,7 +60,7 @@ constexpr Type types[] = {{"f32", DType::f32, false}, {"tf32", DType::f32, true}
 
 /// Prints the table; adds what has no plan, with the reason, to `missing`.
 void print_plans(const std::string& path, const std::string& gpu, std::vector<std::string>& missing) {
-  const std::string device = description_of(gpu);
+  const std::string device = cudnn::description_of(gpu);
   const Config config = load_config(path);
   std::printf("%s on %s: engine and MiB of workspace, + where the engine adds the bias\n", path.c_str(), gpu.c_str());
   std::printf("%-27s %-2s  %-18s %-16s", "layer", "", "x", "w");

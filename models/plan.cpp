@@ -1,0 +1,88 @@
+#include "models/plan.h"
+
+#include <cstring>
+#include <optional>
+
+#include "core/dry_run.h"
+#include "models/trainer.h"
+#include "models/training_step.h"
+
+namespace gt {
+namespace {
+
+Dataset blank_dataset(const Config& config, int64_t fixations) {
+  const int64_t side = config.data.size;
+  const Wanted wanted = supervision(config);
+  Dataset dataset;
+  for (int64_t i = 0; i < config.train.batch; ++i) {
+    Sample sample;
+    sample.name = std::to_string(i);
+    sample.image = Image(side, side, config.data.channels);
+    if (wanted.masks) sample.mask = Image(side, side, 1);
+    if (wanted.pseudo) sample.pseudo.assign(pseudo_masks(config).thresholds.size(), Image(side, side, 1));
+    for (int64_t k = 0; wanted.gaze && k < fixations; ++k) {
+      const double place = (double(k) + 0.5) / double(fixations);
+      sample.track.fixations.push_back({place, place, 300, 300.0 * double(k)});
+    }
+    dataset.samples.push_back(std::move(sample));
+  }
+  return dataset;
+}
+
+Batch first_batch(const Config& config, int64_t fixations) {
+  const Dataset dataset = blank_dataset(config, fixations);
+  return Loader(dataset, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), 0).next();
+}
+
+StepPlan step_of(Config config, Device device, int64_t fixations, bool dry) {
+  require_precision(config, device);
+  config.train.cuda_graph = false;  // a replayed graph has no ranges
+  StepPlan plan;
+  plan.before = live_bytes(device);
+  const Batch batch = first_batch(config, fixations);
+  std::optional<DryRun> dry_run;
+  if (dry) dry_run.emplace();
+  const int64_t start = live_bytes(device);
+  const std::unique_ptr<Model> model = make_model(config, DType::f32, device);
+  plan.parameters = live_bytes(device) - start;
+  Optimizer optimizer(config.optimizer, model->parameters());
+  plan.optimizer = live_bytes(device) - start - plan.parameters;
+  TrainingStep step(*model, optimizer, config, fixations * config.train.batch, 1);
+  plan.profile = std::make_unique<Profile>(device);
+  {
+    const NamedRange range("step");
+    step.run(batch, config.optimizer.lr);
+  }
+  plan.profile->end();
+  return plan;
+}
+
+}  // namespace
+
+const ProfiledRange& StepPlan::range(const char* name) const {
+  for (const ProfiledRange& range : profile->ranges())
+    if (!range.op && std::strcmp(range.name, name) == 0) return range;
+  fail("the step has no part '", name, "'");
+}
+
+const ProfiledRange& StepPlan::peak_op() const {
+  for (const ProfiledRange& range : profile->ranges())
+    if (range.op && range.most_live == before + peak()) return range;
+  return range("step");
+}
+
+const char* StepPlan::part_of(const ProfiledRange& op) const {
+  for (const char* part : {"forward", "backward", "update"})
+    if (op.begin >= range(part).begin && op.end <= range(part).end) return part;
+  return "step";
+}
+
+StepPlan plan_step(const Config& config, Device device, int64_t fixations) {
+  return step_of(config, device, fixations, true);
+}
+
+StepPlan measure_step(const Config& config, Device device, int64_t fixations) {
+  return step_of(config, device, fixations, false);
+}
+
+}  // namespace gt

@@ -1,0 +1,25 @@
+// Plans of training steps on device cuda, real or emulated, against steps that were taken there.
+#include "tests/device/device.h"
+#include "tests/plan_checks.h"
+
+using namespace gt;
+
+TEST_CASE("device: the plan of a step is what the step takes", "[device][plan]") {
+  if (no_device()) return;
+  for (const char* precision : {"f32", "bf16"}) {
+    INFO(precision);
+    Config config = small_config("gradtrack");
+    config.precision = precision;
+    config.data.size = 16;
+    config.train.batch = 2;
+    check_plan(config, Device::cuda);
+    const StepPlan plan = plan_step(config, Device::cuda);
+    int64_t kernels = 0, library_calls = 0;
+    for (const ProfiledRange& range : plan.profile->ranges()) {
+      kernels += range.kernels;
+      library_calls += range.library_calls;
+    }
+    CHECK(kernels > 100);
+    CHECK(library_calls > 60);  // three passes of some twenty convolutions
+  }
+}

@@ -1,0 +1,49 @@
+// Plans of training steps against steps that were taken.
+#include "core/dry_run.h"
+#include "core/parallel.h"
+#include "kernels/ops.h"
+#include "tests/plan_checks.h"
+
+using namespace gt;
+
+TEST_CASE("a dry run computes nothing, takes no memory and counts it", "[plan]") {
+  const int64_t before = live_bytes();
+  const Tensor real = Tensor::full({2}, 3);
+  {
+    const DryRun dry;
+    CHECK(dry_run());
+    CHECK_THROWS_AS(DryRun(), Error);
+    bool called = false;
+    parallel_for(10, 1, [&](int64_t, int64_t) { called = true; });
+    CHECK_FALSE(called);
+    const int64_t start = live_bytes();
+    const Tensor huge({int64_t(1) << 36}), more = add(huge, huge);  // 256 GiB each
+    CHECK(live_bytes() == start + (int64_t(1) << 39));
+    CHECK(more.data<float>()[(int64_t(1) << 36) - 1] == 0);
+    CHECK(real.clone().data<float>()[0] == 0);
+  }
+  CHECK_FALSE(dry_run());
+  CHECK(real.clone().data<float>()[0] == 3);
+  CHECK(live_bytes() == before + 8);
+}
+
+TEST_CASE("the plan of a step is what the step takes, byte by byte", "[plan]") {
+  for (const char* recipe : {"gradtrack", "gazemedseg", "full"})
+    for (const char* kind : {"sgd", "adamw"}) {
+      INFO(recipe << ", " << kind);
+      Config config = small_config(recipe);
+      config.optimizer.kind = kind;
+      check_plan(config, Device::cpu);
+    }
+}
+
+TEST_CASE("a plan tells where the peak is and grows with the batch", "[plan]") {
+  Config config = small_config("gradtrack");
+  const StepPlan small = plan_step(config, Device::cpu);
+  CHECK(small.part_of(small.peak_op()) == std::string("backward"));
+  CHECK(small.peak_op().op);
+  config.train.batch *= 4;
+  const StepPlan large = plan_step(config, Device::cpu);
+  CHECK(large.parameters == small.parameters);
+  CHECK(double(large.kept()) / double(small.kept()) == Approx(4).epsilon(0.01));
+}
