@@ -1,6 +1,7 @@
 // gradtrack train
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "core/device.h"
@@ -122,7 +123,7 @@ void add_train_command(CLI::App& app) {
       "The run's folder gets config.yaml, metrics.jsonl, best.safetensors and last.safetensors.\n"
       "Ctrl-C saves and ends; --resume goes on with the same results as if it had never stopped.");
   command->callback([o] {
-    if (o->out.empty()) o->out = "runs/" + image_name(o->config);
+    if (o->out.empty()) o->out = "runs/" + std::filesystem::path(o->config).stem().string();
     train(*o);
   });
 }
