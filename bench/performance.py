@@ -79,6 +79,11 @@ class Results:
     def protocol(self):
         return "".join(f"{float(r['seconds']):.0f} s" for r in self.csv("protocol.csv"))
 
+    def peers(self, *works):
+        """How many times as fast as PyTorch, for the works with a goal whose names begin so."""
+        rows = [r for r in self.json("peers.json") or [] if "goal" in r and "ours_ms" in r and r["work"].startswith(works)]
+        return "; ".join(f"{r['work']} {r['ratio']:.1f} ({r['setting']})" for r in rows)
+
     def curves(self):
         rows = self.csv("curves.csv")
         off = [abs(float(r["cuda_f32"]) / float(r["cpu_f32"]) - 1) for r in rows]
@@ -101,8 +106,9 @@ def goals_table(results):
         ["splat, distance, track attention, GroupNorm + LeakyReLU, losses, optimiser, at sizes well over L2",
          "at least 85 % of the copy bandwidth of the same run", results.share()],
         ["training step, bf16, full size, batch 8 and 64", "1.5 times PyTorch's AMP, 1.1 times its `torch.compile`",
-         ""],
-        ["splat; distance; attention", "10; 10; 3 times PyTorch", ""],
+         results.peers("training step, full size")],
+        ["splat; distance; attention", "10; 10; 3 times PyTorch",
+         results.peers("splat", "track distance", "track attention")],
         ["15,000 iterations, batch 8, 224 pixels, with loading", "under 3 minutes", results.protocol()],
         ["loss on CUDA against the CPU, f32, 100 iterations", "off by 1e-3 at most", results.curves()],
         ["the same seed twice", "the same bits", results.twice()],
