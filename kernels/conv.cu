@@ -21,7 +21,7 @@ namespace {
 namespace cpu {
 
 /// w for conv2d_forward and conv2d_data_gradient.
-Tensor conv2d_weights(const CorrelationSize&, DType, const Tensor& w) { return w.detach(); }
+Tensor conv2d_weights(const WeightsFor&, DType, const Tensor& w) { return w.detach(); }
 
 template <class T>
 void conv2d_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
@@ -56,8 +56,8 @@ Convolution convolution(const CorrelationSize& n, DType dtype) {
   return convolution_of_conv2d({n.images, n.height, n.width, n.in}, {n.out, n.in, n.kernel, n.kernel}, dtype, tf32());
 }
 
-Tensor conv2d_weights(const CorrelationSize& n, DType dtype, const Tensor& w) {
-  return arranged_weights(convolution(n, dtype), w);
+Tensor conv2d_weights(const WeightsFor& n, DType dtype, const Tensor& w) {
+  return arranged_weights(convolution(n.size, dtype), w);
 }
 
 template <class S, class T = compute_t<S>>
@@ -91,7 +91,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
       .images = x.dim(0), .height = x.dim(1), .width = x.dim(2), .in = x.dim(3), .out = w.dim(0), .kernel = w.dim(2)};
   check_weights("conv2d", x, w, bias, n.out);
   const Tensor y({n.images, n.height, n.width, n.out}, x.dtype(), x.device());
-  const Tensor weights = GT_DISPATCH(x.device(), conv2d_weights, n, x.dtype(), w);
+  const Tensor weights = GT_DISPATCH(x.device(), conv2d_weights, WeightsFor{n}, x.dtype(), w);
   visit_stored(x.dtype(), [&]<class S>() {
     GT_DISPATCH_STORED(S, x.device(), conv2d_forward, n, x.data<S>(), weights.data<S>(), pointer<compute_t<S>>(bias),
                        y.data<S>());

@@ -24,6 +24,12 @@ struct CorrelationSize {
   }
 };
 
+/// The size of the convolution that weights are made ready for: making them ready takes none of its operations.
+struct WeightsFor {
+  CorrelationSize size;
+  std::string label() const { return size.label(); }
+};
+
 /// Pixel (b, r, p) starts at data + b * image + r * row + p * pixel; its channels lie side by side, or in parts of so
 /// many, one part after another at distance next_part.
 template <class T>

@@ -43,7 +43,7 @@ void for_weights(const CorrelationSize& n, F&& f) {
 }
 
 /// w for conv_transpose2x2_forward and conv_transpose2x2_data_gradient.
-Tensor conv_transpose2x2_weights(const CorrelationSize&, DType, const Tensor& w) { return w.detach(); }
+Tensor conv_transpose2x2_weights(const WeightsFor&, DType, const Tensor& w) { return w.detach(); }
 
 template <class T>
 void conv_transpose2x2_forward(const CorrelationSize& n, const T* x, const T* w, const T* bias, T* y) {
@@ -87,8 +87,8 @@ Convolution convolution(const CorrelationSize& n, DType dtype) {
   return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 4, 2, 2}, dtype, tf32());
 }
 
-Tensor conv_transpose2x2_weights(const CorrelationSize& n, DType dtype, const Tensor& w) {
-  return arranged_weights(convolution(n, dtype), w);
+Tensor conv_transpose2x2_weights(const WeightsFor& n, DType dtype, const Tensor& w) {
+  return arranged_weights(convolution(n.size, dtype), w);
 }
 
 template <class S, class T = compute_t<S>>
@@ -124,7 +124,7 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
       .images = x.dim(0), .height = x.dim(1), .width = x.dim(2), .in = x.dim(3), .out = 4 * w.dim(1), .kernel = 1};
   check_weights("conv_transpose2x2", x, w, bias, w.dim(1));
   const Tensor y({n.images, 2 * n.height, 2 * n.width, w.dim(1)}, x.dtype(), x.device());
-  const Tensor weights = GT_DISPATCH(x.device(), conv_transpose2x2_weights, n, x.dtype(), w);
+  const Tensor weights = GT_DISPATCH(x.device(), conv_transpose2x2_weights, WeightsFor{n}, x.dtype(), w);
   visit_stored(x.dtype(), [&]<class S>() {
     GT_DISPATCH_STORED(S, x.device(), conv_transpose2x2_forward, n, x.data<S>(), weights.data<S>(),
                        pointer<compute_t<S>>(bias), y.data<S>());
