@@ -541,9 +541,9 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
                   const Tensor dgamma = gradient_of(gamma, true), dbeta = gradient_of(beta, true);
                   visit_stored(x.dtype(), [&]<class S>() {
                     using T = compute_t<S>;
-                    const NormGradients<S> g{pointer<S>(dx), pointer<T>(dbias), dgamma.data<T>(), dbeta.data<T>()};
-                    GT_DISPATCH_STORED(S, x.device(), norm_backward, normed<S>(norm, x, bias, gamma, beta, stats, sums),
-                                       dy.data<S>(), g);
+                    GT_DISPATCH_STORED(
+                        S, x.device(), norm_backward, normed<S>(norm, x, bias, gamma, beta, stats, sums), dy.data<S>(),
+                        NormGradients<S>{pointer<S>(dx), pointer<T>(dbias), dgamma.data<T>(), dbeta.data<T>()});
                   });
                   return {dx, dbias, dgamma, dbeta};
                 });
