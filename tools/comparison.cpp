@@ -36,7 +36,7 @@ Json arm_json(const Comparison& c, size_t i) {
   return json;
 }
 
-/// "81.01 +- 0.66", or the mean alone where there is no deviation.
+/// "0.8101 +- 0.0066", or the mean alone where there is no deviation.
 std::string mean_and_std(const MeanStd& m, int decimals) {
   char buffer[64];
   if (m.std > 0)
@@ -85,10 +85,9 @@ void print_scores(const Comparison& c) {
 
 void print_differences(const Comparison& c) {
   std::vector<std::vector<std::string>> rows = {{"difference", "score", "mean", "95 % interval", "p"}};
-  for (const auto& pair : c.experiment.pairs) {
-    if (!c.has_runs(pair)) continue;
+  for (const ArmsDifference& pair : c.differences) {
     std::string name = c.arm(pair.first).name + " - " + c.arm(pair.second).name;
-    for (const auto& [score, d] : c.differences(pair)) {
+    for (const auto& [score, d] : pair.scores) {
       const int decimals = score->decimals + 1;
       char mean[32], interval[64];
       std::snprintf(mean, sizeof mean, "%+.*f", decimals, d.mean);
@@ -143,10 +142,14 @@ bool Comparison::simulated() const {
   return false;
 }
 
-std::vector<Difference> Comparison::differences(const std::pair<size_t, size_t>& pair) const {
-  std::vector<Difference> all;
-  for (const Score* s : compared_scores)
-    all.push_back({s, paired_difference(of_images(pair.first, s->key), of_images(pair.second, s->key))});
+std::vector<ArmsDifference> differences_of(const Comparison& c) {
+  std::vector<ArmsDifference> all;
+  for (const auto& [first, second] : c.experiment.pairs) {
+    if (c.runs[first].empty() || c.runs[second].empty()) continue;
+    all.push_back({first, second, {}});
+    for (const Score* s : compared_scores)
+      all.back().scores.push_back({s, paired_difference(c.of_images(first, s->key), c.of_images(second, s->key))});
+  }
   return all;
 }
 
@@ -188,10 +191,9 @@ Json comparison_json(const Comparison& c) {
                {"differences", Json::array()},
                {"failures", Json::array()}};
   for (size_t i = 0; i < c.runs.size(); ++i) json["arms"].push_back(arm_json(c, i));
-  for (const auto& pair : c.experiment.pairs) {
-    if (!c.has_runs(pair)) continue;
+  for (const ArmsDifference& pair : c.differences) {
     Json both = {{"arm", c.arm(pair.first).name}, {"minus", c.arm(pair.second).name}};
-    for (const auto& [score, d] : c.differences(pair))
+    for (const auto& [score, d] : pair.scores)
       both[score->key] = {{"mean", d.mean}, {"low", d.interval.low}, {"high", d.interval.high}, {"p", d.p}};
     json["differences"].push_back(both);
   }

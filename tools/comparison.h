@@ -27,6 +27,12 @@ struct Difference {
   PairedDifference value;
 };
 
+/// First minus second arm, for each of compared_scores.
+struct ArmsDifference {
+  size_t first, second;
+  std::vector<Difference> scores;
+};
+
 struct Comparison {
   std::string command;  // that makes it
   Experiment experiment;
@@ -34,6 +40,7 @@ struct Comparison {
   int64_t seeds = 0;                                          // wanted for each arm
   std::vector<std::vector<SeedRun>> runs;                     // of each arm those that are there
   std::vector<std::pair<std::string, std::string>> failures;  // name of a run, and why it is not there
+  std::vector<ArmsDifference> differences;                    // differences_of() this
 
   const Arm& arm(size_t i) const { return experiment.arms[i]; }
   /// Of an arm with runs: of the means over images, mean and standard deviation over seeds.
@@ -45,11 +52,6 @@ struct Comparison {
   /// Whether any run, or this arm's, learnt from simulated gaze.
   bool simulated() const;
   bool simulated(size_t arm) const;
-  /// Of a pair of arms with runs, for each of compared_scores.
-  std::vector<Difference> differences(const std::pair<size_t, size_t>& pair) const;
-  bool has_runs(const std::pair<size_t, size_t>& pair) const {
-    return !runs[pair.first].empty() && !runs[pair.second].empty();
-  }
 };
 
 /// Those of `scores` that arms are compared by.
@@ -69,6 +71,9 @@ std::string p_text(double p);
 
 /// Throws Error, naming the folder, if the runs were not evaluated on the same images.
 void require_same_images(const Comparison& c);
+
+/// Of each of the experiment's pairs whose arms both have runs. Takes a bootstrap for each score.
+std::vector<ArmsDifference> differences_of(const Comparison& c);
 
 /// compare.json.
 nlohmann::ordered_json comparison_json(const Comparison& c);

@@ -63,10 +63,9 @@ std::string differences(const Comparison& c) {
   std::vector<html::Interval> forest;
   html::Table t{{"Difference", "Score"}, {}, 2};
   t.head.insert(t.head.end(), {"Mean", "95 % interval", "p"});
-  for (const auto& pair : c.experiment.pairs) {
-    if (!c.has_runs(pair)) continue;
+  for (const ArmsDifference& pair : c.differences) {
     const std::string name = c.arm(pair.first).name + " \u2212 " + c.arm(pair.second).name;
-    for (const auto& [score, d] : c.differences(pair)) {
+    for (const auto& [score, d] : pair.scores) {
       const bool dice = score == compared_scores[0];
       if (dice)
         forest.push_back({name, d.mean, d.interval.low, d.interval.high, int(pair.first), {}, "p " + p_text(d.p)});

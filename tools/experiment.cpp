@@ -124,7 +124,7 @@ bool work(std::vector<Plan>& plans, const ExperimentOptions& o, std::vector<Job>
 
 Comparison outcome(const std::vector<Plan>& plans, const std::vector<Job>& jobs, const Experiment& experiment,
                    const ExperimentOptions& o) {
-  Comparison c{"", experiment, o.split, o.seeds, std::vector<std::vector<SeedRun>>(experiment.arms.size()), {}};
+  Comparison c{"", experiment, o.split, o.seeds, std::vector<std::vector<SeedRun>>(experiment.arms.size()), {}, {}};
   for (size_t i = 0; i < plans.size(); ++i) {
     if (jobs[i].failure.empty())
       c.runs[plans[i].arm].push_back({plans[i].seed, shell(plans[i].train), read_run(plans[i].folder)});
@@ -132,6 +132,7 @@ Comparison outcome(const std::vector<Plan>& plans, const std::vector<Job>& jobs,
       c.failures.emplace_back(plans[i].name, text(jobs[i].failure, " (", jobs[i].log, ")"));
   }
   require_same_images(c);
+  c.differences = differences_of(c);
   return c;
 }
 
