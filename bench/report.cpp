@@ -12,11 +12,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string key(const std::string& device, const std::string& op, const std::string& size, const std::string& pass) {
-  return device + ", " + op + " " + size + ", " + pass;
+std::string key(const std::string& device, const std::string& type, const std::string& op, const std::string& size,
+                const std::string& pass) {
+  return device + " " + type + ", " + op + " " + size + ", " + pass;
 }
 
-std::string key(const Row& row) { return key(name(row.device), row.op, row.size, row.pass); }
+std::string key(const Row& row) { return key(name(row.device), name(row.dtype), row.op, row.size, row.pass); }
 
 /// A number in a column of width 9; a dash for 0, which stands for not known.
 std::string cell(const char* format, double value) {
@@ -34,7 +35,8 @@ std::string times_cell(double times) { return cell(times_format(times), times); 
 double rate(double amount, double seconds) { return 1e-9 * amount / seconds; }
 
 Json to_json(const Row& row, double floor) {
-  Json json = {{"device", name(row.device)}, {"op", row.op}, {"size", row.size}, {"pass", row.pass}};
+  Json json = {
+      {"device", name(row.device)}, {"op", row.op}, {"size", row.size}, {"type", name(row.dtype)}, {"pass", row.pass}};
   if (!row.failed.empty()) {
     json["failed"] = row.failed;
     return json;
@@ -63,8 +65,8 @@ Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> ro
     if (!old.is_object() || !old.contains("rows")) fail(options_.compare, ": expected a file that --json wrote");
     for (const Json& row : old["rows"])
       if (row.contains("ms"))
-        old_[key(row.value("device", ""), row.value("op", ""), row.value("size", ""), row.value("pass", ""))] =
-            1e-3 * row["ms"].get<double>();
+        old_[key(row.value("device", ""), row.value("type", "f32"), row.value("op", ""), row.value("size", ""),
+                 row.value("pass", ""))] = 1e-3 * row["ms"].get<double>();
     const Json facts = old.value("machine", Json::object());
     old_facts_ = text("commit ", facts.value("commit", "?"), ", ", facts.value("date", "?"));
     for (const auto& [fact, now] : {std::pair{"cpu", machine_.cpu}, std::pair{"gpu", machine_.gpu}})
@@ -76,16 +78,19 @@ Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> ro
 
 void Report::print_head() const {
   for (const auto& [device, roof] : roofs_)
-    std::printf("%-4s  %s: copies %.1f GB/s, multiplies and adds %.0f GFLOP/s (f32, measured)\n", name(device),
+    std::printf("%-4s  %s: copies %.1f GB/s, multiplies and adds %.0f GFLOP/s (f32%s, measured)\n", name(device),
                 device == Device::cpu ? text(machine_.cpu, ", ", num_threads(), " threads").c_str()
                                       : text(machine_.gpu, ", ", machine_.driver).c_str(),
-                1e-9 * roof.bytes_per_second, 1e-9 * roof.flops_per_second);
+                1e-9 * roof.bytes_per_second, 1e-9 * roof.flops_per_second,
+                roof.bf16_products_per_second > 0
+                    ? text("; bf16 products ", int64_t(1e-9 * roof.bf16_products_per_second), " GFLOP/s").c_str()
+                    : "");
   std::printf(
       "\nms is the median. floor: what the bytes and operations take at those rates; %% of it over 100 where a cache "
       "holds the data.\nx: how many times as fast as the same from other ops, as the CPU%s.\n\n",
       options_.compare.empty() ? "" : text(", as in ", options_.compare).c_str());
-  std::printf("%-*s  %-*s  %-7s  %-4s %9s %9s %9s %9s %9s %9s %9s%s%s\n", int(options_.op_width), "op",
-              int(options_.size_width), "size", "pass", "on", "ms", "GB/s", "GFLOP/s", "floor ms", "% floor",
+  std::printf("%-*s  %-*s  %-4s  %-7s  %-4s %9s %9s %9s %9s %9s %9s %9s%s%s\n", int(options_.op_width), "op",
+              int(options_.size_width), "size", "type", "pass", "on", "ms", "GB/s", "GFLOP/s", "floor ms", "% floor",
               "x composed", "x CPU", options_.compare.empty() ? "" : "     x old", options_.errors ? "     error" : "");
   std::fflush(stdout);
 }
@@ -96,12 +101,12 @@ double Report::old_seconds(const Row& row) const {
 }
 
 void Report::print(const Row& row, double times_as_fast) const {
-  std::printf("%-*s  %-*s  %-7s  %-4s ", int(options_.op_width), row.op.c_str(), int(options_.size_width),
-              row.size.c_str(), row.pass.c_str(), name(row.device));
+  std::printf("%-*s  %-*s  %-4s  %-7s  %-4s ", int(options_.op_width), row.op.c_str(), int(options_.size_width),
+              row.size.c_str(), name(row.dtype), row.pass.c_str(), name(row.device));
   if (!row.failed.empty()) {
     std::printf("FAILED: %s\n", row.failed.c_str());
   } else {
-    const double seconds = row.time.median, floor = roofs_.at(row.device).floor(row.bytes, row.flops);
+    const double seconds = row.time.median, floor = roofs_.at(row.device).floor(row.bytes, row.flops, row.unit);
     std::printf("%s%s%s%s%s %s%s%s%s\n", cell("%.4g", 1e3 * seconds).c_str(),
                 cell(" %.1f", rate(row.bytes, seconds)).c_str(), cell(" %.1f", rate(row.flops, seconds)).c_str(),
                 cell(" %.4g", 1e3 * floor).c_str(), cell(" %.0f%%", 100 * floor / seconds).c_str(),
@@ -117,7 +122,7 @@ void Report::add(const Row& row) {
   if (times_as_fast > 0) changes_.push_back({key(row), times_as_fast});
   failed_ += !row.failed.empty();
   unsteady_ += row.time.median > 1.5 * row.time.least;
-  rows_.push_back(to_json(row, row.failed.empty() ? roofs_.at(row.device).floor(row.bytes, row.flops) : 0));
+  rows_.push_back(to_json(row, row.failed.empty() ? roofs_.at(row.device).floor(row.bytes, row.flops, row.unit) : 0));
   print(row, times_as_fast);
   write(false);
 }
@@ -137,7 +142,8 @@ void Report::write(bool complete) const {
                {"rows", rows_}};
   for (const auto& [device, roof] : roofs_)
     json["roofs"][name(device)] = {{"gb_per_s", 1e-9 * roof.bytes_per_second},
-                                   {"gflop_per_s", 1e-9 * roof.flops_per_second}};
+                                   {"gflop_per_s", 1e-9 * roof.flops_per_second},
+                                   {"bf16_products_gflop_per_s", 1e-9 * roof.bf16_products_per_second}};
   write_file(options_.json, json.dump(1) + "\n");
 }
 

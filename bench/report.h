@@ -9,6 +9,7 @@
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/roof.h"
+#include "core/tensor.h"
 
 namespace gt {
 
@@ -16,7 +17,9 @@ namespace gt {
 struct Row {
   std::string op, size, pass;
   Device device = Device::cpu;
-  Timing time;
+  DType dtype = DType::f32;  ///< of activations
+  Unit unit = Unit::f32;     ///< that does its operations
+  Timing time{};
   double bytes = 0, flops = 0;  ///< 0: not known
   double composed = 0;          ///< median seconds of the same from other ops; 0: not measured
   double error = 0;             ///< largest difference to the same in double, relative; 0: not measured

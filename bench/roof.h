@@ -9,13 +9,18 @@
 
 namespace gt {
 
+/// What multiplies and adds: the cores, or a library's matrix products of bf16.
+enum class Unit { f32, bf16_products };
+
 struct Roof {
-  double bytes_per_second = 0;  ///< of a copy well over the caches, read and written bytes both counted
-  double flops_per_second = 0;  ///< of f32 multiply-adds, two operations each
+  double bytes_per_second = 0;          ///< of a copy well over the caches, read and written bytes both counted
+  double flops_per_second = 0;          ///< of f32 multiply-adds, two operations each
+  double bf16_products_per_second = 0;  ///< operations of a large product of bf16 matrices; on CUDA alone
 
   /// The least seconds that this work takes.
-  double floor(double bytes, double flops) const {
-    return std::max(bytes / bytes_per_second, flops / flops_per_second);
+  double floor(double bytes, double flops, Unit unit) const {
+    return std::max(bytes / bytes_per_second,
+                    flops / (unit == Unit::f32 ? flops_per_second : bf16_products_per_second));
   }
 };
 

@@ -58,11 +58,6 @@ double track_scale(const std::vector<Fixation>& track, const MapOptions& options
 /// Which of the options' entries map l uses: the full track's map uses the finest level's.
 size_t options_level(int64_t l) { return size_t(std::min(l, levels - 1)); }
 
-/// d (B,H,W), each image's times its zoom (B).
-Tensor zoomed(const Tensor& d, const Tensor& zoom) {
-  return reshape(mul_pixels(reshape(d, {d.dim(0), d.dim(1) * d.dim(2)}), zoom), d.shape());
-}
-
 }  // namespace
 
 std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double keep, const MapOptions& options) {
@@ -150,22 +145,12 @@ PackedTracks with_room(const PackedTracks& tracks, int64_t fixations) {
 
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes) {
   GT_CHECK(int64_t(sizes.size()) == levels + 1, "track_maps: expected ", levels + 1, " sizes, got ", sizes.size());
-  Tensors orders, distances;
-  if (options.mix > 0) orders = splat_normalized(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
-  if (options.mix < 1) distances = track_distance(tracks.xy, tracks.kept, sizes);
-  Tensors maps;
-  for (size_t l = 0; l < sizes.size(); ++l) {
-    Tensor order, path;
-    if (options.mix > 0) order = orders[l];
-    if (options.mix < 1) path = gaussian(zoomed(distances[l], tracks.zoom), options.tau[options_level(int64_t(l))]);
-    if (!path.defined())
-      maps.push_back(order);
-    else if (!order.defined())
-      maps.push_back(path);
-    else
-      maps.push_back(add(scale(order, options.mix), scale(path, 1 - options.mix)));
-  }
-  return maps;
+  Tensors splats;
+  if (options.mix > 0) splats = splat_normalized(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
+  if (options.mix == 1) return splats;
+  std::vector<double> tau;
+  for (int64_t l = 0; l <= levels; ++l) tau.push_back(options.tau[options_level(l)]);
+  return mix_maps(splats, track_distance(tracks.xy, tracks.kept, sizes), tracks.zoom, tau, options.mix);
 }
 
 Tensor heat_map(const Track& track, int64_t height, int64_t width, double sigma) {

@@ -175,7 +175,7 @@ __global__ void __launch_bounds__(PixelTiles::threads)
   const int64_t p = tiles.column();
   if (p >= pixels) return;
   const T factor = a[p];
-  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
+  for (int64_t c = tiles.first() * N; c < channels; c += tiles.step() * N) {
     Vector<T, N> v;
     if (x != nullptr) v = load<N>(x + p * channels + c);
     for (int j = 0; j < N; ++j) v.v[j] = x == nullptr ? factor : Times{}(factor, v.v[j]);
@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(PixelTiles::threads)
     across_channels_kernel(F f, int64_t pixels, int64_t channels, PixelTiles tiles, const T* x, const T* b, T* y) {
   const int64_t p = tiles.column();
   if (p >= pixels) return;
-  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
+  for (int64_t c = tiles.first() * N; c < channels; c += tiles.step() * N) {
     auto v = load<N>(x + p * channels + c);
     const auto second = load<N>(b + c);
     for (int j = 0; j < N; ++j) v.v[j] = f(v.v[j], second.v[j]);
@@ -242,7 +242,8 @@ template <class T>
 void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
     const PixelTiles tiles(s.pixels, s.channels / N);
-    launch({tiles.blocks(1), tiles.threads}, spread_pixels_kernel<N, T>, s.pixels, s.channels, tiles, a, x, y);
+    launch({tiles.grid(s.channels / N), tiles.threads}, spread_pixels_kernel<N, T>, s.pixels, s.channels, tiles, a, x,
+           y);
   });
 }
 
@@ -258,7 +259,8 @@ template <class F, class T>
 void across_channels(const F& f, const Channels& s, const T* x, const T* b, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
     const PixelTiles tiles(s.pixels, s.channels / N);
-    launch({tiles.blocks(1), tiles.threads}, across_channels_kernel<N, F, T>, f, s.pixels, s.channels, tiles, x, b, y);
+    launch({tiles.grid(s.channels / N), tiles.threads}, across_channels_kernel<N, F, T>, f, s.pixels, s.channels, tiles,
+           x, b, y);
   });
 }
 

@@ -70,57 +70,64 @@ void concat_backward(const Joined& n, const T* dy, T* da, T* db, T* dbias) {
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-template <int N, class S, class T = compute_t<S>>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    concat_forward_kernel(Joined n, PixelTiles tiles, const S* a, const S* b, const T* bias, S* y) {
-  const int64_t p = tiles.column(), channels = n.c1 + n.c2;
-  if (p >= n.pixels) return;
-  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
-    Vector<S, N> v = load<N>(c < n.c1 ? a + p * n.c1 + c : b + p * n.c2 + (c - n.c1));
-    if (c >= n.c1 && bias != nullptr) {
-      const Vector<T, N> added = load<N>(bias + (c - n.c1));
-      for (int k = 0; k < N; ++k) v.v[k] = S(T(v.v[k]) + added.v[k]);
-    }
-    store(y + p * channels + c, v);
-  }
-}
-
-/// Splits dy, and sums its channels over the block's pixels: partial (C1+C2,blocks).
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    concat_backward_kernel(Joined n, PixelRows cut, const S* dy, S* da, S* db, double* partial) {
-  sum_channels<1, W>(cut, n.c1 + n.c2, partial, [=](int64_t, int64_t c) {
-    const bool of_a = c < n.c1;
+    concat_forward_kernel(Joined n, PixelRows cut, const S* a, const S* b, const T* bias, S* y) {
+  for_channels<W, 4>(cut, n.c1 + n.c2, [=](int64_t, int64_t c) {
+    const bool of_a = c < n.c1, add = !of_a && bias != nullptr;
     const int64_t width = of_a ? n.c1 : n.c2;
-    S* const to = of_a ? da : db;
-    return [=, first = of_a ? c : c - n.c1](int64_t p, int64_t i, double(&sums)[1][W]) {
-      const Vector<S, W> v = load<W>(dy + i);
-      if (to != nullptr) store(to + p * width + first, v);
-      for (int w = 0; w < W; ++w) sums[0][w] += double(T(v.v[w]));
-    };
+    const S* const from = of_a ? a + c : b + (c - n.c1);
+    Vector<T, W> added{};
+    if (add) added = load<W>(bias + (c - n.c1));
+    return PixelPass{[=](int64_t p, int64_t) { return load<W>(from + p * width); },
+                     [=](int64_t, int64_t i, Vector<S, W> v) {
+                       if (add)
+                         for (int w = 0; w < W; ++w) v.v[w] = S(T(v.v[w]) + added.v[w]);
+                       store(y + i, v);
+                     }};
   });
 }
 
-/// A warp to each of b's channels.
+/// Splits dy, and sums its channels over the block's pixels: partial (blocks,C1+C2).
+template <int W, class S, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads, 4)
+    concat_backward_kernel(Joined n, PixelRows cut, const S* dy, S* da, S* db, double* partial) {
+  sum_channels<1, W, 4, T>(cut, n.c1 + n.c2, partial, [=](int64_t, int64_t c, T(&sums)[1][W]) {
+    const bool of_a = c < n.c1;
+    const int64_t width = of_a ? n.c1 : n.c2;
+    S* const to = of_a ? da : db;
+    return PixelPass{[=](int64_t, int64_t i) { return load<W>(dy + i); },
+                     [=, &sums, first = of_a ? c : c - n.c1](int64_t p, int64_t, const Vector<S, W>& v) {
+                       if (to != nullptr) store(to + p * width + first, v);
+                       for (int w = 0; w < W; ++w) sums[0][w] += T(v.v[w]);
+                     }};
+  });
+}
+
+constexpr int bias_lanes = 4;  // channels of a block
+
 template <class T>
 __global__ void __launch_bounds__(row_threads)
     concat_bias_kernel(Joined n, int64_t blocks, const double* partial, T* dbias) {
-  const int64_t c = int64_t(blockIdx.x) * (row_threads / warp_size) + threadIdx.x / warp_size;
-  if (c >= n.c2) return;
-  const double sum = cuda::warp_total(partial + (n.c1 + c) * blocks, blocks);
-  if (threadIdx.x % warp_size == 0) dbias[c] = T(sum);
+  const int64_t first = int64_t(blockIdx.x) * bias_lanes, count = n.c2 - first < bias_lanes ? n.c2 - first : bias_lanes;
+  sum_blocks<1>(partial, blocks, n.c1 + n.c2, n.c1 + first, count, bias_lanes,
+                [=](int, int64_t c, double sum) { dbias[first + c] = T(sum); });
 }
 
 }  // namespace
 
 namespace cuda {
 
+PixelRows cut_pixels(const Joined& n, int width) {
+  return PixelRows(1, n.pixels, power_of_two((n.channels() + width - 1) / width, row_threads));
+}
+
 /// bias may be null.
 template <class S, class T = compute_t<S>>
 void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y) {
-  with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int N>() {
-    const PixelTiles tiles(n.pixels, n.channels() / N);
-    launch({tiles.blocks(1), tiles.threads}, concat_forward_kernel<N, S>, n, tiles, a, b, bias, y);
+  with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
+    const PixelRows cut = cut_pixels(n, W);
+    launch({cut.grid, row_threads}, concat_forward_kernel<W, S>, n, cut, a, b, bias, y);
   });
 }
 
@@ -128,12 +135,12 @@ void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y
 template <class S, class T = compute_t<S>>
 void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
-    const PixelRows cut(1, n.pixels, power_of_two((n.channels() + W - 1) / W, row_threads));
-    const Tensor partial({n.channels(), cut.blocks}, DType::f64, Device::cuda);
+    const PixelRows cut = cut_pixels(n, W);
+    const Tensor partial({cut.blocks, n.channels()}, DType::f64, Device::cuda);
     launch({cut.grid, row_threads}, concat_backward_kernel<W, S>, n, cut, dy, da, db, partial.data<double>());
     if (dbias != nullptr)
-      launch({blocks_for(n.c2, row_threads / warp_size), row_threads}, concat_bias_kernel<T>, n, cut.blocks,
-             partial.data<double>(), dbias);
+      launch({blocks_for(n.c2, bias_lanes), row_threads}, concat_bias_kernel<T>, n, cut.blocks, partial.data<double>(),
+             dbias);
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/launch.cuh"
 #include "kernels/reduce.cuh"
+#include "kernels/rows.cuh"
 
 #if GT_CUDA
 
@@ -18,37 +19,52 @@ constexpr int block = 256;  // threads, unless said otherwise
 
 // ---- Weights: (K,C,T) <-> (K,T,C) with T = R^2 taps -----------------------------------------------------------------
 
-constexpr int run = 64;       // channels of a filter that a block moves
-constexpr int most_taps = 9;  // of a 3x3 kernel
+constexpr int run = 256;  // channels of a filter that a block moves
 
-// Both sides move in whole runs; the transpose happens in shared memory.
-template <class From, class To, bool to_channels_last>
-__global__ void __launch_bounds__(block) reorder_weights_kernel(int64_t channels, int taps, const From* from, To* to) {
-  GT_SHARED(From, tile, [run * most_taps]);  // (C,T)
-  const int64_t runs = (channels + run - 1) / run, filter = blockIdx.x / runs, first = blockIdx.x % runs * run;
-  const int count = int(channels - first < run ? channels - first : run);
-  const int64_t filter_start = filter * channels * taps;
-  for (int i = int(threadIdx.x); i < count * taps; i += block) {
-    if constexpr (to_channels_last)
-      tile[i] = from[filter_start + first * taps + i];
-    else
-      tile[i % count * taps + i / count] = from[filter_start + i / count * channels + first + i % count];
+// Both sides move in whole runs; the transpose happens in shared memory. A block's threads stand in groups of `lanes`,
+// each of which has a filter and goes over the channels of its run.
+template <int taps, class From, class To, bool to_channels_last>
+__global__ void __launch_bounds__(block)
+    reorder_weights_kernel(int64_t filters, int64_t channels, int lanes, const From* from, To* to) {
+  GT_SHARED(From, tiles, [run * taps]);  // of each group (C,T)
+  const int lane = int(threadIdx.x) % lanes, group = int(threadIdx.x) / lanes;
+  const int64_t runs = (channels + lanes - 1) / lanes, filter = blockIdx.x / runs * (block / lanes) + group;
+  const int64_t first = blockIdx.x % runs * lanes;
+  const int count = filter >= filters ? 0 : int(channels - first < lanes ? channels - first : lanes);
+  const int64_t by_channel = (filter * channels + first) * taps, by_tap = filter * taps * channels + first;
+  From* const tile = tiles + group * lanes * taps;
+#pragma unroll
+  for (int t = 0; t < taps; ++t) {
+    const int i = lane + t * lanes;
+    if constexpr (to_channels_last) {
+      if (i < count * taps) tile[i] = from[by_channel + i];
+    } else {
+      if (lane < count) tile[lane * taps + t] = from[by_tap + t * channels + lane];
+    }
   }
   __syncthreads();
-  for (int i = int(threadIdx.x); i < count * taps; i += block) {
-    if constexpr (to_channels_last)
-      to[filter_start + i / count * channels + first + i % count] = To(tile[i % count * taps + i / count]);
-    else
-      to[filter_start + first * taps + i] = To(tile[i]);
+#pragma unroll
+  for (int t = 0; t < taps; ++t) {
+    const int i = lane + t * lanes;
+    if constexpr (to_channels_last) {
+      if (lane < count) to[by_tap + t * channels + lane] = To(tile[lane * taps + t]);
+    } else {
+      if (i < count * taps) to[by_channel + i] = To(tile[i]);
+    }
   }
 }
 
 template <bool to_channels_last, class From, class To>
 void reorder_weights(const Convolution& n, From* from, To* to) {
-  const int64_t taps = n.kernel * n.kernel;
-  GT_CHECK(taps <= most_taps, "convolution: kernels are at most 3x3, got ", n.kernel);
-  launch({blocks_for(n.out * ((n.in + run - 1) / run), 1), block}, reorder_weights_kernel<From, To, to_channels_last>,
-         n.in, taps, from, to);
+  const int lanes = power_of_two(n.in, run);
+  const unsigned grid = blocks_for(blocks_for(n.out, block / lanes) * int64_t(blocks_for(n.in, lanes)), 1);
+  const auto with_taps = [&]<int taps>() {
+    launch({grid, block}, reorder_weights_kernel<taps, From, To, to_channels_last>, n.out, n.in, lanes, from, to);
+  };
+  if (n.kernel == 1) return with_taps.template operator()<1>();
+  if (n.kernel == 2) return with_taps.template operator()<4>();
+  GT_CHECK(n.kernel == 3, "convolution: kernels are at most 3x3, got ", n.kernel);
+  with_taps.template operator()<9>();
 }
 
 Tensor room_for_weights(const Convolution& n) {

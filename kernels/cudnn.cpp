@@ -4,7 +4,11 @@
 
 #include <cudnn.h>
 
+#include <algorithm>
+#include <chrono>
+#include <functional>
 #include <initializer_list>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,6 +19,7 @@
 
 #include "core/cuda.h"
 #include "core/dry_run.h"
+#include "core/random.h"
 
 static_assert(CUDNN_VERSION >= 90800, "cuDNN 9.8 is the first that plans for described devices");
 
@@ -298,9 +303,11 @@ std::shared_ptr<const Plan> plan_of(const Descriptor& configuration, const Convo
   }
 }
 
-/// The first that works of what the heuristics propose, one mode after the other; null if none does.
-std::shared_ptr<const Plan> first_plan(const Convolution& c, Pass pass, const Target& target,
-                                       std::initializer_list<cudnnBackendHeurMode_t> modes, std::string& why) {
+/// Hands `take` the plans that work, in the order in which the heuristics propose them, one mode after the other, until
+/// it returns true.
+void each_plan(const Convolution& c, Pass pass, const Target& target,
+               std::initializer_list<cudnnBackendHeurMode_t> modes, std::string& why,
+               const std::function<bool(std::shared_ptr<const Plan>)>& take) {
   for (const cudnnBackendHeurMode_t mode : modes) {
     std::vector<Descriptor> all;
     try {
@@ -309,10 +316,22 @@ std::shared_ptr<const Plan> first_plan(const Convolution& c, Pass pass, const Ta
       why = e.what();
     }
     for (const Descriptor& configuration : all)
-      if (auto plan = plan_of(configuration, c, pass, target, why)) return plan;
+      if (auto plan = plan_of(configuration, c, pass, target, why); plan != nullptr && take(plan)) return;
   }
-  return nullptr;
 }
+
+/// Null if there is none.
+std::shared_ptr<const Plan> first_plan(const Convolution& c, Pass pass, const Target& target,
+                                       std::initializer_list<cudnnBackendHeurMode_t> modes, std::string& why) {
+  std::shared_ptr<const Plan> first;
+  each_plan(c, pass, target, modes, why, [&](std::shared_ptr<const Plan> plan) {
+    first = std::move(plan);
+    return true;
+  });
+  return first;
+}
+
+constexpr std::initializer_list<cudnnBackendHeurMode_t> all_modes = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
 
 std::shared_ptr<const Plan> make_plan(const Convolution& c, Pass pass, const Target& target) {
   std::string why = "no engine does it deterministically and in the precision asked for";
@@ -321,7 +340,7 @@ std::shared_ptr<const Plan> make_plan(const Convolution& c, Pass pass, const Tar
     if (auto plan = first_plan(c, pass, target, {CUDNN_HEUR_MODE_A}, why)) return plan;
     pass = Pass::forward;
   }
-  auto plan = first_plan(c, pass, target, {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}, why);
+  auto plan = first_plan(c, pass, target, all_modes, why);
   if (plan == nullptr) fail("cuDNN has no plan for the ", name(pass), " of ", c, ": ", why);
   return plan;
 }
@@ -346,11 +365,9 @@ struct Argument {
   const void* data;
 };
 
-/// Runs the plan on the project's stream; a dry run only takes its workspace. Returns whether it adds the bias.
-bool run(const Convolution& c, Pass pass, std::initializer_list<Argument> arguments) {
-  static std::mutex one_at_a_time;  // a handle is for one thread
-  const std::lock_guard lock(one_at_a_time);
-  const Plan& plan = cached_plan(c, pass, dry_run() ? planned_device() : "");
+/// Starts the plan on the project's stream.
+void start(const Plan& plan, const Convolution& c, Pass pass, const std::vector<Argument>& arguments,
+           const Tensor& workspace) {
   std::vector<int64_t> ids;
   std::vector<void*> pointers;
   for (const Argument& a : arguments) {
@@ -358,9 +375,6 @@ bool run(const Convolution& c, Pass pass, std::initializer_list<Argument> argume
     ids.push_back(a.id);
     pointers.push_back(const_cast<void*>(a.data));
   }
-  const Tensor workspace({plan.facts.workspace}, DType::u8, Device::cuda);
-  if (current_profile != nullptr) count_launch(Launched::library_call);
-  if (dry_run()) return plan.facts.adds_bias;
   const Descriptor pack = Descriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "arguments")
                               .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids)
                               .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointers)
@@ -368,7 +382,31 @@ bool run(const Convolution& c, Pass pass, std::initializer_list<Argument> argume
                               .finalize();
   const cudnnStatus_t status = cudnnBackendExecute(here().handle, plan.descriptor.raw(), pack.raw());
   if (status != CUDNN_STATUS_SUCCESS) check(status, text(name(pass), " of ", c).c_str());
+}
+
+Tensor workspace_of(const Plan& plan) { return Tensor({plan.facts.workspace}, DType::u8, Device::cuda); }
+
+/// Runs the plan; a dry run only takes its workspace. Returns whether it adds the bias.
+bool run(const Convolution& c, Pass pass, const std::vector<Argument>& arguments) {
+  static std::mutex one_at_a_time;  // a handle is for one thread
+  const std::lock_guard lock(one_at_a_time);
+  const Plan& plan = cached_plan(c, pass, dry_run() ? planned_device() : "");
+  const Tensor workspace = workspace_of(plan);
+  if (current_profile != nullptr) count_launch(Launched::library_call);
+  if (!dry_run()) start(plan, c, pass, arguments, workspace);
   return plan.facts.adds_bias;
+}
+
+/// Values in [-1,1): a GPU that multiplies zeros draws less power and is faster.
+Tensor random_values(const Shape& shape, DType dtype) {
+  Random random(1);
+  Tensor some({1 << 16});
+  for (int64_t i = 0; i < some.size(); ++i) some.data<float>()[i] = float(int32_t(random.bits())) * 0x1p-31f;
+  const Tensor source = some.cast(dtype), all(shape, dtype, Device::cuda);
+  for (size_t at = 0; at < all.bytes(); at += source.bytes())
+    copy_bytes(static_cast<char*>(all.raw()) + at, Device::cuda, source.raw(), Device::cpu,
+               std::min(source.bytes(), all.bytes() - at));
+  return all;
 }
 
 }  // namespace
@@ -400,6 +438,33 @@ std::string version() {
 
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device) {
   return make_plan(c, pass, device.empty() ? here() : described(device))->facts;
+}
+
+std::vector<TimedPlan> time_plans(const Convolution& c, Pass pass) {
+  constexpr int runs = 5;
+  const Tensor x = random_values({c.images, c.height, c.width, c.in}, c.dtype);
+  const Tensor w = random_values({c.out, c.kernel, c.kernel, c.in}, c.dtype);
+  const Tensor y = random_values({c.images, c.out_height(), c.out_width(), c.out}, c.dtype);
+  const Tensor bias = random_values({c.out}, DType::f32);
+  std::vector<Argument> arguments = {{'x', x.raw()}, {'w', w.raw()}, {'y', y.raw()}};
+  if (pass == Pass::forward_with_bias) arguments.push_back({'b', bias.raw()});
+  std::vector<TimedPlan> timed;
+  std::string why;
+  each_plan(c, pass, here(), all_modes, why, [&](const std::shared_ptr<const Plan>& plan) {
+    const Tensor workspace = workspace_of(*plan);
+    double least = std::numeric_limits<double>::infinity();
+    for (int i = 0; i <= runs; ++i) {
+      synchronize(Device::cuda);
+      const auto begin = std::chrono::steady_clock::now();
+      start(*plan, c, pass, arguments, workspace);
+      synchronize(Device::cuda);
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+      if (i > 0) least = std::min(least, took.count());  // the first one gets ready
+    }
+    timed.push_back({plan->facts, least});
+    return false;
+  });
+  return timed;
 }
 
 void set_planned_device(const std::string& device) { planned_device() = device; }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -54,6 +55,16 @@ struct PlanFacts {
 /// The plan for one pass on the GPU that `device` describes (see cudnn_devices.h), which need not be there; an empty
 /// description is the GPU that is. Throws Error, naming the problem and the pass, if there is no plan.
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device);
+
+/// A plan, and how long it takes.
+struct TimedPlan {
+  PlanFacts facts;
+  double seconds;  // the least of several runs one after the other
+};
+
+/// All plans for one pass that could be taken on the GPU that is here, in the order in which cuDNN proposes them: the
+/// first is the one that is taken. Each is run on random values. None where there is none.
+std::vector<TimedPlan> time_plans(const Convolution& c, Pass pass);
 
 /// What dry runs plan for, described in the same way; at first the GPU that is here.
 void set_planned_device(const std::string& device);

@@ -12,16 +12,17 @@
 // In a channel of an image z is a line in x, and so is dx beside its share of dz: every pass is a multiply-add or two.
 // The bias only moves a channel's mean, by as much as it is, and its gradient follows from the channel's sums of x and
 // dz: it costs nothing here, where behind a convolution its gradient is one more pass over dx. Sums run in double, so
-// that taking the square of the mean off the mean of squares does no harm.
+// that taking the square of the mean off the mean of squares does no harm; on CUDA a thread's first 32 summands at most
+// are added in the type that the maths has.
 //
-// Saved: x, bias, gamma, beta, (mu, r) per image and group and the sums of x per image and channel; z is computed again
-// for its sign. Per element of size s forward moves 3s in two passes and takes 7 FLOPs, backward moves 5s in two passes
-// and takes 12.
+// Saved: x, bias, gamma, beta, (mu, r) per image and group and the sums of x per image and channel, on CUDA also the
+// lines; z is computed again for its sign. Per element of size s forward moves 3s in two passes and takes 7 FLOPs,
+// backward moves 5s in two passes and takes 12.
 //
 // CUDA: x, y and their gradients may be bf16. Forward is 3 launches, backward 4 (3 without dx): partial sums of the
-// channels over blocks of pixels, the groups' sums of these in block order, the second pass, which begins where the
-// first ended, with what the L2 cache still holds. Beside the passes they move 16 bytes per channel and block of pixels
-// twice, some hundredths of the rest.
+// channels over blocks of pixels; a block for each group, which adds these in their order and makes the channels'
+// lines; the second pass, which begins where the first ended, with what the L2 cache still holds. Beside the passes
+// they move 16 bytes per channel and block of pixels twice, some hundredths of the rest.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -135,6 +136,7 @@ struct Normed {
   const T* beta;      // (C)
   Statistics* stats;  // (B,G)
   double* sums;       // (B,C), of x
+  Line<T>* lines;     // (B,C), z in x; on CUDA
 
   GT_HD double bias_of(int64_t c) const { return bias == nullptr ? 0 : double(bias[c]); }
   GT_HD int64_t group(int64_t image, int64_t c) const {
@@ -153,6 +155,16 @@ struct NormGradients {
   S* dx;
   T *dbias, *dgamma, *dbeta;
 };
+
+/// Room for a line in each channel of every image, (B,C,2).
+Tensor lines_of(const Channels& shape, DType dtype, Device device) {
+  return Tensor({shape.images, shape.channels, 2}, dtype, device);
+}
+
+template <class T>
+Line<T>* line_pointer(const Tensor& lines) {
+  return reinterpret_cast<Line<T>*>(lines.data<T>());
+}
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
@@ -306,150 +318,170 @@ void norm_backward(const Normed<T>& in, const T* dy, const NormGradients<T>& g) 
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-/// line(c) of W neighbouring channels.
+/// Lines of W neighbouring channels.
 template <class T, int W>
-struct ChannelLines {
-  Line<T> of[W];
-
-  template <class F>
-  __device__ ChannelLines(int64_t c, const F& line) {
-    for (int w = 0; w < W; ++w) {
-      const Line<double> exact = line(c + w);
-      of[w] = {T(exact.scale), T(exact.shift)};
-    }
-  }
-};
+using ChannelLines = Vector<Line<T>, W>;
 
 /// Sums of x and x^2.
-template <class S, int W>
-__global__ void __launch_bounds__(row_threads, 3)
+template <class S, int W, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads, 4)
     moments_kernel(PixelRows cut, int64_t channels, const S* x, double* partial) {
-  sum_channels<2, W>(cut, channels, partial, [=](int64_t, int64_t) {
-    return [=](int64_t, int64_t i, double(&sums)[2][W]) {
-      const Vector<S, W> xs = load<W>(x + i);
-      for (int w = 0; w < W; ++w) {
-        const double v = double(compute_t<S>(xs.v[w]));
-        sums[0][w] += v;
-        sums[1][w] += v * v;
-      }
-    };
+  sum_channels<2, W, 4, T>(cut, channels, partial, [=](int64_t, int64_t, T(&sums)[2][W]) {
+    return PixelPass{[=](int64_t, int64_t i) { return load<W>(x + i); },
+                     [&](int64_t, int64_t, const Vector<S, W>& xs) {
+                       for (int w = 0; w < W; ++w) {
+                         const T v = T(xs.v[w]);
+                         sums[0][w] += v;
+                         sums[1][w] += v * v;
+                       }
+                     }};
   });
 }
 
-/// A block per group of each image, its warps taking channels: statistics, and the channels' sums of x.
-template <class S>
-__global__ void __launch_bounds__(row_threads) statistics_kernel(Normed<S> in, int64_t blocks, const double* partial) {
-  const Norm& norm = in.norm;
-  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const int64_t image = blockIdx.x / norm.groups, group = blockIdx.x % norm.groups, channels = norm.shape.channels;
-  const int64_t first = group * norm.group_channels(), last = first + norm.group_channels();
-  Moments share;  // of the group's, the warp's
-  for (int64_t c = first + warp; c < last; c += row_threads / warp_size) {
-    const double* from = partial + (2 * image * channels + c) * blocks;
-    const Moments m{cuda::warp_total(from, blocks), cuda::warp_total(from + channels * blocks, blocks)};
-    if (lane > 0) continue;
-    in.sums[image * channels + c] = m.sum;
-    share += m.with_bias(in.bias_of(c), double(norm.shape.pixels));
+/// The image and the channels of a block's group, a block being there for each of every image.
+struct BlockOfGroup {
+  int64_t image, first, count;
+
+  __device__ explicit BlockOfGroup(const Norm& norm)
+      : image(blockIdx.x / norm.groups),
+        first(blockIdx.x % norm.groups * norm.group_channels()),
+        count(norm.group_channels()) {}
+};
+
+/// A block per group of each image, so few of them: statistics, the channels' sums of x and their lines. moments
+/// (B,2,C) is room.
+template <class S, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads, 1)
+    statistics_kernel(Normed<S> in, int64_t blocks, int lanes, const double* partial, double* moments) {
+  const BlockOfGroup group(in.norm);
+  const int64_t channels = in.norm.shape.channels, at = group.image * channels + group.first;
+  double* const of_group = moments + 2 * group.image * channels + group.first;
+  sum_blocks<2>(partial + group.image * blocks * 2 * channels, blocks, channels, group.first, group.count, lanes,
+                [=](int n, int64_t c, double sum) { of_group[n * channels + c] = sum; });
+  Moments share;  // the thread's, of the group's
+  for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
+    const Moments m{of_group[c], of_group[channels + c]};
+    in.sums[at + c] = m.sum;
+    share += m.with_bias(in.bias_of(group.first + c), double(in.norm.shape.pixels));
   }
   share = {cuda::block_sum<row_threads>(share.sum), cuda::block_sum<row_threads>(share.squares)};
-  if (threadIdx.x == 0) in.stats[blockIdx.x] = statistics(share, norm.group_size(), norm.eps);
+  const Statistics stats = statistics(share, in.norm.group_size(), in.norm.eps);
+  if (threadIdx.x == 0) in.stats[blockIdx.x] = stats;
+  for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
+    const int64_t channel = group.first + c;
+    const Line<double> z =
+        normalising_line(stats.in_channel(in.bias_of(channel)), double(in.gamma[channel]), double(in.beta[channel]));
+    in.lines[at + c] = {T(z.scale), T(z.shift)};
+  }
 }
 
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(row_threads) normalise_kernel(Normed<S> in, PixelRows cut, S* y) {
+__global__ void __launch_bounds__(row_threads, 4) normalise_kernel(Normed<S> in, PixelRows cut, S* y) {
   const T slope = T(in.norm.slope);
-  for_channels<W>(cut, in.norm.shape.channels, [=](int64_t image, int64_t first) {
-    const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
-    return [=](int64_t i) {
-      Vector<S, W> v = load<W>(in.x + i);
-      for (int w = 0; w < W; ++w) v.v[w] = S(activate(z.of[w](T(v.v[w])), slope));
-      store(y + i, v);
-    };
+  const int64_t channels = in.norm.shape.channels;
+  for_channels<W, 4>(cut, channels, [=](int64_t image, int64_t first) {
+    const ChannelLines<T, W> z = load<W>(in.lines + image * channels + first);
+    return PixelPass{[=](int64_t, int64_t i) { return load<W>(in.x + i); },
+                     [=](int64_t, int64_t i, Vector<S, W> v) {
+                       for (int w = 0; w < W; ++w) v.v[w] = S(activate(z.v[w](T(v.v[w])), slope));
+                       store(y + i, v);
+                     }};
   });
 }
+
+template <class S, int W>
+struct XAndGradient {
+  Vector<S, W> x, dy;
+};
 
 /// Sums of dz and dz x.
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(row_threads)
+__global__ void __launch_bounds__(row_threads, 3)
     gradient_sums_kernel(Normed<S> in, PixelRows cut, const S* dy, double* partial) {
   const T slope = T(in.norm.slope);
-  sum_channels<2, W>(cut, in.norm.shape.channels, partial, [=](int64_t image, int64_t first) {
-    const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
-    return [=](int64_t, int64_t i, double(&sums)[2][W]) {
-      const Vector<S, W> xs = load<W>(in.x + i), dys = load<W>(dy + i);
-      for (int w = 0; w < W; ++w) {
-        const T v = T(xs.v[w]);
-        const double dz = double(activation_gradient(T(dys.v[w]), z.of[w](v), slope));
-        sums[0][w] += dz;
-        sums[1][w] += dz * double(v);
-      }
-    };
+  const int64_t channels = in.norm.shape.channels;
+  sum_channels<2, W, 2, T>(cut, channels, partial, [=](int64_t image, int64_t first, T(&sums)[2][W]) {
+    const ChannelLines<T, W> z = load<W>(in.lines + image * channels + first);
+    return PixelPass{[=](int64_t, int64_t i) {
+                       return XAndGradient<S, W>{load<W>(in.x + i), load<W>(dy + i)};
+                     },
+                     [=, &sums](int64_t, int64_t, const XAndGradient<S, W>& read) {
+                       for (int w = 0; w < W; ++w) {
+                         const T v = T(read.x.v[w]), dz = activation_gradient(T(read.dy.v[w]), z.v[w](v), slope);
+                         sums[0][w] += dz;
+                         sums[1][w] += dz * v;
+                       }
+                     }};
   });
 }
 
-/// A block per group of each image, its warps taking channels: sums (B,2,C) of dz and dz xhat, and the means (B,G).
-template <class S>
-__global__ void __launch_bounds__(row_threads)
-    group_gradients_kernel(Normed<S> in, int64_t blocks, const double* partial, double* sums, GradientMeans* means) {
-  const Norm& norm = in.norm;
-  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const int64_t image = blockIdx.x / norm.groups, group = blockIdx.x % norm.groups, channels = norm.shape.channels;
-  const int64_t first = group * norm.group_channels(), last = first + norm.group_channels();
-  GradientMeans share;  // the warp's
-  for (int64_t c = first + warp; c < last; c += row_threads / warp_size) {
-    const double* from = partial + (2 * image * channels + c) * blocks;
-    const double dz = cuda::warp_total(from, blocks), dz_x = cuda::warp_total(from + channels * blocks, blocks);
-    if (lane > 0) continue;
-    const double dz_xhat = sum_with_xhat(in.channel(image, c), dz_x, dz);
-    sums[2 * image * channels + c] = dz;
-    sums[(2 * image + 1) * channels + c] = dz_xhat;
-    share.dz += double(in.gamma[c]) * dz / norm.group_size();
-    share.dz_xhat += double(in.gamma[c]) * dz_xhat / norm.group_size();
-  }
-  share = {cuda::block_sum<row_threads>(share.dz), cuda::block_sum<row_threads>(share.dz_xhat)};
-  if (threadIdx.x == 0) means[blockIdx.x] = share;
-}
+/// Of an image's channel: sums of dz, dz xhat and dx.
+enum Share { of_dz, of_dz_xhat, of_dx, shares };
 
-/// A thread per channel; sums and means are group_gradients_kernel's.
+/// A block per group of each image: the channels' sums (B,shares,C), and what dx has beside gamma r dz, as lines in x
+/// (B,C).
 template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    parameter_gradients_kernel(Normed<S> in, const double* sums, const GradientMeans* means, NormGradients<S> g) {
-  const Channels& shape = in.norm.shape;
-  const int64_t c = int64_t(blockIdx.x) * row_threads + threadIdx.x;
-  if (c >= shape.channels) return;
-  double dz = 0, dz_xhat = 0, dx = 0;
-  for (int64_t b = 0; b < shape.images; ++b) {
-    const double dz_of_image = sums[2 * b * shape.channels + c];
-    dz += dz_of_image;
-    dz_xhat += sums[(2 * b + 1) * shape.channels + c];
-    if (g.dbias == nullptr) continue;
-    const Line<double> rest = gradient_line(in.channel(b, c), means[in.group(b, c)]);
-    dx +=
-        sum_of_gradients(in.line(b, c).scale, dz_of_image, rest, in.sums[b * shape.channels + c], double(shape.pixels));
+    group_gradients_kernel(Normed<S> in, int64_t blocks, int lanes, const double* partial, double* sums,
+                           Line<T>* rest_lines) {
+  const BlockOfGroup group(in.norm);
+  const int64_t channels = in.norm.shape.channels, at = group.image * channels + group.first;
+  double* const of_group = sums + shares * group.image * channels + group.first;
+  sum_blocks<2>(partial + group.image * blocks * 2 * channels, blocks, channels, group.first, group.count, lanes,
+                [=](int n, int64_t c, double sum) { of_group[n * channels + c] = sum; });
+  GradientMeans means;
+  for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
+    const int64_t channel = group.first + c;
+    const double dz = of_group[c], dz_x = of_group[channels + c];
+    const double dz_xhat = sum_with_xhat(in.channel(group.image, channel), dz_x, dz);
+    of_group[of_dz_xhat * channels + c] = dz_xhat;
+    means.dz += double(in.gamma[channel]) * dz / in.norm.group_size();
+    means.dz_xhat += double(in.gamma[channel]) * dz_xhat / in.norm.group_size();
   }
-  g.dbeta[c] = T(dz);
-  g.dgamma[c] = T(dz_xhat);
-  if (g.dbias != nullptr) g.dbias[c] = T(dx);
+  means = {cuda::block_sum<row_threads>(means.dz), cuda::block_sum<row_threads>(means.dz_xhat)};
+  for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
+    const int64_t channel = group.first + c;
+    const Line<double> rest = gradient_line(in.channel(group.image, channel), means);
+    of_group[of_dx * channels + c] = sum_of_gradients(in.line(group.image, channel).scale, of_group[c], rest,
+                                                      in.sums[at + c], double(in.norm.shape.pixels));
+    rest_lines[at + c] = {T(rest.scale), T(rest.shift)};
+  }
 }
 
-/// means (B,G) are group_gradients_kernel's.
+/// A thread per channel; sums are group_gradients_kernel's.
+template <class S, class T = compute_t<S>>
+__global__ void __launch_bounds__(warp_size)
+    parameter_gradients_kernel(Channels shape, const double* sums, NormGradients<S> g) {
+  const int64_t c = int64_t(blockIdx.x) * warp_size + threadIdx.x;
+  if (c >= shape.channels) return;
+  double all[shares] = {};
+#pragma unroll 4
+  for (int64_t b = 0; b < shape.images; ++b)
+    for (int n = 0; n < shares; ++n) all[n] += sums[(b * shares + n) * shape.channels + c];
+  g.dbeta[c] = T(all[of_dz]);
+  g.dgamma[c] = T(all[of_dz_xhat]);
+  if (g.dbias != nullptr) g.dbias[c] = T(all[of_dx]);
+}
+
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(row_threads)
-    input_gradient_kernel(Normed<S> in, PixelRows cut, const S* dy, const GradientMeans* means, S* dx) {
+__global__ void __launch_bounds__(row_threads, 3)
+    input_gradient_kernel(Normed<S> in, PixelRows cut, const S* dy, const Line<T>* rest_lines, S* dx) {
   const T slope = T(in.norm.slope);
-  for_channels<W>(cut, in.norm.shape.channels, [=](int64_t image, int64_t first) {
-    const ChannelLines<T, W> z(first, [=](int64_t c) { return in.line(image, c); });
-    const ChannelLines<T, W> rest(
-        first, [=](int64_t c) { return gradient_line(in.channel(image, c), means[in.group(image, c)]); });
-    return [=](int64_t i) {
-      const Vector<S, W> xs = load<W>(in.x + i);
-      Vector<S, W> v = load<W>(dy + i);
-      for (int w = 0; w < W; ++w) {
-        const T dz = activation_gradient(T(v.v[w]), z.of[w](T(xs.v[w])), slope);
-        v.v[w] = S(input_gradient(z.of[w].scale, dz, rest.of[w](T(xs.v[w]))));
-      }
-      store(dx + i, v);
-    };
+  const int64_t channels = in.norm.shape.channels;
+  for_channels<W, 2>(cut, channels, [=](int64_t image, int64_t first) {
+    const ChannelLines<T, W> z = load<W>(in.lines + image * channels + first);
+    const ChannelLines<T, W> rest = load<W>(rest_lines + image * channels + first);
+    return PixelPass{[=](int64_t, int64_t i) {
+                       return XAndGradient<S, W>{load<W>(in.x + i), load<W>(dy + i)};
+                     },
+                     [=](int64_t, int64_t i, const XAndGradient<S, W>& read) {
+                       Vector<S, W> v;
+                       for (int w = 0; w < W; ++w) {
+                         const T x = T(read.x.v[w]), dz = activation_gradient(T(read.dy.v[w]), z.v[w](x), slope);
+                         v.v[w] = S(input_gradient(z.v[w].scale, dz, rest.v[w](x)));
+                       }
+                       store(dx + i, v);
+                     }};
   });
 }
 
@@ -463,38 +495,42 @@ PixelRows cut_pixels(const Channels& shape, int width) {
 
 /// Room for the sums of a pass.
 Tensor partial_sums(const Channels& shape, const PixelRows& cut) {
-  return Tensor({shape.images, 2, shape.channels, cut.blocks}, DType::f64, Device::cuda);
+  return Tensor({shape.images, cut.blocks, 2, shape.channels}, DType::f64, Device::cuda);
 }
+
+/// Of the threads that add up a group's sums.
+int lanes_of_group(const Norm& norm) { return power_of_two(norm.group_channels(), row_threads); }
 
 template <class S>
 void norm_forward(const Normed<S>& in, S* y) {
   const Channels& shape = in.norm.shape;
+  const Tensor moments({shape.images, 2, shape.channels}, DType::f64, Device::cuda);
   with_vectors<S>(shape.channels, [&]<int W>() {
     const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
     launch({cut.grid, row_threads}, moments_kernel<S, W>, cut, shape.channels, in.x, partial.data<double>());
     launch({blocks_for(shape.images * in.norm.groups, 1), row_threads}, statistics_kernel<S>, in, cut.blocks,
-           partial.data<double>());
+           lanes_of_group(in.norm), partial.data<double>(), moments.data<double>());
     launch({cut.grid, row_threads}, normalise_kernel<S, W>, in, cut.backwards(), y);
   });
 }
 
-template <class S>
+template <class S, class T = compute_t<S>>
 void norm_backward(const Normed<S>& in, const S* dy, const NormGradients<S>& g) {
   const Channels& shape = in.norm.shape;
-  const Tensor sums({shape.images, 2, shape.channels}, DType::f64, Device::cuda);
-  const Tensor of_groups({shape.images, in.norm.groups, 2}, DType::f64, Device::cuda);
-  auto* means = reinterpret_cast<GradientMeans*>(of_groups.data<double>());
+  const Tensor sums({shape.images, shares, shape.channels}, DType::f64, Device::cuda);
+  const Tensor rest = lines_of(shape, dtype_of<T>(), Device::cuda);
   with_vectors<S>(shape.channels, [&]<int W>() {
     const PixelRows cut = cut_pixels(shape, W);
     const Tensor partial = partial_sums(shape, cut);
     launch({cut.grid, row_threads}, gradient_sums_kernel<S, W>, in, cut, dy, partial.data<double>());
     launch({blocks_for(shape.images * in.norm.groups, 1), row_threads}, group_gradients_kernel<S>, in, cut.blocks,
-           partial.data<double>(), sums.data<double>(), means);
-    launch({blocks_for(shape.channels, row_threads), row_threads}, parameter_gradients_kernel<S>, in,
-           sums.data<double>(), means, g);
+           lanes_of_group(in.norm), partial.data<double>(), sums.data<double>(), line_pointer<T>(rest));
+    launch({blocks_for(shape.channels, warp_size), warp_size}, parameter_gradients_kernel<S>, shape,
+           sums.data<double>(), g);
     if (g.dx != nullptr)
-      launch({cut.grid, row_threads}, input_gradient_kernel<S, W>, in, cut.backwards(), dy, means, g.dx);
+      launch({cut.grid, row_threads}, input_gradient_kernel<S, W>, in, cut.backwards(), dy, line_pointer<T>(rest),
+             g.dx);
   });
 }
 
@@ -507,14 +543,15 @@ namespace {
 
 template <class S, class T = compute_t<S>>
 Normed<S> normed(const Norm& norm, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                 const Tensor& stats, const Tensor& sums) {
+                 const Tensor& stats, const Tensor& sums, const Tensor& lines) {
   return {norm,
           x.data<S>(),
           pointer<T>(bias),
           gamma.data<T>(),
           beta.data<T>(),
           reinterpret_cast<Statistics*>(stats.data<double>()),
-          sums.data<double>()};
+          sums.data<double>(),
+          lines.defined() ? line_pointer<T>(lines) : nullptr};
 }
 
 /// bias may be undefined.
@@ -531,8 +568,10 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
   const Tensor y(x.shape(), x.dtype(), x.device());
   const Tensor stats({x.dim(0), norm.groups, 2}, DType::f64, x.device());
   const Tensor sums({x.dim(0), x.dim(3)}, DType::f64, x.device());
+  const Tensor lines = x.device() == Device::cuda ? lines_of(norm.shape, wide, x.device()) : Tensor{};
   visit_stored(x.dtype(), [&]<class S>() {
-    GT_DISPATCH_STORED(S, x.device(), norm_forward, normed<S>(norm, x, bias, gamma, beta, stats, sums), y.data<S>());
+    GT_DISPATCH_STORED(S, x.device(), norm_forward, normed<S>(norm, x, bias, gamma, beta, stats, sums, lines),
+                       y.data<S>());
   });
   return record(name, y, {x, bias, gamma, beta},
                 [=, x = x.detach(), bias = detached(bias), gamma = gamma.detach(), beta = beta.detach(),
@@ -542,7 +581,8 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
                   visit_stored(x.dtype(), [&]<class S>() {
                     using T = compute_t<S>;
                     GT_DISPATCH_STORED(
-                        S, x.device(), norm_backward, normed<S>(norm, x, bias, gamma, beta, stats, sums), dy.data<S>(),
+                        S, x.device(), norm_backward, normed<S>(norm, x, bias, gamma, beta, stats, sums, lines),
+                        dy.data<S>(),
                         NormGradients<S>{pointer<S>(dx), pointer<T>(dbias), dgamma.data<T>(), dbeta.data<T>()});
                   });
                   return {dx, dbias, dgamma, dbeta};

@@ -84,6 +84,11 @@ Tensors splat_normalized(const Tensor& xy, const Tensor& weight, const Tensor& s
 /// overlap. xy (N,2), kept (L,B,2) i32 -> L maps (B,H_l,W_l). Differentiable in xy.
 Tensors track_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes);
 
+/// Track maps (METHOD 3.4): M_lb = share S_lb + (1 - share) exp(-(zoom[b] D_lb)^2 / (2 tau[l]^2)). S (splats; none: 0)
+/// and D (distances) are L maps (B,H_l,W_l), zoom (B) -> L such maps. Differentiable in S and D.
+Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& zoom, const std::vector<double>& tau,
+                 double share);
+
 /// Track Attention with its loss (METHOD 4): a = w.F + b, A = sigmoid(a), F' = F (1 + A), loss = mean of BCE(A, M).
 /// F (B,H,W,C), w (C), b (1), M (B,H,W) or undefined -> {F' (B,H,W,C), A (B,H,W), loss (), undefined without M}.
 Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map);

@@ -140,13 +140,14 @@ __global__ void __launch_bounds__(PixelTiles::threads)
   for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
     const auto gradient = load<N>(dy + from + c);
     const auto places = load<N>(place + from + c);
+    const auto at = [=](int k) { return first + c + (k / 2) * pitch + (k % 2) * channels; };
+    Vector<T, N> parts[4] = {};
+    if (skip != nullptr)
+      for (int k = 0; k < 4; ++k) parts[k] = load<N>(skip + at(k));
     for (int k = 0; k < 4; ++k) {
-      const int64_t to = first + c + (k / 2) * pitch + (k % 2) * channels;
-      Vector<T, N> part{};
-      if (skip != nullptr) part = load<N>(skip + to);
       for (int j = 0; j < N; ++j)
-        if (places.v[j] == k) part.v[j] = T(C(part.v[j]) + C(gradient.v[j]));
-      store(dx + to, part);
+        if (places.v[j] == k) parts[k].v[j] = T(C(parts[k].v[j]) + C(gradient.v[j]));
+      store(dx + at(k), parts[k]);
     }
   }
 }

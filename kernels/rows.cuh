@@ -23,6 +23,7 @@ inline int64_t items_per_block(int64_t n, int64_t unit, int least, int most) {
 }
 
 inline constexpr int row_threads = 256;
+inline constexpr int most_units = 32;  // pixels of a row
 
 /// How the pixels of images are cut into blocks. The threads of a block stand in rows of `lanes`, a power of two: a row
 /// takes a pixel, W channels a thread, and all rows take neighbouring pixels at once.
@@ -39,7 +40,7 @@ struct PixelRows {
         pixels(pixels),
         block_pixels(block_pixels) {}
   PixelRows(int64_t images, int64_t pixels, int lanes)
-      : PixelRows(images, pixels, lanes, items_per_block(images * pixels, row_threads / lanes, 4, 32)) {}
+      : PixelRows(images, pixels, lanes, items_per_block(images * pixels, row_threads / lanes, 4, most_units)) {}
 
   /// The same from the last block to the first: a second pass then begins with what the first left in the L2 cache.
   PixelRows backwards() const {
@@ -70,51 +71,89 @@ __device__ T segment_sum(T v, int lanes) {
   return v;
 }
 
-/// Sums v over a block's rows, by a tree, into the first row's v. All threads must call it.
-template <int N>
-__device__ void sum_rows(double (&v)[N], int lanes) {
-  GT_SHARED(double, shared, [N][row_threads]);
+/// Sums v[n][w] over a block's rows, in double: out(n, c, sum) is called, by some thread, for each of the W x lanes
+/// channels c that a row has. All threads must call it.
+template <int N, int W, class T, class Out>
+__device__ void sum_rows(const T (&v)[N][W], int lanes, const Out& out) {
+  constexpr int stride = row_threads + 4;  // neighbouring threads read from different banks below
+  GT_SHARED(T, shared, [N * W * stride]);
   const int thread = int(threadIdx.x);
-  for (int n = 0; n < N; ++n) shared[n][thread] = v[n];
-  for (int half = row_threads / 2; half >= lanes; half /= 2) {
-    __syncthreads();
-    if (thread < half)
-      for (int n = 0; n < N; ++n) shared[n][thread] += shared[n][thread + half];
+  for (int n = 0; n < N; ++n)
+    for (int w = 0; w < W; ++w) shared[(n * W + w) * stride + thread] = v[n][w];
+  __syncthreads();
+  for (int k = thread; k < N * W * lanes; k += row_threads) {
+    const int w = k % W, lane = k / W % lanes, n = k / W / lanes;
+    const T* column = shared + (n * W + w) * stride;
+    double sum = 0;
+#pragma unroll 4
+    for (int i = lane; i < row_threads; i += lanes) sum += double(column[i]);
+    out(n, lane * W + w, sum);
   }
-  for (int n = 0; n < N; ++n) v[n] = shared[n][thread];
   __syncthreads();  // shared may be used again
 }
 
-/// f = make(image, c) is called as f(i) for the W elements at i, of channels c .. c+W-1, for all elements (B,P,C).
-template <int W, class Make>
-__device__ void for_channels(const PixelRows& cut, int64_t channels, const Make& make) {
+/// What a pass does with each pixel: v = read(p, i), then use(p, i, v), for the elements at i of pixel p, counted
+/// through all images.
+template <class Read, class Use>
+struct PixelPass {
+  Read read;
+  Use use;
+};
+
+/// Goes over the running row's pixels with the W channels from c on. A thread reads K pixels before it uses the first,
+/// so that as many loads are on their way.
+template <int K, class Pass>
+__device__ void for_pixels(const PixelRows& cut, int64_t channels, int64_t c, const Pass& pass) {
   const int64_t end = cut.end();
-  for (int64_t c = cut.lane() * W; c < channels; c += cut.lanes * W) {
-    const auto f = make(cut.image(), c);
-#pragma unroll 2  // so that a thread has loads of two pixels in flight
-    for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p * channels + c);
+  const int rows = cut.rows();
+  int64_t p = cut.begin() + cut.row();
+  for (; p + (K - 1) * rows < end; p += K * rows) {
+    decltype(pass.read(p, c)) values[K];
+#pragma unroll
+    for (int k = 0; k < K; ++k) values[k] = pass.read(p + k * rows, (p + k * rows) * channels + c);
+#pragma unroll
+    for (int k = 0; k < K; ++k) pass.use(p + k * rows, (p + k * rows) * channels + c, values[k]);
+  }
+  for (; p < end; p += rows) pass.use(p, p * channels + c, pass.read(p, p * channels + c));
+}
+
+/// The pass make(image, c) over the block's pixels, for all channels, W at a time.
+template <int W, int K, class Make>
+__device__ void for_channels(const PixelRows& cut, int64_t channels, const Make& make) {
+  for (int64_t c = cut.lane() * W; c < channels; c += cut.lanes * W)
+    for_pixels<K>(cut, channels, c, make(cut.image(), c));
+}
+
+/// The blocks' N sums over their pixels, for every channel, partial (B,blocks,N,C): the pass make(image, c, sums) adds
+/// to T sums[N][W]. A thread's own sums, of most_units pixels at the most, are in T, all others in double.
+template <int N, int W, int K, class T, class Make>
+__device__ void sum_channels(const PixelRows& cut, int64_t channels, double* partial, const Make& make) {
+  double* const to = partial + (cut.image() * cut.blocks + cut.block()) * N * channels;
+  for (int64_t first = 0; first < channels; first += cut.lanes * W) {
+    const int64_t c = first + cut.lane() * W;
+    T sums[N][W] = {};
+    if (c < channels) for_pixels<K>(cut, channels, c, make(cut.image(), c, sums));
+    sum_rows(sums, cut.lanes, [=](int n, int place, double sum) {
+      if (first + place < channels) to[n * channels + first + place] = sum;
+    });
   }
 }
 
-/// The blocks' N sums over their pixels, for every channel: f is called as f(p, i, sums), p being the pixel, counted
-/// through all images. partial (B,N,C,blocks).
-template <int N, int W, class Make>
-__device__ void sum_channels(const PixelRows& cut, int64_t channels, double* partial, const Make& make) {
-  const int64_t end = cut.end();
-  for (int64_t first = 0; first < channels; first += cut.lanes * W) {
-    const int64_t c = first + cut.lane() * W;
-    double sums[N][W] = {};
-    if (c < channels) {
-      const auto f = make(cut.image(), c);
+/// Adds up what sum_channels() left of one image, partial (blocks,N,C), for `count` channels from `first` on: out(n, c,
+/// sum), by some thread, for c in [0, count). The block's threads stand in rows of `lanes`, a power of two.
+template <int N, class Out>
+__device__ void sum_blocks(const double* partial, int64_t blocks, int64_t channels, int64_t first, int64_t count,
+                           int lanes, const Out& out) {
+  const int lane = int(threadIdx.x) % lanes, row = int(threadIdx.x) / lanes, rows = row_threads / lanes;
+  for (int64_t begin = 0; begin < count; begin += lanes) {
+    double sums[N][1] = {};
+    if (begin + lane < count)
 #pragma unroll 4
-      for (int64_t p = cut.begin() + cut.row(); p < end; p += cut.rows()) f(p, p * channels + c, sums);
-    }
-    for (int n = 0; n < N; ++n) {
-      sum_rows(sums[n], cut.lanes);
-      if (cut.row() > 0 || c >= channels) continue;
-      for (int w = 0; w < W; ++w)
-        partial[((cut.image() * N + n) * channels + c + w) * cut.blocks + cut.block()] = sums[n][w];
-    }
+      for (int64_t k = row; k < blocks; k += rows)
+        for (int n = 0; n < N; ++n) sums[n][0] += partial[(k * N + n) * channels + first + begin + lane];
+    sum_rows(sums, lanes, [=](int n, int place, double sum) {
+      if (begin + place < count) out(n, begin + place, sum);
+    });
   }
 }
 

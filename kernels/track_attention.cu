@@ -198,8 +198,9 @@ struct Row {
     for (int n = 0; n < N; ++n)
       if (const int64_t c = int64_t(cut.lane() + n * cut.lanes) * W; c < channels) f(n, c);
   }
-  __device__ void read(const PixelRows& cut, int64_t channels, const S* from) {
-    each(cut, channels, [&](int n, int64_t c) { vectors[n] = load<W>(from + c); });
+  /// Pixel p of `from` (P,C), unless it is past the block's last.
+  __device__ void read(const PixelRows& cut, int64_t channels, const S* from, int64_t p) {
+    if (p < cut.end()) each(cut, channels, [&](int n, int64_t c) { vectors[n] = load<W>(from + p * channels + c); });
   }
   template <class T>
   __device__ T at(int k) const {
@@ -218,10 +219,12 @@ __global__ void __launch_bounds__(row_threads)
   const T b = *x.b;
   const int64_t end = cut.end();
   double loss = 0;
+  R next;  // a pixel ahead, so that its loads are on their way meanwhile
+  next.read(cut, x.channels, x.features, cut.begin() + cut.row());
   for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
     const int64_t p = first + cut.row();
-    R f;
-    if (p < end) f.read(cut, x.channels, x.features + p * x.channels);
+    R f = next;
+    next.read(cut, x.channels, x.features, p + cut.rows());
     T logit = 0;
     for (int k = 0; k < N * R::W; ++k) logit += w[k] * f.template at<T>(k);
     logit = segment_sum(logit, cut.lanes) + b;
@@ -246,18 +249,23 @@ __global__ void __launch_bounds__(row_threads)
     attention_backward_kernel(Attention<S> x, PixelRows cut, const T* attention, AttentionGradients<S> g,
                               double* partial) {
   using R = Row<S, N>;
-  T w[N * R::W] = {}, dw[N * R::W] = {};
+  T w[N * R::W] = {}, dw[N][R::W] = {};
   R::each(cut, x.channels, [&](int n, int64_t c) {
     for (int k = 0; k < R::W; ++k) w[n * R::W + k] = x.w[c + k];
   });
   const T b = *x.b, slope = g.loss_slope(x.pixels);
   const int64_t end = cut.end();
   double db = 0;
+  R next, next_dy;  // a pixel ahead, so that its loads are on their way meanwhile
+  const auto read_ahead = [&](int64_t p) {
+    next.read(cut, x.channels, x.features, p);
+    if (g.d_features_out != nullptr) next_dy.read(cut, x.channels, g.d_features_out, p);
+  };
+  read_ahead(cut.begin() + cut.row());
   for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
     const int64_t p = first + cut.row();
-    R f, dy;
-    if (p < end) f.read(cut, x.channels, x.features + p * x.channels);
-    if (p < end && g.d_features_out != nullptr) dy.read(cut, x.channels, g.d_features_out + p * x.channels);
+    R f = next, dy = next_dy;
+    read_ahead(p + cut.rows());
     T product = 0, logit = 0;
     for (int k = 0; k < N * R::W; ++k) product += dy.template at<T>(k) * f.template at<T>(k);
     product = segment_sum(product, cut.lanes);
@@ -267,7 +275,7 @@ __global__ void __launch_bounds__(row_threads)
     }
     if (p >= end) continue;
     const T a = attention[p], gain = 1 + a, d = g.logit(x.map, slope, p, a, product);
-    for (int k = 0; k < N * R::W; ++k) dw[k] += d * f.template at<T>(k);
+    for (int k = 0; k < N * R::W; ++k) dw[k / R::W][k % R::W] += d * f.template at<T>(k);
     if (g.d_features != nullptr)
       R::each(cut, x.channels, [&](int n, int64_t c) {
         for (int k = 0; k < R::W; ++k) {
@@ -281,14 +289,10 @@ __global__ void __launch_bounds__(row_threads)
     if (g.d_map != nullptr) g.d_map[p] = map_gradient(slope, logit);
   }
   if (partial == nullptr) return;
-  for (int n = 0; n < N; ++n) {
-    double sums[R::W];
-    for (int k = 0; k < R::W; ++k) sums[k] = double(dw[n * R::W + k]);
-    sum_rows(sums, cut.lanes);
-    const int64_t c = int64_t(cut.lane() + n * cut.lanes) * R::W;
-    if (cut.row() == 0 && c < x.channels)
-      for (int k = 0; k < R::W; ++k) partial[(c + k) * gridDim.x + blockIdx.x] = sums[k];
-  }
+  sum_rows(dw, cut.lanes, [=](int n, int place, double sum) {
+    const int64_t c = int64_t(n * cut.lanes) * R::W + place;
+    if (c < x.channels) partial[c * gridDim.x + blockIdx.x] = sum;
+  });
   db = cuda::block_sum<row_threads>(db);
   if (threadIdx.x == 0) partial[x.channels * gridDim.x + blockIdx.x] = db;
 }
@@ -353,17 +357,18 @@ __global__ void __launch_bounds__(row_threads)
   __syncthreads();
   for (int64_t first = 0; first < x.channels; first += cut.lanes) {
     const int64_t c = first + cut.lane();
-    double dw[1] = {};
+    double dw[1][1] = {};
     for (int64_t q = cut.row(); c < x.channels && q < count; q += cut.rows()) {
       const int64_t i = (begin + q) * x.channels + c;
-      dw[0] += double(da[q] * T(x.features[i]));
+      dw[0][0] += double(da[q] * T(x.features[i]));
       if (g.d_features == nullptr) continue;
       const T dy = g.d_features_out == nullptr ? T(0) : T(g.d_features_out[i]);
       g.d_features[i] = S(feature_gradient(dy, 1 + attention[begin + q], x.w[c], da[q]));
     }
     if (partial == nullptr) continue;
-    sum_rows(dw, cut.lanes);
-    if (cut.row() == 0 && c < x.channels) partial[c * gridDim.x + blockIdx.x] = dw[0];
+    sum_rows(dw, cut.lanes, [=](int, int place, double sum) {
+      if (first + place < x.channels) partial[(first + place) * gridDim.x + blockIdx.x] = sum;
+    });
   }
   if (partial == nullptr) return;
   db = cuda::block_sum<row_threads>(db);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 
 #include "core/launch.cuh"
 
@@ -24,8 +25,17 @@ __device__ Vector<T, N> load(const T* from) {
   return *reinterpret_cast<const Vector<T, N>*>(from);
 }
 
+/// In one access if it is of 16 bytes, which the compiler would sometimes take apart. `to` is device memory, not
+/// shared.
 template <class T, int N>
 __device__ void store(T* to, const Vector<T, N>& vector) {
+#if !GT_EMULATE
+  if constexpr (sizeof(vector) == 16) {
+    const auto [x, y, z, w] = std::bit_cast<uint4>(vector);
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(x), "r"(y), "r"(z), "r"(w) : "memory");
+    return;
+  }
+#endif
   *reinterpret_cast<Vector<T, N>*>(to) = vector;
 }
 
@@ -51,6 +61,8 @@ struct PixelTiles {
     parts = std::max(1u, blocks_for(width, threads / lanes));
   }
   unsigned blocks(int64_t rows) const { return blocks_for(rows * int64_t(parts), 1); }
+  /// Of one row whose pixels have so many vectors: where they are many, several blocks share a pixel.
+  dim3 grid(int64_t vectors) const { return {parts, unsigned(std::clamp<int64_t>(vectors / lanes / 2, 1, 1024))}; }
 
   /// The running thread's row, its pixel in that row, which is `width` or more if it has none, and its place there.
   __device__ int64_t row() const { return blockIdx.x / parts; }
@@ -59,6 +71,9 @@ struct PixelTiles {
     return pixel < pixels ? int64_t(blockIdx.x % parts) * pixels + pixel : int64_t(1) << 62;
   }
   __device__ int lane() const { return int(threadIdx.x) % lanes; }
+  /// The same among all blocks of grid(), and how many threads share a pixel.
+  __device__ int64_t first() const { return lane() + int64_t(blockIdx.y) * lanes; }
+  __device__ int64_t step() const { return int64_t(gridDim.y) * lanes; }
 };
 
 }  // namespace gt

@@ -106,19 +106,33 @@ inline GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device dev
   return check_gradients(c.op, inputs_of(c, sizes, DType::f64, device), Random(11, hash64(c.name)), most);
 }
 
-/// Largest difference of two tensors relative to the largest value of the second.
-inline double relative_difference(const Tensor& a, const Tensor& b) {
+/// The largest finite value of a tensor.
+inline double largest(const Tensor& x) {
+  double most = 0;
+  for (const double v : x.to(Device::cpu).cast(DType::f64).values<double>())
+    if (std::isfinite(v)) most = std::max(most, std::fabs(v));
+  return most;
+}
+
+/// Largest difference of two tensors relative to the largest value of the second, or to `least` if that is larger.
+inline double relative_difference(const Tensor& a, const Tensor& b, double least = 0) {
   GT_CHECK(a.shape() == b.shape(), "shapes ", a.shape(), " and ", b.shape(), " differ");
   const std::vector<double> x = a.to(Device::cpu).cast(DType::f64).values<double>();
   const std::vector<double> y = b.to(Device::cpu).cast(DType::f64).values<double>();
-  double worst = 0, largest = 1e-30;
+  double worst = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     if (x[i] == y[i]) continue;  // infinities
     worst = std::isnan(x[i] - y[i]) ? 1e30 : std::max(worst, std::fabs(x[i] - y[i]));
   }
-  for (const double v : y)
-    if (std::isfinite(v)) largest = std::max(largest, std::fabs(v));
-  return worst / largest;
+  return worst / std::max({largest(b), least, 1e-30});
+}
+
+/// What an op's result is at least compared with: a twentieth of the largest of all its results, since a sum whose
+/// terms cancel is small and its rounding is not.
+inline double least_scale(const Tensors& results) {
+  double most = 0;
+  for (const Tensor& x : results) most = std::max(most, largest(x));
+  return 0.05 * most;
 }
 
 /// Outputs and, behind them, the gradients of all inputs under fixed random output gradients.

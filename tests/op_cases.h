@@ -3,9 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/ops.h"
 #include "kernels/precision.h"
@@ -24,42 +26,51 @@ struct Maker {
   /// What stays f32 where activations are bf16.
   Tensor wide(const Tensor& t) { return t.dtype() == DType::bf16 ? t.cast(DType::f32) : t; }
 
-  Tensor uniform(const Shape& shape, double lo, double hi) {
+  /// Values of `draw(random)`, each block of them from a stream of its own, so that threads share the work.
+  template <class Draw>
+  Tensor drawn(const Shape& shape, Draw&& draw) {
     Tensor t(shape, DType::f64);
-    for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = random.uniform(lo, hi);
+    const uint32_t seed = random.bits();
+    constexpr int64_t block = 4096;
+    parallel_for(t.size(), block, [&](int64_t begin, int64_t end) {
+      Random stream(seed, uint64_t(begin / block));
+      for (int64_t i = begin; i < end; ++i) t.data<double>()[i] = draw(stream);
+    });
     return t.cast(dtype);
   }
 
+  Tensor uniform(const Shape& shape, double lo, double hi) {
+    return drawn(shape, [=](Random& r) { return r.uniform(lo, hi); });
+  }
+
   Tensor normal(const Shape& shape, double scale = 1) {
-    Tensor t(shape, DType::f64);
-    for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = scale * random.normal();
-    return t.cast(dtype);
+    return drawn(shape, [=](Random& r) { return scale * r.normal(); });
   }
 
   /// Normal, but no value within `margin` of 0, where the op has a kink.
   Tensor off_zero(const Shape& shape, double margin = 0.05) {
-    Tensor t = normal(shape).cast(DType::f64);
-    for (int64_t i = 0; i < t.size(); ++i) {
-      double& v = t.data<double>()[i];
-      v += v < 0 ? -margin : margin;
-    }
-    return t.cast(dtype);
+    return drawn(shape, [=](Random& r) {
+      const double v = r.normal();
+      return v + (v < 0 ? -margin : margin);
+    });
   }
 
-  /// Values all at least 2/size apart, in random order, in [-1, 1]: no ties for a maximum.
+  /// Values all 2/size apart, in [-1, 1] and in no order: no ties for a maximum.
   Tensor distinct(const Shape& shape) {
     Tensor t(shape, DType::f64);
-    double* v = t.data<double>();
-    for (int64_t i = 0; i < t.size(); ++i) v[i] = -1 + (2.0 * double(i) + 1) / double(t.size());
-    for (int64_t i = t.size() - 1; i > 0; --i) std::swap(v[i], v[random.below(i + 1)]);
+    const int64_t n = t.size(), start = random.below(n);
+    int64_t stride = int64_t(0.618 * double(n)) + 1;
+    while (std::gcd(stride, n) != 1) ++stride;
+    parallel_for(n, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        t.data<double>()[i] = -1 + (2.0 * double((start + i * stride) % n) + 1) / double(n);
+    });
     return t.cast(dtype);
   }
 
   /// 0 or 1 at random, 1 with probability p.
   Tensor zero_one(const Shape& shape, double p = 0.5) {
-    Tensor t(shape, DType::f64);
-    for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = random.chance(p);
-    return t.cast(dtype);
+    return drawn(shape, [=](Random& r) { return double(r.chance(p)); });
   }
 };
 

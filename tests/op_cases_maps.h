@@ -284,6 +284,66 @@ inline const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128
                                              {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224},
                                              {256, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
 
+// ---- mix_maps -------------------------------------------------------------------------------------------------------
+
+/// The splats of all levels if there are any, their distances, zoom.
+inline Tensors mix_inputs(const Sizes& s, Maker& m, bool splats) {
+  Tensors inputs;
+  const std::vector<MapSize> sizes = unpack_sizes(pack_sizes(s));
+  for (int kind = splats ? 0 : 1; kind < 2; ++kind)
+    for (const auto [height, width] : sizes) inputs.push_back(m.param(m.uniform({s[0], height, width}, 0, 1)));
+  inputs.push_back(m.uniform({s[0]}, 0.5, 2));
+  return inputs;
+}
+
+/// f(splat or undefined, distance, zoom, tau) of each level.
+template <class F>
+void for_each_mix(const Tensors& x, bool splats, const F& f) {
+  const size_t levels = (x.size() - 1) / (splats ? 2 : 1);
+  for (size_t l = 0; l < levels; ++l)
+    f(splats ? x[l] : Tensor{}, x[x.size() - 1 - levels + l], x.back(), 0.2 + 0.1 * double(l));
+}
+
+inline std::function<Tensors(const Tensors&)> run_mix(bool splats, double share) {
+  return [=](const Tensors& x) {
+    Tensors drawn, distances;
+    std::vector<double> tau;
+    for_each_mix(x, splats, [&](const Tensor& splat, const Tensor& distance, const Tensor&, double t) {
+      if (splats) drawn.push_back(splat);
+      distances.push_back(distance);
+      tau.push_back(t);
+    });
+    return mix_maps(drawn, distances, x.back(), tau, share);
+  };
+}
+
+inline std::function<Tensors(const Tensors&)> composed_mix(bool splats, double share) {
+  return [=](const Tensors& x) {
+    Tensors maps;
+    for_each_mix(x, splats, [&](const Tensor& splat, const Tensor& distance, const Tensor& zoom, double tau) {
+      const Tensor flat = reshape(distance, {distance.dim(0), distance.dim(1) * distance.dim(2)});
+      const Tensor path = scale(gaussian(reshape(mul_pixels(flat, zoom), distance.shape()), tau), 1 - share);
+      maps.push_back(splats ? add(scale(splat, share), path) : path);
+    });
+    return maps;
+  };
+}
+
+inline OpCase mix_row(const std::string& name, bool splats, double share, std::vector<Sizes> large) {
+  OpCase c;
+  c.name = name;
+  c.sizes = map_cases;
+  c.large = std::move(large);
+  c.inputs = [=](const Sizes& s, Maker& m) { return mix_inputs(s, m, splats); };
+  c.op = run_mix(splats, share);
+  c.composed = composed_mix(splats, share);
+  c.wrong = [] { mix_maps({}, {Tensor({2, 4, 4})}, Tensor({3}), {0.1}, 0.5); };
+  c.cost = [=](const Sizes& s) { return Cost{4 * map_pixels(s) * (splats ? 3 : 2), 30 * map_pixels(s)}; };
+  c.backward = [=](const Sizes& s) { return Cost{4 * map_pixels(s) * (splats ? 4 : 3), 30 * map_pixels(s)}; };
+  c.fuses = true;
+  return c;
+}
+
 inline std::vector<OpCase> map_rows() {
   const auto wrong_splat = [] {
     splat(Tensor({4, 2}), Tensor({1, 3}), Tensor({1, 1, 2}), Tensor::of<int32_t>({2}, {0, 4}), {{8, 8}});
@@ -338,7 +398,9 @@ inline std::vector<OpCase> map_rows() {
        only(1, distance),
        only(1, naive),
        wrong_distance,
-       distance_cost}};
+       distance_cost},
+      mix_row("mix_maps", true, 0.4, map_steps),
+      mix_row("mix_maps, distances alone", false, 0, {})};
 }
 
 }  // namespace detail

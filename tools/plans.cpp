@@ -85,7 +85,44 @@ void print_plans(const std::string& path, const std::string& gpu, std::vector<st
   }
 }
 
-void plans(const std::vector<std::string>& configs, const std::string& gpu) {
+/// Prints, for each pass, the plans that cuDNN proposes, the one that is taken first, and adds up what each costs.
+void print_times(const std::string& path, const std::vector<std::string>& words) {
+  const Config config = load_config(path);
+  std::printf("%s: engine and microseconds of each plan that could be taken; the first one is\n", path.c_str());
+  std::vector<std::pair<double, double>> sums(std::size(types));  // seconds of those taken, and of the fastest
+  for (const auto& [layer, what, convolution, pass] : passes_of_network(config))
+    for (size_t t = 0; t < std::size(types); ++t) {
+      if (std::find(words.begin(), words.end(), types[t].name) == words.end()) continue;
+      Convolution c = convolution;
+      c.dtype = types[t].dtype;
+      c.tf32 = types[t].tf32;
+      const std::vector<cudnn::TimedPlan> timed = cudnn::time_plans(c, pass);
+      if (timed.empty()) continue;
+      double fastest = timed[0].seconds;
+      for (const cudnn::TimedPlan& plan : timed) fastest = std::min(fastest, plan.seconds);
+      sums[t].first += timed[0].seconds;
+      sums[t].second += fastest;
+      const double flops = 2.0 * double(c.images * c.out_height() * c.out_width() * c.out * c.in * c.kernel * c.kernel);
+      std::printf("%-27s %-2s  %-18s %-16s %-4s %4.0f TFLOP/s ", layer.c_str(), what.c_str(),
+                  text(Shape{c.images, c.height, c.width, c.in}).c_str(),
+                  text(Shape{c.out, c.kernel, c.kernel, c.in}).c_str(), types[t].name,
+                  1e-12 * flops / timed[0].seconds);
+      for (const cudnn::TimedPlan& plan : timed)
+        std::printf("  %lld: %.1f", (long long)plan.facts.engine, 1e6 * plan.seconds);
+      std::printf("\n");
+    }
+  for (size_t t = 0; t < std::size(types); ++t)
+    if (sums[t].first > 0)
+      std::printf("%s: %.3f ms as taken, %.3f ms if each were the fastest\n", types[t].name, 1e3 * sums[t].first,
+                  1e3 * sums[t].second);
+}
+
+void plans(const std::vector<std::string>& configs, const std::string& gpu, const std::vector<std::string>& timed) {
+  if (!timed.empty()) {
+    if (gpu != "here") fail("--time: only the GPU that is here can be timed, not ", gpu);
+    for (const std::string& path : configs) print_times(path, timed);
+    return;
+  }
   std::vector<std::string> missing;
   for (const std::string& path : configs) print_plans(path, gpu, missing);
   for (const std::string& line : missing) std::printf("no plan: %s\n", line.c_str());
@@ -94,7 +131,7 @@ void plans(const std::vector<std::string>& configs, const std::string& gpu) {
 
 #else
 
-void plans(const std::vector<std::string>&, const std::string&) {
+void plans(const std::vector<std::string>&, const std::string&, const std::vector<std::string>&) {
   fail("plans are cuDNN's, and this program was built without it (GRADTRACK_CUDA is not ON)");
 }
 
@@ -110,12 +147,16 @@ void add_plans_command(CLI::App& app) {
       ->required()
       ->type_name("CONFIG.yaml ...");
   command->add_option("--gpu", *gpu, "here, or one that need not be: a100, h100, h200")->capture_default_str();
+  auto timed = std::make_shared<std::vector<std::string>>();
+  command->add_option("--time", *timed, "instead: time every plan that could be taken, on the GPU that is here")
+      ->type_name("f32|tf32|bf16 ...")
+      ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
   command->footer(
       "Example:\n  gradtrack plans configs/kvasir.yaml --gpu h200\n\n"
       "y, dx and dw are a layer's output and gradients; x and w those of its convolution, which a transposed one is "
       "the\n"
       "gradient of. Fails, naming it, if one has no plan.");
-  command->callback([=] { plans(*configs, *gpu); });
+  command->callback([=] { plans(*configs, *gpu, *timed); });
 }
 
 }  // namespace gt

@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "gaze/metrics.h"
 #include "gaze/pseudo.h"
+#include "models/gradtrack.h"
 #include "tools/commands.h"
 #include "tools/draw.h"
 #include "tools/progress.h"
@@ -19,6 +20,7 @@ struct Options {
   std::string data, out;
   std::string gaze = "gaze.csv";
   std::string split = "train";
+  std::string recipe = "gazemedseg";  // whose map
   PseudoOptions masks;
   int64_t panels = 3;
   int64_t threads = 0;
@@ -26,8 +28,12 @@ struct Options {
 
 /// Dice of one image's masks against its label, by threshold.
 struct ImageDice {
-  std::vector<double> heat, crf;
+  std::vector<double> map, crf;
 };
+
+bool of_track(const Options& o) { return o.recipe == "gradtrack"; }
+
+const char* map_name(const Options& o) { return of_track(o) ? "track map" : "heat map"; }
 
 std::string mask_folder(double threshold) { return text("mask_", threshold); }
 
@@ -37,9 +43,9 @@ Image grey_picture(const Tensor& map) {
   return picture;
 }
 
-/// Image with track, heat map, refined map, and the outlines of the masks and the label.
-Image panel(const Image& image, const Sample& sample, const Tensor& heat, const Tensor& refined,
-            const std::vector<Image>& masks, const std::string& label) {
+/// Image with track, map, refined map, and the outlines of the masks and the label.
+Image panel(const Image& image, const Sample& sample, const Tensor& map, const Tensor& refined,
+            const std::vector<Image>& masks, const std::string& label, const char* map_name) {
   const Image rgb = to_rgb(image);
   Image track = rgb, outlines = rgb;
   draw_track(track, sample.track);
@@ -48,7 +54,7 @@ Image panel(const Image& image, const Sample& sample, const Tensor& heat, const 
                  colour_of(masks.size() < 2 ? 0.5 : 0.3 + 0.4 * double(k) / double(masks.size() - 1)));
   if (!sample.label.pixels.empty()) draw_contour(outlines, sample.label, {255, 214, 64});
   return side_by_side(
-      {captioned(track, label + "track"), captioned(overlay_map(rgb, heat.data<float>(), 0.85), label + "heat map"),
+      {captioned(track, label + "track"), captioned(overlay_map(rgb, map.data<float>(), 0.85), label + map_name),
        captioned(overlay_map(rgb, refined.data<float>(), 0.85), label + "after the CRF"),
        captioned(outlines, label + "masks")},
       6);
@@ -58,8 +64,9 @@ Image panel(const Image& image, const Sample& sample, const Tensor& heat, const 
 ImageDice make_image(const Sample& sample, const Options& o, bool with_panel, const std::string& label) {
   const NoGrad no_grad;
   const Image image = read_image(sample.path, 3);
-  const Tensor heat = heat_map(sample.track, image.height, image.width, o.masks.sigma);
-  const Tensor refined = dense_crf(image, heat, o.masks.crf);
+  const Tensor map = of_track(o) ? full_track_map(sample.track, MapOptions(), image.height, image.width)
+                                 : heat_map(sample.track, image.height, image.width, o.masks.sigma);
+  const Tensor refined = dense_crf(image, map, o.masks.crf);
   const std::string file = "/" + sample.name + ".png";
   write_png(o.out + "/map" + file, grey_picture(refined));
   ImageDice dice;
@@ -69,9 +76,9 @@ ImageDice make_image(const Sample& sample, const Options& o, bool with_panel, co
     write_png(o.out + "/" + mask_folder(threshold) + file, masks.back());
     if (sample.label.pixels.empty()) continue;
     dice.crf.push_back(score(masks.back(), sample.label).dice);
-    dice.heat.push_back(score(mask_of(heat, threshold), sample.label).dice);
+    dice.map.push_back(score(mask_of(map, threshold), sample.label).dice);
   }
-  if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, heat, refined, masks, label));
+  if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, map, refined, masks, label, map_name(o)));
   return dice;
 }
 
@@ -87,12 +94,12 @@ void print_table(const std::vector<ImageDice>& images, const Options& o, bool si
   for (const bool crf : {false, true})
     for (size_t k = 0; k < o.masks.thresholds.size(); ++k) {
       std::vector<double> values;
-      for (const ImageDice& image : images) values.push_back(crf ? image.crf[k] : image.heat[k]);
+      for (const ImageDice& image : images) values.push_back(crf ? image.crf[k] : image.map[k]);
       const MeanStd s = mean_std(values);
       char here[32];
       std::snprintf(here, sizeof here, "%.3f +- %.3f", s.mean, s.std);
-      std::printf("%-32s %-18s %s\n", text(crf ? "after the CRF" : "heat map", ", at ", o.masks.thresholds[k]).c_str(),
-                  here, published(o.masks.thresholds[k], crf));
+      std::printf("%-32s %-18s %s\n", text(crf ? "after the CRF" : map_name(o), ", at ", o.masks.thresholds[k]).c_str(),
+                  here, of_track(o) ? "-" : published(o.masks.thresholds[k], crf));
     }
 }
 
@@ -127,7 +134,7 @@ void make_pseudo_masks(const Options& o) {
 }  // namespace
 
 void add_pseudo_command(CLI::App& app) {
-  auto* command = app.add_subcommand("pseudo", "Make GazeMedSeg's pseudo masks from gaze, and compare them with masks");
+  auto* command = app.add_subcommand("pseudo", "Make pseudo masks from gaze, and compare them with masks");
   auto o = std::make_shared<Options>();
   command->add_option("--data", o->data, "data set folder: images/, train.txt ..., and masks/ if there are masks")
       ->required()
@@ -137,6 +144,9 @@ void add_pseudo_command(CLI::App& app) {
       ->type_name("FILE")
       ->capture_default_str();
   command->add_option("--split", o->split, "list of images: ROOT/SPLIT.txt")->capture_default_str();
+  command->add_option("--recipe", o->recipe, "gazemedseg: from its heat map; gradtrack: from the full track's map")
+      ->check(CLI::IsMember({"gazemedseg", "gradtrack"}))
+      ->capture_default_str();
   command->add_option("--sigma", o->masks.sigma, "of the heat map, pixels of 768: 70 Kvasir-SEG, 50 NCI-ISBI")
       ->check(CLI::Range(1.0, 768.0))
       ->capture_default_str();
@@ -152,7 +162,7 @@ void add_pseudo_command(CLI::App& app) {
   command->add_option("--crf-rgb", o->masks.crf.bilateral_rgb, "and in colour, of 256 levels")
       ->check(CLI::Range(0.5, 1e4))
       ->capture_default_str();
-  command->add_option("--crf-iterations", o->masks.crf.iterations, "of the mean field; 0 leaves the heat map as it is")
+  command->add_option("--crf-iterations", o->masks.crf.iterations, "of the mean field; 0 leaves the map as it is")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   command->add_option("--panels", o->panels, "pictures of this many of the first images, step by step")
@@ -162,8 +172,9 @@ void add_pseudo_command(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->footer(
-      "Example:\n  gradtrack pseudo --data data/kvasir-seg --out pseudo --threshold 0.5 0.3\n\n"
-      "Writes map/NAME.png (the heat map after the dense CRF, 255 is 1), mask_0.5/NAME.png ... and panels/NAME.png, "
+      "Examples:\n  gradtrack pseudo --data data/kvasir-seg --out pseudo --threshold 0.5 0.3\n"
+      "  gradtrack pseudo --data data/kvasir-seg --out pseudo --recipe gradtrack --threshold 0.6 --crf-weight 3\n\n"
+      "Writes map/NAME.png (the map after the dense CRF, 255 is 1), mask_0.5/NAME.png ... and panels/NAME.png, "
       "all\n"
       "of the image's own size. The defaults are GazeMedSeg's for Kvasir-SEG.");
   command->callback([o] { make_pseudo_masks(*o); });

@@ -80,7 +80,7 @@ def op_on_cuda(name, ours, settings, judged, goal):
 
 
 CUDA_WORKS = (
-    bf16_step(8, (("contiguous", "amp"), ("channels_last", "amp"))),
+    bf16_step(8, (("channels_last", "amp"),)),  # contiguous takes half as long again
     bf16_step(64, (("channels_last", "amp"),)),
     step_on_cuda("full size, batch 8, TF32", "configs/kvasir.yaml", (("contiguous", "tf32"), ("channels_last", "tf32")),
                  "precision=tf32", tolerance=TF32_TOLERANCE),
