@@ -5,6 +5,7 @@
 #include "kernels/conv_cuda.h"
 
 #include "core/launch.cuh"
+#include "kernels/conv_to_one.cuh"
 #include "kernels/reduce.cuh"
 #include "kernels/rows.cuh"
 
@@ -70,6 +71,8 @@ void reorder_weights(const Convolution& n, From* from, To* to) {
 Tensor room_for_weights(const Convolution& n) {
   return Tensor({n.out, n.kernel, n.kernel, n.in}, n.dtype, Device::cuda);
 }
+
+int64_t pixels_of(const Convolution& n) { return n.images * n.out_height() * n.out_width(); }
 
 /// Whether weights, f64 or f32, are taken as they are.
 bool as_they_are(const Convolution& n) { return n.dtype == DType::f64 || (n.kernel == 1 && n.dtype == DType::f32); }
@@ -176,12 +179,13 @@ Tensor arranged_weights(const Convolution& n, const Tensor& w) {
 
 template <class S, class T>
 void convolve(const Convolution& n, const S* x, const S* w, const T* bias, S* y) {
-  const int64_t pixels = n.images * n.out_height() * n.out_width();
   if constexpr (std::is_same_v<S, double>) {
-    launch({blocks_for(pixels * n.out, block), block}, direct_forward_kernel<S>, n, x, w, bias, y);
+    launch({blocks_for(pixels_of(n) * n.out, block), block}, direct_forward_kernel<S>, n, x, w, bias, y);
+  } else if (is_to_one(n)) {
+    convolve_to_one(pixels_of(n), n.in, x, w, bias, y);
   } else {
     const bool added = cudnn::forward(n, x, w, bias, y);
-    if (bias != nullptr && !added) add_bias(pixels, n.out, bias, y);
+    if (bias != nullptr && !added) add_bias(pixels_of(n), n.out, bias, y);
   }
 }
 
@@ -190,6 +194,8 @@ void convolve_data_gradient(const Convolution& n, const S* dy, const S* w, S* dx
   if constexpr (std::is_same_v<S, double>)
     launch({blocks_for(n.images * n.height * n.width * n.in, block), block}, direct_data_gradient_kernel<S>, n, dy, w,
            dx);
+  else if (is_to_one(n))
+    spread_from_one(pixels_of(n), n.in, dy, w, dx);
   else
     cudnn::data_gradient(n, dy, w, dx);
 }
@@ -199,6 +205,8 @@ void convolve_weight_gradient(const Convolution& n, const S* x, const S* dy, T* 
   if constexpr (std::is_same_v<S, double>) {
     launch({blocks_for(n.out * n.in * n.kernel * n.kernel, block), block}, direct_weight_gradient_kernel<S>, n, x, dy,
            dw);
+  } else if (is_to_one(n)) {
+    weight_gradient_to_one(pixels_of(n), n.in, x, dy, dw);
   } else if (as_they_are(n)) {
     cudnn::weight_gradient(n, x, dy, dw);
   } else {

@@ -1,6 +1,6 @@
 // Convolution on the device: what conv2d, conv_transpose2x2 and all their gradients have in common. f32 and bf16 are
-// cuDNN's, which wants weights (K,R,R,C); f64, which it does not have, is done by plain kernels, for gradient checks.
-// S is the type of x and y; weights, biases and their gradients are f32 where that is bf16.
+// cuDNN's, which wants weights (K,R,R,C), but for 1x1 to one channel; f64, which it does not have, is done by plain
+// kernels, for gradient checks. S is the type of x and y; weights, biases and their gradients are f32 where that is bf16.
 #pragma once
 
 #if GT_CUDA
@@ -21,6 +21,9 @@ inline Convolution convolution_of_conv2d(const Shape& x, const Shape& w, DType d
 inline Convolution convolution_of_transpose(const Shape& x, const Shape& w, DType dtype, bool tf32) {
   return {x[0], 2 * x[1], 2 * x[2], w[1], w[0], 2, 0, 2, dtype, tf32 && dtype == DType::f32};
 }
+
+/// Whether it is 1x1 to one channel, which is done without cuDNN (conv_to_one.cuh).
+inline bool is_to_one(const Convolution& n) { return n.kernel == 1 && n.out == 1 && n.stride == 1; }
 
 /// w (K,C,R,R) as the functions below take it, w itself where it can be: (K,R,R,C) in n's type, of f64 (K,C,R,R).
 Tensor arranged_weights(const Convolution& n, const Tensor& w);

@@ -376,7 +376,7 @@ __global__ void __launch_bounds__(row_threads, 1)
 }
 
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(row_threads, 4) normalise_kernel(Normed<S> in, PixelRows cut, S* y) {
+__global__ void __launch_bounds__(row_threads, 3) normalise_kernel(Normed<S> in, PixelRows cut, S* y) {
   const T slope = T(in.norm.slope);
   const int64_t channels = in.norm.shape.channels;
   for_channels<W, 4>(cut, channels, [=](int64_t image, int64_t first) {

@@ -96,6 +96,13 @@ __global__ void __launch_bounds__(sum_threads)
   if (row == 0 && k < width) sums[image * width + k] = T(shared[0][column]);
 }
 
+/// partial (images,blocks,width) -> sums (images,width).
+template <class T>
+void add_blocks(int64_t images, int64_t blocks, int64_t width, const double* partial, T* sums) {
+  const int64_t groups = (width + 7) / 8;
+  launch({blocks_for(images * groups, 1), sum_threads}, add_blocks_kernel<T>, groups, blocks, width, partial, sums);
+}
+
 /// N sums over the pixels of each image (B,P,C) -> sums (B,N,C), on the device: f(image, i, c, sum) adds element i, of
 /// channel c, to the double[N] sum. Two launches.
 template <int N, class F, class T>
@@ -106,12 +113,11 @@ void channel_sums(const Channels& shape, const F& f, T* sums) {
   const int64_t block_pixels = std::max(
       {int64_t(sum_threads / lanes), (1 << 12) / shape.channels, (shape.pixels + most_blocks - 1) / most_blocks});
   const int64_t blocks = std::max<int64_t>(1, (shape.pixels + block_pixels - 1) / block_pixels);
-  const int64_t width = N * shape.channels, groups = (width + 7) / 8;
+  const int64_t width = N * shape.channels;
   const Tensor partial({shape.images, blocks, width}, DType::f64, Device::cuda);
   launch({blocks_for(shape.images * blocks, 1), sum_threads}, channel_sums_kernel<N, F>, shape.pixels, shape.channels,
          blocks, block_pixels, lanes, f, partial.data<double>());
-  launch({blocks_for(shape.images * groups, 1), sum_threads}, add_blocks_kernel<T>, groups, blocks, width,
-         partial.data<double>(), sums);
+  add_blocks(shape.images, blocks, width, partial.data<double>(), sums);
 }
 
 }  // namespace gt::cuda

@@ -129,7 +129,10 @@ inline OpCase conv2d_case(const std::string& name, int64_t kernel, ConvolutionMe
                     {3, 6, 15, 20, 48, 1},
                     {1, 4, 3, 33, 80, 0},
                     {1, 2, 3, 70, 3, 1},
-                    {1, 45, 26, 2, 33, 1}},
+                    {1, 45, 26, 2, 33, 1},
+                    {2, 9, 13, 20, 1, 1},
+                    {1, 7, 5, 33, 1, 1},
+                    {1, 30, 41, 136, 1, 0}},
           .large = std::move(large),
           .inputs = [=](const Sizes& s, Maker& make) -> Tensors {
             Tensors t = {

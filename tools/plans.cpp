@@ -40,6 +40,7 @@ std::vector<PassOfLayer> passes_of_network(const Config& config) {
       if (parameter.same_buffer(w)) layer = name.substr(0, name.rfind(".weight"));
     Convolution c =
         (transposed ? convolution_of_transpose : convolution_of_conv2d)(x.shape(), w.shape(), DType::f32, false);
+    if (is_to_one(c)) continue;
     c.images = config.train.batch;
     passes.push_back({layer, "y", c,
                       transposed            ? Pass::data_gradient

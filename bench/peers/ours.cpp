@@ -319,9 +319,12 @@ void serve(const Options& options) {
   } else {
     write_safetensors(options.exported, work->first());
   }
-  if (options.device == Device::cuda) work->run(3);  // records the graph
-  std::ofstream("/proc/self/clear_refs") << 5;       // VmHWM starts anew
-  reset_peak_bytes();
+  if (options.device == Device::cuda) {
+    work->run(3);  // records the graph, whose memory no later step takes anew: it is in the peak until here
+  } else {
+    std::ofstream("/proc/self/clear_refs") << 5;  // VmHWM starts anew
+    reset_peak_bytes();
+  }
   const auto answer = [](const Json& json) { std::cout << json.dump() << std::endl; };
   answer({{"ready", true}});
   for (std::string line; std::getline(std::cin, line);) {

@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -75,8 +76,9 @@ def bf16_step(batch, settings):
                         goals={("whole step", "eager"): 1.5, ("whole step", "compiled"): 1.1})
 
 
-def op_on_cuda(name, ours, settings, judged, goal):
-    return Work(name, (ours,), settings, judged, (Variant(goals={(judged, "eager"): goal}),), against=BOTH)
+def op_on_cuda(name, ours, settings, judged, goal, tolerance=TOLERANCE):
+    return Work(name, (ours,), settings, judged, (Variant(goals={(judged, "eager"): goal}),), against=BOTH,
+                tolerance=tolerance)
 
 
 CUDA_WORKS = (
@@ -86,7 +88,8 @@ CUDA_WORKS = (
                  "precision=tf32", tolerance=TF32_TOLERANCE),
     step_on_cuda("full size, batch 8, f32", "configs/kvasir.yaml", LAYOUTS),
     op_on_cuda("splat, 8 images, 4 levels of 224x224", "splat", (("separable",), ("broadcast",)), "forward", 10),
-    op_on_cuda("track distance, 8 images, 4 levels of 224x224", "distance", ((),), "forward", 10),
+    # Where two segments are as near, rounding decides which one gets a pixel's gradient.
+    op_on_cuda("track distance, 8 images, 4 levels of 224x224", "distance", ((),), "forward", 10, tolerance=5e-3),
     op_on_cuda("track attention, 8x224x224x64", "attention", LAYOUTS, "forward and backward", 3),
 )
 
@@ -141,8 +144,9 @@ class Peer:
         self.process.kill()
         self.process.wait()
         with open(self.log) as log:
-            last = (log.read().strip().splitlines() or ["no message"])[-1]
-        raise Failed(last if in_time else f"not done in {limit} seconds")
+            lines = log.read().strip().splitlines() or ["no message"]
+        errors = [line for line in lines if re.search(r"\b\w*(Error|Exception|Unsupported)\b", line)]
+        raise Failed((errors or lines)[-1].strip() if in_time else f"not done in {limit} seconds")
 
     def ask(self, line):
         self.process.stdin.write(line + "\n")
