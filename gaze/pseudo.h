@@ -15,22 +15,33 @@ struct PseudoOptions {
   double sigma = 70;                            // of the heat map, pixels of 768 (50 for NCI-ISBI)
   std::vector<double> thresholds = {0.5, 0.3};  // one mask each (0.2 and 0.4 for NCI-ISBI)
   CrfOptions crf;
+  std::string teacher;  // GradTrack: a run or checkpoint whose predictions have a say; empty for none
+  double say = 0.3;     // thresholds are lower by half of it where the teacher predicts foreground, else higher
 
   template <class V>
   void visit(V& v) {
     v("sigma", sigma, Range{1, 768});
     v("thresholds", thresholds, Length{1, {0, 1}, 8});
     v("crf", crf);
+    v("teacher", teacher);
+    v("say", say, Range{0, 1});
   }
 };
 
 /// How a sample's pseudo masks are made.
 struct PseudoMasks {
-  /// The gaze map of a track on an image of this size, (height,width) in [0,1].
-  std::function<Tensor(const Track& track, int64_t height, int64_t width)> map;
+  /// The map of a track on an image, of the image's size: (height,width) in [0,1].
+  std::function<Tensor(const Track& track, const Image& image)> map;
   CrfOptions crf;                  // what the map is refined by
   std::vector<double> thresholds;  // one mask each
+  /// A network's probability of foreground on an image, (height,width); null for none. The refined map counts as higher
+  /// by say / 2 where that is above 1/2, else as lower.
+  std::function<Tensor(const Image& image)> prediction = nullptr;
+  double say = 0;
 };
+
+/// The map of a track on an image as its masks are made of it.
+Tensor pseudo_map(const PseudoMasks& how, const Track& track, const Image& image);
 
 /// 255 where a map (h,w) is at least the threshold, else 0.
 Image mask_of(const Tensor& map, double threshold);

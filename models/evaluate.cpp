@@ -12,6 +12,14 @@ Tensor network_input(const std::vector<const Image*>& images, const DataOptions&
   return augment(stack_images(images).to(device), geometry.to(device), colour.to(device));
 }
 
+Tensor probability(const Model& model, const DataOptions& data, const Image& image) {
+  const NoGrad no_grad;
+  const Image small = resize_image(image, data.size, data.size);
+  const Tensor logits = model.predict(network_input({&small}, data, Device::cpu)).logits;
+  const Tensor z = resize_bilinear(reshape(logits, {1, data.size, data.size, 1}), image.height, image.width);
+  return reshape(sigmoid(z), {image.height, image.width});
+}
+
 Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
   const NoGrad no_grad;
   const Tensor z = resize_bilinear(logits.view({1, logits.dim(0), logits.dim(1), 1}), height, width);

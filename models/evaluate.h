@@ -13,6 +13,9 @@ namespace gt {
 /// Images of the network's size as its input: (B,S,S,C), normalised.
 Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data, Device device);
 
+/// What the model, on the CPU, says of one image of any size: probability of foreground, (height,width).
+Tensor probability(const Model& model, const DataOptions& data, const Image& image);
+
 /// The mask that logits (h,w) say at height x width: resized bilinearly, sigmoid > 0.5 -> 255, else 0.
 Image predicted_mask(const Tensor& logits, int64_t height, int64_t width);
 

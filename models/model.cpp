@@ -1,12 +1,22 @@
 #include "models/model.h"
 
 #include "kernels/precision.h"
+#include "models/checkpoint.h"
+#include "models/evaluate.h"
 #include "models/full.h"
 #include "models/gazemedseg.h"
 #include "models/gradtrack.h"
 
 namespace gt {
 namespace {
+
+/// How the process computes from now on.
+void set_numerics(const Config& config) {
+  set_tf32(config.precision == "tf32");
+  set_convolution_method(config.conv == "direct"     ? ConvolutionMethod::direct
+                         : config.conv == "winograd" ? ConvolutionMethod::winograd
+                                                     : ConvolutionMethod::automatic);
+}
 
 Config checked(Config c, const std::string& name) {
   const auto require = [&](bool ok, const auto&... parts) {
@@ -24,6 +34,8 @@ Config checked(Config c, const std::string& name) {
           "key 'model.features': the third to fifth must be even, the decoder halves them");
   require(c.loss.background <= c.loss.foreground, "key 'loss.background': expected at most loss.foreground, ",
           c.loss.foreground, ", got ", c.loss.background);
+  require(c.pseudo.teacher.empty() || c.recipe != "gradtrack" || c.loss.pseudo == "crf",
+          "key 'pseudo.teacher': expected loss.pseudo to be crf beside it, got ", c.loss.pseudo);
   require(c.train.val_every % c.train.log_every == 0, "key 'train.val_every': expected a multiple of train.log_every, ",
           c.train.log_every, ", got ", c.train.val_every);
   require(c.train.checkpoint_every % c.train.log_every == 0,
@@ -53,6 +65,7 @@ std::string difference_in_result(Config there, const Config& here) {
     there.maps = here.maps;
   }
   if (!read.pseudo) there.pseudo = here.pseudo;
+  if (here.recipe == "gazemedseg") there.pseudo.teacher = here.pseudo.teacher, there.pseudo.say = here.pseudo.say;
   return first_difference(there, here);
 }
 
@@ -66,14 +79,22 @@ Wanted supervision(const Config& config) {
 PseudoMasks pseudo_masks(const Config& config) {
   PseudoMasks how{nullptr, config.pseudo.crf, config.pseudo.thresholds};
   if (config.recipe == "gazemedseg") {
-    how.map = [sigma = config.pseudo.sigma](const Track& track, int64_t height, int64_t width) {
-      return heat_map(track, height, width, sigma);
+    how.map = [sigma = config.pseudo.sigma](const Track& track, const Image& image) {
+      return heat_map(track, image.height, image.width, sigma);
     };
   } else {
     how.thresholds = {config.loss.foreground, config.loss.background};
-    how.map = [maps = config.maps](const Track& track, int64_t height, int64_t width) {
-      return full_track_map(track, maps, height, width);
+    how.map = [maps = config.maps](const Track& track, const Image& image) {
+      return full_track_map(track, maps, image.height, image.width);
     };
+    if (!config.pseudo.teacher.empty()) {
+      const auto teacher = std::make_shared<const LoadedModel>(load_model(config.pseudo.teacher));
+      set_numerics(config);
+      how.prediction = [teacher](const Image& image) {
+        return probability(*teacher->model, teacher->config.data, image);
+      };
+      how.say = config.pseudo.say;
+    }
   }
   return how;
 }
@@ -83,10 +104,7 @@ Model::Model(const Config& config, DType dtype, Device device)
       stored_(config.precision == "bf16" && device == Device::cuda ? DType::bf16 : dtype) {}
 
 std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device device) {
-  set_tf32(config.precision == "tf32");
-  set_convolution_method(config.conv == "direct"     ? ConvolutionMethod::direct
-                         : config.conv == "winograd" ? ConvolutionMethod::winograd
-                                                     : ConvolutionMethod::automatic);
+  set_numerics(config);
   if (config.recipe == "full") return std::make_unique<FullMasks>(config, dtype, device);
   if (config.recipe == "gazemedseg") return std::make_unique<GazeMedSeg>(config, dtype, device);
   if (config.recipe == "gradtrack") return std::make_unique<GradTrack>(config, dtype, device);

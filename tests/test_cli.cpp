@@ -178,6 +178,14 @@ TEST_CASE("pseudo writes maps, masks and panels, and compares them with the mask
   for (size_t i = 0; i < mask.pixels.size(); ++i)
     if (map.pixels[i] < 76 || map.pixels[i] > 77) CHECK((mask.pixels[i] == 255) == (map.pixels[i] > 76));
 
+  const Result of_track = run("pseudo --data " + w.data + " --out " + w.tmp / "track" +
+                              " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0");
+  INFO(of_track.err);
+  REQUIRE(of_track.status == 0);
+  CHECK(has(of_track.out, "track map, at 0.6"));
+  CHECK(!has(of_track.out, "heat map"));
+  CHECK(read_image(w.tmp / ("track/map/" + name), 1).pixels != map.pixels);
+
   check_error("pseudo --data " + w.data + " --gaze none.csv --out " + w.tmp / "p2", {"none.csv", "cannot open"});
 }
 

@@ -201,6 +201,17 @@ TEST_CASE("a pseudo mask is where the map is at least the threshold", "[crf]") {
   CHECK(mask_of(map, 0.3).pixels == std::vector<uint8_t>{0, 255, 255, 255});
 }
 
+TEST_CASE("a teacher moves the map by half of its say, up where it predicts foreground", "[crf]") {
+  PseudoMasks how;
+  how.crf.iterations = 0;
+  how.map = [](const Track&, const Image&) { return Tensor::of({1, 4}, std::vector<float>{0.2f, 0.5f, 0.7f, 0.3f}); };
+  const Image image(1, 4, 3);
+  CHECK(mask_of(pseudo_map(how, {}, image), 0.6).pixels == std::vector<uint8_t>{0, 0, 255, 0});
+  how.prediction = [](const Image&) { return Tensor::of({1, 4}, std::vector<float>{0.9f, 0.6f, 0.4f, 0.1f}); };
+  how.say = 0.3;
+  CHECK(mask_of(pseudo_map(how, {}, image), 0.6).pixels == std::vector<uint8_t>{0, 255, 0, 0});
+}
+
 TEST_CASE("pseudo masks of a data set: at the network's size, the same with any number of threads", "[crf]") {
   const TempFolder tmp;
   write_synthetic_dataset(tmp / "data", 10, 64, 1);
@@ -208,7 +219,7 @@ TEST_CASE("pseudo masks of a data set: at the network's size, the same with any 
   data.root = tmp / "data";
   data.size = 32;
   PseudoMasks how;
-  how.map = [](const Track& track, int64_t height, int64_t width) { return heat_map(track, height, width); };
+  how.map = [](const Track& track, const Image& image) { return heat_map(track, image.height, image.width); };
   how.thresholds = {0.5, 0.3};
   const auto made = [&](int threads) {
     Wanted wanted;

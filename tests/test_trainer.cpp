@@ -147,6 +147,22 @@ TEST_CASE("GradTrack trains on pseudo masks that the CRF refined", "[trainer]") 
   CHECK(metrics_of(tmp / "crf") != metrics_of(tmp / "track"));
 }
 
+TEST_CASE("GradTrack has a teacher: resumed as if never stopped, and nothing else reads it", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  train(c, tmp / "teacher");
+  c.loss.pseudo = "crf";
+  train(c, tmp / "alone");
+  c.pseudo.teacher = tmp / "teacher";
+  train(c, tmp / "taught");
+  CHECK(metrics_of(tmp / "taught") != metrics_of(tmp / "alone"));
+  CHECK_FALSE(train(c, tmp / "stopped", false, 10));
+  CHECK(train(c, tmp / "stopped", true));
+  CHECK(metrics_of(tmp / "stopped") == metrics_of(tmp / "taught"));
+  c.pseudo.teacher = tmp / "nobody";
+  CHECK(error_of([&] { train(c, tmp / "none"); }).find("nobody") != std::string::npos);
+}
+
 TEST_CASE("a stopped run resumes as if it had never stopped", "[trainer]") {
   const TempFolder tmp;
   for (const std::string kind : {"sgd", "adamw"}) {
@@ -207,6 +223,9 @@ TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
   CHECK(differs("gradtrack", [&](Config& c) { c.loss.pseudo = "crf", masks(c); }));
   CHECK(differs("gazemedseg", degraded));
   CHECK(differs("gazemedseg", masks));
+  const auto taught = [](Config& c) { c.pseudo.teacher = "run"; };
+  CHECK(differs("gradtrack", [&](Config& c) { c.loss.pseudo = "crf", taught(c); }));
+  CHECK(!differs("gazemedseg", taught));
   CHECK(differs("full", [](Config& c) { c.loss.dice = 0.25; }));
 }
 

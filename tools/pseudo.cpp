@@ -1,4 +1,5 @@
 // gradtrack pseudo
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -8,7 +9,7 @@
 #include "core/parallel.h"
 #include "gaze/metrics.h"
 #include "gaze/pseudo.h"
-#include "models/gradtrack.h"
+#include "models/model.h"
 #include "tools/commands.h"
 #include "tools/draw.h"
 #include "tools/progress.h"
@@ -39,7 +40,8 @@ std::string mask_folder(double threshold) { return text("mask_", threshold); }
 
 Image grey_picture(const Tensor& map) {
   Image picture(map.dim(0), map.dim(1), 1);
-  for (size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = uint8_t(255 * map.data<float>()[i] + 0.5f);
+  for (size_t i = 0; i < picture.pixels.size(); ++i)
+    picture.pixels[i] = uint8_t(255 * std::clamp(map.data<float>()[i], 0.f, 1.f) + 0.5f);
   return picture;
 }
 
@@ -61,12 +63,11 @@ Image panel(const Image& image, const Sample& sample, const Tensor& map, const T
 }
 
 /// Makes and writes what belongs to one image; its Dice, empty without a label.
-ImageDice make_image(const Sample& sample, const Options& o, bool with_panel, const std::string& label) {
+ImageDice make_image(const Sample& sample, const PseudoMasks& how, const Options& o, bool with_panel,
+                     const std::string& label) {
   const NoGrad no_grad;
   const Image image = read_image(sample.path, 3);
-  const Tensor map = of_track(o) ? full_track_map(sample.track, MapOptions(), image.height, image.width)
-                                 : heat_map(sample.track, image.height, image.width, o.masks.sigma);
-  const Tensor refined = dense_crf(image, map, o.masks.crf);
+  const Tensor map = how.map(sample.track, image), refined = pseudo_map(how, sample.track, image);
   const std::string file = "/" + sample.name + ".png";
   write_png(o.out + "/map" + file, grey_picture(refined));
   ImageDice dice;
@@ -118,12 +119,16 @@ void make_pseudo_masks(const Options& o) {
   for (const double threshold : o.masks.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
   if (o.panels > 0) make_folder(o.out + "/panels");
 
+  Config config;
+  config.recipe = o.recipe;
+  config.pseudo = o.masks;
+  const PseudoMasks how = pseudo_masks(config);
   const int64_t n = int64_t(dataset.samples.size());
   std::vector<ImageDice> dice(dataset.samples.size());
   {
     ProgressBar bar("pseudo", n);
     parallel_for_each(
-        n, [&](int64_t i) { dice[size_t(i)] = make_image(dataset.samples[size_t(i)], o, i < o.panels, label); },
+        n, [&](int64_t i) { dice[size_t(i)] = make_image(dataset.samples[size_t(i)], how, o, i < o.panels, label); },
         [&](int64_t done) { bar.update(done, "images"); });
   }
   if (wanted.labels) print_table(dice, o, dataset.simulated_gaze);
@@ -147,6 +152,10 @@ void add_pseudo_command(CLI::App& app) {
   command->add_option("--recipe", o->recipe, "gazemedseg: from its heat map; gradtrack: from the full track's map")
       ->check(CLI::IsMember({"gazemedseg", "gradtrack"}))
       ->capture_default_str();
+  command
+      ->add_option("--teacher", o->masks.teacher,
+                   "of recipe gradtrack: a run or checkpoint whose predictions have a say")
+      ->type_name("CHECKPOINT");
   command->add_option("--sigma", o->masks.sigma, "of the heat map, pixels of 768: 70 Kvasir-SEG, 50 NCI-ISBI")
       ->check(CLI::Range(1.0, 768.0))
       ->capture_default_str();
