@@ -181,7 +181,8 @@ inline Tensors composed_moving(const Tensors& x) {
 // On CUDA rows of whole 16 bytes go by 1, 2 or 4 of these a thread, up to 128 (bf16: 64), and any others by 64 pixels.
 inline const std::vector<Sizes> attention_cases = {{1, 1, 1, 1},   {2, 3, 5, 7},    {1, 9, 11, 20},  {2, 9, 17, 16},
                                                    {3, 8, 12, 64}, {1, 6, 10, 136}, {1, 10, 13, 33}, {1, 2, 3, 300}};
-inline const std::vector<Sizes> attention_steps = {{8, 128, 128, 16}, {8, 64, 64, 32}, {8, 224, 224, 64}};
+inline const std::vector<Sizes> attention_steps = {
+    {8, 128, 128, 16}, {8, 64, 64, 32}, {8, 224, 224, 64}, {32, 224, 224, 64}};
 inline const std::vector<Sizes> loss_cases = {{1}, {3, 17}, {2, 5, 7}, {1, 29, 37}, {3, 40, 52}};
 inline const std::vector<Sizes> loss_steps = {{8, 128, 128}, {8, 224, 224}, {512, 224, 224}};
 

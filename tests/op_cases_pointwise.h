@@ -348,7 +348,7 @@ inline OpCase norm_case(const std::string& name, double slope) {
   c.sizes = {{1, 1, 1, 8, 2},    {2, 3, 5, 6, 3},    {1, 4, 4, 20, 4},  {3, 7, 5, 16, 16}, {2, 5, 3, 33, 1},
              {2, 29, 31, 20, 4}, {2, 20, 33, 16, 4}, {1, 2, 2, 301, 7}, {1, 1, 3, 1032, 4}};
   c.stored = true;
-  c.large = {{8, 128, 128, 16, 4}, {8, 16, 16, 128, 4}, {8, 224, 224, 64, 4}};
+  c.large = {{8, 128, 128, 16, 4}, {8, 16, 16, 128, 4}, {8, 224, 224, 64, 4}, {32, 224, 224, 64, 4}};
   c.inputs = [=](const Sizes& s, Maker& m) {
     Maker in_double{DType::f64, m.random};
     const Shape shape{s[0], s[1], s[2], s[3]};
