@@ -36,6 +36,8 @@ bool of_track(const Options& o) { return o.recipe == "gradtrack"; }
 
 const char* map_name(const Options& o) { return of_track(o) ? "track map" : "heat map"; }
 
+const char* refined_name(const Options& o) { return o.masks.teacher.empty() ? "after the CRF" : "with the teacher"; }
+
 std::string mask_folder(double threshold) { return text("mask_", threshold); }
 
 Image grey_picture(const Tensor& map) {
@@ -47,7 +49,7 @@ Image grey_picture(const Tensor& map) {
 
 /// Image with track, map, refined map, and the outlines of the masks and the label.
 Image panel(const Image& image, const Sample& sample, const Tensor& map, const Tensor& refined,
-            const std::vector<Image>& masks, const std::string& label, const char* map_name) {
+            const std::vector<Image>& masks, const std::string& label, const Options& o) {
   const Image rgb = to_rgb(image);
   Image track = rgb, outlines = rgb;
   draw_track(track, sample.track);
@@ -56,8 +58,8 @@ Image panel(const Image& image, const Sample& sample, const Tensor& map, const T
                  colour_of(masks.size() < 2 ? 0.5 : 0.3 + 0.4 * double(k) / double(masks.size() - 1)));
   if (!sample.label.pixels.empty()) draw_contour(outlines, sample.label, {255, 214, 64});
   return side_by_side(
-      {captioned(track, label + "track"), captioned(overlay_map(rgb, map.data<float>(), 0.85), label + map_name),
-       captioned(overlay_map(rgb, refined.data<float>(), 0.85), label + "after the CRF"),
+      {captioned(track, label + "track"), captioned(overlay_map(rgb, map.data<float>(), 0.85), label + map_name(o)),
+       captioned(overlay_map(rgb, refined.data<float>(), 0.85), label + refined_name(o)),
        captioned(outlines, label + "masks")},
       6);
 }
@@ -79,7 +81,7 @@ ImageDice make_image(const Sample& sample, const PseudoMasks& how, const Options
     dice.crf.push_back(score(masks.back(), sample.label).dice);
     dice.map.push_back(score(mask_of(map, threshold), sample.label).dice);
   }
-  if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, map, refined, masks, label, map_name(o)));
+  if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, map, refined, masks, label, o));
   return dice;
 }
 
@@ -99,7 +101,7 @@ void print_table(const std::vector<ImageDice>& images, const Options& o, bool si
       const MeanStd s = mean_std(values);
       char here[32];
       std::snprintf(here, sizeof here, "%.3f +- %.3f", s.mean, s.std);
-      std::printf("%-32s %-18s %s\n", text(crf ? "after the CRF" : map_name(o), ", at ", o.masks.thresholds[k]).c_str(),
+      std::printf("%-32s %-18s %s\n", text(crf ? refined_name(o) : map_name(o), ", at ", o.masks.thresholds[k]).c_str(),
                   here, of_track(o) ? "-" : published(o.masks.thresholds[k], crf));
     }
 }
