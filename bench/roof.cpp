@@ -8,8 +8,7 @@
 #include "bench/clock.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
-#include "core/random.h"
-#include "kernels/ops.h"
+#include "tests/op_cases.h"
 
 namespace gt {
 namespace {
@@ -110,10 +109,8 @@ Roof measure_roof(Device device) {
       best_rate(device, [&] { return (on_cuda ? cuda::multiply_adds : cpu::multiply_adds)(sink.data<float>()); });
   if (on_cuda) {
     constexpr int64_t side = 8192;
-    Random random(1);
-    Tensor values({side, side});  // not zeros, on which a GPU draws less power and runs faster
-    for (int64_t i = 0; i < values.size(); ++i) values.data<float>()[i] = float(int32_t(random.bits())) * 0x1p-31f;
-    const Tensor a = values.to(device).cast(DType::bf16);
+    // Not zeros, on which a GPU draws less power and runs faster.
+    const Tensor a = Maker{DType::bf16, Random(1)}.uniform({side, side}, -1, 1).to(device);
     roof.bf16_products_per_second = best_rate(device, [&] {
       const NoGrad no_grad;
       matmul(a, a);

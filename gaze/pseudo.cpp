@@ -13,10 +13,10 @@ Image mask_of(const Tensor& map, double threshold) {
   return mask;
 }
 
-Tensor pseudo_map(const PseudoMasks& how, const Track& track, const Image& image) {
-  const Tensor map = dense_crf(image, how.map(track, image), how.crf);
-  if (!how.prediction) return map;
-  return add(map, scale(greater(how.prediction(image), 0.5), how.say, -how.say / 2));
+Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image) {
+  const Tensor refined = dense_crf(image, map, how.crf);
+  if (!how.prediction) return refined;
+  return add(refined, scale(greater(how.prediction(image), 0.5), how.say, -how.say / 2));
 }
 
 void add_pseudo_masks(Dataset& dataset, const DataOptions& data, const PseudoMasks& how,
@@ -25,7 +25,7 @@ void add_pseudo_masks(Dataset& dataset, const DataOptions& data, const PseudoMas
     Sample& sample = dataset.samples[size_t(i)];
     GT_CHECK(!sample.track.fixations.empty(), "add_pseudo_masks: sample '", sample.name, "' was loaded without gaze");
     const Image image = read_image(sample.path, int(data.channels));
-    const Tensor map = pseudo_map(how, sample.track, image);
+    const Tensor map = refined_map(how, how.map(sample.track, image), image);
     const Tensor small = resize_bilinear(map.view({1, image.height, image.width, 1}), data.size, data.size);
     sample.pseudo.clear();
     for (const double threshold : how.thresholds)

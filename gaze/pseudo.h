@@ -40,8 +40,8 @@ struct PseudoMasks {
   double say = 0;
 };
 
-/// The map of a track on an image as its masks are made of it.
-Tensor pseudo_map(const PseudoMasks& how, const Track& track, const Image& image);
+/// how.map's map of an image as its masks are made of it.
+Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image);
 
 /// 255 where a map (h,w) is at least the threshold, else 0.
 Image mask_of(const Tensor& map, double threshold);

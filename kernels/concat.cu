@@ -104,16 +104,6 @@ __global__ void __launch_bounds__(row_threads, 4)
   });
 }
 
-constexpr int bias_lanes = 4;  // channels of a block
-
-template <class T>
-__global__ void __launch_bounds__(row_threads)
-    concat_bias_kernel(Joined n, int64_t blocks, const double* partial, T* dbias) {
-  const int64_t first = int64_t(blockIdx.x) * bias_lanes, count = n.c2 - first < bias_lanes ? n.c2 - first : bias_lanes;
-  sum_blocks<1>(partial, blocks, n.c1 + n.c2, n.c1 + first, count, bias_lanes,
-                [=](int, int64_t c, double sum) { dbias[first + c] = T(sum); });
-}
-
 }  // namespace
 
 namespace cuda {
@@ -138,9 +128,7 @@ void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
     const PixelRows cut = cut_pixels(n, W);
     const Tensor partial({cut.blocks, n.channels()}, DType::f64, Device::cuda);
     launch({cut.grid, row_threads}, concat_backward_kernel<W, S>, n, cut, dy, da, db, partial.data<double>());
-    if (dbias != nullptr)
-      launch({blocks_for(n.c2, bias_lanes), row_threads}, concat_bias_kernel<T>, n, cut.blocks, partial.data<double>(),
-             dbias);
+    if (dbias != nullptr) add_blocks(1, cut.blocks, n.c2, n.channels(), partial.data<double>() + n.c1, dbias);
   });
 }
 

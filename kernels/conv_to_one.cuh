@@ -100,7 +100,7 @@ void weight_gradient_to_one(int64_t pixels, int64_t channels, const S* x, const 
     const PixelRows cut = pixels_to_one(pixels, channels, W);
     const Tensor partial({cut.blocks, channels}, DType::f64, Device::cuda);
     launch({cut.grid, row_threads}, gradient_sums_to_one_kernel<W, S>, channels, cut, x, dy, partial.data<double>());
-    cuda::add_blocks(1, cut.blocks, channels, partial.data<double>(), dw);
+    cuda::add_blocks(1, cut.blocks, channels, channels, partial.data<double>(), dw);
   });
 }
 

@@ -303,12 +303,12 @@ std::shared_ptr<const Plan> plan_of(const Descriptor& configuration, const Convo
   }
 }
 
-/// Hands `take` the plans that work, in the order in which the heuristics propose them, one mode after the other, until
-/// it returns true.
-void each_plan(const Convolution& c, Pass pass, const Target& target,
-               std::initializer_list<cudnnBackendHeurMode_t> modes, std::string& why,
+/// Hands `take` the plans that work, in the order in which the heuristics propose them, until it returns true. Behind
+/// those come the fall-back engines, but for a sum with a bias: they are slower than a second kernel.
+void each_plan(const Convolution& c, Pass pass, const Target& target, std::string& why,
                const std::function<bool(std::shared_ptr<const Plan>)>& take) {
-  for (const cudnnBackendHeurMode_t mode : modes) {
+  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+    if (mode == CUDNN_HEUR_MODE_FALLBACK && pass == Pass::forward_with_bias) break;
     std::vector<Descriptor> all;
     try {
       all = proposals(graph(c, pass, target), mode, target);
@@ -321,26 +321,22 @@ void each_plan(const Convolution& c, Pass pass, const Target& target,
 }
 
 /// Null if there is none.
-std::shared_ptr<const Plan> first_plan(const Convolution& c, Pass pass, const Target& target,
-                                       std::initializer_list<cudnnBackendHeurMode_t> modes, std::string& why) {
+std::shared_ptr<const Plan> first_plan(const Convolution& c, Pass pass, const Target& target, std::string& why) {
   std::shared_ptr<const Plan> first;
-  each_plan(c, pass, target, modes, why, [&](std::shared_ptr<const Plan> plan) {
+  each_plan(c, pass, target, why, [&](std::shared_ptr<const Plan> plan) {
     first = std::move(plan);
     return true;
   });
   return first;
 }
 
-constexpr std::initializer_list<cudnnBackendHeurMode_t> all_modes = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
-
 std::shared_ptr<const Plan> make_plan(const Convolution& c, Pass pass, const Target& target) {
   std::string why = "no engine does it deterministically and in the precision asked for";
   if (pass == Pass::forward_with_bias) {
-    // Only where the heuristics themselves offer it: the fall-back engines are slower than a second kernel.
-    if (auto plan = first_plan(c, pass, target, {CUDNN_HEUR_MODE_A}, why)) return plan;
+    if (auto plan = first_plan(c, pass, target, why)) return plan;
     pass = Pass::forward;
   }
-  auto plan = first_plan(c, pass, target, all_modes, why);
+  auto plan = first_plan(c, pass, target, why);
   if (plan == nullptr) fail("cuDNN has no plan for the ", name(pass), " of ", c, ": ", why);
   return plan;
 }
@@ -450,7 +446,7 @@ std::vector<TimedPlan> time_plans(const Convolution& c, Pass pass) {
   if (pass == Pass::forward_with_bias) arguments.push_back({'b', bias.raw()});
   std::vector<TimedPlan> timed;
   std::string why;
-  each_plan(c, pass, here(), all_modes, why, [&](const std::shared_ptr<const Plan>& plan) {
+  each_plan(c, pass, here(), why, [&](const std::shared_ptr<const Plan>& plan) {
     const Tensor workspace = workspace_of(*plan);
     double least = std::numeric_limits<double>::infinity();
     for (int i = 0; i <= runs; ++i) {

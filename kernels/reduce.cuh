@@ -20,13 +20,6 @@ __device__ T warp_sum(T v) {
   return v;
 }
 
-/// Sum of n numbers, in every lane of the warp. All lanes must call it.
-inline __device__ double warp_total(const double* v, int64_t n) {
-  double sum = 0;
-  for (int64_t i = threadIdx.x % warp_size; i < n; i += warp_size) sum += v[i];
-  return warp_sum(sum);
-}
-
 /// Sum over the block of `threads`, a multiple of the warp, in every thread. All threads must call it.
 template <int threads, class T>
 __device__ T block_sum(T v) {
@@ -76,10 +69,11 @@ __global__ void __launch_bounds__(sum_threads)
   }
 }
 
-/// sums[image][k] = sum over the blocks of partial[image][block][k]: grid (images x groups of columns).
+/// sums[image][k] = sum over the blocks of partial[image][block][k], k < width <= stride: grid (images x groups of
+/// columns).
 template <class T>
 __global__ void __launch_bounds__(sum_threads)
-    add_blocks_kernel(unsigned groups, int64_t blocks, int64_t width, const double* partial, T* sums) {
+    add_blocks_kernel(unsigned groups, int64_t blocks, int64_t width, int64_t stride, const double* partial, T* sums) {
   constexpr int columns = 8, rows = sum_threads / columns;
   GT_SHARED(double, shared, [rows][columns]);
   const int column = int(threadIdx.x) % columns, row = int(threadIdx.x) / columns;
@@ -87,7 +81,7 @@ __global__ void __launch_bounds__(sum_threads)
   double sum = 0;
   if (k < width)
 #pragma unroll 4
-    for (int64_t b = row; b < blocks; b += rows) sum += partial[(image * blocks + b) * width + k];
+    for (int64_t b = row; b < blocks; b += rows) sum += partial[(image * blocks + b) * stride + k];
   shared[row][column] = sum;
   for (int half = rows / 2; half > 0; half /= 2) {
     __syncthreads();
@@ -96,11 +90,12 @@ __global__ void __launch_bounds__(sum_threads)
   if (row == 0 && k < width) sums[image * width + k] = T(shared[0][column]);
 }
 
-/// partial (images,blocks,width) -> sums (images,width).
+/// partial (images,blocks,stride), the first `width` of each row -> sums (images,width).
 template <class T>
-void add_blocks(int64_t images, int64_t blocks, int64_t width, const double* partial, T* sums) {
+void add_blocks(int64_t images, int64_t blocks, int64_t width, int64_t stride, const double* partial, T* sums) {
   const int64_t groups = (width + 7) / 8;
-  launch({blocks_for(images * groups, 1), sum_threads}, add_blocks_kernel<T>, groups, blocks, width, partial, sums);
+  launch({blocks_for(images * groups, 1), sum_threads}, add_blocks_kernel<T>, groups, blocks, width, stride, partial,
+         sums);
 }
 
 /// N sums over the pixels of each image (B,P,C) -> sums (B,N,C), on the device: f(image, i, c, sum) adds element i, of
@@ -117,7 +112,7 @@ void channel_sums(const Channels& shape, const F& f, T* sums) {
   const Tensor partial({shape.images, blocks, width}, DType::f64, Device::cuda);
   launch({blocks_for(shape.images * blocks, 1), sum_threads}, channel_sums_kernel<N, F>, shape.pixels, shape.channels,
          blocks, block_pixels, lanes, f, partial.data<double>());
-  add_blocks(shape.images, blocks, width, partial.data<double>(), sums);
+  add_blocks(shape.images, blocks, width, width, partial.data<double>(), sums);
 }
 
 }  // namespace gt::cuda

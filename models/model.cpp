@@ -76,14 +76,18 @@ Wanted supervision(const Config& config) {
   return wanted;
 }
 
+std::vector<double> pseudo_thresholds(const Config& config) {
+  if (config.recipe == "gazemedseg") return config.pseudo.thresholds;
+  return {config.loss.foreground, config.loss.background};
+}
+
 PseudoMasks pseudo_masks(const Config& config) {
-  PseudoMasks how{nullptr, config.pseudo.crf, config.pseudo.thresholds};
+  PseudoMasks how{nullptr, config.pseudo.crf, pseudo_thresholds(config)};
   if (config.recipe == "gazemedseg") {
     how.map = [sigma = config.pseudo.sigma](const Track& track, const Image& image) {
       return heat_map(track, image.height, image.width, sigma);
     };
   } else {
-    how.thresholds = {config.loss.foreground, config.loss.background};
     how.map = [maps = config.maps](const Track& track, const Image& image) {
       return full_track_map(track, maps, image.height, image.width);
     };

@@ -141,6 +141,9 @@ class Model {
 /// What a recipe trains on.
 Wanted supervision(const Config& config);
 
+/// What the recipe's pseudo masks are cut at, one mask each, where supervision() says that it wants them.
+std::vector<double> pseudo_thresholds(const Config& config);
+
 /// How the recipe makes its pseudo masks, where supervision() says that it wants them. GazeMedSeg: the heat map, a mask
 /// for each level. GradTrack: the full track's map, where it is foreground and where it is not background.
 PseudoMasks pseudo_masks(const Config& config);

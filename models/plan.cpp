@@ -19,7 +19,7 @@ Dataset blank_dataset(const Config& config, int64_t fixations) {
     sample.name = std::to_string(i);
     sample.image = Image(side, side, config.data.channels);
     if (wanted.masks) sample.mask = Image(side, side, 1);
-    if (wanted.pseudo) sample.pseudo.assign(pseudo_masks(config).thresholds.size(), Image(side, side, 1));
+    if (wanted.pseudo) sample.pseudo.assign(pseudo_thresholds(config).size(), Image(side, side, 1));
     for (int64_t k = 0; wanted.gaze && k < fixations; ++k) {
       const double place = (double(k) + 0.5) / double(fixations);
       sample.track.fixations.push_back({place, place, 300, 300.0 * double(k)});

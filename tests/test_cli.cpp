@@ -186,6 +186,7 @@ TEST_CASE("pseudo writes maps, masks and panels, and compares them with the mask
   CHECK(!has(of_track.out, "heat map"));
   CHECK(read_image(w.tmp / ("track/map/" + name), 1).pixels != map.pixels);
 
+  check_error("pseudo --data " + w.data + " --teacher run --out " + w.tmp / "p1", {"--teacher", "gazemedseg"});
   check_error("pseudo --data " + w.data + " --gaze none.csv --out " + w.tmp / "p2", {"none.csv", "cannot open"});
 }
 

@@ -204,12 +204,12 @@ TEST_CASE("a pseudo mask is where the map is at least the threshold", "[crf]") {
 TEST_CASE("a teacher moves the map by half of its say, up where it predicts foreground", "[crf]") {
   PseudoMasks how;
   how.crf.iterations = 0;
-  how.map = [](const Track&, const Image&) { return Tensor::of({1, 4}, std::vector<float>{0.2f, 0.5f, 0.7f, 0.3f}); };
+  const Tensor map = Tensor::of({1, 4}, std::vector<float>{0.2f, 0.5f, 0.7f, 0.3f});
   const Image image(1, 4, 3);
-  CHECK(mask_of(pseudo_map(how, {}, image), 0.6).pixels == std::vector<uint8_t>{0, 0, 255, 0});
+  CHECK(mask_of(refined_map(how, map, image), 0.6).pixels == std::vector<uint8_t>{0, 0, 255, 0});
   how.prediction = [](const Image&) { return Tensor::of({1, 4}, std::vector<float>{0.9f, 0.6f, 0.4f, 0.1f}); };
   how.say = 0.3;
-  CHECK(mask_of(pseudo_map(how, {}, image), 0.6).pixels == std::vector<uint8_t>{0, 255, 0, 0});
+  CHECK(mask_of(refined_map(how, map, image), 0.6).pixels == std::vector<uint8_t>{0, 255, 0, 0});
 }
 
 TEST_CASE("pseudo masks of a data set: at the network's size, the same with any number of threads", "[crf]") {

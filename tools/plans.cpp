@@ -1,4 +1,5 @@
 // gradtrack plans
+#include <algorithm>
 #include <cstdio>
 
 #include "core/autograd.h"

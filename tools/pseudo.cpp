@@ -69,7 +69,7 @@ ImageDice make_image(const Sample& sample, const PseudoMasks& how, const Options
                      const std::string& label) {
   const NoGrad no_grad;
   const Image image = read_image(sample.path, 3);
-  const Tensor map = how.map(sample.track, image), refined = pseudo_map(how, sample.track, image);
+  const Tensor map = how.map(sample.track, image), refined = refined_map(how, map, image);
   const std::string file = "/" + sample.name + ".png";
   write_png(o.out + "/map" + file, grey_picture(refined));
   ImageDice dice;
@@ -107,6 +107,7 @@ void print_table(const std::vector<ImageDice>& images, const Options& o, bool si
 }
 
 void make_pseudo_masks(const Options& o) {
+  if (!o.masks.teacher.empty() && !of_track(o)) fail("--teacher: recipe '", o.recipe, "' has none, only gradtrack has");
   set_num_threads(int(o.threads));
   DataOptions data;
   data.root = o.data;
