@@ -65,7 +65,18 @@ std::string difference_in_result(Config there, const Config& here) {
     there.maps = here.maps;
   }
   if (!read.pseudo) there.pseudo = here.pseudo;
-  if (here.recipe == "gazemedseg") there.pseudo.teacher = here.pseudo.teacher, there.pseudo.say = here.pseudo.say;
+  if (here.recipe != "gradtrack") {
+    there.pseudo.teacher = here.pseudo.teacher;
+    there.pseudo.say = here.pseudo.say;
+    there.loss.lambda = here.loss.lambda;
+    there.loss.foreground = here.loss.foreground;
+    there.loss.background = here.loss.background;
+    there.loss.pseudo = here.loss.pseudo;
+  }
+  if (here.recipe != "gazemedseg") {
+    there.loss.consistency = here.loss.consistency;
+    there.loss.consistency_weight = here.loss.consistency_weight;
+  }
   return first_difference(there, here);
 }
 

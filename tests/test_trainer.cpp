@@ -226,6 +226,14 @@ TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
   const auto taught = [](Config& c) { c.pseudo.teacher = "run"; };
   CHECK(differs("gradtrack", [&](Config& c) { c.loss.pseudo = "crf", taught(c); }));
   CHECK(!differs("gazemedseg", taught));
+  const auto thresholds = [](Config& c) { c.loss.foreground = 0.9, c.loss.pseudo = "crf"; };
+  CHECK(!differs("full", thresholds));
+  CHECK(!differs("gazemedseg", thresholds));
+  CHECK(differs("gradtrack", thresholds));
+  const auto consistency = [](Config& c) { c.loss.consistency_weight = 1; };
+  CHECK(!differs("full", consistency));
+  CHECK(!differs("gradtrack", consistency));
+  CHECK(differs("gazemedseg", consistency));
   CHECK(differs("full", [](Config& c) { c.loss.dice = 0.25; }));
 }
 
