@@ -49,8 +49,8 @@ class Work:
 
 LAYOUTS = (("contiguous",), ("channels_last",))
 WORKS = (
-    Work("training step, kvasir_small", ("step", "--config", "configs/kvasir_small.yaml"), LAYOUTS, "whole step",
-         (Variant(goals={"whole step": 1.5}),)),
+    Work("training step, kvasir_small at 128 pixels", ("step", "--config", "configs/kvasir_small.yaml", "data.size=128"),
+         LAYOUTS, "whole step", (Variant(goals={"whole step": 1.5}),)),
     Work("training step, full size", ("step", "--config", "configs/kvasir.yaml"), LAYOUTS, "whole step",
          (Variant("direct", ("conv=direct",), {"whole step": 1.2}),
           Variant("auto: Winograd", ("conv=auto",), {"whole step": 1.6})), memory=True),
