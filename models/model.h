@@ -90,8 +90,8 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
 Config parse_run_config(const std::string& yaml, const std::string& name);
 
 /// The first key in which a run's configuration differs from another that can change its result, as first_difference()
-/// tells it; "" if it is the same run. Numbers of threads and how often to save change nothing, nor does what the recipe
-/// does not read: of gaze, of pseudo masks, of another recipe's loss.
+/// tells it; "" if it is the same run. Numbers of threads and how often to save change nothing, nor does what the
+/// recipe does not read: of gaze, of pseudo masks, of another recipe's loss.
 std::string difference_in_result(Config there, const Config& here);
 
 /// Losses of one batch. Scalars; total is what is differentiated.
