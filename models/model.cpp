@@ -54,30 +54,33 @@ Config parse_run_config(const std::string& yaml, const std::string& name) {
   return checked(parse_config<Config>(yaml, name), name);
 }
 
-std::string difference_in_result(Config there, const Config& here) {
-  there.threads = here.threads;
-  there.data.threads = here.data.threads;
-  there.train.checkpoint_every = here.train.checkpoint_every;
-  const Wanted read = supervision(here);
+Config decisive(Config c) {
+  const Config born;
+  c.threads = born.threads;
+  c.data.threads = born.data.threads;
+  c.train.checkpoint_every = born.train.checkpoint_every;
+  const Wanted read = supervision(c);
   if (!read.gaze) {
-    there.data.gaze = here.data.gaze;
-    there.data.degrade = here.data.degrade;
-    there.maps = here.maps;
+    c.data.gaze = born.data.gaze;
+    c.data.degrade = born.data.degrade;
   }
-  if (!read.pseudo) there.pseudo = here.pseudo;
-  if (here.recipe != "gradtrack") {
-    there.pseudo.teacher = here.pseudo.teacher;
-    there.pseudo.say = here.pseudo.say;
-    there.loss.lambda = here.loss.lambda;
-    there.loss.foreground = here.loss.foreground;
-    there.loss.background = here.loss.background;
-    there.loss.pseudo = here.loss.pseudo;
+  if (!read.pseudo) c.pseudo = born.pseudo;
+  if (c.recipe != "gradtrack") {
+    c.maps = born.maps;
+    c.pseudo.teacher = born.pseudo.teacher;
+    c.loss.lambda = born.loss.lambda;
+    c.loss.foreground = born.loss.foreground;
+    c.loss.background = born.loss.background;
+    c.loss.pseudo = born.loss.pseudo;
   }
-  if (here.recipe != "gazemedseg") {
-    there.loss.consistency = here.loss.consistency;
-    there.loss.consistency_weight = here.loss.consistency_weight;
+  if (c.pseudo.teacher.empty()) c.pseudo.say = born.pseudo.say;
+  if (c.recipe != "gazemedseg") {
+    c.pseudo.sigma = born.pseudo.sigma;
+    c.pseudo.thresholds = born.pseudo.thresholds;
+    c.loss.consistency = born.loss.consistency;
+    c.loss.consistency_weight = born.loss.consistency_weight;
   }
-  return first_difference(there, here);
+  return c;
 }
 
 Wanted supervision(const Config& config) {

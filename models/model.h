@@ -89,10 +89,9 @@ struct Config {
 Config load_config(const std::string& path, const std::vector<std::string>& overrides = {});
 Config parse_run_config(const std::string& yaml, const std::string& name);
 
-/// The first key in which a run's configuration differs from another that can change its result, as first_difference()
-/// tells it; "" if it is the same run. Numbers of threads and how often to save change nothing, nor does what the
-/// recipe does not read: of gaze, of pseudo masks, of another recipe's loss.
-std::string difference_in_result(Config there, const Config& here);
+/// The configuration with every key at its default that cannot change the run's result: numbers of threads, how often
+/// to save, and what the recipe does not read. Two configurations are of the same run if this is the same of both.
+Config decisive(Config c);
 
 /// Losses of one batch. Scalars; total is what is differentiated.
 struct Losses {

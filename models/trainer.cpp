@@ -51,7 +51,7 @@ class MetricsLog {
 };
 
 void require_same_run(const std::string& folder, const Config& there, const Config& here) {
-  const std::string difference = difference_in_result(there, here);
+  const std::string difference = first_difference(decisive(there), decisive(here));
   if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
 }
 
