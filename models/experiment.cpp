@@ -37,6 +37,22 @@ Arm make_arm(const BaseConfig& base, const std::string& name, const std::vector<
   return {name, overrides, base.with(overrides)};
 }
 
+/// The parts of a word between separators outside brackets. Throws Error, which begins with `where`.
+std::vector<std::string> split_outside_brackets(const std::string& word, char separator, const std::string& where) {
+  std::vector<std::string> parts = {""};
+  int depth = 0;
+  for (const char c : word) {
+    depth += c == '[' || c == '{' ? 1 : c == ']' || c == '}' ? -1 : 0;
+    if (depth < 0) break;
+    if (c == separator && depth == 0)
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  if (depth != 0) fail(where, ": its brackets do not match");
+  return parts;
+}
+
 void require_no_seed(const BaseConfig& base) {
   for (const std::string& word : base.overrides)
     if (word.starts_with("seed=")) fail("command line '", word, "': the seeds are set by --seeds");
@@ -77,48 +93,60 @@ Axis parse_axis(const std::string& word) {
   const size_t equals = word.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
     fail("--axis '", word, "': expected KEY=v1,v2,..., such as maps.mix=0,0.5,1");
-  Axis axis{word.substr(0, equals), {""}};
+  const Axis axis{word.substr(0, equals),
+                  split_outside_brackets(word.substr(equals + 1), ',', "--axis '" + word + "'")};
   if (axis.key == "seed") fail("--axis '", word, "': the seeds are set by --seeds");
-  int depth = 0;
-  for (const char c : word.substr(equals + 1)) {
-    depth += c == '[' || c == '{' ? 1 : c == ']' || c == '}' ? -1 : 0;
-    if (depth < 0) break;
-    if (c == ',' && depth == 0)
-      axis.values.emplace_back();
-    else
-      axis.values.back() += c;
-  }
-  if (depth != 0) fail("--axis '", word, "': its brackets do not match");
   for (const std::string& value : axis.values)
     if (value.empty()) fail("--axis '", word, "': there is an empty value");
   return axis;
 }
 
-Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid) {
+Variant parse_variant(const std::string& word) {
+  const std::string where = "--arm '" + word + "'";
+  const size_t colon = word.find(": ");
+  if (colon == std::string::npos || colon == 0)
+    fail(where, ": expected 'NAME: KEY=VALUE KEY=VALUE ...', such as 'narrow: maps.follow=0 maps.mix=1'");
+  Variant variant{word.substr(0, colon), {}};
+  if (variant.name != folder_name({variant.name}) || variant.name == "base" || variant.name.starts_with('.'))
+    fail(where, ": expected a name of letters, digits, . _ - and not 'base', got '", variant.name, "'");
+  for (const std::string& set : split_outside_brackets(word.substr(colon + 2), ' ', where)) {
+    if (set.empty()) continue;
+    const size_t equals = set.find('=');
+    if (equals == std::string::npos || equals == 0) fail(where, ": expected KEY=VALUE, got '", set, "'");
+    if (set.starts_with("seed=")) fail(where, ": the seeds are set by --seeds");
+    variant.overrides.push_back(set);
+  }
+  if (variant.overrides.empty()) fail(where, ": it sets nothing");
+  return variant;
+}
+
+Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid,
+                const std::vector<Variant>& variants) {
   require_no_seed(base);
-  std::vector<std::vector<std::string>> variants;
-  if (grid) variants = {{}};
+  std::vector<std::vector<std::string>> settings;
+  if (grid && !axes.empty()) settings = {{}};
   for (const Axis& axis : axes) {
     std::vector<std::vector<std::string>> longer;
     for (const std::string& value : axis.values)
-      for (std::vector<std::string> variant : grid ? variants : std::vector<std::vector<std::string>>{{}}) {
-        variant.push_back(axis.key + "=" + value);
-        longer.push_back(variant);
+      for (std::vector<std::string> setting : grid ? settings : std::vector<std::vector<std::string>>{{}}) {
+        setting.push_back(axis.key + "=" + value);
+        longer.push_back(setting);
       }
-    if (grid) variants.clear();
-    variants.insert(variants.end(), longer.begin(), longer.end());
+    if (grid) settings.clear();
+    settings.insert(settings.end(), longer.begin(), longer.end());
   }
 
   Experiment experiment{base, {make_arm(base, "base", {})}, {}};
-  for (const std::vector<std::string>& overrides : variants) {
-    const Arm arm = make_arm(base, folder_name(overrides), overrides);
+  const auto add = [&](const Arm& arm) {
     const auto same = [&](const Arm& other) { return first_difference(other.config, arm.config).empty(); };
-    if (std::any_of(experiment.arms.begin(), experiment.arms.end(), same)) continue;
+    if (std::any_of(experiment.arms.begin(), experiment.arms.end(), same)) return;
     for (const Arm& other : experiment.arms)
-      if (other.name == arm.name) fail("--axis: two variants would share the folder '", arm.name, "'");
+      if (other.name == arm.name) fail("two variants would share the folder '", arm.name, "'");
     experiment.pairs.emplace_back(experiment.arms.size(), 0);
     experiment.arms.push_back(arm);
-  }
+  };
+  for (const std::vector<std::string>& overrides : settings) add(make_arm(base, folder_name(overrides), overrides));
+  for (const Variant& variant : variants) add(make_arm(base, variant.name, variant.overrides));
   return experiment;
 }
 

@@ -46,9 +46,20 @@ struct Axis {
 /// "KEY=v1,v2,...": commas inside brackets belong to a value, so that lists can be values. Throws Error.
 Axis parse_axis(const std::string& word);
 
+/// A variant that has a name and sets several keys.
+struct Variant {
+  std::string name;
+  std::vector<std::string> overrides;
+};
+
+/// "NAME: KEY=VALUE KEY=VALUE ...": spaces inside brackets belong to a value. A name has letters, digits and . _ -
+/// Throws Error.
+Variant parse_variant(const std::string& word);
+
 /// The base as it is, as first arm, and an arm for each value of each axis, the other axes as in the base; with `grid`
-/// for each combination of values. What is equal to an arm that is there already is left out. Every arm is compared
-/// with the base.
-Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid = false);
+/// for each combination of values; then an arm for each variant. What is equal to an arm that is there already is left
+/// out. Every arm is compared with the base.
+Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid = false,
+                const std::vector<Variant>& variants = {});
 
 }  // namespace gt

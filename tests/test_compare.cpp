@@ -200,15 +200,18 @@ TEST_CASE("compare --degrade: recipes that use gaze, trained on worse gaze too",
 
 TEST_CASE("ablate compares variants with the configuration as it is", "[compare]") {
   const Workplace w;
-  const std::string command = "ablate " + w.config + " data.root=" + w.data +
-                              " threads=1 --axis maps.mix=0.5,1 --axis 'maps.keep=[1,1,1,1]' " +
-                              "--seeds 1 --split val --out " + w.tmp / "abl";
+  const std::string command =
+      "ablate " + w.config + " data.root=" + w.data +
+      " threads=1 --axis maps.mix=0.5,1 --axis 'maps.keep=[1,1,1,1]' --arm 'late: maps.keep_end=first maps.mix=0' " +
+      "--seeds 1 --split val --out " + w.tmp / "abl";
   const Result r = run(command);
   INFO(r.err);
   REQUIRE(r.status == 0);
-  for (const char* part : {"base", "maps.mix=1 - base", "maps.keep=1_1_1_1 - base", "1 of 1"}) CHECK(has(r.out, part));
+  for (const char* part : {"base", "maps.mix=1 - base", "maps.keep=1_1_1_1 - base", "late - base", "1 of 1"})
+    CHECK(has(r.out, part));
   CHECK_FALSE(has(r.out, "maps.mix=0.5"));
   CHECK(exists(w.tmp / "abl/maps.keep=1_1_1_1/seed1/best.safetensors"));
   CHECK(run("ablate " + w.config).status == 2);
   check_error("ablate " + w.config + " --axis maps.mix", {"--axis 'maps.mix'"});
+  check_error("ablate " + w.config + " --arm late", {"--arm 'late'"});
 }

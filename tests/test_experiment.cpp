@@ -91,6 +91,24 @@ TEST_CASE("axes: a grid has every combination once", "[experiment]") {
   CHECK(e.arms[3].config.maps.gamma == 0.9);
 }
 
+TEST_CASE("variants: a name and keys that go together", "[experiment]") {
+  const Variant v = parse_variant("narrow: maps.sigma_x=[0.1, 0.1, 0.1, 0.1]  maps.mix=1");
+  CHECK(v.name == "narrow");
+  CHECK(v.overrides == Words{"maps.sigma_x=[0.1, 0.1, 0.1, 0.1]", "maps.mix=1"});
+  const Experiment e = vary(demo, {parse_axis("maps.mix=1")}, true, {v, {"same", {"maps.mix=0.5"}}});
+  CHECK(names(e) == Words{"base", "maps.mix=1", "narrow"});  // `same` is the base
+  CHECK(e.pairs == Pairs{{1, 0}, {2, 0}});
+  CHECK(e.arms[2].config.maps.sigma_x[3] == 0.1);
+  CHECK(names(vary(demo, {}, true, {v})) == Words{"base", "narrow"});
+  for (const char* word : {"", "narrow", "narrow:", ": maps.mix=1", "a/b: maps.mix=1", "base: maps.mix=1",
+                           "n:  ", "n: maps.mix", "n: =1", "n: seed=3", "n: maps.keep=[1,2", "..: maps.mix=1"}) {
+    INFO(word);
+    CHECK(error_of([&] { parse_variant(word); }).find("--arm '" + std::string(word) + "'") == 0);
+  }
+  const Variant other{"narrow", {"maps.mix=0"}};
+  CHECK(error_of([&] { vary(demo, {}, false, {v, other}); }).find("share the folder 'narrow'") != std::string::npos);
+}
+
 TEST_CASE("degraded gaze: nothing asked for, nothing changed", "[degrade]") {
   Track t = track_of(20);
   degrade(t, {}, 1);
