@@ -14,8 +14,8 @@ namespace gt {
 struct LossOptions {
   double dice = 0.5, bce = 0.5;                           // weights of the segmentation loss's two parts
   std::vector<double> lambda = {0.25, 0.25, 0.25, 0.25};  // weight of each level's track attention loss, coarsest first
-  double foreground = 0.65, background = 0.65;  // the pseudo mask: above, below; pixels between are not counted
-  std::string pseudo = "track";      // GradTrack's pseudo mask: from the map as it is, or refined by the `crf`
+  double foreground = 0.625, background = 0.625;  // the pseudo mask: above, below; pixels between are not counted
+  std::string pseudo = "crf";        // GradTrack's pseudo mask: from the map as it is, or refined by the `crf`
   std::string consistency = "prop";  // GazeMedSeg's levels agree after propagation of features, or `pure`
   double consistency_weight = 3;
 

@@ -163,6 +163,8 @@ TEST_CASE("pseudo writes maps, masks and panels, and compares them with the mask
   CHECK(has(made.out, "SIMULATED"));
   CHECK(has(made.out, "after the CRF, at 0.3"));
   CHECK(has(made.out, "0.784 +- 0.128"));
+  CHECK(has(made.out, "label's share of the image"));
+  CHECK(has(made.out, "Dice, area at 0.3"));
   const auto count = [&](const std::string& folder) {
     const std::filesystem::directory_iterator files(w.tmp / ("pseudo/" + folder));
     return std::distance(begin(files), end(files));
@@ -182,6 +184,8 @@ TEST_CASE("pseudo writes maps, masks and panels, and compares them with the mask
                               " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0");
   INFO(of_track.err);
   REQUIRE(of_track.status == 0);
+  const std::string wider = " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0 --follow 0";
+  CHECK(run("pseudo --data " + w.data + " --out " + w.tmp / "wider" + wider).out != of_track.out);
   CHECK(has(of_track.out, "track map, at 0.6"));
   CHECK(!has(of_track.out, "heat map"));
   CHECK(read_image(w.tmp / ("track/map/" + name), 1).pixels != map.pixels);

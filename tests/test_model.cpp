@@ -156,6 +156,7 @@ TEST_CASE("GazeMedSeg's propagated logits are those of propagated features", "[m
 
 TEST_CASE("GradTrack's pseudo mask may come from masks made before training", "[model]") {
   Config c = tiny_config("gradtrack");
+  c.loss.pseudo = "track";
   CHECK_FALSE(supervision(c).pseudo);
   c.loss.pseudo = "crf";
   c.loss.foreground = 0.6;

@@ -1,7 +1,9 @@
 // gradtrack pseudo
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 
 #include "core/autograd.h"
@@ -23,13 +25,16 @@ struct Options {
   std::string split = "train";
   std::string recipe = "gazemedseg";  // whose map
   PseudoOptions masks;
+  double follow = MapOptions().follow;
   int64_t panels = 3;
   int64_t threads = 0;
 };
 
-/// Dice of one image's masks against its label, by threshold.
-struct ImageDice {
-  std::vector<double> map, crf;
+/// One image's masks against its label, by threshold.
+struct ImageMasks {
+  double share = 0;              // of the image that the label covers
+  std::vector<double> map, crf;  // Dice
+  std::vector<double> area;      // of the mask after the CRF, labels
 };
 
 bool of_track(const Options& o) { return o.recipe == "gradtrack"; }
@@ -64,25 +69,32 @@ Image panel(const Image& image, const Sample& sample, const Tensor& map, const T
       6);
 }
 
-/// Makes and writes what belongs to one image; its Dice, empty without a label.
-ImageDice make_image(const Sample& sample, const PseudoMasks& how, const Options& o, bool with_panel,
-                     const std::string& label) {
+double pixels_of(const Image& mask) {
+  return double(std::count_if(mask.pixels.begin(), mask.pixels.end(), [](uint8_t v) { return v >= 128; }));
+}
+
+/// Makes and writes what belongs to one image; its scores are empty without a label.
+ImageMasks make_image(const Sample& sample, const PseudoMasks& how, const Options& o, bool with_panel,
+                      const std::string& label) {
   const NoGrad no_grad;
   const Image image = read_image(sample.path, 3);
   const Tensor map = how.map(sample.track, image), refined = refined_map(how, map, image);
   const std::string file = "/" + sample.name + ".png";
   write_png(o.out + "/map" + file, grey_picture(refined));
-  ImageDice dice;
+  ImageMasks made;
+  const double labelled = pixels_of(sample.label);
+  if (labelled > 0) made.share = labelled / double(sample.label.pixels.size());
   std::vector<Image> masks;
   for (const double threshold : o.masks.thresholds) {
     masks.push_back(mask_of(refined, threshold));
     write_png(o.out + "/" + mask_folder(threshold) + file, masks.back());
     if (sample.label.pixels.empty()) continue;
-    dice.crf.push_back(score(masks.back(), sample.label).dice);
-    dice.map.push_back(score(mask_of(map, threshold), sample.label).dice);
+    made.crf.push_back(score(masks.back(), sample.label).dice);
+    made.map.push_back(score(mask_of(map, threshold), sample.label).dice);
+    made.area.push_back(pixels_of(masks.back()) / std::max(labelled, 1.0));
   }
   if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, map, refined, masks, label, o));
-  return dice;
+  return made;
 }
 
 /// What is published for Kvasir-SEG's real gaze (METHOD 1); null where nothing is.
@@ -91,19 +103,49 @@ const char* published(double threshold, bool crf) {
   return threshold == 0.3 && crf ? "0.784 +- 0.128" : "-";
 }
 
-void print_table(const std::vector<ImageDice>& images, const Options& o, bool simulated) {
+void print_table(const std::vector<ImageMasks>& images, const Options& o, bool simulated) {
   std::printf("%-32s %-18s %s\n", simulated ? "Dice of SIMULATED gaze" : "Dice against the masks", "here",
               "published, real Kvasir-SEG gaze");
   for (const bool crf : {false, true})
     for (size_t k = 0; k < o.masks.thresholds.size(); ++k) {
       std::vector<double> values;
-      for (const ImageDice& image : images) values.push_back(crf ? image.crf[k] : image.map[k]);
+      for (const ImageMasks& image : images) values.push_back(crf ? image.crf[k] : image.map[k]);
       const MeanStd s = mean_std(values);
       char here[32];
       std::snprintf(here, sizeof here, "%.3f +- %.3f", s.mean, s.std);
       std::printf("%-32s %-18s %s\n", text(crf ? refined_name(o) : map_name(o), ", at ", o.masks.thresholds[k]).c_str(),
                   here, of_track(o) ? "-" : published(o.masks.thresholds[k], crf));
     }
+}
+
+/// Dice and size of the masks after the CRF, by the size of the label. What is too large for some sizes and too small
+/// for others is learnt, where errors to either side average out.
+void print_by_size(const std::vector<ImageMasks>& images, const Options& o) {
+  constexpr double bounds[] = {0, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4, 1};
+  std::string head;
+  for (const double threshold : o.masks.thresholds) {
+    char columns[64];
+    std::snprintf(columns, sizeof columns, "  %-24s", text("Dice, area at ", threshold).c_str());
+    head += columns;
+  }
+  std::printf("\n%-32s %6s%s\n", "label's share of the image", "images", head.c_str());
+  for (size_t k = 0; k + 1 < std::size(bounds); ++k) {
+    std::vector<const ImageMasks*> these;
+    for (const ImageMasks& image : images)
+      if (image.share > bounds[k] && image.share <= bounds[k + 1]) these.push_back(&image);
+    if (these.empty()) continue;
+    std::printf("%-32s %6zu", text(100 * bounds[k], " .. ", 100 * bounds[k + 1], " %").c_str(), these.size());
+    for (size_t t = 0; t < o.masks.thresholds.size(); ++t) {
+      std::vector<double> dice, log_area;
+      for (const ImageMasks* image : these) {
+        dice.push_back(image->crf[t]);
+        if (image->area[t] > 0) log_area.push_back(std::log(image->area[t]));
+      }
+      std::printf("  %.3f  %-17.2f", mean_std(dice).mean, std::exp(mean_std(log_area).mean));
+    }
+    std::printf("\n");
+  }
+  std::printf("area: of the mask, in labels; geometric mean\n");
 }
 
 void make_pseudo_masks(const Options& o) {
@@ -125,16 +167,20 @@ void make_pseudo_masks(const Options& o) {
   Config config;
   config.recipe = o.recipe;
   config.pseudo = o.masks;
+  config.maps.follow = o.follow;
   const PseudoMasks how = pseudo_masks(config);
   const int64_t n = int64_t(dataset.samples.size());
-  std::vector<ImageDice> dice(dataset.samples.size());
+  std::vector<ImageMasks> made(dataset.samples.size());
   {
     ProgressBar bar("pseudo", n);
     parallel_for_each(
-        n, [&](int64_t i) { dice[size_t(i)] = make_image(dataset.samples[size_t(i)], how, o, i < o.panels, label); },
+        n, [&](int64_t i) { made[size_t(i)] = make_image(dataset.samples[size_t(i)], how, o, i < o.panels, label); },
         [&](int64_t done) { bar.update(done, "images"); });
   }
-  if (wanted.labels) print_table(dice, o, dataset.simulated_gaze);
+  if (wanted.labels) {
+    print_table(made, o, dataset.simulated_gaze);
+    print_by_size(made, o);
+  }
   std::printf("written: %s: map/ and mask_*/ of %lld images%s\n", o.out.c_str(), (long long)n,
               dataset.simulated_gaze ? ", from SIMULATED gaze" : "");
 }
@@ -159,6 +205,9 @@ void add_pseudo_command(CLI::App& app) {
       ->add_option("--teacher", o->masks.teacher,
                    "of recipe gradtrack: a run or checkpoint whose predictions have a say")
       ->type_name("CHECKPOINT");
+  command->add_option("--follow", o->follow, "of recipe gradtrack's map: how much its widths follow the track's spread")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command->add_option("--sigma", o->masks.sigma, "of the heat map, pixels of 768: 70 Kvasir-SEG, 50 NCI-ISBI")
       ->check(CLI::Range(1.0, 768.0))
       ->capture_default_str();
@@ -185,7 +234,7 @@ void add_pseudo_command(CLI::App& app) {
       ->capture_default_str();
   command->footer(
       "Examples:\n  gradtrack pseudo --data data/kvasir-seg --out pseudo --threshold 0.5 0.3\n"
-      "  gradtrack pseudo --data data/kvasir-seg --out pseudo --recipe gradtrack --threshold 0.6 --crf-weight 3\n\n"
+      "  gradtrack pseudo --data data/kvasir-seg --out pseudo --recipe gradtrack --threshold 0.625 --crf-weight 3\n\n"
       "Writes map/NAME.png (the map after the dense CRF, 255 is 1), mask_0.5/NAME.png ... and panels/NAME.png, "
       "all\n"
       "of the image's own size. The defaults are GazeMedSeg's for Kvasir-SEG.");
