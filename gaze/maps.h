@@ -22,7 +22,7 @@ struct MapOptions {
   std::vector<double> sigma_x = std::vector<double>(4, 70.0 / 768);  // image sides
   std::vector<double> sigma_y = std::vector<double>(4, 70.0 / 768);
   std::vector<double> tau = std::vector<double>(4, 70.0 / 768);  // fall-off with the distance to the path, image sides
-  double follow = 0.4;  // sigma and tau grow with the track's own spread to this power: 0 not at all, 1 in proportion
+  double follow = 0.4;   // sigma and tau grow with the track's own spread to this power: 0 not at all, 1 in proportion
   double spread = 0.13;  // spread of a track whose sigma and tau are those above, image sides
   double mix = 0.5;      // share of the splat; the rest is the distance map's
 
