@@ -190,6 +190,11 @@ TEST_CASE("pseudo writes maps, masks and panels, and compares them with the mask
   CHECK(!has(of_track.out, "heat map"));
   CHECK(read_image(w.tmp / ("track/map/" + name), 1).pixels != map.pixels);
 
+  const Result empty = run("pseudo --data " + w.data + " --out " + w.tmp / "empty" + " --threshold 1 --panels 0");
+  INFO(empty.err);
+  CHECK(empty.status == 0);  // no mask has an area
+  CHECK(has(empty.out, "0.000  -"));
+
   check_error("pseudo --data " + w.data + " --teacher run --out " + w.tmp / "p1", {"--teacher", "gazemedseg"});
   check_error("pseudo --data " + w.data + " --gaze none.csv --out " + w.tmp / "p2", {"none.csv", "cannot open"});
 }

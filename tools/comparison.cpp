@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/check.h"
+#include "tools/text_table.h"
 
 namespace gt {
 namespace {
@@ -46,24 +47,6 @@ std::string mean_and_std(const MeanStd& m, int decimals) {
   return buffer;
 }
 
-/// Rows of words, in columns as wide as they need.
-void print_table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> width;
-  for (const auto& row : rows)
-    for (size_t k = 0; k < row.size(); ++k) {
-      width.resize(std::max(width.size(), row.size()));
-      width[k] = std::max(width[k], row[k].size());
-    }
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t k = 0; k < row.size(); ++k) {
-      line += row[k];
-      if (k + 1 < row.size()) line += std::string(width[k] - row[k].size() + 2, ' ');
-    }
-    std::printf("%s\n", line.c_str());
-  }
-}
-
 void print_scores(const Comparison& c) {
   std::vector<std::vector<std::string>> rows = {{"arm", "seeds"}};
   bool any_published = false;
@@ -77,7 +60,7 @@ void print_scores(const Comparison& c) {
     if (const Published* p = published(c.arm(i)))
       rows.back().insert(rows.back().end(), {mean_and_std(p->kvasir, 4), mean_and_std(p->nci_isbi, 4)});
   }
-  print_table(rows);
+  print_rows(rows);
   std::printf("mean over images, +- standard deviation over seeds\n");
   if (any_published)
     std::printf("* published Dice: test splits, recorded gaze, full-size protocol; see docs/comparing.md\n");
@@ -97,7 +80,7 @@ void print_differences(const Comparison& c) {
   }
   if (rows.size() == 1) return;
   std::printf("\n");
-  print_table(rows);
+  print_rows(rows);
   std::printf(
       "paired over images; bootstrap interval, Wilcoxon signed-rank p, not corrected for the number of tests\n");
 }

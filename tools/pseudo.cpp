@@ -14,7 +14,9 @@
 #include "models/model.h"
 #include "tools/commands.h"
 #include "tools/draw.h"
+#include "tools/html.h"
 #include "tools/progress.h"
+#include "tools/text_table.h"
 
 namespace gt {
 namespace {
@@ -70,7 +72,7 @@ Image panel(const Image& image, const Sample& sample, const Tensor& map, const T
 }
 
 double pixels_of(const Image& mask) {
-  return double(std::count_if(mask.pixels.begin(), mask.pixels.end(), [](uint8_t v) { return v >= 128; }));
+  return double(std::count_if(mask.pixels.begin(), mask.pixels.end(), foreground));
 }
 
 /// Makes and writes what belongs to one image; its scores are empty without a label.
@@ -121,30 +123,27 @@ void print_table(const std::vector<ImageMasks>& images, const Options& o, bool s
 /// Dice and size of the masks after the CRF, by the size of the label: a bias of size is hidden in the mean over all.
 void print_by_size(const std::vector<ImageMasks>& images, const Options& o) {
   constexpr double bounds[] = {0, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4, 1};
-  std::string head;
-  for (const double threshold : o.masks.thresholds) {
-    char columns[64];
-    std::snprintf(columns, sizeof columns, "  %-24s", text("Dice, area at ", threshold).c_str());
-    head += columns;
-  }
-  std::printf("\n%-32s %6s%s\n", "label's share of the image", "images", head.c_str());
+  std::vector<std::vector<std::string>> rows = {{"label's share of the image", "images"}};
+  for (const double threshold : o.masks.thresholds) rows[0].push_back(text("Dice, area at ", threshold));
   for (size_t k = 0; k + 1 < std::size(bounds); ++k) {
     std::vector<const ImageMasks*> these;
     for (const ImageMasks& image : images)
       if (image.share > bounds[k] && image.share <= bounds[k + 1]) these.push_back(&image);
     if (these.empty()) continue;
-    std::printf("%-32s %6zu", text(100 * bounds[k], " .. ", 100 * bounds[k + 1], " %").c_str(), these.size());
+    rows.push_back({text(100 * bounds[k], " .. ", 100 * bounds[k + 1], " %"), text(these.size())});
     for (size_t t = 0; t < o.masks.thresholds.size(); ++t) {
       std::vector<double> dice, log_area;
       for (const ImageMasks* image : these) {
         dice.push_back(image->crf[t]);
         if (image->area[t] > 0) log_area.push_back(std::log(image->area[t]));
       }
-      std::printf("  %.3f  %-17.2f", mean_std(dice).mean, std::exp(mean_std(log_area).mean));
+      const std::string area = log_area.empty() ? "-" : html::fixed(std::exp(mean_std(log_area).mean), 2);
+      rows.back().push_back(html::fixed(mean_std(dice).mean, 3) + "  " + area);
     }
-    std::printf("\n");
   }
-  std::printf("area: of the mask, in labels; geometric mean\n");
+  std::printf("\n");
+  print_rows(rows);
+  std::printf("area: of the mask, in labels; geometric mean of those that are not empty\n");
 }
 
 void make_pseudo_masks(const Options& o) {
