@@ -53,9 +53,13 @@ std::vector<std::string> split_outside_brackets(const std::string& word, char se
   return parts;
 }
 
+/// Throws Error, which begins with `where`, if "key=value" sets the seed.
+void require_no_seed(const std::string& word, const std::string& where) {
+  if (word.starts_with("seed=")) fail(where, ": the seeds are set by --seeds");
+}
+
 void require_no_seed(const BaseConfig& base) {
-  for (const std::string& word : base.overrides)
-    if (word.starts_with("seed=")) fail("command line '", word, "': the seeds are set by --seeds");
+  for (const std::string& word : base.overrides) require_no_seed(word, "command line '" + word + "'");
 }
 
 }  // namespace
@@ -90,14 +94,14 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
 }
 
 Axis parse_axis(const std::string& word) {
+  const std::string where = "--axis '" + word + "'";
   const size_t equals = word.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
-    fail("--axis '", word, "': expected KEY=v1,v2,..., such as maps.mix=0,0.5,1");
-  const Axis axis{word.substr(0, equals),
-                  split_outside_brackets(word.substr(equals + 1), ',', "--axis '" + word + "'")};
-  if (axis.key == "seed") fail("--axis '", word, "': the seeds are set by --seeds");
+    fail(where, ": expected KEY=v1,v2,..., such as maps.mix=0,0.5,1");
+  require_no_seed(word, where);
+  const Axis axis{word.substr(0, equals), split_outside_brackets(word.substr(equals + 1), ',', where)};
   for (const std::string& value : axis.values)
-    if (value.empty()) fail("--axis '", word, "': there is an empty value");
+    if (value.empty()) fail(where, ": there is an empty value");
   return axis;
 }
 
@@ -113,7 +117,7 @@ Variant parse_variant(const std::string& word) {
     if (set.empty()) continue;
     const size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0) fail(where, ": expected KEY=VALUE, got '", set, "'");
-    if (set.starts_with("seed=")) fail(where, ": the seeds are set by --seeds");
+    require_no_seed(set, where);
     variant.overrides.push_back(set);
   }
   if (variant.overrides.empty()) fail(where, ": it sets nothing");
@@ -140,6 +144,9 @@ Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid
   const auto add = [&](const Arm& arm) {
     const auto same = [&](const Arm& other) { return first_difference(other.config, arm.config).empty(); };
     if (std::any_of(experiment.arms.begin(), experiment.arms.end(), same)) return;
+    if (first_difference(decisive(experiment.arms[0].config), decisive(arm.config)).empty())
+      fail("variant '", arm.name, "': it trains the same as the base; recipe ", arm.config.recipe,
+           " makes no use of what it sets");
     for (const Arm& other : experiment.arms)
       if (other.name == arm.name) fail("two variants would share the folder '", arm.name, "'");
     experiment.pairs.emplace_back(experiment.arms.size(), 0);

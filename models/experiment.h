@@ -58,7 +58,8 @@ Variant parse_variant(const std::string& word);
 
 /// The base as it is, as first arm, and an arm for each value of each axis, the other axes as in the base; with `grid`
 /// for each combination of values; then an arm for each variant. What is equal to an arm that is there already is left
-/// out. Every arm is compared with the base.
+/// out. Every arm is compared with the base. Throws Error if an arm differs from the base in nothing that its recipe
+/// reads.
 Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid = false,
                 const std::vector<Variant>& variants = {});
 

@@ -83,6 +83,14 @@ TEST_CASE("axes: one at a time from the base, what equals it is not trained twic
         std::string::npos);
 }
 
+TEST_CASE("axes: what the recipe does not read is refused", "[experiment]") {
+  const BaseConfig full{demo.path, {"data.root=d", "recipe=full"}};
+  CHECK(error_of([&] { vary(full, {parse_axis("maps.mix=0,0.5,1")}); }) ==
+        "variant 'maps.mix=0': it trains the same as the base; recipe full makes no use of what it sets");
+  CHECK(names(vary(full, {parse_axis("maps.mix=0.5"), parse_axis("optimizer.lr=0.1")})) ==
+        Words{"base", "optimizer.lr=0.1"});
+}
+
 TEST_CASE("axes: a grid has every combination once", "[experiment]") {
   const Experiment e = vary(demo, {parse_axis("maps.mix=0.5,1"), parse_axis("maps.gamma=1,0.9")}, true);
   CHECK(names(e) ==

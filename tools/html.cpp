@@ -197,7 +197,7 @@ std::string fixed(double value, int decimals) {
 
 std::string whole(double value) {
   std::string digits = fixed(std::fabs(value), 0);
-  for (int64_t at = int64_t(digits.size()) - 3; at > 0 && digits.size() > 4; at -= 3) digits.insert(size_t(at), ",");
+  for (int64_t at = int64_t(digits.size()) - 3; at > 0 && digits.size() > 4; at -= 3) digits.insert(size_t(at), 1, ',');
   return (value <= -0.5 ? "\u2212" : "") + digits;
 }
 
