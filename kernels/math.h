@@ -12,9 +12,13 @@
 
 namespace gt::math {
 
-/// e^x; 0 where that is below the least normal number, infinity where above the largest, NaN for NaN.
+/// e^x; 0 where that is below the least normal number, infinity where above the largest, NaN for NaN. A GPU has its
+/// own, as accurate, which in f32 takes a fifth of these instructions and goes down to the least subnormal number.
 template <class T>
 GT_HD inline T exp(T x) {
+#ifdef __CUDA_ARCH__
+  return std::exp(x);
+#else
   using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
   using Limits = std::numeric_limits<T>;
   constexpr bool is_float = sizeof(T) == 4;
@@ -34,16 +38,27 @@ GT_HD inline T exp(T x) {
   const T power = std::bit_cast<T>((half + Int(Limits::max_exponent - 1)) << (Limits::digits - 1));  // 2^half
   const T y = p * power * (n > 0 ? T(2) : T(1));
   return x > most ? Limits::infinity() : x > least ? y : x <= least ? T(0) : x;
+#endif
+}
+
+/// a / b for b in [1, 3]. A GPU need not ask there whether 1 / b is a normal number, which costs it more than the
+/// ratio.
+template <class T>
+GT_HD inline T ratio(T a, T b) {
+#ifdef __CUDA_ARCH__
+  if constexpr (sizeof(T) == 4) return __fdividef(a, b);
+#endif
+  return a / b;
 }
 
 /// log(1 + e) for e in [0, 1]: 2 artanh(s) with s = e / (2 + e) <= 1/3, by its series.
 template <class T>
 GT_HD inline T log1p_unit(T e) {
   constexpr int terms = sizeof(T) == 4 ? 8 : 17;
-  const T s = e / (2 + e), s2 = s * s;
-  T p = 0;
+  const T s = ratio(e, 2 + e), s2 = s * s;
+  T p = T(1) / T(2 * terms - 1);
 #pragma GCC unroll 32
-  for (int k = terms - 1; k >= 0; --k) p = p * s2 + T(1) / T(2 * k + 1);
+  for (int k = terms - 2; k >= 0; --k) p = p * s2 + T(1) / T(2 * k + 1);
   return 2 * s * p;
 }
 
@@ -51,7 +66,7 @@ GT_HD inline T log1p_unit(T e) {
 template <class T>
 GT_HD inline T sigmoid(T x) {
   const T e = exp(-std::fabs(x));
-  return (x >= 0 ? T(1) : e) / (1 + e);
+  return ratio(x >= 0 ? T(1) : e, 1 + e);
 }
 
 /// log(1 + e^x), for any x; its derivative is sigmoid(x).
