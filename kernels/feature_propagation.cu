@@ -17,7 +17,8 @@
 // pixel. A pixel: forward reads and writes 4 (C + 2 K + 25) bytes, 50 (C + K) FLOPs; backward 4 (2 C + 4 K + 125)
 // bytes, 50 C + 100 K FLOPs. What the windows share is in the caches.
 //
-// CUDA: one launch forward and two backward, a warp a pixel, its lanes over the channels.
+// CUDA: one launch forward and two backward, eight lanes a pixel: over the channels, 16 bytes at a time, and over the
+// taps, of which each has four, for what is of a tap alone.
 #include <algorithm>
 #include <vector>
 
@@ -28,6 +29,7 @@
 #include "kernels/op.h"
 #include "kernels/ops.h"
 #include "kernels/rows.cuh"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -38,30 +40,26 @@ constexpr int side = 5, dilation = 2, taps = side * side;
 
 struct Pixels {
   int64_t images, height, width, channels, values;  // B, H, W, C, K
-
-  GT_HD int64_t count() const { return images * height * width; }
 };
 
-/// a of one pixel from its s, in whose place it may be.
+/// ds of a tap; mean is sum_m a_pm da_pm.
 template <class T>
-GT_HD inline void weights(const T* s, T* a) {
-  T largest = 0, sum = 0;
-  for (int k = 0; k < taps; ++k) largest = s[k] > largest ? s[k] : largest;
-  for (int k = 0; k < taps; ++k) sum += a[k] = math::exp((s[k] > 0 ? s[k] : T(0)) - largest);
-  for (int k = 0; k < taps; ++k) a[k] /= sum;
-}
-
-/// ds of one pixel from s, a and da, into da.
-template <class T>
-GT_HD inline void correlation_gradients(const T* s, const T* a, T* da) {
-  T mean = 0;
-  for (int k = 0; k < taps; ++k) mean += a[k] * da[k];
-  for (int k = 0; k < taps; ++k) da[k] = s[k] > 0 ? a[k] * (da[k] - mean) : T(0);
+GT_HD inline T correlation_gradient(T s, T a, T da, T mean) {
+  return s > 0 ? a * (da - mean) : T(0);
 }
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
+
+/// a of one pixel from its s.
+template <class T>
+void weights(const T* s, T* a) {
+  T largest = 0, sum = 0;
+  for (int k = 0; k < taps; ++k) largest = s[k] > largest ? s[k] : largest;
+  for (int k = 0; k < taps; ++k) sum += a[k] = math::exp((s[k] > 0 ? s[k] : T(0)) - largest);
+  for (int k = 0; k < taps; ++k) a[k] /= sum;
+}
 
 /// out += factor x.
 template <class T>
@@ -112,7 +110,9 @@ void propagation_weights(const Pixels& pixels, const T* values, const T* correla
                  [&](int k, int64_t p, int64_t n) { ds[p * taps + k] = dot(dy + p * K, values + n * K, K); });
     for (int64_t at = row * width * taps; at < (row + 1) * width * taps; at += taps) {
       weights(correlation + at, a + at);
-      correlation_gradients(correlation + at, a + at, ds + at);
+      T mean = 0;
+      for (int64_t k = at; k < at + taps; ++k) mean += a[k] * ds[k];
+      for (int64_t k = at; k < at + taps; ++k) ds[k] = correlation_gradient(correlation[k], a[k], ds[k], mean);
     }
   });
 }
@@ -143,111 +143,180 @@ void propagation_backward(const Pixels& pixels, const T* features, const T* a, c
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-constexpr int propagation_threads = 128, block_pixels = propagation_threads / warp_size;
+constexpr int propagation_threads = 128, group = 8, block_pixels = propagation_threads / group;
+constexpr int all_taps = 32, own_taps = all_taps / group;  // with some that there are not; a lane's share of them
 
-/// Tap k of pixel p; -1 outside the image. Tap taps - 1 - k of it is p.
-__device__ inline int64_t neighbour(const Pixels& pixels, int64_t p, int k) {
-  const int64_t height = pixels.height, width = pixels.width;
-  const int64_t row = p / width % height + dilation * (k / side - side / 2);
-  const int64_t column = p % width + dilation * (k % side - side / 2);
-  if (row < 0 || row >= height || column < 0 || column >= width) return -1;
-  return p / (height * width) * height * width + row * width + column;
+/// A group's pixel p, counted through all images, and its taps. A lane's own are those from own_taps * lane on.
+struct Window {
+  int64_t p;
+  unsigned inside = 0;  // bit k: tap k is in the image; none are if the group has no pixel
+  bool valid;
+  int64_t width;
+
+  /// Blocks to a row of pixels.
+  static GT_HD unsigned blocks(const Pixels& pixels) {
+    return unsigned((pixels.width + block_pixels - 1) / block_pixels);
+  }
+  __device__ explicit Window(const Pixels& pixels) : width(pixels.width) {
+    const unsigned row = blockIdx.x / blocks(pixels), y = row % unsigned(pixels.height);
+    const int64_t x = int64_t(blockIdx.x % blocks(pixels)) * block_pixels + threadIdx.x / group;
+    p = row * width + x;
+    valid = x < width;
+    for (int k = 0; k < taps; ++k) {
+      const int64_t v = y + down(k), u = x + right(k);
+      inside |= unsigned(valid && v >= 0 && v < pixels.height && u >= 0 && u < width) << k;
+    }
+  }
+  static __device__ int lane() { return int(threadIdx.x) % group; }
+  static __device__ int down(int k) { return dilation * (k / side - side / 2); }
+  static __device__ int right(int k) { return dilation * (k % side - side / 2); }
+  __device__ bool has(int k) const { return (inside >> k & 1) != 0; }
+  /// The pixel at tap k. Tap taps - 1 - k of that is p.
+  __device__ int64_t pixel(int k) const { return p + down(k) * width + right(k); }
+
+  /// f(j, k) for each of the lane's own taps, its j-th.
+  template <class F>
+  __device__ void for_own(const F& f) const {
+#pragma unroll
+    for (int j = 0; j < own_taps; ++j)
+      if (const int k = own_taps * lane() + j; valid && k < taps) f(j, k);
+  }
+};
+
+/// What a lane has of its own taps.
+template <class T>
+struct OwnTaps {
+  T v[own_taps] = {};
+};
+
+/// weights() where each lane of a group has its own taps.
+template <class T>
+__device__ OwnTaps<T> own_weights(const Window& window, const OwnTaps<T>& s) {
+  T largest = 0, sum = 0;
+  window.for_own([&](int j, int) { largest = s.v[j] > largest ? s.v[j] : largest; });
+  for (int d = group / 2; d > 0; d /= 2) {
+    const T other = __shfl_xor_sync(full_mask, largest, d);
+    largest = other > largest ? other : largest;
+  }
+  OwnTaps<T> a;
+  window.for_own([&](int j, int) { sum += a.v[j] = math::exp((s.v[j] > 0 ? s.v[j] : T(0)) - largest); });
+  sum = segment_sum(sum, group);
+  window.for_own([&](int j, int) { a.v[j] /= sum; });
+  return a;
 }
 
-__device__ inline int64_t pixel_of_warp() { return int64_t(blockIdx.x) * block_pixels + threadIdx.x / warp_size; }
-
-/// dots[k] = a_p.b_n for every tap n of p, in all lanes; 0 outside the image.
+/// out_c = sum over the taps of factor_k x_c(k), for the few channels of a value.
 template <class T>
-__device__ void window_dots(const Pixels& pixels, int64_t p, const T* a, const T* b, int64_t channels, T* dots) {
-  const int lane = int(threadIdx.x) % warp_size;
-#pragma unroll
-  for (int k = 0; k < taps; ++k) {
-    const int64_t n = neighbour(pixels, p, k);
+__device__ void gather_values(const Window& window, const OwnTaps<T>& factor, const T* x, int64_t channels, T* out) {
+  for (int64_t c = 0; c < channels; ++c) {
     T sum = 0;
-    if (n >= 0)
-      for (int64_t c = lane; c < channels; c += warp_size) sum += a[p * channels + c] * b[n * channels + c];
-    dots[k] = segment_sum(sum, warp_size);
+    window.for_own([&](int j, int k) {
+      if (window.has(k)) sum += factor.v[j] * x[window.pixel(k) * channels + c];
+    });
+    sum = segment_sum(sum, group);
+    if (window.valid && window.lane() == 0) out[window.p * channels + c] = sum;
   }
 }
 
-template <class T>
+/// Lanes take W channels of each tap at a time; then the group's 25 sums are spread over its lanes.
+template <int W, class T>
 __global__ void __launch_bounds__(propagation_threads)
     propagation_forward_kernel(Pixels pixels, const T* features, const T* values, T* y, T* correlation) {
-  const int lane = int(threadIdx.x) % warp_size;
-  const int64_t p = pixel_of_warp(), K = pixels.values;
-  if (p >= pixels.count()) return;  // the whole warp
-  T a[taps];                        // first s
-  window_dots(pixels, p, features, features, pixels.channels, a);
+  const Window window(pixels);
+  const int64_t C = pixels.channels;
+  T dots[all_taps] = {};
+  for (int64_t c = window.lane() * W; c < C; c += group * W) {
+    Vector<T, W> own{};
+    if (window.valid) own = load<W>(features + window.p * C + c);
 #pragma unroll
-  for (int k = 0; k < taps; ++k)
-    if (lane == k) correlation[p * taps + k] = a[k];
-  weights(a, a);
-  for (int64_t c = lane; c < K; c += warp_size) {
-    T sum = 0;
-#pragma unroll
-    for (int k = 0; k < taps; ++k)
-      if (const int64_t n = neighbour(pixels, p, k); n >= 0) sum += a[k] * values[n * K + c];
-    y[p * K + c] = sum;
+    for (int k = 0; k < taps; ++k) {
+      if (!window.has(k)) continue;
+      const Vector<T, W> other = load<W>(features + window.pixel(k) * C + c);
+      for (int w = 0; w < W; ++w) dots[k] += own.v[w] * other.v[w];
+    }
   }
+  spread_sums<group, all_taps>(dots);
+  OwnTaps<T> s;
+  window.for_own([&](int j, int k) { correlation[window.p * taps + k] = s.v[j] = dots[j]; });
+  gather_values(window, own_weights(window, s), values, pixels.values, y);
 }
 
 template <class T>
 __global__ void __launch_bounds__(propagation_threads)
     propagation_weights_kernel(Pixels pixels, const T* values, const T* correlation, const T* dy, T* a, T* ds) {
-  const int lane = int(threadIdx.x) % warp_size;
-  const int64_t p = pixel_of_warp();
-  if (p >= pixels.count()) return;
-  T s[taps], weight[taps], gradient[taps];
-  window_dots(pixels, p, dy, values, pixels.values, gradient);
-#pragma unroll
-  for (int k = 0; k < taps; ++k) s[k] = correlation[p * taps + k];
-  weights(s, weight);
-  correlation_gradients(s, weight, gradient);
-#pragma unroll
-  for (int k = 0; k < taps; ++k)
-    if (lane == k) a[p * taps + k] = weight[k], ds[p * taps + k] = gradient[k];
+  const Window window(pixels);
+  const int64_t K = pixels.values;
+  OwnTaps<T> s, da;
+  window.for_own([&](int j, int k) {
+    s.v[j] = correlation[window.p * taps + k];
+    if (window.has(k))
+      for (int64_t c = 0; c < K; ++c) da.v[j] += dy[window.p * K + c] * values[window.pixel(k) * K + c];
+  });
+  const OwnTaps<T> weight = own_weights(window, s);
+  T mean = 0;
+  for (int j = 0; j < own_taps; ++j) mean += weight.v[j] * da.v[j];
+  mean = segment_sum(mean, group);
+  window.for_own([&](int j, int k) {
+    a[window.p * taps + k] = weight.v[j];
+    ds[window.p * taps + k] = correlation_gradient(s.v[j], weight.v[j], da.v[j], mean);
+  });
 }
 
-template <class T>
+template <int W, class T>
 __global__ void __launch_bounds__(propagation_threads)
     propagation_backward_kernel(Pixels pixels, const T* features, const T* a, const T* ds, const T* dy, T* dfeatures,
                                 T* dvalues) {
-  const int lane = int(threadIdx.x) % warp_size;
-  const int64_t q = pixel_of_warp();
-  if (q >= pixels.count()) return;
-  const auto gather = [&](const T* from, int64_t channels, T* to, const auto& factor) {
-    for (int64_t c = lane; c < channels; c += warp_size) {
-      T sum = 0;
-      for (int k = 0; k < taps; ++k)
-        if (const int64_t m = neighbour(pixels, q, k); m >= 0)
-          sum += factor(m * taps + taps - 1 - k, q * taps + k) * from[m * channels + c];
-      to[q * channels + c] = sum;
+  const Window window(pixels);
+  const int64_t C = pixels.channels;
+  OwnTaps<T> to_features, to_values;
+  window.for_own([&](int j, int k) {
+    if (!window.has(k)) return;
+    const int64_t there = window.pixel(k) * taps + taps - 1 - k;
+    to_features.v[j] = ds[there] + ds[window.p * taps + k];
+    to_values.v[j] = a[there];
+  });
+  if (dvalues != nullptr) gather_values(window, to_values, dy, pixels.values, dvalues);
+  if (dfeatures == nullptr) return;
+  for (int64_t first = 0; first < C; first += group * W) {
+    const int64_t c = first + window.lane() * W;
+    Vector<T, W> sum{};
+#pragma unroll
+    for (int k = 0; k < taps; ++k) {
+      const T factor = __shfl_sync(full_mask, to_features.v[k % own_taps], k / own_taps, group);
+      if (!window.has(k) || c >= C) continue;
+      const Vector<T, W> other = load<W>(features + window.pixel(k) * C + c);
+      for (int w = 0; w < W; ++w) sum.v[w] += factor * other.v[w];
     }
-  };
-  if (dfeatures != nullptr)
-    gather(features, pixels.channels, dfeatures, [&](int64_t there, int64_t here) { return ds[there] + ds[here]; });
-  if (dvalues != nullptr) gather(dy, pixels.values, dvalues, [&](int64_t there, int64_t) { return a[there]; });
+    if (window.valid && c < C) store(dfeatures + window.p * C + c, sum);
+  }
+}
+
+/// A group of lanes to each pixel.
+Launch propagation_grid(const Pixels& pixels) {
+  return {blocks_for(pixels.images * pixels.height * Window::blocks(pixels), 1), propagation_threads};
 }
 
 namespace cuda {
 
 template <class T>
 void propagation_forward(const Pixels& pixels, const T* features, const T* values, T* y, T* correlation) {
-  launch({blocks_for(pixels.count(), block_pixels), propagation_threads}, propagation_forward_kernel<T>, pixels,
-         features, values, y, correlation);
+  with_vectors<T>(pixels.channels, [&]<int W>() {
+    launch(propagation_grid(pixels), propagation_forward_kernel<W, T>, pixels, features, values, y, correlation);
+  });
 }
 
 template <class T>
 void propagation_weights(const Pixels& pixels, const T* values, const T* correlation, const T* dy, T* a, T* ds) {
-  launch({blocks_for(pixels.count(), block_pixels), propagation_threads}, propagation_weights_kernel<T>, pixels, values,
-         correlation, dy, a, ds);
+  launch(propagation_grid(pixels), propagation_weights_kernel<T>, pixels, values, correlation, dy, a, ds);
 }
 
 template <class T>
 void propagation_backward(const Pixels& pixels, const T* features, const T* a, const T* ds, const T* dy, T* dfeatures,
                           T* dvalues) {
-  launch({blocks_for(pixels.count(), block_pixels), propagation_threads}, propagation_backward_kernel<T>, pixels,
-         features, a, ds, dy, dfeatures, dvalues);
+  with_vectors<T>(pixels.channels, [&]<int W>() {
+    launch(propagation_grid(pixels), propagation_backward_kernel<W, T>, pixels, features, a, ds, dy, dfeatures,
+           dvalues);
+  });
 }
 
 }  // namespace cuda

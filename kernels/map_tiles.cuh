@@ -1,22 +1,23 @@
 // How CUDA draws maps from tracks: all levels of all images in one launch, a block to each tile of 32 x 32 pixels, a
-// thread to 2 x 4 of them, which makes 8 rows a warp.
+// warp to 8 rows of it, a lane to each column. So a warp writes whole lines of memory, and what its rows have in common
+// comes to all lanes in one read of shared memory.
 #pragma once
 
 #include "core/launch.cuh"
+#include "kernels/rows.cuh"
 #include "kernels/tracks.h"
-#include "kernels/vector.cuh"
 
 #if GT_CUDA
 
 namespace gt {
 
 inline constexpr int tile_size = warp_size, tile_threads = 128, tile_warps = tile_threads / warp_size;
-inline constexpr int thread_rows = 2, thread_columns = 4;
+inline constexpr int thread_rows = tile_size / tile_warps;
 inline constexpr int most_levels = 8;
 
 /// What a thread holds of a tile.
 template <class T>
-using Pixels = T[thread_rows][thread_columns];
+using Pixels = T[thread_rows];
 
 template <class T>
 struct MapTile {
@@ -27,32 +28,27 @@ struct MapTile {
   int64_t slot;          // which of the tiles of one image's maps, level by level
   int64_t row, column;   // of its first pixel
 
-  // Of the thread's first pixel, in the tile.
-  static __device__ int thread_row() { return int(threadIdx.x) / (tile_size / thread_columns) * thread_rows; }
-  static __device__ int thread_column() { return int(threadIdx.x) % (tile_size / thread_columns) * thread_columns; }
+  // Of the thread's pixels, in the tile.
+  static __device__ int first_row() { return int(threadIdx.x) / warp_size * thread_rows; }
+  static __device__ int lane() { return int(threadIdx.x) % warp_size; }
 
-  /// f(v, u, r, c) for each of the thread's pixels that is in the map, there at row v and column u.
+  // Of them, in the map.
+  __device__ T x() const { return pixel_centre<T>(column + lane(), width); }
+  __device__ T y(int r) const { return pixel_centre<T>(row + first_row() + r, height); }
+
+  /// f(v, u, r) for each of the thread's pixels, its r-th, that is in the map, there at row v and column u.
   template <class F>
   __device__ void for_pixels(const F& f) const {
-    const int64_t y = row + thread_row(), x = column + thread_column();
+    const int64_t v = row + first_row(), u = column + lane();
+    if (u >= width) return;
 #pragma unroll
     for (int r = 0; r < thread_rows; ++r)
-#pragma unroll
-      for (int c = 0; c < thread_columns; ++c)
-        if (y + r < height && x + c < width) f(y + r, x + c, r, c);
+      if (v + r < height) f(v + r, u, r);
   }
 
   /// Writes the thread's pixels to the map.
   __device__ void store(const Pixels<T>& value) const {
-    if (width % thread_columns != 0) {  // rows are not aligned
-      for_pixels([&](int64_t y, int64_t x, int r, int c) { map[y * width + x] = value[r][c]; });
-      return;
-    }
-    const int64_t y = row + thread_row(), x = column + thread_column();
-    for (int r = 0; r < thread_rows; ++r)
-      if (y + r < height && x < width)
-        gt::store(map + (y + r) * width + x,
-                  Vector<T, thread_columns>{{value[r][0], value[r][1], value[r][2], value[r][3]}});
+    for_pixels([&](int64_t v, int64_t u, int r) { map[v * width + u] = value[r]; });
   }
 };
 
@@ -117,26 +113,6 @@ struct TiledMaps {
   unsigned blocks;  // tiles in all
   int64_t slots;    // tiles of one image's maps
 };
-
-/// Sums of N values, a power of two, over the warp: lane i gets that of value i / (32 / N), which all lanes must call.
-/// A step sends half of the values across and keeps the sums of the others: N - 1 + log2(32 / N) shuffles in all, where
-/// one sum after the other takes 5 N.
-template <int N, class T>
-__device__ T warp_sums(T (&v)[N]) {
-  int bit = warp_size / 2;
-#pragma unroll
-  for (int half = N / 2; half > 0; half /= 2, bit /= 2) {
-    const bool upper = (threadIdx.x & unsigned(bit)) != 0;
-#pragma unroll
-    for (int k = 0; k < half; ++k) {
-      const T sent = upper ? v[k] : v[k + half];
-      v[k] = (upper ? v[k + half] : v[k]) + __shfl_xor_sync(full_mask, sent, bit);
-    }
-  }
-#pragma unroll
-  for (; bit > 0; bit /= 2) v[0] += __shfl_xor_sync(full_mask, v[0], bit);
-  return v[0];
-}
 
 /// A value of a map and its place there.
 template <class T>

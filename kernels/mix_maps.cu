@@ -104,29 +104,43 @@ void mix_maps_backward(const Mixing<T>& n) {
 #if GT_CUDA
 constexpr int block = 256;  // threads
 
-/// The level of the running block and its first pixel's place there: blocks go through the levels one after the other.
-/// Levels are found by selects, since an index that the compiler does not know would put them all into local memory.
+/// Blocks over a map, N pixels a thread.
 template <int N, class T>
-__device__ Level<T> level_of_block(const Mixing<T>& n, int64_t& first) {
-  Level<T> found = n.level[0];
-  int64_t index = blockIdx.x;
-#pragma unroll
-  for (int l = 0; l + 1 < most_levels; ++l) {
-    const int64_t blocks = (n.images * n.level[l].pixels + block * N - 1) / (block * N);
-    if (l + 1 >= n.levels || index < blocks) break;
-    index -= blocks;
-    found = n.level[l + 1];
-  }
-  first = (index * block + threadIdx.x) * N;
-  return found;
+GT_HD unsigned blocks_of(const Level<T>& level) {
+  return unsigned((level.pixels + block * N - 1) / (block * N));
 }
+
+/// What a thread takes: the N pixels at i, of an image of a level. Blocks go through the levels one after the other,
+/// and there through the images. Levels are found by selects, since an index that the compiler does not know would put
+/// them all into local memory.
+template <int N, class T>
+struct Place {
+  Level<T> level;
+  unsigned image, first;  // its first pixel there
+
+  __device__ explicit Place(const Mixing<T>& n) : level(n.level[0]) {
+    unsigned index = blockIdx.x;
+#pragma unroll
+    for (int l = 0; l + 1 < most_levels; ++l) {
+      const unsigned blocks = unsigned(n.images) * blocks_of<N>(n.level[l]);
+      if (l + 1 >= n.levels || index < blocks) break;
+      index -= blocks;
+      level = n.level[l + 1];
+    }
+    image = index / blocks_of<N>(level);
+    first = (index % blocks_of<N>(level) * block + threadIdx.x) * N;
+  }
+  __device__ bool inside() const { return first < level.pixels; }
+  __device__ int64_t i() const { return image * level.pixels + first; }
+};
 
 template <int N, class T>
 __global__ void __launch_bounds__(block) mix_maps_forward_kernel(Mixing<T> n) {
-  int64_t i;
-  const Level<T> level = level_of_block<N>(n, i);
-  if (i >= n.images * level.pixels) return;
-  const T steepness = steepness_of(level, n.zoom[i / level.pixels]);
+  const Place<N, T> place(n);
+  if (!place.inside()) return;
+  const Level<T>& level = place.level;
+  const int64_t i = place.i();
+  const T steepness = steepness_of(level, n.zoom[place.image]);
   Vector<T, N> splats{};
   if (level.splats != nullptr) splats = load<N>(level.splats + i);
   const auto distances = load<N>(level.distances + i);
@@ -136,10 +150,11 @@ __global__ void __launch_bounds__(block) mix_maps_forward_kernel(Mixing<T> n) {
 
 template <int N, class T>
 __global__ void __launch_bounds__(block) mix_maps_backward_kernel(Mixing<T> n) {
-  int64_t i;
-  const Level<T> level = level_of_block<N>(n, i);
-  if (i >= n.images * level.pixels) return;
-  const T steepness = steepness_of(level, n.zoom[i / level.pixels]);
+  const Place<N, T> place(n);
+  if (!place.inside()) return;
+  const Level<T>& level = place.level;
+  const int64_t i = place.i();
+  const T steepness = steepness_of(level, n.zoom[place.image]);
   const auto dy = load<N>(level.maps + i), distances = load<N>(level.distances + i);
   Vector<T, N> d_splats, d_distances;
   for (int k = 0; k < N; ++k) {
@@ -157,7 +172,7 @@ void with_grid(const Mixing<T>& n, const F& f) {
   for (int l = 0; l < n.levels; ++l) common = std::gcd(common, n.level[l].pixels);
   with_vectors<T>(common, [&]<int N>() {
     int64_t blocks = 0;
-    for (int l = 0; l < n.levels; ++l) blocks += blocks_for(n.images * n.level[l].pixels, block * N);
+    for (int l = 0; l < n.levels; ++l) blocks += n.images * blocks_of<N>(n.level[l]);
     f.template operator()<N>(blocks_for(blocks, 1));
   });
 }

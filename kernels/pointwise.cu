@@ -97,16 +97,16 @@ struct LeakyRelu {
 };
 
 struct Gaussian {
-  double sigma;
+  double steepness;  // 1 / (2 sigma^2)
   static constexpr Of saved = Of::input;
   template <class T>
   GT_HD T f(T d) const {
-    return math::exp(-d * d / T(2 * sigma * sigma));
+    return math::exp(-T(steepness) * d * d);
   }
   template <class T>
   GT_HD T df(T d) const {
     const T y = f(d);
-    return y > 0 ? -d * y / T(sigma * sigma) : T(0);  // d may be infinite
+    return y > 0 ? -2 * T(steepness) * d * y : T(0);  // d may be infinite
   }
 };
 
@@ -394,7 +394,7 @@ Tensor leaky_relu(const Tensor& x, double slope) {
 
 Tensor gaussian(const Tensor& d, double sigma) {
   GT_CHECK(sigma > 0, "gaussian: expected a sigma above 0, got ", sigma);
-  return unary("gaussian", Gaussian{sigma}, d);
+  return unary("gaussian", Gaussian{1 / (2 * sigma * sigma)}, d);
 }
 
 Tensor cast(const Tensor& x, DType dtype) {

@@ -71,6 +71,32 @@ __device__ T segment_sum(T v, int lanes) {
   return v;
 }
 
+/// Sums of N values over each of the warp's segments of `lanes`, both powers of two, spread over the segment: its lane
+/// i gets the sum of value i / (lanes / N) in v[0]; or, of more values than lanes, N / lanes sums in v[0], v[1] ..,
+/// from that of value i (N / lanes) on. All lanes of the warp must call it. A step sends half of the values across and
+/// keeps the sums of the others: over the warp N - 1 + log2(32 / N) shuffles, where one sum after the other takes 5 N.
+template <int lanes, int N, class T>
+__device__ void spread_sums(T* v) {
+  if constexpr (lanes > 1) {
+    constexpr int half = N / 2, bit = lanes / 2;
+    if (half == 0) v[0] += __shfl_xor_sync(full_mask, v[0], bit);
+    const bool upper = (threadIdx.x & unsigned(bit)) != 0;
+#pragma unroll
+    for (int k = 0; k < half; ++k) {
+      const T sent = upper ? v[k] : v[k + half];
+      v[k] = (upper ? v[k + half] : v[k]) + __shfl_xor_sync(full_mask, sent, bit);
+    }
+    spread_sums<bit, half>(v);
+  }
+}
+
+/// The same over the warp, of no more values than its lanes: value i / (32 / N) in lane i.
+template <int N, class T>
+__device__ T warp_sums(T (&v)[N]) {
+  spread_sums<warp_size, N>(v);
+  return v[0];
+}
+
 /// Sums v[n][w] over a block's rows, in double: out(n, c, sum) is called, by some thread, for each of the W x lanes
 /// channels c that a row has. All threads must call it.
 template <int N, int W, class T, class Out>

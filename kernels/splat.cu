@@ -35,18 +35,21 @@
 #include "kernels/op.h"
 #include "kernels/ops.h"
 #include "kernels/tracks.h"
+#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
-/// exp(-d^2 / (2 sigma^2)).
+/// exp(-d^2 / (2 sigma^2)), as a function of d.
 template <class T>
-GT_HD inline T profile(T d, T sigma) {
-  const T z = d / sigma;
-  return math::exp(T(-0.5) * z * z);
-}
+struct Profile {
+  T steepness;
+
+  GT_HD explicit Profile(T sigma) : steepness(1 / (2 * sigma * sigma)) {}
+  GT_HD T operator()(T d) const { return math::exp(-steepness * d * d); }
+};
 
 /// The five bilinear forms of the header comment, of one fixation.
 struct Forms {
@@ -84,7 +87,7 @@ template <class T>
 GT_HD inline Forms through_normalization(const Forms& f, const T* xy, const T* sigma, const Normalization& n) {
   if (!(n.maximum > 0)) return {};
   const double dx = n.x - double(xy[0]), dy = n.y - double(xy[1]);
-  const double g = n.through * profile(dx, double(sigma[0])) * profile(dy, double(sigma[1]));
+  const double g = n.through * Profile(double(sigma[0]))(dx) * Profile(double(sigma[1]))(dy);
   return {(f.g - g) / n.maximum, (f.dx - dx * g) / n.maximum, (f.dy - dy * g) / n.maximum,
           (f.dxx - dx * dx * g) / n.maximum, (f.dyy - dy * dy * g) / n.maximum};
 }
@@ -139,18 +142,19 @@ Profiles<T> make_profiles(const Fixations<T>& f, const std::vector<MapSize>& siz
     const int64_t l = map / f.batch, image = map % f.batch, first = f.offsets[image];
     const int64_t n = f.offsets[image + 1] - first;
     const auto [height, width] = sizes[size_t(l)];
-    const T *xy = f.xy + 2 * first, sigma_x = f.sigma[2 * map], sigma_y = f.sigma[2 * map + 1];
+    const T* xy = f.xy + 2 * first;
+    const Profile<T> profile_x(f.sigma[2 * map]), profile_y(f.sigma[2 * map + 1]);
     for (int64_t i = 0; i < n; ++i) {
       T* row = p.rows[size_t(l)].data() + (first + i) * width;
 #pragma omp simd
-      for (int64_t u = 0; u < width; ++u) row[u] = profile(pixel_centre<T>(u, width) - xy[2 * i], sigma_x);
+      for (int64_t u = 0; u < width; ++u) row[u] = profile_x(pixel_centre<T>(u, width) - xy[2 * i]);
     }
     for (int64_t v = 0; v < height; ++v) {
       T* out = p.columns[size_t(l)].data() + (first * height + v * n) * Columns;
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) {
         const T d = pixel_centre<T>(v, height) - xy[2 * i + 1];
-        column(l * f.count + first + i, d, profile(d, sigma_y), n, out + i);
+        column(l * f.count + first + i, d, profile_y(d), n, out + i);
       }
     }
   });
@@ -274,14 +278,13 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
 /// S at the thread's pixels. All threads must call it.
 template <class T>
 __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pixels<T>& sum) {
-  using Four = Vector<T, 4>;
-  GT_SHARED(Four, gx, [warp_size][tile_size / 4]);  // profiles of up to 32 fixations over the tile
-  GT_SHARED(T, gy, [warp_size][tile_size]);         // times their weights
-  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const int row = tile.thread_row(), column = tile.thread_column();
+  using Rows = Vector<T, thread_rows>;
+  GT_SHARED(T, gx, [warp_size][tile_size]);      // profiles of up to 32 fixations over the tile
+  GT_SHARED(Rows, gy, [warp_size][tile_warps]);  // times their weights
+  const int lane = tile.lane(), warp = int(threadIdx.x) / warp_size;
   const T* sigma = f.sigma + 2 * (tile.level * f.batch + tile.image);
-  const T sigma_x = sigma[0], sigma_y = sigma[1];
-  const T px = pixel_centre<T>(tile.column + lane, tile.width), py = pixel_centre<T>(tile.row + lane, tile.height);
+  const Profile<T> profile_x(sigma[0]), profile_y(sigma[1]);
+  const T px = tile.x(), py = pixel_centre<T>(tile.row + lane, tile.height);
   const int64_t end = f.offsets[tile.image + 1];
   for (int64_t begin = f.offsets[tile.image]; begin < end; begin += warp_size) {
     const int64_t own = begin + lane;  // every warp reads them all, a lane each
@@ -292,16 +295,14 @@ __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pix
       if ((counted >> j & 1) == 0) continue;
       const int slot = __popc(counted & ((1u << j) - 1));
       const T dx = px - __shfl_sync(full_mask, x, j), dy = py - __shfl_sync(full_mask, y, j);
-      gx[slot][lane / 4].v[lane % 4] = profile(dx, sigma_x);
-      gy[slot][lane] = __shfl_sync(full_mask, w, j) * profile(dy, sigma_y);
+      gx[slot][lane] = profile_x(dx);
+      gy[slot][lane / thread_rows].v[lane % thread_rows] = __shfl_sync(full_mask, w, j) * profile_y(dy);
     }
     __syncthreads();
     for (int k = 0; k < __popc(counted); ++k) {
-      const Four g = gx[k][column / 4];
-      for (int r = 0; r < thread_rows; ++r) {
-        const T a = gy[k][row + r];
-        for (int c = 0; c < thread_columns; ++c) sum[r][c] += a * g.v[c];
-      }
+      const T g = gx[k][lane];
+      const Rows rows = gy[k][warp];
+      for (int r = 0; r < thread_rows; ++r) sum[r] += rows.v[r] * g;
     }
     __syncthreads();
   }
@@ -317,17 +318,14 @@ __global__ void __launch_bounds__(tile_threads, 4) splat_kernel(Fixations<T> f, 
   add_fixations(f, tile, sum);
   if constexpr (draw == Draw::peaks) {
     Peak<T> peak{0, std::numeric_limits<int32_t>::max()};
-    tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
-      peak = higher(peak, {sum[r][c], int32_t(v * tile.width + u)});
-    });
+    tile.for_pixels([&](int64_t v, int64_t u, int r) { peak = higher(peak, {sum[r], int32_t(v * tile.width + u)}); });
     peak = highest(peak);
     if (threadIdx.x == 0) peaks.value[blockIdx.x] = peak.value, peaks.place[blockIdx.x] = peak.place;
     return;
   }
   if constexpr (draw == Draw::normalized) {
     const T maximum = peaks.value[tile.level * f.batch + tile.image];
-    for (int r = 0; r < thread_rows; ++r)
-      for (int c = 0; c < thread_columns; ++c) sum[r][c] = normalized(sum[r][c], maximum);
+    for (int r = 0; r < thread_rows; ++r) sum[r] = normalized(sum[r], maximum);
   }
   tile.store(sum);
 }
@@ -362,12 +360,13 @@ __global__ void __launch_bounds__(tile_threads)
     grad[r] = inside ? tile.map[(tile.row + r) * tile.width + tile.column + lane] : T(0);
   }
   const T* sigma = f.sigma + 2 * (tile.level * f.batch + tile.image);
-  const T px = pixel_centre<T>(tile.column + lane, tile.width), py = pixel_centre<T>(tile.row + lane, tile.height);
+  const Profile<T> profile_x(sigma[0]), profile_y(sigma[1]);
+  const T px = tile.x(), py = pixel_centre<T>(tile.row + lane, tile.height);
   for (int64_t i = f.offsets[tile.image] + warp; i < f.offsets[tile.image + 1]; i += tile_warps) {
-    double form[8] = {};
+    T form[8] = {};
     if (weights || f.weight[tile.level * f.count + i] != 0) {
       const T dx = px - f.xy[2 * i], dy = py - f.xy[2 * i + 1];
-      const T g0 = profile(dy, sigma[1]), g1 = dy * g0, g2 = dy * g1;
+      const T g0 = profile_y(dy), g1 = dy * g0, g2 = dy * g1;
       __syncwarp();  // all have read the last fixation's
       moments[warp][lane] = {g0, g1, g2, 0};
       __syncwarp();
@@ -379,13 +378,12 @@ __global__ void __launch_bounds__(tile_threads)
         c1 += g.v[1] * grad[r];
         c2 += g.v[2] * grad[r];
       }
-      const T gx = profile(dx, sigma[0]);
-      const double c = c0 * gx;
+      const T gx = profile_x(dx), c = c0 * gx;
       form[0] = c, form[1] = dx * c, form[2] = c1 * gx, form[3] = dx * dx * c, form[4] = c2 * gx;  // as in Forms
     }
-    const double sum = warp_sums(form);
+    const T sum = warp_sums(form);
     double* const to = reinterpret_cast<double*>(partial + tile.slot * f.count + i);
-    if (lane % 4 == 0 && lane / 4 < 5) to[lane / 4] = sum;
+    if (lane % 4 == 0 && lane / 4 < 5) to[lane / 4] = double(sum);
   }
 }
 

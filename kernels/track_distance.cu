@@ -14,8 +14,8 @@
 //
 // On the CPU the cost grows as pixels times segments: every segment is offered to every pixel, in a loop without
 // branches over a row. A structure that spares most of them could save little: with some tens of kept fixations the
-// forward pass takes 1.0 of the 157 ms of kvasir_small's training step at 128 pixels, 2.9 ms of the full-size step's 5 s
-// (gradtrack train --profile).
+// forward pass takes 1.0 of the 157 ms of kvasir_small's training step at 128 pixels, 2.9 ms of the full-size step's 5
+// s (gradtrack train --profile).
 //
 // CUDA: a block draws a tile of 32 x 32 pixels and takes into account only the segments that may be the nearest of one
 // of them, so that the FLOPs above are the most. Forward is one launch, backward two: the sums of each tile for each
@@ -249,14 +249,13 @@ __device__ void search(const T* xy, int64_t first, int64_t last, const MapTile<T
   GT_SHARED(int, counts, [tile_warps]);
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const TileDisc<T> disc(tile);
-  T px[thread_columns], py[thread_rows];
-  for (int c = 0; c < thread_columns; ++c) px[c] = pixel_centre<T>(tile.column + tile.thread_column() + c, tile.width);
-  for (int r = 0; r < thread_rows; ++r) py[r] = pixel_centre<T>(tile.row + tile.thread_row() + r, tile.height);
-  for (int r = 0; r < thread_rows; ++r)
-    for (int c = 0; c < thread_columns; ++c) {
-      nearest.distance2[r][c] = std::numeric_limits<T>::infinity();
-      nearest.start[r][c] = int32_t(first);
-    }
+  const T px = tile.x();
+  Pixels<T> py;
+  for (int r = 0; r < thread_rows; ++r) {
+    py[r] = tile.y(r);
+    nearest.distance2[r] = std::numeric_limits<T>::infinity();
+    nearest.start[r] = int32_t(first);
+  }
 
   T least = std::numeric_limits<T>::infinity();
   const int64_t end = first + segment_count(first, last);
@@ -292,12 +291,11 @@ __device__ void search(const T* xy, int64_t first, int64_t last, const MapTile<T
     for (int k = 0; k < count; ++k) {
       const Segment<T> of_track = segments[k];
       const int32_t start = starts[k];
-      for (int r = 0; r < thread_rows; ++r)
-        for (int c = 0; c < thread_columns; ++c) {
-          const T d2 = squared_distance(closest(of_track, px[c], py[r]));
-          nearest.start[r][c] = d2 < nearest.distance2[r][c] ? start : nearest.start[r][c];
-          nearest.distance2[r][c] = d2 < nearest.distance2[r][c] ? d2 : nearest.distance2[r][c];
-        }
+      for (int r = 0; r < thread_rows; ++r) {
+        const T d2 = squared_distance(closest(of_track, px, py[r]));
+        nearest.start[r] = d2 < nearest.distance2[r] ? start : nearest.start[r];
+        nearest.distance2[r] = d2 < nearest.distance2[r] ? d2 : nearest.distance2[r];
+      }
     }
   }
 }
@@ -308,8 +306,7 @@ __global__ void __launch_bounds__(tile_threads) distance_kernel(const T* xy, con
   const int32_t* range = kept + 2 * (tile.level * maps.batch + tile.image);
   Nearest<T> nearest;
   search(xy, range[0], range[1], tile, nearest);
-  for (int r = 0; r < thread_rows; ++r)
-    for (int c = 0; c < thread_columns; ++c) nearest.distance2[r][c] = std::sqrt(nearest.distance2[r][c]);
+  for (int r = 0; r < thread_rows; ++r) nearest.distance2[r] = std::sqrt(nearest.distance2[r]);
   tile.store(nearest.distance2);
 }
 
@@ -328,14 +325,14 @@ __global__ void __launch_bounds__(tile_threads)
   search(xy, first, last, tile, nearest);
 
   Pixels<Pull<T>> pulls;
-  Pixels<int32_t> starts = {{-1, -1, -1, -1}, {-1, -1, -1, -1}};  // none outside the map and where the gradient is 0
-  tile.for_pixels([&](int64_t v, int64_t u, int r, int c) {
-    const T distance = std::sqrt(nearest.distance2[r][c]);
+  Pixels<int32_t> starts;  // none outside the map and where the gradient is 0
+  for (int r = 0; r < thread_rows; ++r) starts[r] = -1;
+  tile.for_pixels([&](int64_t v, int64_t u, int r) {
+    const T distance = std::sqrt(nearest.distance2[r]);
     if (distance == 0) return;
-    const int64_t start = starts[r][c] = nearest.start[r][c];
+    const int64_t start = starts[r] = nearest.start[r];
     const Segment<T> s = segment(xy + 2 * start, xy + 2 * segment_end(start, last));
-    const Closest<T> nearby = closest(s, pixel_centre<T>(u, tile.width), pixel_centre<T>(v, tile.height));
-    pulls[r][c] = pull(tile.map[v * tile.width + u], nearby, distance);
+    pulls[r] = pull(tile.map[v * tile.width + u], closest(s, tile.x(), tile.y(r)), distance);
   });
 
   for (int64_t begin = first; begin < end; begin += chunk) {
@@ -344,8 +341,7 @@ __global__ void __launch_bounds__(tile_threads)
     for (int64_t done = begin - 1;;) {  // from segment to segment of those that the warp has pixels of
       int32_t next = std::numeric_limits<int32_t>::max();
       for (int r = 0; r < thread_rows; ++r)
-        for (int c = 0; c < thread_columns; ++c)
-          if (starts[r][c] > done && starts[r][c] < next) next = starts[r][c];
+        if (starts[r] > done && starts[r] < next) next = starts[r];
       for (int d = warp_size / 2; d > 0; d /= 2) {
         const int32_t other = __shfl_xor_sync(full_mask, next, d);
         next = other < next ? other : next;
@@ -353,8 +349,7 @@ __global__ void __launch_bounds__(tile_threads)
       if (next >= begin + chunk || next >= end) break;
       double sum[4] = {};
       for (int r = 0; r < thread_rows; ++r)
-        for (int c = 0; c < thread_columns; ++c)
-          if (starts[r][c] == next) pulls[r][c].add(sum, sum + 2);
+        if (starts[r] == next) pulls[r].add(sum, sum + 2);
       const double total = warp_sums(sum);
       if (lane % 8 == 0) sums[warp][4 * (next - begin) + lane / 8] = total;
       done = next;
