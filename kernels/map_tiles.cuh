@@ -48,7 +48,8 @@ struct MapTile {
 
   /// Writes the thread's pixels to the map.
   __device__ void store(const Pixels<T>& value) const {
-    for_pixels([&](int64_t v, int64_t u, int r) { map[v * width + u] = value[r]; });
+    T* to = map + (row + first_row()) * width + column + lane();
+    for_pixels([&](int64_t, int64_t, int r) { to[r * width] = value[r]; });
   }
 };
 

@@ -51,6 +51,15 @@ GT_HD inline T ratio(T a, T b) {
   return a / b;
 }
 
+/// x kept within [0, 1]. A GPU does it in f32 as part of the instruction that makes x, and makes 0 of NaN.
+template <class T>
+GT_HD inline T saturate(T x) {
+#ifdef __CUDA_ARCH__
+  if constexpr (sizeof(T) == 4) return __saturatef(x);
+#endif
+  return x < 0 ? T(0) : x > 1 ? T(1) : x;
+}
+
 /// log(1 + e) for e in [0, 1]: 2 artanh(s) with s = e / (2 + e) <= 1/3, by its series.
 template <class T>
 GT_HD inline T log1p_unit(T e) {

@@ -28,6 +28,7 @@
 
 #include "core/parallel.h"
 #include "kernels/map_tiles.cuh"
+#include "kernels/math.h"
 #include "kernels/op.h"
 #include "kernels/ops.h"
 #include "kernels/tracks.h"
@@ -58,8 +59,7 @@ struct Closest {
 template <class T>
 GT_HD inline Closest<T> closest(const Segment<T>& s, T px, T py) {
   const T rx = px - s.x, ry = py - s.y;
-  const T along = (rx * s.dx + ry * s.dy) * s.inverse;
-  const T t = along < 0 ? T(0) : along > 1 ? T(1) : along;
+  const T t = math::saturate((rx * s.dx + ry * s.dy) * s.inverse);
   return {t, rx - t * s.dx, ry - t * s.dy};
 }
 
@@ -365,6 +365,16 @@ __global__ void __launch_bounds__(tile_threads)
   }
 }
 
+/// The image that keeps fixation i, its ranges being (B,2); -1 if none does. All lanes of the warp must call it.
+__device__ inline int64_t image_that_keeps(int64_t i, const int32_t* ranges, int64_t batch) {
+  for (int64_t first = 0; first < batch; first += warp_size) {
+    const int64_t own = first + threadIdx.x % warp_size;
+    const bool keeps = own < batch && ranges[2 * own] <= i && i < ranges[2 * own + 1];
+    if (const unsigned found = __ballot_sync(full_mask, keeps); found != 0) return first + __ffs(int(found)) - 1;
+  }
+  return -1;
+}
+
 /// dxy, a warp to each fixation: the sums over levels and tiles of the pulls at the start of one segment and the end of
 /// the one before.
 template <class T>
@@ -377,15 +387,14 @@ __global__ void __launch_bounds__(tile_threads)
   for (int l = 0; l < dmaps.levels; ++l) {
     const typename TiledMaps<T>::Level level = dmaps.at(l);
     if (level.maps == nullptr) continue;
-    for (int64_t image = 0; image < dmaps.batch; ++image) {
-      const int32_t* range = kept + 2 * (l * dmaps.batch + image);
-      const int64_t first = range[0], last = range[1];
-      if (i < first || i >= last) continue;
-      for (int64_t t = lane; t < level.tiles; t += warp_size) {
-        const double* at = partial + 4 * ((level.slot + t) * count + i);
-        if (i < first + segment_count(first, last)) sum[0] += at[0], sum[1] += at[1];
-        if (i > first) sum[0] += at[-2], sum[1] += at[-1];
-      }
+    const int32_t* const ranges = kept + 2 * l * dmaps.batch;
+    const int64_t image = image_that_keeps(i, ranges, dmaps.batch);
+    if (image < 0) continue;
+    const int64_t first = ranges[2 * image], last = ranges[2 * image + 1];
+    for (int64_t t = lane; t < level.tiles; t += warp_size) {
+      const double* at = partial + 4 * ((level.slot + t) * count + i);
+      if (i < first + segment_count(first, last)) sum[0] += at[0], sum[1] += at[1];
+      if (i > first) sum[0] += at[-2], sum[1] += at[-1];
     }
   }
   const double total = warp_sums(sum);

@@ -180,15 +180,20 @@ TEST_CASE("pseudo writes maps, masks and panels, and compares them with the mask
   for (size_t i = 0; i < mask.pixels.size(); ++i)
     if (map.pixels[i] < 76 || map.pixels[i] > 77) CHECK((mask.pixels[i] == 255) == (map.pixels[i] > 76));
 
-  const Result of_track = run("pseudo --data " + w.data + " --out " + w.tmp / "track" +
-                              " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0");
-  INFO(of_track.err);
-  REQUIRE(of_track.status == 0);
-  const std::string wider = " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0 --follow 0";
-  CHECK(run("pseudo --data " + w.data + " --out " + w.tmp / "wider" + wider).out != of_track.out);
-  CHECK(has(of_track.out, "track map, at 0.6"));
-  CHECK(!has(of_track.out, "heat map"));
-  CHECK(read_image(w.tmp / ("track/map/" + name), 1).pixels != map.pixels);
+  const auto map_of_track = [&](const std::string& folder, const std::string& options) {
+    const Result of_track = run("pseudo --data " + w.data + " --out " + w.tmp / folder +
+                                " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0" + options);
+    INFO(of_track.err);
+    REQUIRE(of_track.status == 0);
+    CHECK(has(of_track.out, "track map, at 0.6"));
+    CHECK(!has(of_track.out, "heat map"));
+    return read_image(w.tmp / (folder + "/map/" + name), 1).pixels;
+  };
+  const auto track_map = map_of_track("track", "");
+  CHECK(track_map != map.pixels);
+  CHECK(map_of_track("again", " --follow 0.4") == track_map);
+  for (const std::string change : {"--follow 0", "--position-noise 0.1", "--offset 0.05", "--drop 0.5"})
+    CHECK(map_of_track(change.substr(2, 4), " " + change) != track_map);
 
   const Result empty = run("pseudo --data " + w.data + " --out " + w.tmp / "empty" + " --threshold 1 --panels 0");
   INFO(empty.err);

@@ -28,6 +28,7 @@ struct Options {
   std::string recipe = "gazemedseg";  // whose map
   PseudoOptions masks;
   double follow = MapOptions().follow;
+  DegradeOptions degrade;
   int64_t panels = 3;
   int64_t threads = 0;
 };
@@ -149,6 +150,8 @@ void print_by_size(const std::vector<ImageMasks>& images, const Options& o) {
 void make_pseudo_masks(const Options& o) {
   if (!o.masks.teacher.empty() && !of_track(o)) fail("--teacher: recipe '", o.recipe, "' has none, only gradtrack has");
   set_num_threads(int(o.threads));
+  Config config;
+  config.recipe = o.recipe;
   DataOptions data;
   data.root = o.data;
   data.gaze = o.gaze;
@@ -156,14 +159,13 @@ void make_pseudo_masks(const Options& o) {
   Wanted wanted;
   wanted.gaze = true;
   wanted.labels = std::filesystem::is_directory(o.data + "/masks");
-  const Dataset dataset = load_dataset(data, o.split, wanted);
+  Dataset dataset = load_dataset(data, o.split, wanted);
+  for (Sample& sample : dataset.samples) degrade(sample.track, o.degrade, uint64_t(config.seed));
   const std::string label = dataset.simulated_gaze ? "SIMULATED " : "";
   make_folder(o.out + "/map");
   for (const double threshold : o.masks.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
   if (o.panels > 0) make_folder(o.out + "/panels");
 
-  Config config;
-  config.recipe = o.recipe;
   config.pseudo = o.masks;
   config.maps.follow = o.follow;
   const PseudoMasks how = pseudo_masks(config);
@@ -223,6 +225,15 @@ void add_pseudo_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--crf-iterations", o->masks.crf.iterations, "of the mean field; 0 leaves the map as it is")
       ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  command->add_option("--position-noise", o->degrade.position_noise, "worse gaze, as data.degrade: image sides")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--offset", o->degrade.offset, "likewise: length of a calibration error, image sides")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--drop", o->degrade.drop, "likewise: share of each track's fixations that are lost")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--panels", o->panels, "pictures of this many of the first images, step by step")
       ->check(CLI::NonNegativeNumber)
