@@ -173,6 +173,11 @@ struct Window {
   __device__ bool has(int k) const { return (inside >> k & 1) != 0; }
   /// The pixel at tap k. Tap taps - 1 - k of that is p.
   __device__ int64_t pixel(int k) const { return p + down(k) * width + right(k); }
+  /// What x (B,H,W,channels) has there, from a pointer to what it has at p.
+  template <class T>
+  __device__ const T* at(int k, const T* at_p, int64_t channels) const {
+    return at_p + down(k) * (width * channels) + right(k) * channels;  // so that taps share the products
+  }
 
   /// f(j, k) for each of the lane's own taps, its j-th.
   template <class F>
@@ -226,12 +231,13 @@ __global__ void __launch_bounds__(propagation_threads)
   const int64_t C = pixels.channels;
   T dots[all_taps] = {};
   for (int64_t c = window.lane() * W; c < C; c += group * W) {
+    const T* const at_p = features + window.p * C + c;
     Vector<T, W> own{};
-    if (window.valid) own = load<W>(features + window.p * C + c);
+    if (window.valid) own = load<W>(at_p);
 #pragma unroll
     for (int k = 0; k < taps; ++k) {
       if (!window.has(k)) continue;
-      const Vector<T, W> other = load<W>(features + window.pixel(k) * C + c);
+      const Vector<T, W> other = load<W>(window.at(k, at_p, C));
       for (int w = 0; w < W; ++w) dots[k] += own.v[w] * other.v[w];
     }
   }
@@ -279,12 +285,13 @@ __global__ void __launch_bounds__(propagation_threads)
   if (dfeatures == nullptr) return;
   for (int64_t first = 0; first < C; first += group * W) {
     const int64_t c = first + window.lane() * W;
+    const T* const at_p = features + window.p * C + c;
     Vector<T, W> sum{};
 #pragma unroll
     for (int k = 0; k < taps; ++k) {
       const T factor = __shfl_sync(full_mask, to_features.v[k % own_taps], k / own_taps, group);
       if (!window.has(k) || c >= C) continue;
-      const Vector<T, W> other = load<W>(features + window.pixel(k) * C + c);
+      const Vector<T, W> other = load<W>(window.at(k, at_p, C));
       for (int w = 0; w < W; ++w) sum.v[w] += factor * other.v[w];
     }
     if (window.valid && c < C) store(dfeatures + window.p * C + c, sum);
