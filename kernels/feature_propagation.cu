@@ -42,6 +42,12 @@ struct Pixels {
   int64_t images, height, width, channels, values;  // B, H, W, C, K
 };
 
+/// a of a tap times their sum, which it is still to be divided by; largest is the largest max(s, 0) of the pixel.
+template <class T>
+GT_HD inline T unscaled_weight(T s, T largest) {
+  return math::exp((s > 0 ? s : T(0)) - largest);
+}
+
 /// ds of a tap; mean is sum_m a_pm da_pm.
 template <class T>
 GT_HD inline T correlation_gradient(T s, T a, T da, T mean) {
@@ -57,7 +63,7 @@ template <class T>
 void weights(const T* s, T* a) {
   T largest = 0, sum = 0;
   for (int k = 0; k < taps; ++k) largest = s[k] > largest ? s[k] : largest;
-  for (int k = 0; k < taps; ++k) sum += a[k] = math::exp((s[k] > 0 ? s[k] : T(0)) - largest);
+  for (int k = 0; k < taps; ++k) sum += a[k] = unscaled_weight(s[k], largest);
   for (int k = 0; k < taps; ++k) a[k] /= sum;
 }
 
@@ -204,7 +210,7 @@ __device__ OwnTaps<T> own_weights(const Window& window, const OwnTaps<T>& s) {
     largest = other > largest ? other : largest;
   }
   OwnTaps<T> a;
-  window.for_own([&](int j, int) { sum += a.v[j] = math::exp((s.v[j] > 0 ? s.v[j] : T(0)) - largest); });
+  window.for_own([&](int j, int) { sum += a.v[j] = unscaled_weight(s.v[j], largest); });
   sum = segment_sum(sum, group);
   window.for_own([&](int j, int) { a.v[j] /= sum; });
   return a;

@@ -41,6 +41,12 @@ GT_HD inline T exp(T x) {
 #endif
 }
 
+/// e^(-steepness d^2): a Gaussian in d, of the width sigma where steepness is 1 / (2 sigma^2).
+template <class T>
+GT_HD inline T gaussian(T d, T steepness) {
+  return exp(-steepness * d * d);
+}
+
 /// a / b for b in [1, 3]. A GPU need not ask there whether 1 / b is a normal number, which costs it more than the
 /// ratio.
 template <class T>

@@ -49,12 +49,12 @@ GT_HD T steepness_of(const Level<T>& level, T zoom) {
 
 template <class T>
 GT_HD T mixed(T share, T steepness, T splat, T distance) {
-  return share * splat + (1 - share) * math::exp(-steepness * distance * distance);
+  return share * splat + (1 - share) * math::gaussian(distance, steepness);
 }
 
 template <class T>
 GT_HD T distance_gradient(T share, T steepness, T dy, T distance) {
-  const T e = math::exp(-steepness * distance * distance);
+  const T e = math::gaussian(distance, steepness);
   return e > 0 ? -2 * (1 - share) * dy * e * steepness * distance : T(0);
 }
 

@@ -101,7 +101,7 @@ struct Gaussian {
   static constexpr Of saved = Of::input;
   template <class T>
   GT_HD T f(T d) const {
-    return math::exp(-T(steepness) * d * d);
+    return math::gaussian(d, T(steepness));
   }
   template <class T>
   GT_HD T df(T d) const {

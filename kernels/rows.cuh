@@ -93,6 +93,7 @@ __device__ void spread_sums(T* v) {
 /// The same over the warp, of no more values than its lanes: value i / (32 / N) in lane i.
 template <int N, class T>
 __device__ T warp_sums(T (&v)[N]) {
+  static_assert(N <= warp_size);
   spread_sums<warp_size, N>(v);
   return v[0];
 }

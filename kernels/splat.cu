@@ -48,7 +48,7 @@ struct Profile {
   T steepness;
 
   GT_HD explicit Profile(T sigma) : steepness(1 / (2 * sigma * sigma)) {}
-  GT_HD T operator()(T d) const { return math::exp(-steepness * d * d); }
+  GT_HD T operator()(T d) const { return math::gaussian(d, steepness); }
 };
 
 /// The five bilinear forms of the header comment, of one fixation.

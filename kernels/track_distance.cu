@@ -14,8 +14,8 @@
 //
 // On the CPU the cost grows as pixels times segments: every segment is offered to every pixel, in a loop without
 // branches over a row. A structure that spares most of them could save little: with some tens of kept fixations the
-// forward pass takes 1.0 of the 157 ms of kvasir_small's training step at 128 pixels, 2.9 ms of the full-size step's 5
-// s (gradtrack train --profile).
+// forward pass takes 1.0 of the 157 ms of kvasir_small's training step at 128 pixels, 2.9 ms of the 5 s of the
+// full-size step (gradtrack train --profile).
 //
 // CUDA: a block draws a tile of 32 x 32 pixels and takes into account only the segments that may be the nearest of one
 // of them, so that the FLOPs above are the most. Forward is one launch, backward two: the sums of each tile for each
