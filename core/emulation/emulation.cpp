@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <numeric>
@@ -24,13 +25,15 @@ constexpr unsigned max_threads = 1024;  // of a block
 constexpr size_t stack_bytes = 64 * 1024, guard_bytes = 4096;
 constexpr int vote = -1;  // in place of a lane to read
 
+enum class Wait { nothing, block, warp, other_blocks };
+
 struct Thread : Fiber {
   unsigned id = 0;  // in the block
   uint3 index{};
-  bool at_warp = false;  // waits for its warp, not its block,
-  Site site;             // here
-  uint64_t value = 0;    // what it brings to a warp operation, then what it gets
-  int source = 0;        // the lane that it reads, or vote
+  Wait waits = Wait::nothing;
+  Site site;           // where it waits
+  uint64_t value = 0;  // what it brings to a warp operation, then what it gets
+  int source = 0;      // the lane that it reads, or vote
 };
 
 struct Meeting {  // of the lanes of a mask in a warp operation
@@ -41,6 +44,34 @@ struct Meeting {  // of the lanes of a mask in a warp operation
 struct Warp {
   unsigned present = 0;  // lanes that have not returned
   std::vector<Meeting> meetings;
+};
+
+/// A block on the device, from its start until its threads have ended.
+struct Block {
+  Block();
+  ~Block() { munmap(stacks, stacks_bytes); }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  static constexpr size_t stacks_bytes = max_threads * (stack_bytes + guard_bytes);
+
+  /// For the blocks of a grid.
+  void prepare(const Grid& grid);
+
+  char* stacks;
+  unsigned guarded = 0;  // stacks with a page below that nobody may touch
+  SharedMemory shared_memory;
+  unsigned number = 0;  // in the grid
+  std::array<Thread, max_threads> threads;
+  std::array<Warp, max_threads / 32> warps;
+  unsigned alive = 0;
+  std::array<uint16_t, max_threads> ready;
+  size_t head = 0, tail = 0;         // of the ring `ready`
+  std::vector<uint16_t> for_others;  // threads that wait for other blocks
+
+  unsigned at_barrier = 0;  // threads that wait for the block,
+  Site barrier;             // here
+  int predicates = 0, sum_of_predicates = 0;
 };
 
 thread_local bool in_kernel = false;  // of the host's thread
@@ -66,21 +97,19 @@ Options options_of_environment() {
 
 class Machine {
  public:
-  Machine();
-
   Options options = options_of_environment();
-  SharedMemory shared_memory;
 
   void run(const Grid& grid, void (*thread)(const void*), const void* argument);
   int sync_block(bool predicate, Site site);
   uint64_t sync_warp(unsigned mask, uint64_t value, int source, Site site);
+  void wait_for_blocks(Site site);
   Thread& self(Site site);
-  MemoryRange stacks() const { return {stacks_, stacks_ + max_threads * (stack_bytes + guard_bytes)}; }
+  Block& block() { return *block_; }
 
  private:
   void begin_grid(const Grid& grid);
-  void begin_block(unsigned block);
-  void run_block();
+  void begin_block(unsigned number);
+  bool go_on(Block* block);
   static void live(boost::context::detail::transfer_t from);
   void leave();
   void make_ready(unsigned warp, unsigned lanes);
@@ -92,25 +121,20 @@ class Machine {
   std::string deadlock() const;
 
   std::mutex mutex_;
-  char* stacks_;
 
   Grid grid_{};
   void (*thread_)(const void*) = nullptr;
   const void* argument_ = nullptr;
+  unsigned count_ = 0;  // threads of a block
   std::mt19937 random_;
+  std::vector<std::unique_ptr<Block>> blocks_;  // as many as were ever on the device at once
+  std::vector<Block*> free_, waiting_;          // of these; those that wait for others, as they started
+  uint64_t steps_ = 0;                          // counts what threads get done
 
-  std::array<Thread, max_threads> threads_;
-  std::array<Warp, max_threads / 32> warps_;
+  Block* block_ = nullptr;  // that runs
   Fiber host_;
   Fiber* running_ = &host_;
-  unsigned count_ = 0, alive_ = 0;  // threads of the block
-  std::array<uint16_t, max_threads> ready_;
-  size_t head_ = 0, tail_ = 0;  // of the ring ready_
   std::exception_ptr error_;
-
-  unsigned at_barrier_ = 0;  // threads that wait for the block,
-  Site barrier_;             // here
-  int predicates_ = 0, sum_of_predicates_ = 0;
 };
 
 Machine& machine() {
@@ -118,16 +142,24 @@ Machine& machine() {
   return machine;
 }
 
-Machine::Machine()
-    : stacks_(static_cast<char*>(mmap(nullptr, max_threads * (stack_bytes + guard_bytes), PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
-  if (stacks_ == MAP_FAILED) throw std::bad_alloc();
+Block::Block()
+    : stacks(static_cast<char*>(
+          mmap(nullptr, stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
+  if (stacks == MAP_FAILED) throw std::bad_alloc();
   for (unsigned i = 0; i < max_threads; ++i) {
-    char* const guard = stacks_ + i * (stack_bytes + guard_bytes);
-    mprotect(guard, guard_bytes, PROT_NONE);
-    threads_[i].id = i;
-    threads_[i].stack = guard + guard_bytes;
-    threads_[i].stack_bytes = stack_bytes;
+    threads[i].id = i;
+    threads[i].stack = stacks + i * (stack_bytes + guard_bytes) + guard_bytes;
+    threads[i].stack_bytes = stack_bytes;
+  }
+}
+
+void Block::prepare(const Grid& grid) {
+  const dim3 b = grid.threads;
+  const unsigned count = b.x * b.y * b.z;
+  for (; guarded < count; ++guarded) mprotect(stacks + guarded * (stack_bytes + guard_bytes), guard_bytes, PROT_NONE);
+  for (unsigned i = 0; i < count; ++i) {
+    threads[i].index = {i % b.x, i / b.x % b.y, i / b.x / b.y};
+    ASAN_UNPOISON_MEMORY_REGION(threads[i].stack, stack_bytes);  // an error leaves frames behind
   }
 }
 
@@ -151,10 +183,14 @@ void Machine::run(const Grid& grid, void (*thread)(const void*), const void* arg
   std::iota(order.begin(), order.end(), 0u);
   if (options.order == Order::reverse) std::reverse(order.begin(), order.end());
   if (options.order == Order::shuffled) std::shuffle(order.begin(), order.end(), random_);
-  for (const unsigned i : order) {
-    blockIdx = {i % blocks.x, i / blocks.x % blocks.y, i / blocks.x / blocks.y};
-    begin_block(i);
-    run_block();
+  for (auto next = order.begin(); next != order.end() || !waiting_.empty();) {
+    const uint64_t before = steps_;
+    if (next != order.end() && waiting_.size() < options.blocks_at_once) begin_block(*next++);
+    std::erase_if(waiting_, [&](Block* block) { return !go_on(block); });
+    if (steps_ == before) {  // and so would be for ever
+      block_ = waiting_.front();
+      fail(deadlock());
+    }
   }
 }
 
@@ -169,36 +205,62 @@ void Machine::begin_grid(const Grid& grid) {
   gridDim = g;
   blockDim = b;
   count_ = unsigned(threads);
-  for (unsigned i = 0; i < count_; ++i) {
-    threads_[i].index = {i % b.x, i / b.x % b.y, i / b.x / b.y};
-    ASAN_UNPOISON_MEMORY_REGION(threads_[i].stack, stack_bytes);  // an error leaves frames behind
+  free_.clear();
+  waiting_.clear();
+  for (const auto& block : blocks_) {
+    block->prepare(grid);
+    free_.push_back(block.get());
   }
   random_.seed(options.seed);
   detector::begin_grid();
 }
 
-void Machine::begin_block(unsigned block) {
-  shared_memory.begin_block(grid_.shared_bytes, options.shared_limit, grid_.launch);
-  alive_ = count_;
-  at_barrier_ = 0;
-  predicates_ = 0;
-  head_ = tail_ = 0;
-  for (unsigned i = 0; i < count_; ++i) threads_[i].prepare(live);
+void Machine::begin_block(unsigned number) {
+  if (free_.empty()) {
+    blocks_.push_back(std::make_unique<Block>());
+    blocks_.back()->prepare(grid_);
+    free_.push_back(blocks_.back().get());
+  }
+  Block& b = *free_.back();
+  b.shared_memory.begin_block(grid_.shared_bytes, options.shared_limit, grid_.launch);
+  b.number = number;
+  b.alive = count_;
+  b.at_barrier = 0;
+  b.predicates = 0;
+  b.head = b.tail = 0;
+  b.for_others.clear();
+  for (unsigned i = 0; i < count_; ++i) {
+    b.threads[i].prepare(live);
+    b.threads[i].waits = Wait::nothing;
+  }
   for (unsigned i = 0; i < count_; i += 32) {
-    Warp& warp = warps_[i / 32];
+    Warp& warp = b.warps[i / 32];
     warp.present = count_ - i >= 32 ? 0xffffffffu : (1u << (count_ - i)) - 1;
     warp.meetings.clear();
   }
-  detector::begin_block(block, count_);
+  detector::begin_block(number, count_);
+  block_ = &b;
   make_all_ready();
+  free_.pop_back();
+  waiting_.push_back(&b);
 }
 
-void Machine::run_block() {
+/// Runs a block on until its threads have ended or wait for other blocks, and says whether they do.
+bool Machine::go_on(Block* block) {
+  block_ = block;
+  for (const uint16_t thread : std::exchange(block->for_others, {})) block->ready[block->tail++ % max_threads] = thread;
+  const dim3 blocks = grid_.blocks;
+  blockIdx = {block->number % blocks.x, block->number / blocks.x % blocks.y, block->number / blocks.x / blocks.y};
+  detector::enter_block(block->number);
   in_kernel = true;
   wait();  // comes back when no thread is ready
   in_kernel = false;
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
-  if (alive_ > 0) fail(deadlock());
+  if (!block->for_others.empty()) return true;
+  if (block->alive > 0) fail(deadlock());
+  detector::end_block();
+  free_.push_back(block);
+  return false;
 }
 
 // A thread from its start to its end.
@@ -222,18 +284,20 @@ void Machine::live(boost::context::detail::transfer_t from) {
 void Machine::leave() {
   const Thread& thread = static_cast<Thread&>(*running_);
   const unsigned lane = thread.id % 32;
-  Warp& warp = warps_[thread.id / 32];
-  if (at_barrier_ > 0) fail(name(thread), " returned, others of its block wait at ", show(barrier_));
+  Warp& warp = block_->warps[thread.id / 32];
+  if (block_->at_barrier > 0) fail(name(thread), " returned, others of its block wait at ", show(block_->barrier));
   for (const Meeting& m : warp.meetings)
     if (m.mask >> lane & 1) fail(name(thread), " returned, others of its warp wait for it at ", show(m.site));
   warp.present &= ~(1u << lane);
-  --alive_;
+  --block_->alive;
+  ++steps_;
 }
 
 void Machine::make_ready(unsigned warp, unsigned lanes) {
+  ++steps_;
   for (unsigned k = 0; k < 32; ++k) {
     const unsigned lane = options.order == Order::reverse ? 31 - k : k;
-    if (lanes >> lane & 1) ready_[tail_++ % max_threads] = uint16_t(warp * 32 + lane);
+    if (lanes >> lane & 1) block_->ready[block_->tail++ % max_threads] = uint16_t(warp * 32 + lane);
   }
 }
 
@@ -241,17 +305,19 @@ void Machine::make_all_ready() {
   const unsigned warps = (count_ + 31) / 32;
   for (unsigned k = 0; k < warps; ++k) {
     const unsigned warp = options.order == Order::reverse ? warps - 1 - k : k;
-    make_ready(warp, warps_[warp].present);
+    make_ready(warp, block_->warps[warp].present);
   }
 }
 
 // Goes on with the next ready thread, with the host if there is none.
 void Machine::wait() {
-  if (head_ == tail_) return switch_to(host_);
-  uint16_t& next = ready_[head_ % max_threads];
-  if (options.order == Order::shuffled) std::swap(next, ready_[(head_ + random_() % (tail_ - head_)) % max_threads]);
-  ++head_;
-  switch_to(threads_[next]);
+  Block& b = *block_;
+  if (b.head == b.tail) return switch_to(host_);
+  uint16_t& next = b.ready[b.head % max_threads];
+  if (options.order == Order::shuffled)
+    std::swap(next, b.ready[(b.head + random_() % (b.tail - b.head)) % max_threads]);
+  ++b.head;
+  switch_to(b.threads[next]);
 }
 
 void Machine::switch_to(Fiber& fiber) {
@@ -271,14 +337,17 @@ std::string Machine::deadlock() const {
   std::string line;
   int shown = 0;
   const Thread* last = nullptr;
-  for (const Thread& t : threads_) {
+  for (const Thread& t : block_->threads) {
     if (t.id >= count_ || t.ended) continue;
-    if (last != nullptr && t.at_warp == last->at_warp && same(t.site, last->site)) continue;
+    if (last != nullptr && t.waits == last->waits && same(t.site, last->site)) continue;
     last = &t;
     if (++shown > 4) break;
-    line += text(shown == 1 ? "deadlock: " : "; ", name(t), " waits for its ", t.at_warp ? "warp" : "block", " at ",
-                 show(t.site));
+    const char* const what = t.waits == Wait::warp           ? "its warp"
+                             : t.waits == Wait::other_blocks ? "other blocks"
+                                                             : "its block";
+    line += text(shown == 1 ? "deadlock: " : "; ", name(t), " waits for ", what, " at ", show(t.site));
   }
+  if (waiting_.size() > 1) line += text("; ", waiting_.size(), " blocks on the device wait");
   return line;
 }
 
@@ -286,27 +355,37 @@ std::string Machine::deadlock() const {
 
 int Machine::sync_block(bool predicate, Site site) {
   Thread& thread = self(site);
-  if (alive_ < count_) fail(name(thread), " at ", show(site), ": others of its block returned before this barrier");
-  if (at_barrier_ > 0 && !same(site, barrier_))
-    fail("divergent barrier: ", name(thread), " at ", show(site), ", others of its block at ", show(barrier_));
-  barrier_ = site;
-  predicates_ += predicate;
-  thread.at_warp = false;
+  Block& b = *block_;
+  if (b.alive < count_) fail(name(thread), " at ", show(site), ": others of its block returned before this barrier");
+  if (b.at_barrier > 0 && !same(site, b.barrier))
+    fail("divergent barrier: ", name(thread), " at ", show(site), ", others of its block at ", show(b.barrier));
+  b.barrier = site;
+  b.predicates += predicate;
+  thread.waits = Wait::block;
   thread.site = site;
-  if (++at_barrier_ == alive_) {
-    at_barrier_ = 0;
-    sum_of_predicates_ = std::exchange(predicates_, 0);
+  if (++b.at_barrier == b.alive) {
+    b.at_barrier = 0;
+    b.sum_of_predicates = std::exchange(b.predicates, 0);
     detector::block_barrier();
     make_all_ready();
   }
   wait();
-  return sum_of_predicates_;
+  return b.sum_of_predicates;
+}
+
+void Machine::wait_for_blocks(Site site) {
+  Thread& thread = self(site);
+  if (thread.waits != Wait::other_blocks || !same(thread.site, site)) ++steps_;
+  thread.waits = Wait::other_blocks;
+  thread.site = site;
+  block_->for_others.push_back(uint16_t(thread.id));
+  wait();
 }
 
 uint64_t Machine::sync_warp(unsigned mask, uint64_t value, int source, Site site) {
   Thread& thread = self(site);
   const unsigned lane = thread.id % 32;
-  Warp& warp = warps_[thread.id / 32];
+  Warp& warp = block_->warps[thread.id / 32];
   const auto wrong = [&](const auto&... what) { fail(name(thread), " at ", show(site), ": ", what...); };
   if (!(mask >> lane & 1)) wrong("the mask lacks the calling lane");
   if (mask & ~warp.present) wrong("the mask names a lane that has returned or never was");
@@ -314,7 +393,7 @@ uint64_t Machine::sync_warp(unsigned mask, uint64_t value, int source, Site site
   auto m = std::find_if(warp.meetings.begin(), warp.meetings.end(), [&](const Meeting& o) { return o.mask == mask; });
   if (m == warp.meetings.end()) m = warp.meetings.insert(m, {mask, 0, site});
   if (!same(m->site, site)) wrong("divergent warp operation, others of its mask at ", show(m->site));
-  thread.at_warp = true;
+  thread.waits = Wait::warp;
   thread.site = site;
   thread.value = value;
   thread.source = source;
@@ -328,7 +407,7 @@ uint64_t Machine::sync_warp(unsigned mask, uint64_t value, int source, Site site
 }
 
 void Machine::release_warp(unsigned warp, unsigned mask) {
-  Thread* const lanes = &threads_[warp * 32];
+  Thread* const lanes = &block_->threads[warp * 32];
   std::array<uint64_t, 32> values;
   uint64_t votes = 0;
   for (unsigned i = 0; i < 32; ++i) {
@@ -367,16 +446,18 @@ int lane_of_segment(int width, Site site) {
 }
 
 void* shared(const void* key, size_t bytes, size_t alignment) {
-  return machine().shared_memory.array(key, bytes, alignment);
+  return machine().block().shared_memory.array(key, bytes, alignment);
 }
 
-void* dynamic_shared() { return machine().shared_memory.dynamic(); }
+void* dynamic_shared() { return machine().block().shared_memory.dynamic(); }
+
+void wait_for_blocks(Site site) { machine().wait_for_blocks(site); }
 
 void fence() { detector::fence(); }
 
-MemoryRange stacks() { return machine().stacks(); }
+MemoryRange stacks() { return {machine().block().stacks, machine().block().stacks + Block::stacks_bytes}; }
 
-MemoryRange shared_memory() { return machine().shared_memory.range(); }
+MemoryRange shared_memory() { return machine().block().shared_memory.range(); }
 
 #if !GT_RACES
 bool detects_races() { return false; }

@@ -1,9 +1,11 @@
 // CUDA kernels on the CPU, to test them without a GPU; core/launch.cuh includes this in place of CUDA's headers. Every
-// thread of a block is a fiber; blocks run one after the other on the thread that launches. Fibers switch at barriers
-// and warp operations alone, in an order that can be forward, reversed or shuffled, so a run repeats exactly and what
-// leans on an order shows. Misuse is an Error with the kernel's line: barriers that not all threads reach, masks that
-// name absent lanes, too much shared memory. Of two things legal in CUDA the emulation is stricter: a thread may not
-// return while others still synchronise, and the lanes of a warp operation must meet at one line of the source.
+// thread of a block is a fiber; blocks run one after the other on the thread that launches, but that one whose threads
+// wait for other blocks (__nanosleep) is left until they got on. Fibers switch at barriers and warp operations alone,
+// in an order that can be forward, reversed or shuffled, so a run repeats exactly and what leans on an order shows.
+// Misuse is an Error with the kernel's line: barriers that not all threads reach, masks that name absent lanes, too
+// much shared memory, blocks that wait for what never comes. Of two things legal in CUDA the emulation is stricter: a
+// thread may not return while others still synchronise, and the lanes of a warp operation must meet at one line of the
+// source.
 #pragma once
 
 #include <math.h>  // CUDA has its functions in the global namespace
@@ -27,6 +29,7 @@ struct Options {
   Order order = Order::forward;
   uint32_t seed = 1;                 // of shuffled; the same for every launch
   size_t shared_limit = 227 * 1024;  // bytes of shared memory that a block may have
+  size_t blocks_at_once = 64;        // on the device: where so many wait for others, none starts
 };
 
 /// What the next launches go by. Starts as GT_EMULATE_ORDER says (forward, reverse or shuffled:SEED); throws Error if
@@ -75,6 +78,9 @@ int lane_of_segment(int width, Site site);
 /// Shared memory of the running block: the same for the same key, which stands for a declaration.
 void* shared(const void* key, size_t bytes, size_t alignment);
 void* dynamic_shared();
+
+/// Lets other blocks run: what the thread waits for, only they can do.
+void wait_for_blocks(Site site);
 
 /// Tells the race detector of a __threadfence().
 void fence();
@@ -181,6 +187,9 @@ T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32,
 
 inline void __threadfence() { gt::emulation::fence(); }
 inline void __threadfence_block() {}
+inline void __nanosleep(unsigned, gt::emulation::Site at = gt::emulation::Site::here()) {
+  gt::emulation::wait_for_blocks(at);
+}
 
 template <class T>
 [[gnu::always_inline]] inline T __ldg(const T* address) {

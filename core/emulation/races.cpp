@@ -18,6 +18,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -75,33 +76,40 @@ struct Race {
 
 thread_local int running = -1;  // the emulated thread that runs on this thread of the host
 
+struct BlockClocks {
+  uint32_t block = 0, epoch = 0;
+  std::unordered_map<uint32_t, std::vector<Acquired>> acquired;  // per block
+  std::array<std::array<uint32_t, 32>, 1024> clocks{};           // what each thread knows of the lanes of its warp
+  std::array<Moment, 1024> fences{};                             // the last of each thread
+
+  Moment now(uint32_t me) const { return {block, me, epoch, clocks[me][me % 32]}; }
+};
+
 struct Detector {
   std::unordered_map<uintptr_t, Page> pages;
   std::unordered_map<const void*, std::vector<Moment>> released;  // by atomics, per place
-  std::unordered_map<uint32_t, Acquired> acquired;                // per block
-  uint32_t block = 0, epoch = 0;
-  std::array<std::array<uint32_t, 32>, 1024> clocks{};  // what each thread knows of the lanes of its warp
-  std::array<Moment, 1024> fences{};                    // the last of each thread
+  std::map<uint32_t, BlockClocks> blocks;                         // on the device
+  BlockClocks* mine = nullptr;                                    // of the block that runs
   std::set<std::pair<const void*, const void*>> seen;
   std::vector<Race> races;
 
-  Moment now(uint32_t me) const { return {block, me, epoch, clocks[me][me % 32]}; }
-
   bool ordered(const Moment& earlier, uint32_t me) const {
     if (earlier.clock == 0) return true;
-    if (earlier.block == block)
-      return earlier.thread == me || earlier.epoch < epoch ||
-             (earlier.thread / 32 == me / 32 && earlier.clock <= clocks[me][earlier.thread % 32]);
-    const auto a = acquired.find(earlier.block);
-    if (a == acquired.end()) return false;
-    const auto& [r, by] = a->second;
-    return (earlier.epoch < r.epoch || (earlier.thread == r.thread && earlier.clock <= r.clock)) &&
-           (by.thread == me || by.epoch < epoch);
+    if (earlier.block == mine->block)
+      return earlier.thread == me || earlier.epoch < mine->epoch ||
+             (earlier.thread / 32 == me / 32 && earlier.clock <= mine->clocks[me][earlier.thread % 32]);
+    const auto a = mine->acquired.find(earlier.block);
+    if (a == mine->acquired.end()) return false;
+    return std::any_of(a->second.begin(), a->second.end(), [&](const Acquired& acquired) {
+      const auto& [r, by] = acquired;
+      return (earlier.epoch < r.epoch || (earlier.thread == r.thread && earlier.clock <= r.clock)) &&
+             (by.thread == me || by.epoch < mine->epoch);
+    });
   }
 
   void access(const void* p, size_t bytes, detector::Access kind, uint32_t me, const void* pc) {
     const bool shared = shared_memory().contains(p);
-    const Stamp stamp{now(me), pc};
+    const Stamp stamp{mine->now(me), pc};
     if (kind == detector::Access::atomic) acquire_and_release(p, me);
     const auto begin = reinterpret_cast<uintptr_t>(p);
     for (uintptr_t address = begin; address < begin + bytes;) {
@@ -116,14 +124,14 @@ struct Detector {
     const bool reads = kind == detector::Access::read, atomic = kind == detector::Access::atomic;
     if (race.shared) {
       for (Stamp* s : {&c.write, &c.read, &c.other_read})
-        if (s->block != block) *s = {};  // that block's memory is gone
+        if (s->block != mine->block) *s = {};  // that block's memory is gone
       if (c.write.clock == 0 && kind != detector::Access::write)
         report(race, "read of shared memory that the block has not written", {});
     }
     if (!ordered(c.write, stamp.thread) && !(atomic && c.atomic))
       report(race, reads ? "read after unordered write" : "write after unordered write", c.write);
     if (reads) {
-      if (c.read.thread != stamp.thread || c.read.block != block) c.other_read = c.read;
+      if (c.read.thread != stamp.thread || c.read.block != stamp.block) c.other_read = c.read;
       c.read = stamp;
       return;
     }
@@ -133,13 +141,20 @@ struct Detector {
     c.atomic = atomic;
   }
 
+  void acquire(const Moment& moment, uint32_t me) {
+    std::vector<Acquired>& from = mine->acquired[moment.block];
+    const auto known = [&](const Acquired& a) { return a.released == moment && a.by.thread == me; };
+    if (std::none_of(from.begin(), from.end(), known)) from.push_back({moment, mine->now(me)});
+  }
+
   void acquire_and_release(const void* p, uint32_t me) {
     if (const auto r = released.find(p); r != released.end())
       for (const Moment& moment : r->second)
-        if (moment.block != block) acquired[moment.block] = {moment, now(me)};
-    if (fences[me].clock == 0) return;
+        if (moment.block != mine->block) acquire(moment, me);
+    const Moment& fence = mine->fences[me];
+    if (fence.clock == 0) return;
     std::vector<Moment>& moments = released[p];
-    if (moments.empty() || moments.back() != fences[me]) moments.push_back(fences[me]);
+    if (moments.empty() || moments.back() != fence) moments.push_back(fence);
   }
 
   void report(Race race, const char* what, const Stamp& earlier) {
@@ -222,25 +237,25 @@ namespace detector {
 void begin_grid() {
   detector_.pages.clear();
   detector_.released.clear();
+  detector_.blocks.clear();
 }
 
 void begin_block(unsigned block, unsigned threads) {
-  detector_.block = block;
-  detector_.epoch = 0;
-  detector_.acquired.clear();
-  for (unsigned t = 0; t < threads; ++t) {
-    detector_.clocks[t] = {};
-    detector_.clocks[t][t % 32] = 1;
-    detector_.fences[t] = {};
-  }
+  BlockClocks& b = detector_.blocks[block];
+  b.block = block;
+  for (unsigned t = 0; t < threads; ++t) b.clocks[t][t % 32] = 1;
 }
+
+void enter_block(unsigned block) { detector_.mine = &detector_.blocks.at(block); }
+
+void end_block() { detector_.blocks.erase(detector_.mine->block); }
 
 void enter(int thread) { running = thread; }
 
-void block_barrier() { ++detector_.epoch; }
+void block_barrier() { ++detector_.mine->epoch; }
 
 void warp_barrier(unsigned warp, unsigned mask) {
-  const auto lanes = &detector_.clocks[warp * 32];
+  const auto lanes = &detector_.mine->clocks[warp * 32];
   std::array<uint32_t, 32> joint{};
   for (unsigned i = 0; i < 32; ++i)
     if (mask >> i & 1)
@@ -254,8 +269,9 @@ void warp_barrier(unsigned warp, unsigned mask) {
 
 void fence() {
   const auto me = uint32_t(running);
-  detector_.fences[me] = detector_.now(me);
-  ++detector_.clocks[me][me % 32];
+  BlockClocks& b = *detector_.mine;
+  b.fences[me] = b.now(me);
+  ++b.clocks[me][me % 32];
 }
 
 void access(const void* p, size_t bytes, Access kind, const void* pc) {

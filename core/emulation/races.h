@@ -22,6 +22,8 @@ enum class Access { read, write, atomic };
 void access(const void* p, size_t bytes, Access kind, const void* pc);
 void begin_grid();
 void begin_block(unsigned block, unsigned threads);
+void enter_block(unsigned block);  // the one that runs from now on
+void end_block();
 void enter(int thread);  // of the block; -1: the host
 void block_barrier();
 void warp_barrier(unsigned warp, unsigned mask);
@@ -29,6 +31,8 @@ void fence();
 #else
 inline void begin_grid() {}
 inline void begin_block(unsigned, unsigned) {}
+inline void enter_block(unsigned) {}
+inline void end_block() {}
 inline void enter(int) {}
 inline void block_barrier() {}
 inline void warp_barrier(unsigned, unsigned) {}

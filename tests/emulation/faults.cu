@@ -116,8 +116,29 @@ __global__ void missing_fence(const float* in, float* out) {  // the last block 
   if (last && thread() < 2) out[10 + thread()] = out[1 + thread()] + out[2 + thread()];
 }
 
-// ---- Out of bounds and the like
-// --------------------------------------------------------------------------------------
+template <bool faulty>
+__global__ void missing_fence_before_waiting(const float* in, float* out) {  // all wait for what all have written
+  if (thread() == 0) {
+    out[1 + blockIdx.x] = in[blockIdx.x];
+    if (!faulty) __threadfence();
+    atomicAdd(&out[0], 1.0f);
+    while (atomicAdd(&out[0], 0.0f) < float(gridDim.x)) __nanosleep(20);
+  }
+  __syncthreads();
+  if (thread() < 3) out[10 + blockIdx.x * 3 + thread()] = out[1 + thread()];
+}
+
+template <bool faulty>
+__global__ void waiting_for_one_more(const float* in, float* out) {
+  if (thread() == 0) {
+    atomicAdd(&out[0], 1.0f);
+    while (atomicAdd(&out[0], 0.0f) < float(gridDim.x + faulty)) __nanosleep(20);
+  }
+  __syncthreads();
+  if (element() > 0) out[element()] = in[element()];
+}
+
+// ---- Out of bounds and the like -------------------------------------------------------------------------------------
 
 template <bool faulty>
 __global__ void past_static_shared(const float* in, float* out) {
@@ -270,6 +291,8 @@ const std::vector<Fault>& faults() {
       FAULT(atomic_beside_plain, right, none, none, "after unordered write"),
       FAULT(blocks_overlap, right, none, none, "write after unordered write"),
       FAULT(missing_fence, right, none, none, "read after unordered write"),
+      FAULT(missing_fence_before_waiting, right, none, none, "read after unordered write"),
+      FAULT(waiting_for_one_more, wrong, "waits for other blocks", none, none),
       FAULT(past_static_shared, right, none, "index 64 out of bounds for type 'float [64]'", none),
       FAULT(past_static_shared_by_pointer, right, none, "use-after-poison", none),
       {"past_dynamic_shared", run<reverse_in_dynamic_shared, block, (block - 1) * 4>,

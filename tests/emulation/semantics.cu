@@ -286,6 +286,37 @@ std::string last_block_sums() {
   return difference("count", count, [](int) { return 0; }) + difference("out", out, [](int) { return 500; });
 }
 
+// Blocks take turns as they start, leave a number and wait for those of their half of the grid.
+__global__ void sum_while_others_wait(unsigned* counts, const float* in, float* left, float* out) {
+  GT_SHARED(unsigned, turn);
+  if (thread() == 0) turn = atomicAdd(&counts[0], 1u);
+  __syncthreads();
+  const unsigned half = gridDim.x / 2, group = turn / half;
+  const float mine = in[turn * blockDim.x + threadIdx.x];
+  if (thread() == 63) left[turn] = mine;
+  __syncthreads();
+  if (thread() == 0) {
+    __threadfence();
+    atomicAdd(&counts[1 + group], 1u);
+    while (atomicAdd(&counts[1 + group], 0u) < half) __nanosleep(20);
+    __threadfence();
+  }
+  __syncthreads();
+  float sum = mine;  // a register keeps it meanwhile
+  for (unsigned i = 0; i < half; ++i) sum += static_cast<volatile float*>(left)[group * half + i];
+  out[turn * blockDim.x + threadIdx.x] = sum;
+}
+
+std::string blocks_wait_for_each_other() {
+  constexpr int blocks = 20;
+  Managed<float> in(blocks * 64), left(blocks), out(blocks * 64);
+  Managed<unsigned> counts(3);
+  const auto expected = [](int i) { return i / 64 * 2 + (i % 64 == 63); };
+  for (int i = 0; i < blocks * 64; ++i) in.data()[i] = float(expected(i));
+  launch({blocks, 64}, sum_while_others_wait, counts.data(), in.data(), left.data(), out.data());
+  return difference("out", out, [=](int i) { return expected(i) + (i < blocks * 32 ? 100 : 300); });
+}
+
 // ---- Launches -------------------------------------------------------------------------------------------------------
 
 struct Pair {
@@ -356,6 +387,7 @@ const std::vector<Rule>& semantics() {
                                         RULE(static_shared_memory),
                                         RULE(dynamic_shared_memory),
                                         RULE(last_block_sums),
+                                        RULE(blocks_wait_for_each_other),
                                         RULE(atomics_of_all_kinds),
                                         RULE(arguments_convert),
                                         RULE(device_functions),

@@ -87,6 +87,25 @@ TEST_CASE("misuse is an Error with its place, after which kernels run as before"
     if (fault.error != nullptr) check(run_fault(fault.faulty).error, fault.error);
 }
 
+TEST_CASE("blocks wait for each other as far as the device holds them at once", "[emulation]") {
+  const auto& rules = semantics();
+  const auto rule = std::find_if(rules.begin(), rules.end(),
+                                 [](const Rule& r) { return std::string(r.name) == "blocks_wait_for_each_other"; });
+  REQUIRE(rule != rules.end());
+  const auto with_room_for = [&](size_t blocks) {
+    const WithOptions with({.blocks_at_once = blocks});
+    std::string wrong;
+    const std::string error = error_of([&] { wrong = rule->check(); });
+    CHECK(wrong == "");
+    return error;
+  };
+  CHECK(with_room_for(10) == "");
+  const std::string error = with_room_for(9);
+  INFO(error);
+  CHECK(error.find("waits for other blocks at ") != std::string::npos);
+  CHECK(error.find("9 blocks on the device wait") != std::string::npos);
+}
+
 TEST_CASE("grids cover what they should", "[emulation]") {
   CHECK(blocks_for(0, 256) == 0);
   CHECK(blocks_for(1, 256) == 1);
