@@ -37,6 +37,12 @@ void keep_freed_memory() {
   check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &bytes), "cudaMemPoolSetAttribute");
 }
 
+/// Lets a kernel have so much dynamic shared memory: without, 48 KiB less its static.
+cudaError_t allow_shared(const void* kernel, size_t bytes) {
+  if (bytes == 0) return cudaSuccess;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+}
+
 void check_launch(cudaError_t status, const Launch& launch, const void* kernel) {
   if (status == cudaSuccess) return;
   const std::string place = text("launch of ", kernel_name(kernel), " at ", launch.file, ":", launch.line);
@@ -61,12 +67,28 @@ cudaStream_t cuda_stream() {
   return stream;
 }
 
+int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes) {
+  static const int multiprocessors = [] {
+    int count = 0;
+    check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, 0), "cudaDeviceGetAttribute");
+    return count;
+  }();
+  int blocks = 0;
+  check_cuda(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
+      "cudaFuncSetAttribute");
+  if (allow_shared(kernel, shared_bytes) != cudaSuccess) {  // more than a block may have
+    cudaGetLastError();                                     // or it would be reported later
+    return 0;
+  }
+  check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
+             "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  return int64_t(multiprocessors) * blocks;
+}
+
 void launch_on_stream(const Launch& launch, const void* kernel, void** arguments) {
   static const bool synchronous = waits_for_every_kernel();
-  constexpr size_t shared_bytes_of_any_kernel = 48 * 1024;
-  if (launch.shared_bytes > shared_bytes_of_any_kernel)
-    check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(launch.shared_bytes)),
-                 launch, kernel);
+  check_launch(allow_shared(kernel, launch.shared_bytes), launch, kernel);
   check_launch(cudaLaunchKernel(kernel, launch.grid, launch.block, arguments, launch.shared_bytes, cuda_stream()),
                launch, kernel);
   if (synchronous) check_launch(cudaStreamSynchronize(cuda_stream()), launch, kernel);

@@ -5,6 +5,7 @@
 
 #if GT_CUDA
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
@@ -22,10 +23,10 @@
 
 // Shared memory is declared through these two, which lets the emulation place, fill and guard it.
 //   GT_SHARED(float, tile, [8][33]);    an array of the block (or a scalar: GT_SHARED(int, count);)
-//   GT_DYNAMIC_SHARED(float, buffer);   the launch's shared_bytes, as a float*, aligned to 16 bytes
+//   GT_DYNAMIC_SHARED(float, buffer);   the launch's shared_bytes, as a float*, aligned to 128 bytes
 #define GT_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
-#define GT_DYNAMIC_SHARED(T, name)                                         \
-  extern __shared__ __align__(16) unsigned char gt_dynamic_shared_bytes[]; \
+#define GT_DYNAMIC_SHARED(T, name)                                          \
+  extern __shared__ __align__(128) unsigned char gt_dynamic_shared_bytes[]; \
   T* const name = reinterpret_cast<T*>(gt_dynamic_shared_bytes)
 #endif
 
@@ -54,7 +55,25 @@ inline unsigned blocks_for(int64_t n, int block) {
 #if !GT_EMULATE
 /// launch() without the types: `arguments` point to the values of the kernel's parameters.
 void launch_on_stream(const Launch& launch, const void* kernel, void** arguments);
+
+/// blocks_at_once() of the device. Throws Error if there is none.
+int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes);
 #endif
+
+/// How many of the kernel's blocks, of so many threads and bytes of dynamic shared memory, the device holds at once; in
+/// a dry run an H200, at four of 256 threads a multiprocessor at the most.
+template <class... Parameters>
+int64_t blocks_at_once(void (*kernel)(Parameters...), int threads, size_t shared_bytes) {
+  constexpr int64_t multiprocessors = 132, shared_of_each = 227 * 1024;
+  if (dry_run())
+    return multiprocessors * std::min<int64_t>(1024 / threads, shared_of_each / int64_t(shared_bytes + 1024));
+#if GT_EMULATE
+  (void)kernel;
+  return int64_t(emulation::options().blocks_at_once);
+#else
+  return blocks_on_device(reinterpret_cast<const void*>(kernel), threads, shared_bytes);
+#endif
+}
 
 /// An argument of launch() as the type of the kernel's parameter. Throws Error for an integer that does not fit.
 template <class Parameter, class Argument>

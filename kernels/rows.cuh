@@ -32,6 +32,7 @@ struct PixelRows {
   unsigned blocks, grid;  // of an image, of all
   int64_t pixels, block_pixels;
   bool last_first = false;  // the grid's first block has the last pixels
+  unsigned shift = 0;       // of the blocks' order against the grid's
 
   PixelRows(int64_t images, int64_t pixels, int lanes, int64_t block_pixels)
       : lanes(lanes),
@@ -49,11 +50,21 @@ struct PixelRows {
     return cut;
   }
 
+  /// The same where the running block has this turn among the grid's.
+  __device__ PixelRows in_turn(unsigned turn) const {
+    PixelRows cut = *this;
+    cut.shift = turn - blockIdx.x;
+    return cut;
+  }
+
   // Of the running thread: pixels begin() + row(), and so on by rows(), below end(), counted through all images.
   __device__ int lane() const { return int(threadIdx.x) % lanes; }
   __device__ int row() const { return int(threadIdx.x) / lanes; }
   __device__ int rows() const { return row_threads / lanes; }
-  __device__ unsigned index() const { return last_first ? grid - 1 - blockIdx.x : blockIdx.x; }
+  __device__ unsigned index() const {
+    const unsigned turn = blockIdx.x + shift;
+    return last_first ? grid - 1 - turn : turn;
+  }
   __device__ int64_t image() const { return index() / blocks; }
   __device__ int64_t block() const { return index() % blocks; }
   __device__ int64_t begin() const { return image() * pixels + block() * block_pixels; }
@@ -101,7 +112,7 @@ __device__ T warp_sums(T (&v)[N]) {
 /// Sums v[n][w] over a block's rows, in double: out(n, c, sum) is called, by some thread, for each of the W x lanes
 /// channels c that a row has. All threads must call it.
 template <int N, int W, class T, class Out>
-__device__ void sum_rows(const T (&v)[N][W], int lanes, const Out& out) {
+__device__ void sum_rows(const T (*v)[W] /* [N] */, int lanes, const Out& out) {
   constexpr int stride = row_threads + 4;  // neighbouring threads read from different banks below
   GT_SHARED(T, shared, [N * W * stride]);
   const int thread = int(threadIdx.x);
@@ -127,6 +138,14 @@ struct PixelPass {
   Use use;
 };
 
+/// Some neighbouring channels of pixels that have `stride` of them; all, unless said otherwise.
+struct ChannelRange {
+  int64_t stride, first, count;
+
+  __device__ ChannelRange(int64_t channels) : ChannelRange(channels, 0, channels) {}
+  __device__ ChannelRange(int64_t stride, int64_t first, int64_t count) : stride(stride), first(first), count(count) {}
+};
+
 /// Goes over the running row's pixels with the W channels from c on. A thread reads K pixels before it uses the first,
 /// so that as many loads are on their way.
 template <int K, class Pass>
@@ -144,26 +163,35 @@ __device__ void for_pixels(const PixelRows& cut, int64_t channels, int64_t c, co
   for (; p < end; p += rows) pass.use(p, p * channels + c, pass.read(p, p * channels + c));
 }
 
-/// The pass make(image, c) over the block's pixels, for all channels, W at a time.
+/// The pass make(image, c) over the block's pixels, for all channels of the range, W at a time.
 template <int W, int K, class Make>
-__device__ void for_channels(const PixelRows& cut, int64_t channels, const Make& make) {
-  for (int64_t c = cut.lane() * W; c < channels; c += cut.lanes * W)
-    for_pixels<K>(cut, channels, c, make(cut.image(), c));
+__device__ void for_channels(const PixelRows& cut, const ChannelRange& channels, const Make& make) {
+  for (int64_t i = cut.lane() * W; i < channels.count; i += cut.lanes * W)
+    for_pixels<K>(cut, channels.stride, channels.first + i, make(cut.image(), channels.first + i));
 }
 
-/// The blocks' N sums over their pixels, for every channel, partial (B,blocks,N,C): the pass make(image, c, sums) adds
-/// to T sums[N][W]. A thread's own sums, of most_units pixels at the most, are in T, all others in double.
+/// The block's N sums over its pixels: out(n, i, sum), by some thread, for every channel of the range, counted from its
+/// first; the pass make(image, c, sums) adds to T sums[N][W]. A thread's own sums, of most_units pixels at the most,
+/// are in T, all others in double.
+template <int N, int W, int K, class T, class Make, class Out>
+__device__ void sum_block(const PixelRows& cut, const ChannelRange& channels, const Make& make, const Out& out) {
+  for (int64_t first = 0; first < channels.count; first += cut.lanes * W) {
+    const int64_t i = first + cut.lane() * W, c = channels.first + i;
+    T sums[N][W] = {};
+    if (i < channels.count) for_pixels<K>(cut, channels.stride, c, make(cut.image(), c, sums));
+#pragma unroll
+    for (int n = 0; n < N; ++n)  // one after the other, which takes a part of the shared memory
+      sum_rows<1>(sums + n, cut.lanes, [=](int, int place, double sum) {
+        if (first + place < channels.count) out(n, first + place, sum);
+      });
+  }
+}
+
+/// The blocks' N sums, partial (B,blocks,N,C).
 template <int N, int W, int K, class T, class Make>
 __device__ void sum_channels(const PixelRows& cut, int64_t channels, double* partial, const Make& make) {
   double* const to = partial + (cut.image() * cut.blocks + cut.block()) * N * channels;
-  for (int64_t first = 0; first < channels; first += cut.lanes * W) {
-    const int64_t c = first + cut.lane() * W;
-    T sums[N][W] = {};
-    if (c < channels) for_pixels<K>(cut, channels, c, make(cut.image(), c, sums));
-    sum_rows(sums, cut.lanes, [=](int n, int place, double sum) {
-      if (first + place < channels) to[n * channels + first + place] = sum;
-    });
-  }
+  sum_block<N, W, K, T>(cut, channels, make, [=](int n, int64_t c, double sum) { to[n * channels + c] = sum; });
 }
 
 /// Adds up what sum_channels() left of one image, partial (blocks,N,C), for `count` channels from `first` on: out(n, c,
@@ -178,7 +206,7 @@ __device__ void sum_blocks(const double* partial, int64_t blocks, int64_t channe
 #pragma unroll 4
       for (int64_t k = row; k < blocks; k += rows)
         for (int n = 0; n < N; ++n) sums[n][0] += partial[(k * N + n) * channels + first + begin + lane];
-    sum_rows(sums, lanes, [=](int n, int place, double sum) {
+    sum_rows<N>(sums, lanes, [=](int n, int place, double sum) {
       if (begin + place < count) out(n, begin + place, sum);
     });
   }

@@ -289,7 +289,7 @@ __global__ void __launch_bounds__(row_threads)
     if (g.d_map != nullptr) g.d_map[p] = map_gradient(slope, logit);
   }
   if (partial == nullptr) return;
-  sum_rows(dw, cut.lanes, [=](int n, int place, double sum) {
+  sum_rows<N>(dw, cut.lanes, [=](int n, int place, double sum) {
     const int64_t c = int64_t(n * cut.lanes) * R::W + place;
     if (c < x.channels) partial[c * gridDim.x + blockIdx.x] = sum;
   });
@@ -366,7 +366,7 @@ __global__ void __launch_bounds__(row_threads)
       g.d_features[i] = S(feature_gradient(dy, 1 + attention[begin + q], x.w[c], da[q]));
     }
     if (partial == nullptr) continue;
-    sum_rows(dw, cut.lanes, [=](int, int place, double sum) {
+    sum_rows<1>(dw, cut.lanes, [=](int, int place, double sum) {
       if (first + place < x.channels) partial[(first + place) * gridDim.x + blockIdx.x] = sum;
     });
   }

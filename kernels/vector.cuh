@@ -39,6 +39,26 @@ __device__ void store(T* to, const Vector<T, N>& vector) {
   *reinterpret_cast<Vector<T, N>*>(to) = vector;
 }
 
+/// Starts to copy N elements to shared memory. The thread finds them there after wait_for_copies(), other threads after
+/// a barrier behind that.
+template <int N, class T>
+__device__ void copy_to_shared(T* shared, const T* from) {
+#if !GT_EMULATE
+  if constexpr (N * sizeof(T) == 16) {
+    const auto to = unsigned(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+    return;
+  }
+#endif
+  *reinterpret_cast<Vector<T, N>*>(shared) = load<N>(from);
+}
+
+__device__ inline void wait_for_copies() {
+#if !GT_EMULATE
+  asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
 /// Calls f.operator()<N>(), N the elements that a thread takes at once where every row has a multiple of `length`.
 template <class T, class F>
 void with_vectors(int64_t length, F&& f) {

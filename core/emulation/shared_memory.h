@@ -43,7 +43,7 @@ class SharedMemory {
     limit_ = limit;
     launch_ = launch;
     check_limit();
-    place(nullptr, dynamic_bytes, 16);
+    place(nullptr, dynamic_bytes, 128);
   }
 
   void* dynamic() const { return arrays_.front().data; }
