@@ -3,6 +3,8 @@
 // comes to all lanes in one read of shared memory.
 #pragma once
 
+#include <limits>
+
 #include "core/launch.cuh"
 #include "kernels/rows.cuh"
 #include "kernels/tracks.h"
@@ -72,6 +74,7 @@ struct TiledMaps {
       const auto [height, width] = sizes[l];
       const int64_t across = (width + tile_size - 1) / tile_size, tiles = (height + tile_size - 1) / tile_size * across;
       level[l] = {maps[l], height, width, unsigned(across), unsigned(tiles), unsigned(all), unsigned(of_image)};
+      most_tiles = std::max(most_tiles, tiles);
       of_image += tiles;
       all += tiles * batch;
       blocks_for(std::max(all, of_image), 1);  // or it throws
@@ -89,13 +92,13 @@ struct TiledMaps {
     return found;
   }
 
-  /// The block's tile.
-  __device__ MapTile<T> tile() const {
+  /// Tile i of all.
+  __device__ MapTile<T> tile(unsigned i) const {
     int l = 0;
 #pragma unroll
-    for (int k = 1; k < most_levels; ++k) l += k < levels && blockIdx.x >= level[k].first;
+    for (int k = 1; k < most_levels; ++k) l += k < levels && i >= level[k].first;
     const Level at_l = at(l);
-    const unsigned image = (blockIdx.x - at_l.first) / at_l.tiles, index = (blockIdx.x - at_l.first) % at_l.tiles;
+    const unsigned image = (i - at_l.first) / at_l.tiles, index = (i - at_l.first) % at_l.tiles;
     return {at_l.maps == nullptr ? nullptr : at_l.maps + image * at_l.height * at_l.width,
             at_l.height,
             at_l.width,
@@ -111,8 +114,9 @@ struct TiledMaps {
   Level level[most_levels] = {};
   int levels;
   int64_t batch;
-  unsigned blocks;  // tiles in all
-  int64_t slots;    // tiles of one image's maps
+  unsigned blocks;         // tiles in all
+  int64_t slots;           // tiles of one image's maps
+  int64_t most_tiles = 0;  // of a map
 };
 
 /// A value of a map and its place there.
@@ -121,6 +125,10 @@ struct Peak {
   T value;
   int32_t place;
 };
+
+/// Lower than any, for maps of values from 0 on.
+template <class T>
+inline constexpr Peak<T> no_peak{0, std::numeric_limits<int32_t>::max()};
 
 /// The higher of two; of equals, the first in the map.
 template <class T>

@@ -20,10 +20,11 @@
 // little beside the sums. Per image of n fixations and level: forward writes 4 H W bytes and takes 2 n H W FLOPs,
 // backward reads 4 H W bytes and takes 6 n H W FLOPs.
 //
-// CUDA: a block draws a tile of 32 x 32 pixels, so profiles are 64 exponentials for 2048 FLOPs. splat is one launch.
-// splat_normalized takes three, for the maxima of the tiles, those of the maps, and the maps; it draws them twice (4 n
-// H W FLOPs) and writes them once. Backward takes two: the forms of each tile and fixation (40 bytes, 1 % of the
-// tile's), then their sums, in the order of the tiles.
+// CUDA: a block draws a tile of 32 x 32 pixels, so profiles are 64 exponentials for 2048 FLOPs. splat is one launch,
+// and so is splat_normalized where the device holds a map's tiles at once: they wait for each other's maxima with their
+// pixels in registers (meeting.cuh). Else it takes three, for the maxima of the tiles, those of the maps, and the maps;
+// it draws them twice (4 n H W FLOPs) and writes them once. Backward takes two: the forms of each tile and fixation (40
+// bytes, 1 % of the tile's), then their sums, in the order of the tiles.
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -32,6 +33,7 @@
 #include "kernels/gemm_cpu.h"
 #include "kernels/map_tiles.cuh"
 #include "kernels/math.h"
+#include "kernels/meeting.cuh"
 #include "kernels/op.h"
 #include "kernels/ops.h"
 #include "kernels/tracks.h"
@@ -308,26 +310,45 @@ __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pix
   }
 }
 
+/// Of the tile's pixels, in every thread. All threads must call it.
+template <class T>
+__device__ Peak<T> peak_of_pixels(const MapTile<T>& tile, const Pixels<T>& sum) {
+  Peak<T> peak = no_peak<T>;
+  tile.for_pixels([&](int64_t v, int64_t u, int r) { peak = higher(peak, {sum[r], int32_t(v * tile.width + u)}); });
+  return highest(peak);
+}
+
+/// Of a map, from those of its tiles, in every thread. All threads must call it.
+template <class T>
+__device__ Peak<T> peak_of_tiles(const Peaks<T>& of_tiles, int64_t first, int64_t tiles) {
+  Peak<T> peak = no_peak<T>;
+  for (int64_t t = first + threadIdx.x; t < first + tiles; t += tile_threads)
+    peak = higher(peak, {of_tiles.value[t], of_tiles.place[t]});
+  return highest(peak);
+}
+
+template <class T>
+__device__ void note(const Peaks<T>& peaks, int64_t i, const Peak<T>& peak) {
+  if (threadIdx.x == 0) peaks.value[i] = peak.value, peaks.place[i] = peak.place;
+}
+
+template <class T>
+__device__ void store_normalized(const MapTile<T>& tile, Pixels<T>& sum, T maximum) {
+  for (int r = 0; r < thread_rows; ++r) sum[r] = normalized(sum[r], maximum);
+  tile.store(sum);
+}
+
 enum class Draw { maps, peaks, normalized };  // what a launch writes: maps, the tiles' peaks, or maps over their peaks
 
 /// `peaks` are those of the tiles to write, or those of the maps to divide by.
 template <Draw draw, class T>
 __global__ void __launch_bounds__(tile_threads, 4) splat_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> peaks) {
-  const MapTile<T> tile = maps.tile();
+  const MapTile<T> tile = maps.tile(blockIdx.x);
   Pixels<T> sum = {};
   add_fixations(f, tile, sum);
-  if constexpr (draw == Draw::peaks) {
-    Peak<T> peak{0, std::numeric_limits<int32_t>::max()};
-    tile.for_pixels([&](int64_t v, int64_t u, int r) { peak = higher(peak, {sum[r], int32_t(v * tile.width + u)}); });
-    peak = highest(peak);
-    if (threadIdx.x == 0) peaks.value[blockIdx.x] = peak.value, peaks.place[blockIdx.x] = peak.place;
-    return;
-  }
-  if constexpr (draw == Draw::normalized) {
-    const T maximum = peaks.value[tile.level * f.batch + tile.image];
-    for (int r = 0; r < thread_rows; ++r) sum[r] = normalized(sum[r], maximum);
-  }
-  tile.store(sum);
+  if constexpr (draw == Draw::maps) tile.store(sum);
+  if constexpr (draw == Draw::peaks) note(peaks, blockIdx.x, peak_of_pixels(tile, sum));
+  if constexpr (draw == Draw::normalized) store_normalized(tile, sum, peaks.value[tile.level * f.batch + tile.image]);
 }
 
 /// The peak of each map (L,B) from those of its tiles, a block to a map.
@@ -336,11 +357,27 @@ __global__ void __launch_bounds__(tile_threads)
     map_peaks_kernel(TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
   const typename TiledMaps<T>::Level level = maps.at(int(blockIdx.x / maps.batch));
   const int64_t first = level.first + blockIdx.x % maps.batch * level.tiles;
-  Peak<T> peak{0, std::numeric_limits<int32_t>::max()};
-  for (int64_t t = first + threadIdx.x; t < first + level.tiles; t += tile_threads)
-    peak = higher(peak, {tile_peaks.value[t], tile_peaks.place[t]});
-  peak = highest(peak);
-  if (threadIdx.x == 0) peaks.value[blockIdx.x] = peak.value, peaks.place[blockIdx.x] = peak.place;
+  note(peaks, blockIdx.x, peak_of_tiles(tile_peaks, first, level.tiles));
+}
+
+__device__ unsigned counters[Meetings::counters_of(most_meetings)];  // of the meetings, one for each map
+
+/// All of it: the tiles of a map meet. tile_peaks is room.
+template <class T>
+__global__ void __launch_bounds__(tile_threads, 4)
+    one_pass_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
+  const Meetings meetings{counters};
+  const unsigned turn = meetings.turn();
+  const MapTile<T> tile = maps.tile(turn);
+  const int64_t map = tile.level * f.batch + tile.image;
+  Pixels<T> sum = {};
+  add_fixations(f, tile, sum);
+  note(tile_peaks, turn, peak_of_pixels(tile, sum));
+  meetings.meet(map, unsigned(tile.tiles));
+  const Peak<T> peak = peak_of_tiles(tile_peaks, turn - tile.index, tile.tiles);
+  if (tile.index == 0) note(peaks, map, peak);
+  store_normalized(tile, sum, peak.value);
+  meetings.leave(maps.levels * f.batch);
 }
 
 /// The forms of the tile's part of G -> partial (slot,N). A lane has a column of it, a warp takes every fourth
@@ -351,7 +388,7 @@ __global__ void __launch_bounds__(tile_threads)
   using Four = Vector<T, 4>;
   GT_SHARED(Four, moments, [tile_warps][tile_size]);  // of the column profile of a warp's fixation
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const MapTile<T> tile = dmaps.tile();
+  const MapTile<T> tile = dmaps.tile(blockIdx.x);
   if (tile.map == nullptr) return;
   T grad[tile_size];
 #pragma unroll
@@ -458,6 +495,9 @@ void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, con
   if (peaks.value == nullptr) return launch(grid, splat_kernel<Draw::maps, T>, f, tiled, peaks);
   const Tensor value({tiled.blocks}, dtype_of<T>(), Device::cuda), place({tiled.blocks}, DType::i32, Device::cuda);
   const Peaks<T> tile_peaks{value.data<T>(), place.data<int32_t>()};
+  const auto one_pass = one_pass_kernel<T>;
+  if (may_meet(tiled.levels * f.batch, tiled.most_tiles, blocks_at_once(one_pass, tile_threads, 0)))
+    return launch(grid, one_pass, f, tiled, tile_peaks, peaks);
   launch(grid, splat_kernel<Draw::peaks, T>, f, tiled, tile_peaks);
   launch({blocks_for(tiled.levels * f.batch, 1), tile_threads}, map_peaks_kernel<T>, tiled, tile_peaks, peaks);
   launch(grid, splat_kernel<Draw::normalized, T>, f, tiled, peaks);

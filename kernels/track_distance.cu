@@ -302,7 +302,7 @@ __device__ void search(const T* xy, int64_t first, int64_t last, const MapTile<T
 
 template <class T>
 __global__ void __launch_bounds__(tile_threads) distance_kernel(const T* xy, const int32_t* kept, TiledMaps<T> maps) {
-  const MapTile<T> tile = maps.tile();
+  const MapTile<T> tile = maps.tile(blockIdx.x);
   const int32_t* range = kept + 2 * (tile.level * maps.batch + tile.image);
   Nearest<T> nearest;
   search(xy, range[0], range[1], tile, nearest);
@@ -317,7 +317,7 @@ __global__ void __launch_bounds__(tile_threads)
   constexpr int chunk = 64;
   GT_SHARED(double, sums, [tile_warps][chunk * 4]);
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const MapTile<T> tile = dmaps.tile();
+  const MapTile<T> tile = dmaps.tile(blockIdx.x);
   const int32_t* range = kept + 2 * (tile.level * dmaps.batch + tile.image);
   const int64_t first = range[0], last = range[1], end = first + segment_count(first, last);
   if (tile.map == nullptr || first == last) return;
