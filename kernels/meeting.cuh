@@ -25,6 +25,8 @@ inline bool may_meet(int64_t meetings, int64_t blocks, int64_t held) {
 struct Meetings {
   unsigned* counters;  // (2 + meetings)
 
+  static constexpr unsigned enough = 1 << 24;  // looks at a counter: some ten seconds
+
   static constexpr int64_t counters_of(int64_t meetings) { return 2 + meetings; }
 
   /// The block's place among those that have started.
@@ -42,7 +44,10 @@ struct Meetings {
       unsigned* const arrived = &counters[2 + meeting];
       __threadfence();
       atomicAdd(arrived, 1u);
-      while (atomicAdd(arrived, 0u) < blocks) __nanosleep(20);
+      for (unsigned looks = 0; atomicAdd(arrived, 0u) < blocks; ++looks) {
+        if (looks == enough) __trap();  // an error is better than a device that hangs
+        __nanosleep(20);
+      }
       __threadfence();
     }
     __syncthreads();

@@ -451,6 +451,8 @@ void* shared(const void* key, size_t bytes, size_t alignment) {
 
 void* dynamic_shared() { return machine().block().shared_memory.dynamic(); }
 
+void trap(Site site) { fail(name(machine().self(site)), " gave up at ", show(site)); }
+
 void wait_for_blocks(Site site) { machine().wait_for_blocks(site); }
 
 void fence() { detector::fence(); }

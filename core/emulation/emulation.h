@@ -82,6 +82,9 @@ void* dynamic_shared();
 /// Lets other blocks run: what the thread waits for, only they can do.
 void wait_for_blocks(Site site);
 
+/// The Error of a kernel that gives up.
+[[noreturn]] void trap(Site site);
+
 /// Tells the race detector of a __threadfence().
 void fence();
 
@@ -190,6 +193,8 @@ inline void __threadfence_block() {}
 inline void __nanosleep(unsigned, gt::emulation::Site at = gt::emulation::Site::here()) {
   gt::emulation::wait_for_blocks(at);
 }
+
+[[noreturn]] inline void __trap(gt::emulation::Site at = gt::emulation::Site::here()) { gt::emulation::trap(at); }
 
 template <class T>
 [[gnu::always_inline]] inline T __ldg(const T* address) {

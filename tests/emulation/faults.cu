@@ -138,6 +138,12 @@ __global__ void waiting_for_one_more(const float* in, float* out) {
   if (element() > 0) out[element()] = in[element()];
 }
 
+template <bool faulty>
+__global__ void giving_up(const float* in, float* out) {
+  if (faulty && element() == 5) __trap();
+  out[element()] = in[element()];
+}
+
 // ---- Out of bounds and the like -------------------------------------------------------------------------------------
 
 template <bool faulty>
@@ -293,6 +299,7 @@ const std::vector<Fault>& faults() {
       FAULT(missing_fence, right, none, none, "read after unordered write"),
       FAULT(missing_fence_before_waiting, right, none, none, "read after unordered write"),
       FAULT(waiting_for_one_more, wrong, "waits for other blocks", none, none),
+      FAULT(giving_up, wrong, "gave up", none, none),
       FAULT(past_static_shared, right, none, "index 64 out of bounds for type 'float [64]'", none),
       FAULT(past_static_shared_by_pointer, right, none, "use-after-poison", none),
       {"past_dynamic_shared", run<reverse_in_dynamic_shared, block, (block - 1) * 4>,
