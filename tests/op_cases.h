@@ -89,8 +89,7 @@ struct OpCase {
   std::function<void()> wrong;                      ///< a call with wrong shapes, which must throw
   std::function<Cost(const Sizes&)> cost;           ///< of the forward pass
   /// Of the backward pass to all inputs that have a gradient: each output's gradient and each large tensor it depends
-  /// on read once (twice where sums must be known before a second pass), each input's gradient written once (not at all
-  /// where it is the output's own).
+  /// on read once, each input's gradient written once (not at all where it is the output's own).
   std::function<Cost(const Sizes&)> backward = {};
   bool fuses = false;           ///< it does the work of several ops: its twin is those, and a rival in the benchmark
   double f32_tolerance = 1e-5;  ///< fused against composed, relative to the largest value
