@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/launch.cuh"
+#include "kernels/divisor.h"
 #include "kernels/rows.cuh"
 #include "kernels/tracks.h"
 
@@ -25,6 +26,7 @@ template <class T>
 struct MapTile {
   T* map;  // (H,W), null if the level has none
   int64_t height, width;
+  T row_height, column_width;  // in image sides
   int64_t level, image;
   int64_t index, tiles;  // which of how many in the map
   int64_t slot;          // which of the tiles of one image's maps, level by level
@@ -34,9 +36,10 @@ struct MapTile {
   static __device__ int first_row() { return int(threadIdx.x) / warp_size * thread_rows; }
   static __device__ int lane() { return int(threadIdx.x) % warp_size; }
 
-  // Of them, in the map.
-  __device__ T x() const { return pixel_centre<T>(column + lane(), width); }
-  __device__ T y(int r) const { return pixel_centre<T>(row + first_row() + r, height); }
+  // Their centres, in image sides.
+  __device__ T x() const { return (T(column + lane()) + T(0.5)) * column_width; }
+  __device__ T y(int r) const { return centre_of_row(first_row() + r); }
+  __device__ T centre_of_row(int r) const { return (T(row + r) + T(0.5)) * row_height; }
 
   /// f(v, u, r) for each of the thread's pixels, its r-th, that is in the map, there at row v and column u.
   template <class F>
@@ -55,15 +58,18 @@ struct MapTile {
   }
 };
 
-/// The maps of all levels, cut into tiles in the order level, image, row, column; handed to kernels by value.
+/// The maps of all levels, cut into tiles in the order level, image, row, column. Kernels take it by value and as
+/// __grid_constant__: else a level that is not known to the compiler would have all copied to local memory.
 template <class T>
 struct TiledMaps {
   struct Level {
     T* maps;  // (B,H,W), null if it has none
     int64_t height, width;
-    unsigned across, tiles;  // tiles of a map: side by side, in all
-    unsigned first;          // its first tile of all
-    unsigned slot;           // its first tile of one image's
+    T row_height, column_width;   // 1 / height, 1 / width
+    unsigned tiles;               // of a map
+    Divisor by_across, by_tiles;  // tiles side by side, and in all
+    unsigned first;               // its first tile of all
+    unsigned slot;                // its first tile of one image's
   };
 
   TiledMaps(const char* op, const std::vector<MapSize>& sizes, const std::vector<T*>& maps, int64_t batch)
@@ -73,23 +79,24 @@ struct TiledMaps {
     for (size_t l = 0; l < sizes.size(); ++l) {
       const auto [height, width] = sizes[l];
       const int64_t across = (width + tile_size - 1) / tile_size, tiles = (height + tile_size - 1) / tile_size * across;
-      level[l] = {maps[l], height, width, unsigned(across), unsigned(tiles), unsigned(all), unsigned(of_image)};
+      blocks_for(tiles * batch, 1);  // or it throws, as below
+      level[l] = {maps[l],
+                  height,
+                  width,
+                  1 / T(height),
+                  1 / T(width),
+                  unsigned(tiles),
+                  Divisor(unsigned(across)),
+                  Divisor(unsigned(tiles)),
+                  unsigned(all),
+                  unsigned(of_image)};
       most_tiles = std::max(most_tiles, tiles);
       of_image += tiles;
       all += tiles * batch;
-      blocks_for(std::max(all, of_image), 1);  // or it throws
+      blocks_for(std::max(all, of_image), 1);
     }
     blocks = unsigned(all);
     slots = of_image;
-  }
-
-  /// level[l] by selects: with an index that is not known to the compiler, all would be copied to local memory.
-  __device__ Level at(int l) const {
-    Level found = level[0];
-#pragma unroll
-    for (int k = 1; k < most_levels; ++k)
-      if (k == l) found = level[k];
-    return found;
   }
 
   /// Tile i of all.
@@ -97,18 +104,20 @@ struct TiledMaps {
     int l = 0;
 #pragma unroll
     for (int k = 1; k < most_levels; ++k) l += k < levels && i >= level[k].first;
-    const Level at_l = at(l);
-    const unsigned image = (i - at_l.first) / at_l.tiles, index = (i - at_l.first) % at_l.tiles;
-    return {at_l.maps == nullptr ? nullptr : at_l.maps + image * at_l.height * at_l.width,
-            at_l.height,
-            at_l.width,
+    const Level& at = level[l];
+    const unsigned image = at.by_tiles.quotient(i - at.first), index = at.by_tiles.remainder(i - at.first);
+    return {at.maps == nullptr ? nullptr : at.maps + image * at.height * at.width,
+            at.height,
+            at.width,
+            at.row_height,
+            at.column_width,
             l,
             image,
             index,
-            at_l.tiles,
-            int64_t(at_l.slot) + index,
-            int64_t(index / at_l.across) * tile_size,
-            int64_t(index % at_l.across) * tile_size};
+            at.tiles,
+            int64_t(at.slot) + index,
+            int64_t(at.by_across.quotient(index)) * tile_size,
+            int64_t(at.by_across.remainder(index)) * tile_size};
   }
 
   Level level[most_levels] = {};

@@ -41,10 +41,32 @@ GT_HD inline T exp(T x) {
 #endif
 }
 
-/// e^(-steepness d^2): a Gaussian in d, of the width sigma where steepness is 1 / (2 sigma^2).
+/// e^(-steepness d^2): a Gaussian in d, of the width sigma where steepness is 1 / (2 sigma^2). In f32 on a GPU it is 0
+/// where the exponential would be subnormal, which spares two thirds of that.
 template <class T>
 GT_HD inline T gaussian(T d, T steepness) {
+#ifdef __CUDA_ARCH__
+  if constexpr (sizeof(T) == 4) {
+    const T exponent = d * d * (-steepness * T(1.4426950408889634074));
+    T y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(exponent));
+    return y;
+  }
+#endif
   return exp(-steepness * d * d);
+}
+
+/// sqrt(x). In f32 a GPU's own, which is off by a unit in the last place at the most and takes a sixth of the exact one.
+template <class T>
+GT_HD inline T root(T x) {
+#ifdef __CUDA_ARCH__
+  if constexpr (sizeof(T) == 4) {
+    T y;
+    asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+  }
+#endif
+  return std::sqrt(x);
 }
 
 /// a / b for b in [1, 3]. A GPU need not ask there whether 1 / b is a normal number, which costs it more than the

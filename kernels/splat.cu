@@ -281,27 +281,29 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
 template <class T>
 __device__ void add_fixations(const Fixations<T>& f, const MapTile<T>& tile, Pixels<T>& sum) {
   using Rows = Vector<T, thread_rows>;
-  GT_SHARED(T, gx, [warp_size][tile_size]);      // profiles of up to 32 fixations over the tile
-  GT_SHARED(Rows, gy, [warp_size][tile_warps]);  // times their weights
+  using Four = Vector<T, 4>;
+  GT_SHARED(Four, fixations, [tile_warps][warp_size]);  // those of 32 that count, each warp's own: x, y and weight
+  GT_SHARED(T, gx, [warp_size][tile_size]);             // their profiles over the tile
+  GT_SHARED(Rows, gy, [warp_size][tile_warps]);         // times their weights
   const int lane = tile.lane(), warp = int(threadIdx.x) / warp_size;
   const T* sigma = f.sigma + 2 * (tile.level * f.batch + tile.image);
   const Profile<T> profile_x(sigma[0]), profile_y(sigma[1]);
-  const T px = tile.x(), py = pixel_centre<T>(tile.row + lane, tile.height);
+  const T px = tile.x(), py = tile.centre_of_row(lane);
   const int64_t end = f.offsets[tile.image + 1];
   for (int64_t begin = f.offsets[tile.image]; begin < end; begin += warp_size) {
-    const int64_t own = begin + lane;  // every warp reads them all, a lane each
+    const int64_t own = begin + lane;
     const T w = own < end ? f.weight[tile.level * f.count + own] : T(0);
-    const T x = own < end ? f.xy[2 * own] : T(0), y = own < end ? f.xy[2 * own + 1] : T(0);
     const unsigned counted = __ballot_sync(full_mask, w != 0);  // the others are truncated away
-    for (int j = warp; j < warp_size; j += tile_warps) {
-      if ((counted >> j & 1) == 0) continue;
-      const int slot = __popc(counted & ((1u << j) - 1));
-      const T dx = px - __shfl_sync(full_mask, x, j), dy = py - __shfl_sync(full_mask, y, j);
-      gx[slot][lane] = profile_x(dx);
-      gy[slot][lane / thread_rows].v[lane % thread_rows] = __shfl_sync(full_mask, w, j) * profile_y(dy);
+    const int count = __popc(counted), slot = __popc(counted & ((1u << lane) - 1));
+    if (w != 0) fixations[warp][slot] = {f.xy[2 * own], f.xy[2 * own + 1], w, 0};
+    __syncwarp();
+    for (int k = warp; k < count; k += tile_warps) {
+      const Four at = fixations[warp][k];
+      gx[k][lane] = profile_x(px - at.v[0]);
+      gy[k][lane / thread_rows].v[lane % thread_rows] = at.v[2] * profile_y(py - at.v[1]);
     }
     __syncthreads();
-    for (int k = 0; k < __popc(counted); ++k) {
+    for (int k = 0; k < count; ++k) {
       const T g = gx[k][lane];
       const Rows rows = gy[k][warp];
       for (int r = 0; r < thread_rows; ++r) sum[r] += rows.v[r] * g;
@@ -342,7 +344,8 @@ enum class Draw { maps, peaks, normalized };  // what a launch writes: maps, the
 
 /// `peaks` are those of the tiles to write, or those of the maps to divide by.
 template <Draw draw, class T>
-__global__ void __launch_bounds__(tile_threads, 4) splat_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> peaks) {
+__global__ void __launch_bounds__(tile_threads, 4)
+    splat_kernel(Fixations<T> f, const __grid_constant__ TiledMaps<T> maps, Peaks<T> peaks) {
   const MapTile<T> tile = maps.tile(blockIdx.x);
   Pixels<T> sum = {};
   add_fixations(f, tile, sum);
@@ -354,8 +357,8 @@ __global__ void __launch_bounds__(tile_threads, 4) splat_kernel(Fixations<T> f, 
 /// The peak of each map (L,B) from those of its tiles, a block to a map.
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
-    map_peaks_kernel(TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
-  const typename TiledMaps<T>::Level level = maps.at(int(blockIdx.x / maps.batch));
+    map_peaks_kernel(const __grid_constant__ TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
+  const typename TiledMaps<T>::Level& level = maps.level[int(blockIdx.x / maps.batch)];
   const int64_t first = level.first + blockIdx.x % maps.batch * level.tiles;
   note(peaks, blockIdx.x, peak_of_tiles(tile_peaks, first, level.tiles));
 }
@@ -365,7 +368,7 @@ __device__ unsigned counters[Meetings::counters_of(most_meetings)];  // of the m
 /// All of it: the tiles of a map meet. tile_peaks is room.
 template <class T>
 __global__ void __launch_bounds__(tile_threads, 4)
-    one_pass_kernel(Fixations<T> f, TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
+    one_pass_kernel(Fixations<T> f, const __grid_constant__ TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
   const Meetings meetings{counters};
   const unsigned turn = meetings.turn();
   const MapTile<T> tile = maps.tile(turn);
@@ -384,7 +387,7 @@ __global__ void __launch_bounds__(tile_threads, 4)
 /// fixation.
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
-    forms_kernel(Fixations<T> f, TiledMaps<T> dmaps, bool weights, Forms* partial) {
+    forms_kernel(Fixations<T> f, const __grid_constant__ TiledMaps<T> dmaps, bool weights, Forms* partial) {
   using Four = Vector<T, 4>;
   GT_SHARED(Four, moments, [tile_warps][tile_size]);  // of the column profile of a warp's fixation
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
@@ -398,7 +401,7 @@ __global__ void __launch_bounds__(tile_threads)
   }
   const T* sigma = f.sigma + 2 * (tile.level * f.batch + tile.image);
   const Profile<T> profile_x(sigma[0]), profile_y(sigma[1]);
-  const T px = tile.x(), py = pixel_centre<T>(tile.row + lane, tile.height);
+  const T px = tile.x(), py = tile.centre_of_row(lane);
   for (int64_t i = f.offsets[tile.image] + warp; i < f.offsets[tile.image + 1]; i += tile_warps) {
     T form[8] = {};
     if (weights || f.weight[tile.level * f.count + i] != 0) {
@@ -430,14 +433,15 @@ constexpr int finish_threads = 512, finish_warps = finish_threads / warp_size;
 /// 0 for the fixations after the last track.
 template <class T>
 __global__ void __launch_bounds__(finish_threads, 1)
-    finish_kernel(Fixations<T> f, TiledMaps<T> dmaps, Peaks<T> peaks, Forms* partial, T* dw, T* dxy, T* dsigma) {
+    finish_kernel(Fixations<T> f, const __grid_constant__ TiledMaps<T> dmaps, Peaks<T> peaks, Forms* partial, T* dw,
+                  T* dxy, T* dsigma) {
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
   const int64_t image = blockIdx.x, begin = f.offsets[image], end = image < f.batch ? f.offsets[image + 1] : f.count;
   const int levels = image < f.batch ? dmaps.levels : 0;
 
   const int64_t values = 5 * (end - begin);  // the forms of tile 0 become those of the map
   for (int64_t k = threadIdx.x; k < levels * values; k += finish_threads) {
-    const typename TiledMaps<T>::Level level = dmaps.at(int(k / values));
+    const typename TiledMaps<T>::Level& level = dmaps.level[int(k / values)];
     double* const at = reinterpret_cast<double*>(partial + level.slot * f.count + begin) + k % values;
     double sum = 0;
     if (level.maps != nullptr)
@@ -448,7 +452,7 @@ __global__ void __launch_bounds__(finish_threads, 1)
   __syncthreads();
 
   for (int l = warp; l < levels; l += finish_warps) {  // those of dL/dY become those of G, a lane has every 32nd
-    const typename TiledMaps<T>::Level level = dmaps.at(l);
+    const typename TiledMaps<T>::Level& level = dmaps.level[l];
     const int64_t map = l * f.batch + image;
     const T *weight = f.weight + l * f.count, *sigma = f.sigma + 2 * map;
     Forms* forms = partial + level.slot * f.count;
@@ -473,7 +477,7 @@ __global__ void __launch_bounds__(finish_threads, 1)
   for (int64_t i = begin + threadIdx.x; i < end; i += finish_threads) {
     double x = 0, y = 0;
     for (int l = 0; l < dmaps.levels; ++l) {
-      const int64_t slot = dmaps.at(l).slot, at = l * f.count + i;
+      const int64_t slot = dmaps.level[l].slot, at = l * f.count + i;
       const Forms form = l < levels ? partial[slot * f.count + i] : Forms{};
       const Gradients g =
           l < levels ? gradients(form, double(f.weight[at]), f.sigma + 2 * (l * f.batch + image)) : Gradients{};

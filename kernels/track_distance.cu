@@ -92,7 +92,8 @@ struct Pull {
 
 template <class T>
 GT_HD inline Pull<T> pull(T g, const Closest<T>& c, T distance) {
-  return {-g * c.x / distance, -g * c.y / distance, c.t};
+  const T slope = -g / distance;
+  return {slope * c.x, slope * c.y, c.t};
 }
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
@@ -223,17 +224,17 @@ struct TileDisc {
   T x, y, radius;
 
   __device__ explicit TileDisc(const MapTile<T>& tile) {
-    const T width = T(tile.width), height = T(tile.height);  // the tile reaches to the edges of its pixels
-    const T right = T(tile.column + tile_size < tile.width ? tile.column + tile_size : tile.width) / width;
-    const T bottom = T(tile.row + tile_size < tile.height ? tile.row + tile_size : tile.height) / height;
-    const T left = T(tile.column) / width, top = T(tile.row) / height;
+    const int64_t end = tile.column + tile_size < tile.width ? tile.column + tile_size : tile.width;
+    const int64_t below = tile.row + tile_size < tile.height ? tile.row + tile_size : tile.height;
+    const T left = T(tile.column) * tile.column_width, right = T(end) * tile.column_width;  // edges of pixels
+    const T top = T(tile.row) * tile.row_height, bottom = T(below) * tile.row_height;
     x = (left + right) / 2;
     y = (top + bottom) / 2;
-    radius = std::sqrt((right - left) * (right - left) + (bottom - top) * (bottom - top)) / 2;
+    radius = math::root((right - left) * (right - left) + (bottom - top) * (bottom - top)) / 2;
   }
 
   __device__ Bounds<T> bounds(const Segment<T>& s) const {
-    const T distance = std::sqrt(squared_distance(closest(s, x, y)));
+    const T distance = math::root(squared_distance(closest(s, x, y)));
     const T scale = 1 + std::fabs(x - s.x) + std::fabs(y - s.y) + std::fabs(s.dx) + std::fabs(s.dy);
     const T slack = 64 * std::numeric_limits<T>::epsilon() * scale;
     return {distance - slack, distance + slack};
@@ -301,19 +302,21 @@ __device__ void search(const T* xy, int64_t first, int64_t last, const MapTile<T
 }
 
 template <class T>
-__global__ void __launch_bounds__(tile_threads) distance_kernel(const T* xy, const int32_t* kept, TiledMaps<T> maps) {
+__global__ void __launch_bounds__(tile_threads)
+    distance_kernel(const T* xy, const int32_t* kept, const __grid_constant__ TiledMaps<T> maps) {
   const MapTile<T> tile = maps.tile(blockIdx.x);
   const int32_t* range = kept + 2 * (tile.level * maps.batch + tile.image);
   Nearest<T> nearest;
   search(xy, range[0], range[1], tile, nearest);
-  for (int r = 0; r < thread_rows; ++r) nearest.distance2[r] = std::sqrt(nearest.distance2[r]);
+  for (int r = 0; r < thread_rows; ++r) nearest.distance2[r] = math::root(nearest.distance2[r]);
   tile.store(nearest.distance2);
 }
 
 /// The sums of the tile's pulls -> partial (slot,N,4), at the fixations that segments start at.
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
-    pull_kernel(const T* xy, int64_t count, const int32_t* kept, TiledMaps<T> dmaps, double* partial) {
+    pull_kernel(const T* xy, int64_t count, const int32_t* kept, const __grid_constant__ TiledMaps<T> dmaps,
+                double* partial) {
   constexpr int chunk = 64;
   GT_SHARED(double, sums, [tile_warps][chunk * 4]);
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
@@ -328,7 +331,7 @@ __global__ void __launch_bounds__(tile_threads)
   Pixels<int32_t> starts;  // none outside the map and where the gradient is 0
   for (int r = 0; r < thread_rows; ++r) starts[r] = -1;
   tile.for_pixels([&](int64_t v, int64_t u, int r) {
-    const T distance = std::sqrt(nearest.distance2[r]);
+    const T distance = math::root(nearest.distance2[r]);
     if (distance == 0) return;
     const int64_t start = starts[r] = nearest.start[r];
     const Segment<T> s = segment(xy + 2 * start, xy + 2 * segment_end(start, last));
@@ -379,13 +382,14 @@ __device__ inline int64_t image_that_keeps(int64_t i, const int32_t* ranges, int
 /// the one before.
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
-    add_pulls_kernel(int64_t count, const int32_t* kept, TiledMaps<T> dmaps, const double* partial, T* dxy) {
+    add_pulls_kernel(int64_t count, const int32_t* kept, const __grid_constant__ TiledMaps<T> dmaps,
+                     const double* partial, T* dxy) {
   const int lane = int(threadIdx.x) % warp_size;
   const int64_t i = int64_t(blockIdx.x) * tile_warps + threadIdx.x / warp_size;
   if (i >= count) return;
   double sum[2] = {};
   for (int l = 0; l < dmaps.levels; ++l) {
-    const typename TiledMaps<T>::Level level = dmaps.at(l);
+    const typename TiledMaps<T>::Level& level = dmaps.level[l];
     if (level.maps == nullptr) continue;
     const int32_t* const ranges = kept + 2 * l * dmaps.batch;
     const int64_t image = image_that_keeps(i, ranges, dmaps.batch);

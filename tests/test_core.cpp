@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "core/profile.h"
 #include "core/tensor.h"
+#include "kernels/divisor.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -220,4 +221,20 @@ TEST_CASE("parallel_sum has the same bits for any number of threads", "[core][pa
   CHECK(num_threads() == omp_get_num_procs());
   CHECK_THROWS_AS(set_num_threads(-1), Error);
   set_num_threads(before);
+}
+
+TEST_CASE("a Divisor divides", "[core]") {
+  const uint32_t most = (uint32_t(1) << 31) - 1;
+  for (const uint32_t d : {1u, 2u, 3u, 5u, 7u, 49u, 64u, 641u, 65535u, 65537u, 1000003u, most - 1, most, most + 1}) {
+    const Divisor by(d);
+    const auto check = [&](uint32_t n) {
+      INFO(n << " / " << d);
+      CHECK(by.quotient(n) == n / d);
+      CHECK(by.remainder(n) == n % d);
+    };
+    for (uint32_t k = 0; k < 1000; ++k) check(k), check(most - k), check(uint32_t(uint64_t(k) * most / 1000));
+    for (uint64_t multiple = d; multiple <= most; multiple *= 3)
+      check(uint32_t(multiple)), check(uint32_t(multiple - 1));
+  }
+  CHECK(Divisor().quotient(77) == 77);
 }
