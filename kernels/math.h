@@ -56,7 +56,7 @@ GT_HD inline T gaussian(T d, T steepness) {
   return exp(-steepness * d * d);
 }
 
-/// sqrt(x). In f32 a GPU's own, which is off by a unit in the last place at the most and takes a sixth of the exact one.
+/// sqrt(x). In f32 a GPU has one that is off by 2^-23 at the most and takes a sixth of the exact one's instructions.
 template <class T>
 GT_HD inline T root(T x) {
 #ifdef __CUDA_ARCH__
