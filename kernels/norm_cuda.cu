@@ -292,10 +292,10 @@ struct BackwardRoom : Room {
         lines(take<Line<T>>(channels)) {}
 };
 
-/// partial (B,blocks,G) is room.
+/// Statistics, lines and y of the launch's groups. partial (B,blocks,G) is room.
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 3)
-    one_pass_kernel(Normed<S> in, GroupRange groups, PixelRows all, Moments* partial, S* y) {
+    norm_kernel(Normed<S> in, GroupRange groups, PixelRows all, Moments* partial, S* y) {
   GT_DYNAMIC_SHARED(char, shared);
   const Norm& norm = in.norm;
   const ChannelRange channels = groups.channels(norm);
@@ -346,8 +346,8 @@ __global__ void __launch_bounds__(row_threads, 3)
 /// is room.
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 3)
-    one_pass_gradients_kernel(Normed<S> in, GroupRange groups, PixelRows all, const S* dy, GradientMeans* partial,
-                              double* of_parameters, S* dx) {
+    norm_gradients_kernel(Normed<S> in, GroupRange groups, PixelRows all, const S* dy, GradientMeans* partial,
+                          double* of_parameters, S* dx) {
   GT_DYNAMIC_SHARED(char, shared);
   const Norm& norm = in.norm;
   const ChannelRange channels = groups.channels(norm);
@@ -409,13 +409,14 @@ __global__ void __launch_bounds__(row_threads, 3)
 
 // ---- Both -----------------------------------------------------------------------------------------------------------
 
-constexpr int columns = 4, column_threads = 1024;
+constexpr int columns = 4;
 
 /// The parameters' gradients from shares of them (rows,shares,C): a block for some of the columns.
-template <class S, class T = compute_t<S>>
-__global__ void __launch_bounds__(column_threads)
+template <int threads, class S, class T = compute_t<S>>
+__global__ void __launch_bounds__(threads)
     parameter_gradients_kernel(int64_t rows, int64_t channels, const double* of_rows, NormGradients<S> g) {
-  constexpr int at_once = column_threads / columns, warps = column_threads / warp_size;
+  constexpr int at_once = threads / columns, warps = threads / warp_size;
+  static_assert(columns <= warps && warps <= warp_size);
   GT_SHARED(double, of_warps, [columns][warps]);
   const int warp = int(threadIdx.x) / warp_size, lane = int(threadIdx.x) % warp_size;
   const int64_t width = shares * channels, column = int64_t(blockIdx.x) * columns + lane % columns;
@@ -427,17 +428,17 @@ __global__ void __launch_bounds__(column_threads)
   if (lane < columns) of_warps[lane][warp] = sum;
   __syncthreads();
   if (warp >= columns) return;
-  static_assert(warps == warp_size);
-  sum = gt::cuda::warp_sum(of_warps[warp][lane]);
-  const int64_t k = int64_t(blockIdx.x) * columns + warp;
-  const int64_t share = k / channels;
+  sum = gt::cuda::warp_sum(lane < warps ? of_warps[warp][lane] : 0.0);
+  const int64_t k = int64_t(blockIdx.x) * columns + warp, share = k / channels;
   T* const to = share == of_dz ? g.dbeta : share == of_dz_xhat ? g.dgamma : share == of_dx ? g.dbias : nullptr;
   if (lane == 0 && to != nullptr) to[k % channels] = T(sum);
 }
 
 template <class S>
 void sum_parameter_gradients(const Norm& norm, int64_t rows, const Tensor& of_rows, const NormGradients<S>& g) {
-  launch({blocks_for(shares * norm.shape.channels, columns), column_threads}, parameter_gradients_kernel<S>, rows,
+  constexpr int few = 128, many = 1024;  // threads, for rows that are so
+  const auto kernel = rows <= 256 ? parameter_gradients_kernel<few, S> : parameter_gradients_kernel<many, S>;
+  launch({blocks_for(shares * norm.shape.channels, columns), unsigned(rows <= 256 ? few : many)}, kernel, rows,
          norm.shape.channels, of_rows.data<double>(), g);
 }
 
@@ -511,7 +512,7 @@ void norm_forward(const Normed<S>& in, S* y) {
   const Norm& norm = in.norm;
   const Channels& shape = norm.shape;
   with_vectors<S>(shape.channels, [&]<int W>() {
-    const auto kernel = one_pass_kernel<S, W>;
+    const auto kernel = norm_kernel<S, W>;
     if (const auto one_pass = in_one_pass<S, W, ForwardRoom<T>>(norm, 1, kernel)) {
       const Tensor room = one_pass->pairs(norm);
       one_pass->launch_each(kernel, in, reinterpret_cast<Moments*>(room.data<double>()), y);
@@ -533,7 +534,7 @@ void norm_backward(const Normed<S>& in, const S* dy, const NormGradients<S>& g) 
   const Norm& norm = in.norm;
   const Channels& shape = norm.shape;
   with_vectors<S>(shape.channels, [&]<int W>() {
-    const auto kernel = one_pass_gradients_kernel<S, W>;
+    const auto kernel = norm_gradients_kernel<S, W>;
     if (const auto one_pass = in_one_pass<S, W, BackwardRoom<T>>(norm, 2, kernel)) {
       const Tensor room = one_pass->pairs(norm), of_blocks = partial_sums(shape, one_pass->cut, shares);
       one_pass->launch_each(kernel, in, dy, reinterpret_cast<GradientMeans*>(room.data<double>()),

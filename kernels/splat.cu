@@ -368,7 +368,8 @@ __device__ unsigned counters[Meetings::counters_of(most_meetings)];  // of the m
 /// All of it: the tiles of a map meet. tile_peaks is room.
 template <class T>
 __global__ void __launch_bounds__(tile_threads, 4)
-    one_pass_kernel(Fixations<T> f, const __grid_constant__ TiledMaps<T> maps, Peaks<T> tile_peaks, Peaks<T> peaks) {
+    splat_normalized_kernel(Fixations<T> f, const __grid_constant__ TiledMaps<T> maps, Peaks<T> tile_peaks,
+                            Peaks<T> peaks) {
   const Meetings meetings{counters};
   const unsigned turn = meetings.turn();
   const MapTile<T> tile = maps.tile(turn);
@@ -499,9 +500,9 @@ void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, con
   if (peaks.value == nullptr) return launch(grid, splat_kernel<Draw::maps, T>, f, tiled, peaks);
   const Tensor value({tiled.blocks}, dtype_of<T>(), Device::cuda), place({tiled.blocks}, DType::i32, Device::cuda);
   const Peaks<T> tile_peaks{value.data<T>(), place.data<int32_t>()};
-  const auto one_pass = one_pass_kernel<T>;
-  if (may_meet(tiled.levels * f.batch, tiled.most_tiles, blocks_at_once(one_pass, tile_threads, 0)))
-    return launch(grid, one_pass, f, tiled, tile_peaks, peaks);
+  const auto at_once = splat_normalized_kernel<T>;
+  if (may_meet(tiled.levels * f.batch, tiled.most_tiles, blocks_at_once(at_once, tile_threads, 0)))
+    return launch(grid, at_once, f, tiled, tile_peaks, peaks);
   launch(grid, splat_kernel<Draw::peaks, T>, f, tiled, tile_peaks);
   launch({blocks_for(tiled.levels * f.batch, 1), tile_threads}, map_peaks_kernel<T>, tiled, tile_peaks, peaks);
   launch(grid, splat_kernel<Draw::normalized, T>, f, tiled, peaks);

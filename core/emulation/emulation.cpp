@@ -59,7 +59,8 @@ struct Block {
   void prepare(const Grid& grid);
 
   char* stacks;
-  unsigned guarded = 0;  // stacks with a page below that nobody may touch
+  unsigned guarded = 0;   // stacks with a page below that nobody may touch
+  uint64_t prepared = 0;  // for this launch
   SharedMemory shared_memory;
   unsigned number = 0;  // in the grid
   std::array<Thread, max_threads> threads;
@@ -126,6 +127,7 @@ class Machine {
   void (*thread_)(const void*) = nullptr;
   const void* argument_ = nullptr;
   unsigned count_ = 0;  // threads of a block
+  uint64_t launches_ = 0;
   std::mt19937 random_;
   std::vector<std::unique_ptr<Block>> blocks_;  // as many as were ever on the device at once
   std::vector<Block*> free_, waiting_;          // of these; those that wait for others, as they started
@@ -207,10 +209,8 @@ void Machine::begin_grid(const Grid& grid) {
   count_ = unsigned(threads);
   free_.clear();
   waiting_.clear();
-  for (const auto& block : blocks_) {
-    block->prepare(grid);
-    free_.push_back(block.get());
-  }
+  for (const auto& block : blocks_) free_.push_back(block.get());
+  ++launches_;
   random_.seed(options.seed);
   detector::begin_grid();
 }
@@ -218,10 +218,10 @@ void Machine::begin_grid(const Grid& grid) {
 void Machine::begin_block(unsigned number) {
   if (free_.empty()) {
     blocks_.push_back(std::make_unique<Block>());
-    blocks_.back()->prepare(grid_);
     free_.push_back(blocks_.back().get());
   }
   Block& b = *free_.back();
+  if (std::exchange(b.prepared, launches_) != launches_) b.prepare(grid_);
   b.shared_memory.begin_block(grid_.shared_bytes, options.shared_limit, grid_.launch);
   b.number = number;
   b.alive = count_;

@@ -88,7 +88,8 @@ struct BlockClocks {
 struct Detector {
   std::unordered_map<uintptr_t, Page> pages;
   std::unordered_map<const void*, std::vector<Moment>> released;  // by atomics, per place
-  std::map<uint32_t, BlockClocks> blocks;                         // on the device
+  std::map<uint32_t, std::unique_ptr<BlockClocks>> blocks;        // on the device
+  std::vector<std::unique_ptr<BlockClocks>> spare;                // their room is large
   BlockClocks* mine = nullptr;                                    // of the block that runs
   std::set<std::pair<const void*, const void*>> seen;
   std::vector<Race> races;
@@ -241,14 +242,27 @@ void begin_grid() {
 }
 
 void begin_block(unsigned block, unsigned threads) {
-  BlockClocks& b = detector_.blocks[block];
+  auto& spare = detector_.spare;
+  if (spare.empty()) spare.push_back(std::make_unique<BlockClocks>());
+  BlockClocks& b = *(detector_.blocks[block] = std::move(spare.back()));
+  spare.pop_back();
   b.block = block;
-  for (unsigned t = 0; t < threads; ++t) b.clocks[t][t % 32] = 1;
+  b.epoch = 0;
+  b.acquired.clear();
+  for (unsigned t = 0; t < threads; ++t) {
+    b.clocks[t] = {};
+    b.clocks[t][t % 32] = 1;
+    b.fences[t] = {};
+  }
 }
 
-void enter_block(unsigned block) { detector_.mine = &detector_.blocks.at(block); }
+void enter_block(unsigned block) { detector_.mine = detector_.blocks.at(block).get(); }
 
-void end_block() { detector_.blocks.erase(detector_.mine->block); }
+void end_block() {
+  const auto ended = detector_.blocks.find(detector_.mine->block);
+  detector_.spare.push_back(std::move(ended->second));
+  detector_.blocks.erase(ended);
+}
 
 void enter(int thread) { running = thread; }
 
