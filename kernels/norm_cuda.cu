@@ -231,12 +231,6 @@ struct Kept {
   }
 };
 
-/// f(g) for each g in [0, groups), by a warp.
-template <class F>
-__device__ void for_groups(int64_t groups, const F& f) {
-  for (int64_t g = threadIdx.x / warp_size; g < groups; g += row_threads / warp_size) f(g);
-}
-
 /// The warp's sum of f(i) over i in [0, n), in every lane; a Pair is two doubles.
 template <class Pair, class F>
 __device__ Pair warp_sum_of(int64_t n, const F& f) {
@@ -245,6 +239,26 @@ __device__ Pair warp_sum_of(int64_t n, const F& f) {
   for (int64_t i = threadIdx.x % warp_size; i < n; i += warp_size) share += f(i);
   auto& [a, b] = share;
   return {gt::cuda::warp_sum(a), gt::cuda::warp_sum(b)};
+}
+
+/// An image's sums over each of its groups' channels, of which the block has of(i) in channel i of the range: use(g,
+/// sum), by some thread, when all of the image's blocks have met. partial (B,blocks,G) is room.
+template <class Pair, class Of, class Use>
+__device__ void sum_image(const Meetings& meetings, const PixelRows& cut, int64_t groups, int64_t group_channels,
+                          Pair* partial, const Of& of, const Use& use) {
+  Pair* const of_image = partial + cut.image() * cut.blocks * groups;
+  const int64_t warp = threadIdx.x / warp_size, warps = row_threads / warp_size;
+  const bool first_lane = threadIdx.x % warp_size == 0;
+  for (int64_t g = warp; g < groups; g += warps) {
+    const Pair sum = warp_sum_of<Pair>(group_channels, [&](int64_t k) { return of(g * group_channels + k); });
+    if (first_lane) of_image[cut.block() * groups + g] = sum;
+  }
+  meetings.meet(cut.image(), cut.blocks);
+  for (int64_t g = warp; g < groups; g += warps) {
+    const Pair sum = warp_sum_of<Pair>(cut.blocks, [&](int64_t b) { return of_image[b * groups + g]; });
+    if (first_lane) use(g, sum);
+  }
+  __syncthreads();
 }
 
 /// The shared memory of a block, in parts of whole 128 bytes; without a beginning only their bytes are counted.
@@ -310,25 +324,16 @@ __global__ void __launch_bounds__(row_threads, 3)
   sum_block<2, W, 2, T>(
       cut, channels, [&](int64_t, int64_t, T(&sums)[2][W]) { return moments_pass(sums, kept); },
       [=](int n, int64_t i, double sum) { room.sums[n * channels.count + i] = sum; });
-  Moments* const of_image = partial + cut.image() * cut.blocks * groups.count;
-  for_groups(groups.count, [&](int64_t g) {
-    const int64_t count = norm.group_channels();
-    const Moments m = warp_sum_of<Moments>(count, [&](int64_t k) {
-      const int64_t i = g * count + k;
-      return Moments{room.sums[i], room.sums[channels.count + i]}.with_bias(in.bias_of(channels.first + i),
-                                                                            double(cut.end() - cut.begin()));
-    });
-    if (threadIdx.x % warp_size == 0) of_image[cut.block() * groups.count + g] = m;
-  });
-  meetings.meet(cut.image(), cut.blocks);
-
-  for_groups(groups.count, [&](int64_t g) {
-    const Moments m = warp_sum_of<Moments>(cut.blocks, [&](int64_t b) { return of_image[b * groups.count + g]; });
-    if (threadIdx.x % warp_size != 0) return;
-    room.stats[g] = statistics(m, norm.group_size(), norm.eps);
-    if (cut.block() == 0) in.stats[cut.image() * norm.groups + groups.first + g] = room.stats[g];
-  });
-  __syncthreads();
+  sum_image(
+      meetings, cut, groups.count, norm.group_channels(), partial,
+      [&](int64_t i) {
+        return Moments{room.sums[i], room.sums[channels.count + i]}.with_bias(in.bias_of(channels.first + i),
+                                                                              double(cut.end() - cut.begin()));
+      },
+      [&](int64_t g, const Moments& m) {
+        room.stats[g] = statistics(m, norm.group_size(), norm.eps);
+        if (cut.block() == 0) in.stats[cut.image() * norm.groups + groups.first + g] = room.stats[g];
+      });
   for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
     const int64_t c = channels.first + i;
     const Line<double> z = in.line_by(room.stats[norm.group_of(i)], c);
@@ -370,24 +375,15 @@ __global__ void __launch_bounds__(row_threads, 3)
       },
       [=](int n, int64_t i, double sum) { room.sums[n * channels.count + i] = sum; });
   const auto of_share = [=](Share share) { return room.sums + share * channels.count; };
-  GradientMeans* const of_image = partial + image * cut.blocks * groups.count;
-  for_groups(groups.count, [&](int64_t g) {
-    const int64_t count = norm.group_channels();
-    const GradientMeans m = warp_sum_of<GradientMeans>(count, [&](int64_t k) {
-      const int64_t i = g * count + k, c = channels.first + i;
-      double& dz_xhat = of_share(of_dz_xhat)[i];  // so far dz x
-      dz_xhat = sum_with_xhat(in.channel(image, c), dz_xhat, of_share(of_dz)[i]);
-      return in.mean_shares(c, of_share(of_dz)[i], dz_xhat);
-    });
-    if (threadIdx.x % warp_size == 0) of_image[cut.block() * groups.count + g] = m;
-  });
-  meetings.meet(image, cut.blocks);
-
-  for_groups(groups.count, [&](int64_t g) {
-    const auto m = warp_sum_of<GradientMeans>(cut.blocks, [&](int64_t b) { return of_image[b * groups.count + g]; });
-    if (threadIdx.x % warp_size == 0) room.means[g] = m;
-  });
-  __syncthreads();
+  sum_image(
+      meetings, cut, groups.count, norm.group_channels(), partial,
+      [&](int64_t i) {
+        const int64_t c = channels.first + i;
+        double& dz_xhat = of_share(of_dz_xhat)[i];  // so far dz x
+        dz_xhat = sum_with_xhat(in.channel(image, c), dz_xhat, of_share(of_dz)[i]);
+        return in.mean_shares(c, of_share(of_dz)[i], dz_xhat);
+      },
+      [&](int64_t g, const GradientMeans& means) { room.means[g] = means; });
   double* const to = of_parameters + (image * cut.blocks + cut.block()) * shares * channels.stride;
   for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
     const int64_t c = channels.first + i;
@@ -409,37 +405,24 @@ __global__ void __launch_bounds__(row_threads, 3)
 
 // ---- Both -----------------------------------------------------------------------------------------------------------
 
-constexpr int columns = 4;
+/// Where the sums of shares (shares,C) of the parameters' gradients go.
+template <class S>
+struct ParameterGradients {
+  NormGradients<S> g;
+  int64_t channels;
 
-/// The parameters' gradients from shares of them (rows,shares,C): a block for some of the columns.
-template <int threads, class S, class T = compute_t<S>>
-__global__ void __launch_bounds__(threads)
-    parameter_gradients_kernel(int64_t rows, int64_t channels, const double* of_rows, NormGradients<S> g) {
-  constexpr int at_once = threads / columns, warps = threads / warp_size;
-  static_assert(columns <= warps && warps <= warp_size);
-  GT_SHARED(double, of_warps, [columns][warps]);
-  const int warp = int(threadIdx.x) / warp_size, lane = int(threadIdx.x) % warp_size;
-  const int64_t width = shares * channels, column = int64_t(blockIdx.x) * columns + lane % columns;
-  double sum = 0;
-  if (column < width)
-#pragma unroll 4
-    for (int64_t r = threadIdx.x / columns; r < rows; r += at_once) sum += of_rows[r * width + column];
-  for (int d = warp_size / 2; d >= columns; d /= 2) sum += __shfl_xor_sync(full_mask, sum, d);
-  if (lane < columns) of_warps[lane][warp] = sum;
-  __syncthreads();
-  if (warp >= columns) return;
-  sum = gt::cuda::warp_sum(lane < warps ? of_warps[warp][lane] : 0.0);
-  const int64_t k = int64_t(blockIdx.x) * columns + warp, share = k / channels;
-  T* const to = share == of_dz ? g.dbeta : share == of_dz_xhat ? g.dgamma : share == of_dx ? g.dbias : nullptr;
-  if (lane == 0 && to != nullptr) to[k % channels] = T(sum);
-}
+  __device__ void operator()(int64_t, int64_t k, double sum) const {
+    const int64_t share = k / channels;
+    auto* const to = share == of_dz ? g.dbeta : share == of_dz_xhat ? g.dgamma : g.dbias;
+    if (to != nullptr) to[k % channels] = compute_t<S>(sum);
+  }
+};
 
+/// The parameters' gradients from shares of them (rows,shares,C).
 template <class S>
 void sum_parameter_gradients(const Norm& norm, int64_t rows, const Tensor& of_rows, const NormGradients<S>& g) {
-  constexpr int few = 128, many = 1024;  // threads, for rows that are so
-  const auto kernel = rows <= 256 ? parameter_gradients_kernel<few, S> : parameter_gradients_kernel<many, S>;
-  launch({blocks_for(shares * norm.shape.channels, columns), unsigned(rows <= 256 ? few : many)}, kernel, rows,
-         norm.shape.channels, of_rows.data<double>(), g);
+  const int64_t width = shares * norm.shape.channels;
+  gt::cuda::add_blocks(1, rows, width, width, of_rows.data<double>(), ParameterGradients<S>{g, norm.shape.channels});
 }
 
 /// Threads to a pixel.

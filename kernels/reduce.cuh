@@ -69,33 +69,52 @@ __global__ void __launch_bounds__(sum_threads)
   }
 }
 
-/// sums[image][k] = sum over the blocks of partial[image][block][k], k < width <= stride: grid (images x groups of
-/// columns).
-template <class T>
-__global__ void __launch_bounds__(sum_threads)
-    add_blocks_kernel(unsigned groups, int64_t blocks, int64_t width, int64_t stride, const double* partial, T* sums) {
-  constexpr int columns = 8, rows = sum_threads / columns;
-  GT_SHARED(double, shared, [rows][columns]);
-  const int column = int(threadIdx.x) % columns, row = int(threadIdx.x) / columns;
-  const int64_t image = blockIdx.x / groups, k = int64_t(blockIdx.x % groups) * columns + column;
+/// out(image, k, sum), by some thread, with the sum over the blocks of partial[image][block][k], k < width <= stride:
+/// grid (images x groups of columns).
+template <int threads, class Out>
+__global__ void __launch_bounds__(threads)
+    add_blocks_kernel(unsigned groups, int64_t blocks, int64_t width, int64_t stride, const double* partial, Out out) {
+  constexpr int columns = 4, rows = threads / columns, warps = threads / warp_size;
+  static_assert(columns <= warps && warps <= warp_size);
+  GT_SHARED(double, of_warps, [columns][warps]);
+  const int warp = int(threadIdx.x) / warp_size, lane = int(threadIdx.x) % warp_size;
+  const int64_t image = blockIdx.x / groups, first = int64_t(blockIdx.x % groups) * columns, k = first + lane % columns;
   double sum = 0;
   if (k < width)
 #pragma unroll 4
-    for (int64_t b = row; b < blocks; b += rows) sum += partial[(image * blocks + b) * stride + k];
-  shared[row][column] = sum;
-  for (int half = rows / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (row < half) shared[row][column] += shared[row + half][column];
-  }
-  if (row == 0 && k < width) sums[image * width + k] = T(shared[0][column]);
+    for (int64_t b = threadIdx.x / columns; b < blocks; b += rows) sum += partial[(image * blocks + b) * stride + k];
+  for (int d = warp_size / 2; d >= columns; d /= 2) sum += __shfl_xor_sync(full_mask, sum, d);
+  if (lane < columns) of_warps[lane][warp] = sum;
+  __syncthreads();
+  if (warp >= columns) return;
+  sum = warp_sum(lane < warps ? of_warps[warp][lane] : 0.0);
+  if (lane == 0 && first + warp < width) out(image, first + warp, sum);
 }
 
-/// partial (images,blocks,stride), the first `width` of each row -> sums (images,width).
+/// partial (images,blocks,stride), the first `width` of each row: out(image, k, sum over the blocks), on the device.
+template <class Out>
+void add_blocks(int64_t images, int64_t blocks, int64_t width, int64_t stride, const double* partial, const Out& out) {
+  constexpr int few = 128, many = 1024;  // threads, for blocks that are so
+  const bool are_few = blocks <= 256;
+  const int64_t groups = (width + 3) / 4;
+  launch({blocks_for(images * groups, 1), unsigned(are_few ? few : many)},
+         are_few ? add_blocks_kernel<few, Out> : add_blocks_kernel<many, Out>, groups, blocks, width, stride, partial,
+         out);
+}
+
+/// Where sums (images,width) go.
+template <class T>
+struct SumsTo {
+  T* sums;
+  int64_t width;
+
+  __device__ void operator()(int64_t image, int64_t k, double sum) const { sums[image * width + k] = T(sum); }
+};
+
+/// The same into sums (images,width).
 template <class T>
 void add_blocks(int64_t images, int64_t blocks, int64_t width, int64_t stride, const double* partial, T* sums) {
-  const int64_t groups = (width + 7) / 8;
-  launch({blocks_for(images * groups, 1), sum_threads}, add_blocks_kernel<T>, groups, blocks, width, stride, partial,
-         sums);
+  add_blocks(images, blocks, width, stride, partial, SumsTo<T>{sums, width});
 }
 
 /// N sums over the pixels of each image (B,P,C) -> sums (B,N,C), on the device: f(image, i, c, sum) adds element i, of
