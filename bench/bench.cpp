@@ -14,7 +14,7 @@
 #include "core/io.h"
 #include "core/parallel.h"
 #include "core/profile.h"
-#include "tests/check_op.h"
+#include "kernels/cases/check_op.h"
 
 namespace gt {
 namespace {
@@ -51,7 +51,7 @@ Tensors on_device(const Tensors& tensors, Device device) {
 void require_close(const Tensors& a, const Tensors& b, double tolerance, const std::string& what) {
   if (a.size() != b.size()) fail(what, ": ", a.size(), " results, expected ", b.size());
   for (size_t i = 0; i < a.size(); ++i)
-    if (const double off = relative_difference(a[i], b[i], least_scale(b)); !(off <= tolerance))
+    if (const double off = relative_difference(a[i], b[i], min_scale(b)); !(off <= tolerance))
       fail(what, ": result ", i, " ", a[i].shape(), " is off by ", off, ", allowed ", tolerance);
 }
 

@@ -36,7 +36,7 @@ void time_loader(const std::string& folder, int64_t size, int threads, double bu
   DataOptions options;
   options.root = folder;
   options.size = size;
-  const Wanted wanted{.gaze = true};
+  const DataNeeds wanted{.gaze = true};
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   std::printf("%s, %lld pixels, batch %lld\n%7s %16s %16s\n", folder.c_str(), (long long)size, (long long)batch,
               "threads", "loaded images/s", "batched images/s");

@@ -43,8 +43,8 @@ Json to_json(const Row& row, double floor) {
   }
   const Timing& t = row.time;
   json.update({{"ms", 1e3 * t.median},
-               {"least_ms", 1e3 * t.least},
-               {"most_ms", 1e3 * t.most},
+               {"min_ms", 1e3 * t.least},
+               {"max_ms", 1e3 * t.most},
                {"repetitions", t.repetitions},
                {"calls", t.calls}});
   if (row.bytes > 0) json.update({{"bytes", row.bytes}, {"gb_per_s", rate(row.bytes, t.median)}});

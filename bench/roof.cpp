@@ -8,7 +8,7 @@
 #include "bench/clock.h"
 #include "core/autograd.h"
 #include "core/parallel.h"
-#include "tests/op_cases.h"
+#include "kernels/cases/op_case.h"
 
 namespace gt {
 namespace {

@@ -1,7 +1,7 @@
 // Rows for what a training step does outside the graph, which has no gradient and thus no row in the op table.
 #pragma once
 
-#include "tests/op_cases.h"
+#include "kernels/cases/op_case.h"
 
 namespace gt {
 

@@ -72,7 +72,7 @@ class HostMemory {
       bytes = wanted;
     }
     used_bytes_ += bytes;
-    most_used_ = std::max(most_used_, used_bytes_);
+    max_used_ = std::max(max_used_, used_bytes_);
     return data;
   }
 
@@ -88,7 +88,7 @@ class HostMemory {
   }
 
  private:
-  static constexpr size_t huge_page = size_t(2) << 20, most_kept = size_t(256) << 20;
+  static constexpr size_t huge_page = size_t(2) << 20, max_kept = size_t(256) << 20;
 
   static void* allocate(size_t bytes) {
     const bool huge = bytes >= huge_page;
@@ -100,7 +100,7 @@ class HostMemory {
 
   // Frees kept blocks, the largest first, until a new one is within the limit.
   void make_room(size_t bytes) {
-    const size_t most = std::max(most_used_, used_bytes_ + bytes), limit = most + std::min(most / 2, most_kept);
+    const size_t most = std::max(max_used_, used_bytes_ + bytes), limit = most + std::min(most / 2, max_kept);
     while (!kept_.empty() && used_bytes_ + kept_bytes_ + bytes > limit) {
       const auto largest = std::prev(kept_.end());
       std::free(largest->second);
@@ -111,7 +111,7 @@ class HostMemory {
 
   std::mutex mutex_;
   std::multimap<size_t, void*> kept_;  // by size
-  size_t kept_bytes_ = 0, used_bytes_ = 0, most_used_ = 0;
+  size_t kept_bytes_ = 0, used_bytes_ = 0, max_used_ = 0;
 };
 
 /// Never destroyed: static tensors may outlive it.

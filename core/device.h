@@ -46,7 +46,7 @@ void require_device(Device device);
 
 /// Throws Error if T is bf16 and the device is the CPU.
 template <class T>
-void require_stored(Device device) {
+void require_activation_dtype(Device device) {
   if (sizeof(T) == 2 && device == Device::cpu) refuse_bf16();
 }
 
@@ -101,20 +101,20 @@ void reset_peak_bytes();
                              __VA_ARGS__))
 #endif
 
-// The same inside visit_stored()'s lambda of element type T: there is no bf16 on the CPU.
+// The same inside visit_activation()'s lambda of element type T: there is no bf16 on the CPU.
 #if GT_CUDA
-#define GT_DISPATCH_STORED(T, where, fn, ...)                                                       \
+#define GT_DISPATCH_ACTIVATION(T, where, fn, ...)                                                   \
   do {                                                                                              \
-    ::gt::require_stored<T>(where);                                                                 \
+    ::gt::require_activation_dtype<T>(where);                                                       \
     if constexpr (sizeof(T) == 2)                                                                   \
       ::gt::OpRange(#fn, where)([&](auto&&... arguments) { cuda::fn(arguments...); }, __VA_ARGS__); \
     else                                                                                            \
       GT_DISPATCH(where, fn, __VA_ARGS__);                                                          \
   } while (0)
 #else
-#define GT_DISPATCH_STORED(T, where, fn, ...)                          \
+#define GT_DISPATCH_ACTIVATION(T, where, fn, ...)                      \
   do {                                                                 \
-    ::gt::require_stored<T>(where);                                    \
+    ::gt::require_activation_dtype<T>(where);                          \
     if constexpr (sizeof(T) != 2) GT_DISPATCH(where, fn, __VA_ARGS__); \
   } while (0)
 #endif

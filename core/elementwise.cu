@@ -80,7 +80,7 @@ void convert_elements(const Tensor& from, const Tensor& to) {
 }
 
 void add_elements(const Tensor& sum, const Tensor& x) {
-  visit_stored(sum.dtype(), [&]<class T>() {
+  visit_activation(sum.dtype(), [&]<class T>() {
     GT_DISPATCH(sum.device(), for_elements, sum.size(), Add<T>{x.data<T>(), sum.data<T>()});
   });
 }

@@ -36,7 +36,7 @@ void begin_range(const char* name) {
   const double future = std::numeric_limits<double>::infinity();
   p.ranges_.push_back({name, "", int(p.open_.size()), p.now(), future, 0});
   p.open_.push_back(p.ranges_.size() - 1);
-  p.innermost().live_before = p.innermost().most_live = live_bytes(p.device_);
+  p.innermost().live_before = p.innermost().max_live = live_bytes(p.device_);
   p.counts_operands_ = true;  // an op's, until its body begins; other ranges never ask
 }
 
@@ -50,7 +50,7 @@ void end_range() {
   p.open_.pop_back();
   if (!p.open_.empty()) {
     p.innermost().own -= range.end - range.begin;
-    p.innermost().most_live = std::max(p.innermost().most_live, range.most_live);
+    p.innermost().max_live = std::max(p.innermost().max_live, range.max_live);
   }
   p.counts_operands_ = false;
 }
@@ -72,7 +72,7 @@ void count_launch(Launched what) {
 void note_memory(Device device, int64_t bytes) {
   Profile& p = *current_profile;
   if (device != p.device_ || p.open_.empty()) return;
-  p.innermost().most_live = std::max(p.innermost().most_live, bytes);
+  p.innermost().max_live = std::max(p.innermost().max_live, bytes);
 }
 
 void label_range(const std::string& label) { current_profile->innermost().label = label; }

@@ -20,10 +20,10 @@ struct ProfiledRange {
   bool op = false;                                 // an op's body, not a part of the program
   int kernels = 0, library_calls = 0, copies = 0;  // sent to the device, less those of the ranges within
   int64_t live_before = 0, live_after = 0;         // bytes in buffers on the profile's device
-  int64_t most_live = 0;                           // while it ran
+  int64_t max_live = 0;                            // while it ran
 
   /// Bytes that an op's body took for itself.
-  int64_t workspace() const { return op ? most_live - live_before : 0; }
+  int64_t workspace() const { return op ? max_live - live_before : 0; }
 };
 
 /// Collects the ranges of the thread that makes it, until it ends; one at a time. On CUDA each op is then waited for,

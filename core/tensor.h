@@ -160,7 +160,7 @@ decltype(auto) visit_float(DType dtype, F&& f) {
 
 /// The same with <bf16> beside them: where kernels choose the type that activations are stored in.
 template <class F>
-decltype(auto) visit_stored(DType dtype, F&& f) {
+decltype(auto) visit_activation(DType dtype, F&& f) {
   return dtype == DType::bf16 ? f.template operator()<bf16>() : visit_float(dtype, std::forward<F>(f));
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gaze/permutohedral.h"
-#include "kernels/math.h"
+#include "kernels/common/math.h"
 
 namespace gt {
 namespace {

@@ -95,7 +95,7 @@ Image threshold(Image mask) {
 
 /// `masks` may be null.
 Sample load_sample(const Entry& entry, const Folder& images, const Folder* masks, const DataOptions& options,
-                   const Wanted& wanted) {
+                   const DataNeeds& wanted) {
   Sample sample;
   sample.name = entry.name;
   sample.path = images.find(entry);
@@ -117,7 +117,7 @@ Sample load_sample(const Entry& entry, const Folder& images, const Folder* masks
 
 std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }
 
-Dataset load_dataset(const DataOptions& options, const std::string& split, const Wanted& wanted) {
+Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& wanted) {
   if (options.channels != 1 && options.channels != 3)
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
   if (!fs::is_directory(options.root))

@@ -71,7 +71,7 @@ struct Sample {
 };
 
 /// What a split is loaded for; what is not asked for need not be there.
-struct Wanted {
+struct DataNeeds {
   bool masks = false;   // training on masks
   bool labels = false;  // evaluation, at the label's own size
   bool gaze = false;
@@ -89,7 +89,7 @@ std::string gaze_path(const DataOptions& options);
 /// Loads a split, decoding in parallel. Throws Error, naming the file (and line), for: a missing folder or list, an
 /// empty list, a duplicate name, a missing, ambiguous (NAME.jpg beside NAME.png) or undecodable image or mask, a mask
 /// of another size than its image, an image without gaze, and gaze for an image that root/images does not have.
-Dataset load_dataset(const DataOptions& options, const std::string& split, const Wanted& wanted);
+Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& wanted);
 
 /// What one iteration trains on. Images and masks are as loaded; geometry and colour say what kernels/augment.cu is to
 /// do with them (colour includes the normalisation); fixations have been moved already.

@@ -38,7 +38,7 @@ double median(std::vector<double> values) {
 
 /// Exports have had timestamps in ms and in us, and not all say so in the header. Fixations come a few times their
 /// duration (ms) apart; samples 1 to 40 ms: what is 50 times as much is in us.
-void settle_time_unit(const Table& table, size_t column, Content& content) {
+void settle_time_unit(const Table& table, size_t column, GazeFile& content) {
   if (!table.columns()[column].unit.empty()) return;
   std::vector<double> steps;
   for (const auto& [image, look] : content.looks)
@@ -54,16 +54,16 @@ void settle_time_unit(const Table& table, size_t column, Content& content) {
   }
 }
 
-Content read_tobii_samples(Table& table, const GazeOptions& options) {
+GazeFile read_tobii_samples(Table& table, const GazeOptions& options) {
   const TobiiColumns c = tobii_columns(table);
-  const Place place = place_of(table, "Gaze point X", "Gaze point Y");
+  const PositionColumns place = position_columns(table, "Gaze point X", "Gaze point Y");
   Recordings recordings(table, options, {"Recording name", "Participant name"});
-  Content content;
+  GazeFile content;
   content.samples = true;
   while (table.next()) {
     if (!recordings.wants(table) || table.word(c.media).empty()) continue;
     const double now = table.milliseconds(c.time);
-    Look& look = look_at(content, table, image_in(table, c.media), recordings.name(table), now);
+    ImageRecording& look = look_at(content, table, image_in(table, c.media), recordings.name(table), now);
     if (!look.shown.known()) look.shown = tobii_shown(table, c, options.viewing);
     const auto [x, y] = position(table, place, look.shown);
     look.records.push_back({x, y, now, 0, 0, table.line()});
@@ -74,7 +74,7 @@ Content read_tobii_samples(Table& table, const GazeOptions& options) {
 }
 
 /// Fixations mapped onto a snapshot (glasses): columns "Mapped fixation X [Snapshot]" in its pixels.
-Content read_tobii_mapped(Table& table, const GazeOptions& options) {
+GazeFile read_tobii_mapped(Table& table, const GazeOptions& options) {
   const size_t time = table.require("Recording timestamp");
   Recordings recordings(table, options, {"Recording name", "Participant name"});
   struct Snapshot {
@@ -99,14 +99,14 @@ Content read_tobii_mapped(Table& table, const GazeOptions& options) {
                          of("Mapped eye movement type"), of("Mapped eye movement index"), duration,
                          table.find("Media width", {unit}), table.find("Media height", {unit})});
   }
-  Content content;
+  GazeFile content;
   std::set<std::pair<std::string, int64_t>> seen;  // image, index
   while (table.next()) {
     if (!recordings.wants(table)) continue;
     for (const Snapshot& s : snapshots) {
       if (table.word(s.type) != "Fixation" || table.word(s.x).empty()) continue;
       const double now = table.milliseconds(time);
-      Look& look = look_at(content, table, s.name, recordings.name(table), now);
+      ImageRecording& look = look_at(content, table, s.name, recordings.name(table), now);
       Rectangle shown = shown_on(options.viewing);
       if (!shown.known() && s.width && s.height) shown = {0, 0, table.number(*s.width), table.number(*s.height)};
       const int64_t index = table.whole(s.index, 1);
@@ -122,15 +122,15 @@ Content read_tobii_mapped(Table& table, const GazeOptions& options) {
 
 }  // namespace
 
-Content read_tobii(Table& table, const GazeOptions& options) {
+GazeFile read_tobii(Table& table, const GazeOptions& options) {
   if (!options.detect.method.empty()) return read_tobii_samples(table, options);
   if (table.find("Mapped fixation X")) return read_tobii_mapped(table, options);
   const TobiiColumns c = tobii_columns(table);
   const size_t type = table.require("Eye movement type"), index = table.require("Eye movement type index"),
                duration = table.require({"Gaze event duration", "Eye movement event duration"});
-  const Place place = place_of(table, "Fixation point X", "Fixation point Y");
+  const PositionColumns place = position_columns(table, "Fixation point X", "Fixation point Y");
   Recordings recordings(table, options, {"Recording name", "Participant name"});
-  Content content;
+  GazeFile content;
   std::map<std::pair<std::string, int64_t>, std::pair<std::string, size_t>> first;  // recording, index -> image, record
   std::set<std::pair<std::string, int64_t>> early;                                  // begun before an image
   while (table.next()) {
@@ -144,7 +144,7 @@ Content read_tobii(Table& table, const GazeOptions& options) {
       if (fixation) first.try_emplace({recording, number}, "", 0);
       continue;
     }
-    Look& look = look_at(content, table, image, recording, now);
+    ImageRecording& look = look_at(content, table, image, recording, now);
     if (!fixation) continue;
     // One fixation is in all rows of its index; it is of the image that it began on, if it began on one.
     const auto [at, fresh] = first.try_emplace({recording, number}, image, look.records.size());

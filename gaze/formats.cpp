@@ -12,7 +12,7 @@ Rectangle shown_on(const Viewing& viewing) {
   return {0, 0, viewing.screen_width, viewing.screen_height};
 }
 
-std::pair<double, double> position(const Table& table, const Place& place, const Rectangle& shown) {
+std::pair<double, double> position(const Table& table, const PositionColumns& place, const Rectangle& shown) {
   const auto x = table.number_if_any(place.x), y = table.number_if_any(place.y);
   if (!x || !y) return {lost, lost};
   if (!place.on_screen) return {*x, *y};
@@ -23,17 +23,17 @@ std::pair<double, double> position(const Table& table, const Place& place, const
   return {(*x - shown.x) / shown.width, (*y - shown.y) / shown.height};
 }
 
-Place place_of(const Table& table, const std::string& x, const std::string& y) {
+PositionColumns position_columns(const Table& table, const std::string& x, const std::string& y) {
   if (const auto u = table.find(x, {"mcsnorm"}), v = table.find(y, {"mcsnorm"}); u && v) return {*u, *v, false};
   const auto u = table.find(x, {"", "px", "dacspx"}), v = table.find(y, {"", "px", "dacspx"});
   if (u && v) return {*u, *v, true};
   table.fail("expected columns ", x, " and ", y, " in pixels or (MCSnorm), got ", table.column_list());
 }
 
-Look& look_at(Content& content, const Table& table, const std::string& image, const std::string& recording,
-              double time) {
+ImageRecording& look_at(GazeFile& content, const Table& table, const std::string& image, const std::string& recording,
+                        double time) {
   const auto [at, fresh] = content.looks.try_emplace(image);
-  Look& look = at->second;
+  ImageRecording& look = at->second;
   if (fresh) look.track.image = image, look.recording = recording, look.onset = time;
   if (look.recording != recording)
     table.fail("image ", image, " was looked at in ", recording, ", after ", look.recording,
@@ -109,17 +109,17 @@ std::string format_of(const Table& table, const GazeOptions& options) {
 
 // ---- GazeMedSeg -----------------------------------------------------------------------------------------------------
 
-Content read_gazemedseg(Table& table, const GazeOptions& options) {
+GazeFile read_gazemedseg(Table& table, const GazeOptions& options) {
   if (!options.detect.method.empty()) table.fail("holds fixations: there are no samples to detect them in");
   const size_t image = table.require("IMAGE"), index = table.require("CURRENT_FIX_INDEX"),
                x = table.require("CURRENT_FIX_X"), y = table.require("CURRENT_FIX_Y"),
                duration = table.require("CURRENT_FIX_DURATION");
   const auto start = table.find("CURRENT_FIX_START"), height = table.find("IMAGE_HEIGHT"),
              width = table.find("IMAGE_WIDTH"), simulated = table.find("SIMULATED");
-  Content content;
+  GazeFile content;
   content.has_times = start.has_value();
   while (table.next()) {
-    Look& look = look_at(content, table, image_in(table, image), "", 0);
+    ImageRecording& look = look_at(content, table, image_in(table, image), "", 0);
     if (height) look.track.image_height = table.whole(*height, 0);
     if (width) look.track.image_width = table.whole(*width, 0);
     if (simulated) content.simulated |= table.whole(*simulated, 0) != 0;
@@ -141,17 +141,17 @@ size_t eyelink_image_column(const Table& table, const GazeOptions& options) {
 }
 
 /// A sample report; of two eyes the average, else the right, else the left.
-Content read_eyelink_samples(Table& table, const GazeOptions& options) {
+GazeFile read_eyelink_samples(Table& table, const GazeOptions& options) {
   const size_t image = eyelink_image_column(table, options), time = table.require({"TIMESTAMP", "SAMPLE_INDEX"});
-  const Place place = {table.require({"AVERAGE_GAZE_X", "RIGHT_GAZE_X", "LEFT_GAZE_X"}),
-                       table.require({"AVERAGE_GAZE_Y", "RIGHT_GAZE_Y", "LEFT_GAZE_Y"}), true};
+  const PositionColumns place = {table.require({"AVERAGE_GAZE_X", "RIGHT_GAZE_X", "LEFT_GAZE_X"}),
+                                 table.require({"AVERAGE_GAZE_Y", "RIGHT_GAZE_Y", "LEFT_GAZE_Y"}), true};
   Recordings recordings(table, options, {"RECORDING_SESSION_LABEL", "TRIAL_INDEX"});
-  Content content;
+  GazeFile content;
   content.samples = true;
   while (table.next()) {
     if (!recordings.wants(table) || is_one_of(table.word(image), {"", "."})) continue;
     const double now = table.milliseconds(time);
-    Look& look = look_at(content, table, image_in(table, image), recordings.name(table), now);
+    ImageRecording& look = look_at(content, table, image_in(table, image), recordings.name(table), now);
     look.shown = shown_on(options.viewing);
     const auto [x, y] = position(table, place, look.shown);
     look.records.push_back({x, y, now, 0, 0, table.line()});
@@ -162,19 +162,19 @@ Content read_eyelink_samples(Table& table, const GazeOptions& options) {
 
 }  // namespace
 
-Content read_eyelink(Table& table, const GazeOptions& options) {
+GazeFile read_eyelink(Table& table, const GazeOptions& options) {
   if (!options.detect.method.empty()) return read_eyelink_samples(table, options);
   const size_t image = eyelink_image_column(table, options), index = table.require("CURRENT_FIX_INDEX"),
                duration = table.require("CURRENT_FIX_DURATION"), start = table.require("CURRENT_FIX_START");
-  const Place place = {table.require("CURRENT_FIX_X"), table.require("CURRENT_FIX_Y"), true};
+  const PositionColumns place = {table.require("CURRENT_FIX_X"), table.require("CURRENT_FIX_Y"), true};
   const auto blink = table.find("CURRENT_FIX_BLINK_AROUND");
   if (options.drop_blinks && !blink)
     table.fail("expected a column CURRENT_FIX_BLINK_AROUND, got ", table.column_list());
   Recordings recordings(table, options, {"RECORDING_SESSION_LABEL", "TRIAL_INDEX"});
-  Content content;
+  GazeFile content;
   while (table.next()) {
     if (!recordings.wants(table) || is_one_of(table.word(image), {"", "."})) continue;
-    Look& look = look_at(content, table, image_in(table, image), recordings.name(table), 0);
+    ImageRecording& look = look_at(content, table, image_in(table, image), recordings.name(table), 0);
     if (options.drop_blinks && !is_one_of(table.word(*blink), {"NONE", "", "."})) {
       ++content.dropped.blinks;
       continue;
@@ -205,8 +205,8 @@ std::string pupil_image(const Table& table, const GazeOptions& options) {
 
 }  // namespace
 
-Content read_pupil(Table& table, const GazeOptions& options) {
-  constexpr double least_confidence = 0.6;  // of a sample that counts, Pupil Player's own default
+GazeFile read_pupil(Table& table, const GazeOptions& options) {
+  constexpr double min_confidence = 0.6;  // of a sample that counts, Pupil Player's own default
   const bool samples = !options.detect.method.empty();
   const size_t x = table.require({"norm_pos_x", "x_norm"}), y = table.require({"norm_pos_y", "y_norm"}),
                time = table.require(samples ? "gaze_timestamp" : "start_timestamp"),
@@ -215,15 +215,15 @@ Content read_pupil(Table& table, const GazeOptions& options) {
   const auto confidence = table.find("confidence");
   const std::string name = pupil_image(table, options);
   const Viewing& viewing = options.viewing;
-  Content content;
+  GazeFile content;
   content.samples = samples;
   std::map<int64_t, std::vector<std::pair<double, double>>> places;  // of a fixation: a row for each camera frame
   while (table.next()) {
     const double now = table.milliseconds(time, "s");
-    Look& look = look_at(content, table, name, "", now);
+    ImageRecording& look = look_at(content, table, name, "", now);
     look.shown = shown_on(viewing);
     const auto px = table.number_if_any(x), py = table.number_if_any(y);
-    const bool unsure = samples && confidence && table.number(*confidence) < least_confidence;
+    const bool unsure = samples && confidence && table.number(*confidence) < min_confidence;
     double u = px && py && !unsure ? *px : lost, v = px && py && !unsure ? 1 - *py : lost;  // origin bottom left
     if (viewing.image.known() && viewing.screen_width > 0) {                                // the surface is the screen
       u = (u * viewing.screen_width - viewing.image.x) / viewing.image.width;
@@ -251,17 +251,17 @@ Content read_pupil(Table& table, const GazeOptions& options) {
 
 // ---- Plain ----------------------------------------------------------------------------------------------------------
 
-Content read_plain(Table& table, const GazeOptions& options) {
+GazeFile read_plain(Table& table, const GazeOptions& options) {
   const bool samples = !options.detect.method.empty();
   const size_t x = table.require("x"), y = table.require("y"), duration = samples ? x : table.require("duration");
   const auto time = samples ? std::optional(table.require("time")) : table.find("start"), image = table.find("image");
-  const Place place = {x, y, table.columns()[x].unit == "px"};
-  Content content;
+  const PositionColumns place = {x, y, table.columns()[x].unit == "px"};
+  GazeFile content;
   content.samples = samples;
   content.has_times = time.has_value();
   while (table.next()) {
     const double now = time ? table.milliseconds(*time) : 0;
-    Look& look =
+    ImageRecording& look =
         look_at(content, table, image ? image_in(table, *image) : only_image(table, options), "", samples ? now : 0);
     look.shown = shown_on(options.viewing);
     const auto [u, v] =

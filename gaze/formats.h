@@ -28,7 +28,7 @@ struct Record {
 };
 
 /// What was recorded of one image.
-struct Look {
+struct ImageRecording {
   Track track;            // without its fixations
   std::string recording;  // whose, for messages
   double onset = 0;       // ms, when the image appeared
@@ -36,9 +36,9 @@ struct Look {
   std::vector<Record> records;
 };
 
-struct Content {
-  std::map<std::string, Look> looks;  // by image name
-  bool samples = false;               // fixations if not
+struct GazeFile {
+  std::map<std::string, ImageRecording> looks;  // by image name
+  bool samples = false;                         // fixations if not
   bool has_times = true;
   bool simulated = false;
   Dropped dropped;  // blinks
@@ -50,23 +50,23 @@ struct Content {
 Rectangle shown_on(const Viewing& viewing);
 
 /// Two columns of one position.
-struct Place {
+struct PositionColumns {
   size_t x, y;
   bool on_screen;  // pixels, not image sides
 };
 
 /// The columns of this position in image sides or, where there are none, in pixels.
-Place place_of(const Table& table, const std::string& x, const std::string& y);
+PositionColumns position_columns(const Table& table, const std::string& x, const std::string& y);
 
 /// The position in the row, in image sides; `shown` is where the image was, if the file does not give image sides.
-std::pair<double, double> position(const Table& table, const Place& place, const Rectangle& shown);
+std::pair<double, double> position(const Table& table, const PositionColumns& place, const Rectangle& shown);
 
 /// The image's name in this column of the row.
 std::string image_in(const Table& table, size_t column);
 
 /// The image's look; a new one starts at `time`. One image is looked at in one recording.
-Look& look_at(Content& content, const Table& table, const std::string& image, const std::string& recording,
-              double time);
+ImageRecording& look_at(GazeFile& content, const Table& table, const std::string& image, const std::string& recording,
+                        double time);
 
 /// Which rows are of the wanted recording, and what it is called in messages.
 class Recordings {
@@ -88,10 +88,10 @@ class Recordings {
 /// The format's name by the header, or options.format. Throws Error if it is none.
 std::string format_of(const Table& table, const GazeOptions& options);
 
-Content read_gazemedseg(Table& table, const GazeOptions& options);
-Content read_eyelink(Table& table, const GazeOptions& options);
-Content read_tobii(Table& table, const GazeOptions& options);
-Content read_pupil(Table& table, const GazeOptions& options);
-Content read_plain(Table& table, const GazeOptions& options);
+GazeFile read_gazemedseg(Table& table, const GazeOptions& options);
+GazeFile read_eyelink(Table& table, const GazeOptions& options);
+GazeFile read_tobii(Table& table, const GazeOptions& options);
+GazeFile read_pupil(Table& table, const GazeOptions& options);
+GazeFile read_plain(Table& table, const GazeOptions& options);
 
 }  // namespace gt

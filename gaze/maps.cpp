@@ -35,7 +35,7 @@ void filter_impulse(const std::vector<double>& kernel, int64_t p, float* row) {
 
 int64_t canvas_pixel(double position) { return std::clamp<int64_t>(int64_t(position * double(canvas)), 0, canvas - 1); }
 
-constexpr double least_spread = 0.03;  // image sides; an eye tracker places a fixation no better
+constexpr double min_spread = 0.03;  // image sides; an eye tracker places a fixation no better
 
 /// The value with half of the weights below it and half above; of (value, weight).
 double weighted_median(std::vector<std::pair<double, double>> values) {
@@ -52,7 +52,7 @@ double weighted_median(std::vector<std::pair<double, double>> values) {
 
 /// What a track's sigma and tau are multiplied by.
 double track_scale(const std::vector<Fixation>& track, const MapOptions& options) {
-  return std::pow(std::max(track_spread(track), least_spread) / options.spread, options.follow);
+  return std::pow(std::max(track_spread(track), min_spread) / options.spread, options.follow);
 }
 
 /// Which of the options' entries map l uses: the full track's map uses the finest level's.
@@ -129,9 +129,9 @@ PackedTracks on(Device device, const PackedTracks& t) {
           t.zoom.to(device), t.kept.to(device),   t.offsets.to(device)};
 }
 
-PackedTracks with_room(const PackedTracks& tracks, int64_t fixations) {
+PackedTracks with_capacity(const PackedTracks& tracks, int64_t fixations) {
   const int64_t count = tracks.xy.dim(0), rows = tracks.weight.dim(0);
-  GT_CHECK(count <= fixations, "with_room: ", count, " fixations, room for ", fixations);
+  GT_CHECK(count <= fixations, "with_capacity: ", count, " fixations, room for ", fixations);
   PackedTracks roomy = tracks;
   roomy.xy = Tensor::zeros({fixations, 2}, tracks.xy.dtype());
   roomy.weight = Tensor::zeros({rows, fixations}, tracks.weight.dtype());

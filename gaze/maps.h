@@ -68,7 +68,7 @@ PackedTracks on(Device device, const PackedTracks& tracks);
 
 /// The same tracks in tensors with room for `fixations` of them, N, of which offsets use the first: so that batches of
 /// different length have one shape.
-PackedTracks with_room(const PackedTracks& tracks, int64_t fixations);
+PackedTracks with_capacity(const PackedTracks& tracks, int64_t fixations);
 
 /// M_l = mix S_l / max S_l + (1 - mix) exp(-(zoom D_l)^2 / (2 tau_l^2)), in [0,1]: one map (B,H_l,W_l) per size,
 /// coarsest level first, the full track's last (it uses the finest level's sigma and tau). Differentiable in xy.

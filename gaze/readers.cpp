@@ -13,7 +13,7 @@ namespace {
 // ---- Fixations, as the file has them --------------------------------------------------------------------------------
 
 /// Orders fixations by index and checks that they are one sequence in time.
-void order(const std::string& path, Look& look) {
+void order(const std::string& path, ImageRecording& look) {
   std::vector<Record>& records = look.records;
   std::stable_sort(records.begin(), records.end(), [](const Record& a, const Record& b) { return a.index < b.index; });
   for (size_t i = 1; i < records.size(); ++i) {
@@ -41,7 +41,8 @@ void set_times(std::vector<Record>& records) {
 
 /// Samples with a position, in pixels of the screen or, where the screen's size in mm and its distance are known, in
 /// degrees from its centre.
-std::vector<GazeSample> to_threshold_units(const std::string& path, const Look& look, const Viewing& viewing) {
+std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageRecording& look,
+                                           const Viewing& viewing) {
   const Rectangle& shown = look.shown;
   if (!shown.known())
     fail(path, ": positions on image ", look.track.image,
@@ -64,7 +65,7 @@ std::vector<GazeSample> to_threshold_units(const std::string& path, const Look& 
 }
 
 /// Leaves the samples that have a position and follow one another in time.
-void clean_samples(const std::string& path, Look& look) {
+void clean_samples(const std::string& path, ImageRecording& look) {
   std::vector<Record> kept;
   for (const Record& r : look.records) {
     if (std::isnan(r.x) || std::isnan(r.y)) continue;
@@ -76,7 +77,7 @@ void clean_samples(const std::string& path, Look& look) {
   look.records = std::move(kept);
 }
 
-void detect(const std::string& path, const GazeOptions& options, Look& look) {
+void detect(const std::string& path, const GazeOptions& options, ImageRecording& look) {
   clean_samples(path, look);
   std::vector<Record> fixations;
   for (const auto& [begin, end] : detect_fixations(to_threshold_units(path, look, options.viewing), options.detect)) {
@@ -92,7 +93,7 @@ void detect(const std::string& path, const GazeOptions& options, Look& look) {
 
 // ---- Cleaning -------------------------------------------------------------------------------------------------------
 
-void clean(const GazeOptions& options, Look& look, Dropped& dropped) {
+void clean(const GazeOptions& options, ImageRecording& look, Dropped& dropped) {
   const auto inside = [](double v) { return v >= 0 && v <= 1; };
   for (const Record& r : look.records) {
     if (std::isnan(r.x) || std::isnan(r.y))
@@ -106,7 +107,7 @@ void clean(const GazeOptions& options, Look& look, Dropped& dropped) {
   }
 }
 
-Content read_content(Table& table, const GazeOptions& options, const std::string& format) {
+GazeFile read_content(Table& table, const GazeOptions& options, const std::string& format) {
   if (format == "eyelink") return read_eyelink(table, options);
   if (format == "tobii") return read_tobii(table, options);
   if (format == "pupil") return read_pupil(table, options);
@@ -120,7 +121,7 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
   Table table(path);
   Gaze gaze;
   gaze.format = format_of(table, options);
-  Content content = read_content(table, options, gaze.format);
+  GazeFile content = read_content(table, options, gaze.format);
   gaze.simulated = content.simulated;
   gaze.dropped = content.dropped;
   for (auto& [name, look] : content.looks) {

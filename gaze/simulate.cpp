@@ -24,7 +24,7 @@ constexpr double usual_area = 0.114;  // share of the image, median polyp
 constexpr double usual_count = 23.5;  // fixations on it, so that a trial takes 8.8 s
 constexpr double count_power = 0.4;   // the count grows with this power of the area
 constexpr double count_spread = 0.4;  // sd of the count's logarithm: 5 to 99 fixations over the data set
-constexpr int64_t least_count = 5, most_count = 99;
+constexpr int64_t min_count = 5, max_count = 99;
 constexpr double start_spread = 0.05;  // sd of fixation 1 about the screen's centre (sequences)
 constexpr double second_search = 0.4;  // chance that the target is reached by fixation 3 and not 2
 constexpr double loops = 2;            // times that the sweep goes round the target (sequences)
@@ -150,7 +150,7 @@ std::vector<Point> visit(const Target& target, const Image& mask, int64_t count,
 int64_t fixation_count(double area, Random& random) {
   const double typical = usual_count * std::pow(area / usual_area, count_power);
   const int64_t count = std::llround(typical * std::exp(count_spread * random.normal()));
-  return std::clamp(count, least_count, most_count);
+  return std::clamp(count, min_count, max_count);
 }
 
 }  // namespace

@@ -17,9 +17,9 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/op.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/common/tracks.h"
 #include "kernels/ops.h"
-#include "kernels/tracks.h"
 
 namespace gt {
 namespace {

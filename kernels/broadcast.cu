@@ -15,11 +15,11 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/channels.h"
-#include "kernels/op.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cpu/image_loops.h"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/reduce.cuh"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -68,13 +68,13 @@ void sum_backward(int64_t n, const T* dy, double factor, T* dx) {
 
 /// y_p = sum_c x_pc, times a_pc unless a is null.
 template <class T>
-void sum_channels(const Channels& s, const T* x, const T* a, T* y) {
+void sum_channels(const ImageShape& s, const T* x, const T* a, T* y) {
   for_pixels(s, [=, n = s.channels](int64_t p) { y[p] = T(inner(x + p * n, a == nullptr ? a : a + p * n, n)); });
 }
 
 /// y_pc = a_p, times x_pc unless x is null.
 template <class T>
-void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
+void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
   for_pixels(s, [=](int64_t p) {
     const T factor = a[p];
     const int64_t first = p * s.channels;
@@ -85,7 +85,7 @@ void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
 
 /// y_c = sum_p x_pc, times a_pc unless a is null.
 template <class T>
-void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
+void sum_pixels(const ImageShape& s, const T* x, const T* a, T* y) {
   const std::vector<double> sums = channel_sums<1>(s, [=](int64_t) {
     return [=](int64_t i, int64_t) { return std::array{a == nullptr ? double(x[i]) : double(x[i]) * double(a[i])}; };
   });
@@ -94,7 +94,7 @@ void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
 
 /// y_pc = f(x_pc, b_c).
 template <class F, class T>
-void across_channels(const F& f, const Channels& s, const T* x, const T* b, T* y) {
+void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T* y) {
   const std::vector<T> tile = tiled<T>(s, b);
   const T* second = tile.data();
   for_blocks(s, [&](int64_t, int64_t, int64_t begin, int64_t end) {
@@ -217,7 +217,7 @@ namespace cuda {
 template <class T>
 void sum_forward(int64_t n, const T* x, double factor, T* y) {
   constexpr int64_t step = 1 << 12;  // 16 elements of each thread
-  const int64_t chunk = step * std::max<int64_t>(1, (n / most_partials + step - 1) / step);
+  const int64_t chunk = step * std::max<int64_t>(1, (n / max_partials + step - 1) / step);
   const int64_t blocks = (n + chunk - 1) / chunk;
   const Tensor partial({blocks}, DType::f64, Device::cuda);
   launch({blocks_for(blocks, 1), sum_threads}, sum_kernel<T>, n, chunk, x, partial.data<double>());
@@ -230,7 +230,7 @@ void sum_backward(int64_t n, const T* dy, double factor, T* dx) {
 }
 
 template <class T>
-void sum_channels(const Channels& s, const T* x, const T* a, T* y) {
+void sum_channels(const ImageShape& s, const T* x, const T* a, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
     int lanes = 1;
     while (lanes < warp_size && lanes * N < s.channels) lanes *= 2;
@@ -239,7 +239,7 @@ void sum_channels(const Channels& s, const T* x, const T* a, T* y) {
 }
 
 template <class T>
-void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
+void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
     const PixelTiles tiles(s.pixels, s.channels / N);
     launch({tiles.grid(s.channels / N), tiles.threads}, spread_pixels_kernel<N, T>, s.pixels, s.channels, tiles, a, x,
@@ -248,7 +248,7 @@ void spread_pixels(const Channels& s, const T* a, const T* x, T* y) {
 }
 
 template <class T>
-void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
+void sum_pixels(const ImageShape& s, const T* x, const T* a, T* y) {
   if (a == nullptr)
     channel_sums<1>(s, Element<T>{x}, y);
   else
@@ -256,7 +256,7 @@ void sum_pixels(const Channels& s, const T* x, const T* a, T* y) {
 }
 
 template <class F, class T>
-void across_channels(const F& f, const Channels& s, const T* x, const T* b, T* y) {
+void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
     const PixelTiles tiles(s.pixels, s.channels / N);
     launch({tiles.grid(s.channels / N), tiles.threads}, across_channels_kernel<N, F, T>, f, s.pixels, s.channels, tiles,
@@ -272,7 +272,7 @@ namespace {
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 /// x (..,C) as one image of pixels. Throws Error unless it has a last dimension of one or more.
-Channels channels_of(const char* name, const Tensor& x) {
+ImageShape channels_of(const char* name, const Tensor& x) {
   GT_CHECK(x.rank() >= 1 && x.dim(-1) >= 1, name, ": expected x (..,C) with C at least 1, got ", x.shape());
   return {1, x.size() / x.dim(-1), x.dim(-1)};
 }
@@ -308,7 +308,7 @@ Tensor mean(const Tensor& x) {
 }
 
 Tensor sum_last(const Tensor& x) {
-  const Channels s = channels_of("sum_last", x);
+  const ImageShape s = channels_of("sum_last", x);
   const Tensor y(without_last(x.shape()), x.dtype(), x.device()), none;
   visit_float(x.dtype(),
               [&]<class T>() { GT_DISPATCH(x.device(), sum_channels, s, x.data<T>(), pointer<T>(none), y.data<T>()); });
@@ -322,7 +322,7 @@ Tensor sum_last(const Tensor& x) {
 }
 
 Tensor add_channels(const Tensor& x, const Tensor& b) {
-  const Channels s = channels_of("add_channels", x);
+  const ImageShape s = channels_of("add_channels", x);
   check_second("add_channels", x, b, {s.channels});
   const Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
@@ -339,7 +339,7 @@ Tensor add_channels(const Tensor& x, const Tensor& b) {
 }
 
 Tensor mul_channels(const Tensor& x, const Tensor& g) {
-  const Channels s = channels_of("mul_channels", x);
+  const ImageShape s = channels_of("mul_channels", x);
   check_second("mul_channels", x, g, {s.channels});
   const Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
@@ -357,7 +357,7 @@ Tensor mul_channels(const Tensor& x, const Tensor& g) {
 }
 
 Tensor mul_pixels(const Tensor& x, const Tensor& a) {
-  const Channels s = channels_of("mul_pixels", x);
+  const ImageShape s = channels_of("mul_pixels", x);
   check_second("mul_pixels", x, a, without_last(x.shape()));
   const Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(),

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "core/launch.cuh"
-#include "kernels/channels.h"
-#include "kernels/op.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cpu/image_loops.h"
+#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/reduce.cuh"
-#include "kernels/rows.cuh"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -47,7 +47,7 @@ void concat_forward(const Joined& n, const T* a, const T* b, const T* bias, T* y
 /// da, db and dbias are null where nobody needs them.
 template <class T>
 void concat_backward(const Joined& n, const T* dy, T* da, T* db, T* dbias) {
-  const Channels shape{1, n.pixels, n.channels()};
+  const ImageShape shape{1, n.pixels, n.channels()};
   std::vector<double> partial(dbias == nullptr ? 0 : size_t(shape.blocks() * n.c2));
   for_blocks(shape, [&](int64_t block, int64_t, int64_t begin, int64_t end) {
     for (int64_t p = begin / n.channels(); p < end / n.channels(); ++p) {
@@ -72,8 +72,8 @@ void concat_backward(const Joined& n, const T* dy, T* da, T* db, T* dbias) {
 #if GT_CUDA
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    concat_forward_kernel(Joined n, PixelRows cut, const S* a, const S* b, const T* bias, S* y) {
-  for_channels<W, 4>(cut, n.c1 + n.c2, [=](int64_t, int64_t c) {
+    concat_forward_kernel(Joined n, PixelPartition partition, const S* a, const S* b, const T* bias, S* y) {
+  for_channels<W, 4>(partition, n.c1 + n.c2, [=](int64_t, int64_t c) {
     const bool of_a = c < n.c1, add = !of_a && bias != nullptr;
     const int64_t width = of_a ? n.c1 : n.c2;
     const S* const from = of_a ? a + c : b + (c - n.c1);
@@ -91,8 +91,8 @@ __global__ void __launch_bounds__(row_threads)
 /// Splits dy, and sums its channels over the block's pixels: partial (blocks,C1+C2).
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 4)
-    concat_backward_kernel(Joined n, PixelRows cut, const S* dy, S* da, S* db, double* partial) {
-  sum_channels<1, W, 4, T>(cut, n.c1 + n.c2, partial, [=](int64_t, int64_t c, T(&sums)[1][W]) {
+    concat_backward_kernel(Joined n, PixelPartition partition, const S* dy, S* da, S* db, double* partial) {
+  sum_channels<1, W, 4, T>(partition, n.c1 + n.c2, partial, [=](int64_t, int64_t c, T(&sums)[1][W]) {
     const bool of_a = c < n.c1;
     const int64_t width = of_a ? n.c1 : n.c2;
     S* const to = of_a ? da : db;
@@ -108,16 +108,16 @@ __global__ void __launch_bounds__(row_threads, 4)
 
 namespace cuda {
 
-PixelRows cut_pixels(const Joined& n, int width) {
-  return PixelRows(1, n.pixels, power_of_two((n.channels() + width - 1) / width, row_threads));
+PixelPartition cut_pixels(const Joined& n, int width) {
+  return PixelPartition(1, n.pixels, power_of_two((n.channels() + width - 1) / width, row_threads));
 }
 
 /// bias may be null.
 template <class S, class T = compute_t<S>>
 void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
-    const PixelRows cut = cut_pixels(n, W);
-    launch({cut.grid, row_threads}, concat_forward_kernel<W, S>, n, cut, a, b, bias, y);
+    const PixelPartition partition = cut_pixels(n, W);
+    launch({partition.grid, row_threads}, concat_forward_kernel<W, S>, n, partition, a, b, bias, y);
   });
 }
 
@@ -125,10 +125,11 @@ void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y
 template <class S, class T = compute_t<S>>
 void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
-    const PixelRows cut = cut_pixels(n, W);
-    const Tensor partial({cut.blocks, n.channels()}, DType::f64, Device::cuda);
-    launch({cut.grid, row_threads}, concat_backward_kernel<W, S>, n, cut, dy, da, db, partial.data<double>());
-    if (dbias != nullptr) add_blocks(1, cut.blocks, n.c2, n.channels(), partial.data<double>() + n.c1, dbias);
+    const PixelPartition partition = cut_pixels(n, W);
+    const Tensor partial({partition.blocks, n.channels()}, DType::f64, Device::cuda);
+    launch({partition.grid, row_threads}, concat_backward_kernel<W, S>, n, partition, dy, da, db,
+           partial.data<double>());
+    if (dbias != nullptr) add_blocks(1, partition.blocks, n.c2, n.channels(), partial.data<double>() + n.c1, dbias);
   });
 }
 
@@ -162,18 +163,18 @@ Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias) {
   shape.back() = c1 + c2;
   const Tensor y(std::move(shape), a.dtype(), a.device());
   const Joined n{y.size() / (c1 + c2), c1, c2};
-  visit_stored(a.dtype(), [&]<class S>() {
-    GT_DISPATCH_STORED(S, a.device(), concat_forward, n, a.data<S>(), b.data<S>(), pointer<compute_t<S>>(bias),
-                       y.data<S>());
+  visit_activation(a.dtype(), [&]<class S>() {
+    GT_DISPATCH_ACTIVATION(S, a.device(), concat_forward, n, a.data<S>(), b.data<S>(), pointer<compute_t<S>>(bias),
+                           y.data<S>());
   });
   const bool a_needs = a.requires_grad(), b_needs = b.requires_grad(), bias_needs = bias.requires_grad();
   return record("concat", y, {a, b, bias}, [=, a_shape = a.shape(), b_shape = b.shape()](const Tensor& dy) -> Tensors {
     const Tensor da = a_needs ? Tensor(a_shape, dy.dtype(), dy.device()) : Tensor{};
     const Tensor db = b_needs ? Tensor(b_shape, dy.dtype(), dy.device()) : Tensor{};
     const Tensor dbias = bias_needs ? Tensor({n.c2}, wide, dy.device()) : Tensor{};
-    visit_stored(dy.dtype(), [&]<class S>() {
-      GT_DISPATCH_STORED(S, dy.device(), concat_backward, n, dy.data<S>(), pointer<S>(da), pointer<S>(db),
-                         pointer<compute_t<S>>(dbias));
+    visit_activation(dy.dtype(), [&]<class S>() {
+      GT_DISPATCH_ACTIVATION(S, dy.device(), concat_backward, n, dy.data<S>(), pointer<S>(da), pointer<S>(db),
+                             pointer<compute_t<S>>(dbias));
     });
     return {da, db, dbias};
   });

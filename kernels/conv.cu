@@ -7,11 +7,11 @@
 // Forward: 2 R^2 B H W C K FLOPs, reads x, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads
 // dy and w and writes dx for the one, reads dy and x and writes dw for the other.
 #include "core/autograd.h"
-#include "kernels/conv_cpu.h"
+#include "kernels/common/numerics.h"
+#include "kernels/common/op_helpers.h"
 #include "kernels/conv_cuda.h"
-#include "kernels/op.h"
+#include "kernels/cpu/convolution.h"
 #include "kernels/ops.h"
-#include "kernels/precision.h"
 
 namespace gt {
 namespace {
@@ -92,21 +92,21 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check_weights("conv2d", x, w, bias, n.out);
   const Tensor y({n.images, n.height, n.width, n.out}, x.dtype(), x.device());
   const Tensor weights = GT_DISPATCH(x.device(), conv2d_weights, WeightsFor{n}, x.dtype(), w);
-  visit_stored(x.dtype(), [&]<class S>() {
-    GT_DISPATCH_STORED(S, x.device(), conv2d_forward, n, x.data<S>(), weights.data<S>(), pointer<compute_t<S>>(bias),
-                       y.data<S>());
+  visit_activation(x.dtype(), [&]<class S>() {
+    GT_DISPATCH_ACTIVATION(S, x.device(), conv2d_forward, n, x.data<S>(), weights.data<S>(),
+                           pointer<compute_t<S>>(bias), y.data<S>());
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
   return record("conv2d", y, {x, w, bias}, [=, x = x.detach(), w = w.detach()](const Tensor& dy) -> Tensors {
     const Tensor dx = gradient_of(x, x_needs), dw = gradient_of(w, w_needs || bias_needs);
     const Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
-    visit_stored(dy.dtype(), [&]<class S>() {
+    visit_activation(dy.dtype(), [&]<class S>() {
       using T = compute_t<S>;
       if (dx.defined())
-        GT_DISPATCH_STORED(S, dy.device(), conv2d_data_gradient, n, dy.data<S>(), weights.data<S>(), dx.data<S>());
+        GT_DISPATCH_ACTIVATION(S, dy.device(), conv2d_data_gradient, n, dy.data<S>(), weights.data<S>(), dx.data<S>());
       if (dw.defined())
-        GT_DISPATCH_STORED(S, dy.device(), conv2d_weight_gradient, n, dy.data<S>(), x.data<S>(), dw.data<T>(),
-                           pointer<T>(dbias));
+        GT_DISPATCH_ACTIVATION(S, dy.device(), conv2d_weight_gradient, n, dy.data<S>(), x.data<S>(), dw.data<T>(),
+                               pointer<T>(dbias));
     });
     return {dx, dw, dbias};
   });

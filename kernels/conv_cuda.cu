@@ -5,9 +5,9 @@
 #include "kernels/conv_cuda.h"
 
 #include "core/launch.cuh"
-#include "kernels/conv_to_one.cuh"
-#include "kernels/reduce.cuh"
-#include "kernels/rows.cuh"
+#include "kernels/cuda/conv_to_one.cuh"
+#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/reduce.cuh"
 
 #if GT_CUDA
 

@@ -1,11 +1,12 @@
 // Convolution on the device: what conv2d, conv_transpose2x2 and all their gradients have in common. f32 and bf16 are
 // cuDNN's, which wants weights (K,R,R,C), but for 1x1 to one channel; f64, which it does not have, is done by plain
-// kernels, for gradient checks. S is the type of x and y; weights, biases and their gradients are f32 where that is bf16.
+// kernels, for gradient checks. S is the type of x and y; weights, biases and their gradients are f32 where that is
+// bf16.
 #pragma once
 
 #if GT_CUDA
 
-#include "kernels/cudnn.h"
+#include "kernels/libraries/cudnn.h"
 
 namespace gt {
 

@@ -25,11 +25,11 @@
 #include "core/autograd.h"
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/math.h"
-#include "kernels/op.h"
+#include "kernels/common/math.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/rows.cuh"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {

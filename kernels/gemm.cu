@@ -4,10 +4,10 @@
 // Forward: 2 M N K FLOPs, reads a and b, writes y. Backward: as many FLOPs for each of da and db, each of which reads
 // two of the matrices and writes the third.
 #include "core/autograd.h"
-#include "kernels/cublas.h"
-#include "kernels/gemm_cpu.h"
+#include "kernels/common/numerics.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/libraries/cublas.h"
 #include "kernels/ops.h"
-#include "kernels/precision.h"
 
 namespace gt {
 namespace {
@@ -43,8 +43,9 @@ void matmul(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, const
 Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   const int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1), n = b.dim(transpose_b ? 0 : 1);
   const Tensor y({m, n}, a.dtype(), a.device());
-  visit_stored(a.dtype(), [&]<class T>() {
-    GT_DISPATCH_STORED(T, a.device(), matmul, m, n, k, a.data<T>(), transpose_a, b.data<T>(), transpose_b, y.data<T>());
+  visit_activation(a.dtype(), [&]<class T>() {
+    GT_DISPATCH_ACTIVATION(T, a.device(), matmul, m, n, k, a.data<T>(), transpose_a, b.data<T>(), transpose_b,
+                           y.data<T>());
   });
   return y;
 }

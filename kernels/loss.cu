@@ -17,12 +17,12 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/math.h"
-#include "kernels/op.h"
+#include "kernels/common/math.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/reduce.cuh"
-#include "kernels/rows.cuh"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -45,7 +45,7 @@ struct Sums {
   GT_HD void operator+=(const Sums& other) { first += other.first, second += other.second; }
 };
 
-/// Room for `count` sums on x's device, and they as the kernels take them.
+/// SharedArena for `count` sums on x's device, and they as the kernels take them.
 Tensor empty_sums(int64_t count, const Tensor& x) { return Tensor({count, 2}, DType::f64, x.device()); }
 
 Sums* sums_of(const Tensor& t) { return reinterpret_cast<Sums*>(t.data<double>()); }

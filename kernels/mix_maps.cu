@@ -12,15 +12,15 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/math.h"
-#include "kernels/op.h"
+#include "kernels/common/math.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
 
-constexpr int64_t most_levels = 8;
+constexpr int64_t max_levels = 8;
 
 /// A level's maps, one behind the other.
 template <class T>
@@ -34,7 +34,7 @@ struct Level {
 
 template <class T>
 struct Mixing {
-  Level<T> level[most_levels] = {};
+  Level<T> level[max_levels] = {};
   int levels;
   int64_t images;
   const T* zoom;  // (B)
@@ -121,7 +121,7 @@ struct Place {
   __device__ explicit Place(const Mixing<T>& n) : level(n.level[0]) {
     unsigned index = blockIdx.x;
 #pragma unroll
-    for (int l = 0; l + 1 < most_levels; ++l) {
+    for (int l = 0; l + 1 < max_levels; ++l) {
       const unsigned blocks = unsigned(n.images) * blocks_of<N>(n.level[l]);
       if (l + 1 >= n.levels || index < blocks) break;
       index -= blocks;
@@ -221,10 +221,10 @@ Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors&
 Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& zoom, const std::vector<double>& tau,
                  double share) {
   const size_t levels = distances.size();
-  GT_CHECK(levels > 0 && levels <= size_t(most_levels) && tau.size() == levels &&
+  GT_CHECK(levels > 0 && levels <= size_t(max_levels) && tau.size() == levels &&
                (splats.empty() || splats.size() == levels) && zoom.rank() == 1 && zoom.size() > 0,
            "mix_maps: ", splats.size(), " and ", levels, " levels, ", tau.size(), " tau and zoom ", zoom.shape(),
-           ", expected as many of each, at most ", most_levels, ", and zoom (B)");
+           ", expected as many of each, at most ", max_levels, ", and zoom (B)");
   Tensors maps;
   for (size_t l = 0; l < levels; ++l) {
     const Tensor& d = distances[l];

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "kernels/op.h"
+#include "kernels/common/op_helpers.h"
 #include "kernels/ops.h"
 
 namespace gt {
@@ -31,7 +31,7 @@ struct Lines {
 
   /// line(b, c) gives {scale, shift}.
   template <class F>
-  Lines(const Channels& shape, int64_t first, int64_t last, const F& line) : first(first), tile(shape.tile()) {
+  Lines(const ImageShape& shape, int64_t first, int64_t last, const F& line) : first(first), tile(shape.tile()) {
     for (int64_t b = first; b < last; ++b)
       for (int64_t j = 0; j < tile; ++j) {
         const auto [scale, shift] = line(b, j % shape.channels);
@@ -62,7 +62,7 @@ void finish_group(const Normed<T>& in, const std::vector<double>& sums, int64_t 
 
 /// f(first, last) for consecutive images, as many as leave a pass's `tensors` in the caches for the next pass.
 template <class T, class F>
-void for_images(const Channels& shape, int64_t tensors, const F& f) {
+void for_images(const ImageShape& shape, int64_t tensors, const F& f) {
   constexpr int64_t cached = 16 << 20;
   const int64_t bytes = tensors * shape.pixels * shape.channels * int64_t(sizeof(T));
   const int64_t at_once = std::max<int64_t>(1, cached / bytes);
@@ -71,7 +71,7 @@ void for_images(const Channels& shape, int64_t tensors, const F& f) {
 
 template <class T>
 void norm_forward(const Normed<T>& in, T* y) {
-  const Channels& shape = in.norm.shape;
+  const ImageShape& shape = in.norm.shape;
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
   for_images<T>(shape, 1, [&](int64_t first, int64_t last) {
@@ -83,11 +83,11 @@ void norm_forward(const Normed<T>& in, T* y) {
     };
     channel_sums<2>(shape, first, last, moments, sums);
     for (int64_t k = first * in.norm.groups; k < last * in.norm.groups; ++k) finish_group(in, sums, k);
-    const Lines<T> z_lines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
+    const Lines<T> z_affines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
-      const T *scale = z_lines.scale(image), *shift = z_lines.shift(image), slope = T(in.norm.slope);
+      const T *scale = z_affines.scale(image), *shift = z_affines.shift(image), slope = T(in.norm.slope);
       map_tiles(shape, begin, end, y, [=](int64_t i, int64_t j) {
-        return activate(Line<T>{scale[j], shift[j]}(x[i]), slope);
+        return activate(Affine<T>{scale[j], shift[j]}(x[i]), slope);
       });
     });
   });
@@ -119,7 +119,7 @@ Lines<T> finish_sums(const Normed<T>& in, int64_t first_image, int64_t last_imag
     means.push_back(of_group);
   }
   const auto rest = [&](int64_t b, int64_t c) {
-    return gradient_line(in.channel(b, c), means[size_t(in.group(b - first_image, c))]);
+    return gradient_affine(in.channel(b, c), means[size_t(in.group(b - first_image, c))]);
   };
   for (int64_t b = first_image; b < last_image; ++b)
     for (int64_t c = 0; c < channels; ++c)
@@ -130,16 +130,16 @@ Lines<T> finish_sums(const Normed<T>& in, int64_t first_image, int64_t last_imag
 
 template <class T>
 void norm_backward(const Normed<T>& in, const T* dy, const NormGradients<T>& g) {
-  const Channels& shape = in.norm.shape;
+  const ImageShape& shape = in.norm.shape;
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
   std::vector<ParameterSums> parameters(size_t(shape.channels));
   for_images<T>(shape, 2, [&](int64_t first, int64_t last) {
-    const Lines<T> z_lines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
+    const Lines<T> z_affines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
     const auto dz_of = [&](int64_t image) {
-      return [=, scale = z_lines.scale(image), shift = z_lines.shift(image), slope = T(in.norm.slope)](int64_t i,
-                                                                                                       int64_t j) {
-        return activation_gradient(dy[i], Line<T>{scale[j], shift[j]}(x[i]), slope);
+      return [=, scale = z_affines.scale(image), shift = z_affines.shift(image), slope = T(in.norm.slope)](int64_t i,
+                                                                                                           int64_t j) {
+        return activation_gradient(dy[i], Affine<T>{scale[j], shift[j]}(x[i]), slope);
       };
     };
     const auto gradient_sums = [=](int64_t image) {
@@ -152,9 +152,9 @@ void norm_backward(const Normed<T>& in, const T* dy, const NormGradients<T>& g) 
     const Lines<T> x_lines = finish_sums(in, first, last, sums, parameters);
     if (g.dx == nullptr) return;
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
-      const T *gamma_r = z_lines.scale(image), *scale = x_lines.scale(image), *shift = x_lines.shift(image);
+      const T *gamma_r = z_affines.scale(image), *scale = x_lines.scale(image), *shift = x_lines.shift(image);
       map_tiles(shape, begin, end, g.dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
-        return input_gradient(gamma_r[j], dz_at(i, j), Line<T>{scale[j], shift[j]}(x[i]));
+        return input_gradient(gamma_r[j], dz_at(i, j), Affine<T>{scale[j], shift[j]}(x[i]));
       });
     });
   });
@@ -179,7 +179,7 @@ Normed<S> normed(const Norm& norm, const Tensor& x, const Tensor& bias, const Te
           beta.data<T>(),
           reinterpret_cast<Statistics*>(stats.data<double>()),
           pointer<double>(sums),
-          lines.defined() ? line_pointer<T>(lines) : nullptr};
+          lines.defined() ? affine_pointer<T>(lines) : nullptr};
 }
 
 /// bias may be undefined.
@@ -197,19 +197,19 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
   const Tensor stats({x.dim(0), norm.groups, 2}, DType::f64, x.device());
   const bool on_cuda = x.device() == Device::cuda;
   const Tensor sums = on_cuda ? Tensor{} : Tensor({x.dim(0), x.dim(3)}, DType::f64, x.device());
-  const Tensor lines = on_cuda ? lines_of(norm.shape, wide, x.device()) : Tensor{};
-  visit_stored(x.dtype(), [&]<class S>() {
-    GT_DISPATCH_STORED(S, x.device(), norm_forward, normed<S>(norm, x, bias, gamma, beta, stats, sums, lines),
-                       y.data<S>());
+  const Tensor lines = on_cuda ? affines_of(norm.shape, wide, x.device()) : Tensor{};
+  visit_activation(x.dtype(), [&]<class S>() {
+    GT_DISPATCH_ACTIVATION(S, x.device(), norm_forward, normed<S>(norm, x, bias, gamma, beta, stats, sums, lines),
+                           y.data<S>());
   });
   return record(name, y, {x, bias, gamma, beta},
                 [=, x = x.detach(), bias = detached(bias), gamma = gamma.detach(), beta = beta.detach(),
                  x_needs = x.requires_grad(), bias_needs = bias.requires_grad()](const Tensor& dy) -> Tensors {
                   const Tensor dx = gradient_of(x, x_needs), dbias = gradient_of(bias, bias_needs);
                   const Tensor dgamma = gradient_of(gamma, true), dbeta = gradient_of(beta, true);
-                  visit_stored(x.dtype(), [&]<class S>() {
+                  visit_activation(x.dtype(), [&]<class S>() {
                     using T = compute_t<S>;
-                    GT_DISPATCH_STORED(
+                    GT_DISPATCH_ACTIVATION(
                         S, x.device(), norm_backward, normed<S>(norm, x, bias, gamma, beta, stats, sums, lines),
                         dy.data<S>(),
                         NormGradients<S>{pointer<S>(dx), pointer<T>(dbias), dgamma.data<T>(), dbeta.data<T>()});
@@ -220,7 +220,7 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
 
 Norm norm_of(const Tensor& x, int64_t groups, double slope, double eps) {
   const bool image = x.rank() == 4;  // or normalize() throws
-  return {image ? Channels{x.dim(0), x.dim(1) * x.dim(2), x.dim(3)} : Channels{}, groups, eps, slope};
+  return {image ? ImageShape{x.dim(0), x.dim(1) * x.dim(2), x.dim(3)} : ImageShape{}, groups, eps, slope};
 }
 
 }  // namespace

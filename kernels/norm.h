@@ -19,13 +19,13 @@
 #include <cmath>
 
 #include "core/tensor.h"
-#include "kernels/channels.h"
-#include "kernels/leaky_relu.h"
+#include "kernels/common/leaky_relu.h"
+#include "kernels/cpu/image_loops.h"
 
 namespace gt::norm {
 
 struct Norm {
-  Channels shape;
+  ImageShape shape;
   int64_t groups;
   double eps, slope;
 
@@ -59,7 +59,7 @@ GT_HD inline Statistics statistics(const Moments& m, double n, double eps) {
 
 /// scale x + shift.
 template <class T>
-struct Line {
+struct Affine {
   T scale, shift;
   GT_HD T operator()(T x) const { return scale * x + shift; }
 };
@@ -67,7 +67,7 @@ struct Line {
 // The statistics below are those in a channel.
 
 /// z in x.
-GT_HD inline Line<double> normalising_line(const Statistics& s, double gamma, double beta) {
+GT_HD inline Affine<double> normalising_line(const Statistics& s, double gamma, double beta) {
   const double scale = s.rstd * gamma;
   return {scale, beta - s.mean * scale};
 }
@@ -99,13 +99,13 @@ struct GradientMeans {
 };
 
 /// What dx has beside gamma r dz, in x.
-GT_HD inline Line<double> gradient_line(const Statistics& s, const GradientMeans& means) {
+GT_HD inline Affine<double> gradient_affine(const Statistics& s, const GradientMeans& means) {
   const double scale = -s.rstd * s.rstd * means.dz_xhat;
   return {scale, -s.rstd * means.dz - s.mean * scale};
 }
 
 /// sum dx over n values from the sums of dz and x and the line of what dx has beside gamma r dz.
-GT_HD inline double sum_of_gradients(double gamma_r, double dz, const Line<double>& rest, double x, double n) {
+GT_HD inline double sum_of_gradients(double gamma_r, double dz, const Affine<double>& rest, double x, double n) {
   return gamma_r * dz + rest.scale * x + rest.shift * n;
 }
 
@@ -119,16 +119,16 @@ struct Normed {
   const T* beta;      // (C)
   Statistics* stats;  // (B,G)
   double* sums;       // (B,C), of x; on the CPU
-  Line<T>* lines;     // (B,C), z in x; on CUDA
+  Affine<T>* lines;   // (B,C), z in x; on CUDA
 
   GT_HD double bias_of(int64_t c) const { return bias == nullptr ? 0 : double(bias[c]); }
   GT_HD int64_t group(int64_t image, int64_t c) const { return image * norm.groups + norm.group_of(c); }
   GT_HD Statistics channel(int64_t image, int64_t c) const { return stats[group(image, c)].in_channel(bias_of(c)); }
   /// z in x, by its group's statistics.
-  GT_HD Line<double> line_by(const Statistics& of_group, int64_t c) const {
+  GT_HD Affine<double> affine_by(const Statistics& of_group, int64_t c) const {
     return normalising_line(of_group.in_channel(bias_of(c)), double(gamma[c]), double(beta[c]));
   }
-  GT_HD Line<double> line(int64_t image, int64_t c) const { return line_by(stats[group(image, c)], c); }
+  GT_HD Affine<double> line(int64_t image, int64_t c) const { return affine_by(stats[group(image, c)], c); }
   /// What sums of dz and dz xhat over a channel add to its group's means.
   GT_HD GradientMeans mean_shares(int64_t c, double dz, double dz_xhat) const {
     return {double(gamma[c]) * dz / norm.group_size(), double(gamma[c]) * dz_xhat / norm.group_size()};
@@ -142,14 +142,14 @@ struct NormGradients {
   T *dbias, *dgamma, *dbeta;
 };
 
-/// Room for a line in each channel of every image, (B,C,2).
-inline Tensor lines_of(const Channels& shape, DType dtype, Device device) {
+/// SharedArena for a line in each channel of every image, (B,C,2).
+inline Tensor affines_of(const ImageShape& shape, DType dtype, Device device) {
   return Tensor({shape.images, shape.channels, 2}, dtype, device);
 }
 
 template <class T>
-Line<T>* line_pointer(const Tensor& lines) {
-  return reinterpret_cast<Line<T>*>(lines.data<T>());
+Affine<T>* affine_pointer(const Tensor& lines) {
+  return reinterpret_cast<Affine<T>*>(lines.data<T>());
 }
 
 #if GT_CUDA

@@ -16,11 +16,11 @@
 #include <optional>
 
 #include "core/launch.cuh"
-#include "kernels/meeting.cuh"
+#include "kernels/cuda/grid_barrier.cuh"
+#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/norm.h"
-#include "kernels/reduce.cuh"
-#include "kernels/rows.cuh"
-#include "kernels/vector.cuh"
 
 #if GT_CUDA
 
@@ -29,7 +29,7 @@ namespace {
 
 /// Lines of W neighbouring channels.
 template <class T, int W>
-using ChannelLines = Vector<Line<T>, W>;
+using ChannelAffines = Vector<Affine<T>, W>;
 
 template <class S, int W>
 struct XAndGradient {
@@ -51,7 +51,7 @@ __device__ auto moments_pass(T (&sums)[2][W], const Read& read) {
 }
 
 template <int W, class T, class S, class Read>
-__device__ auto normalise_pass(const ChannelLines<T, W>& z, T slope, S* y, const Read& read) {
+__device__ auto normalise_pass(const ChannelAffines<T, W>& z, T slope, S* y, const Read& read) {
   return PixelPass{read, [=](int64_t, int64_t i, Vector<S, W> v) {
                      for (int w = 0; w < W; ++w) v.v[w] = S(activate(z.v[w](T(v.v[w])), slope));
                      store(y + i, v);
@@ -64,7 +64,7 @@ constexpr int of_dz_x = of_dz_xhat, of_x = of_dx;
 
 /// Adds to the sums of dz, dz x and x.
 template <int W, class T, class Read>
-__device__ auto gradient_sums_pass(T (&sums)[shares][W], const ChannelLines<T, W>& z, T slope, const Read& read) {
+__device__ auto gradient_sums_pass(T (&sums)[shares][W], const ChannelAffines<T, W>& z, T slope, const Read& read) {
   return PixelPass{read, [=, &sums](int64_t, int64_t, const auto& read) {
                      for (int w = 0; w < W; ++w) {
                        const T x = T(read.x.v[w]), dz = activation_gradient(T(read.dy.v[w]), z.v[w](x), slope);
@@ -76,7 +76,7 @@ __device__ auto gradient_sums_pass(T (&sums)[shares][W], const ChannelLines<T, W
 }
 
 template <int W, class T, class S, class Read>
-__device__ auto input_gradient_pass(const ChannelLines<T, W>& z, const ChannelLines<T, W>& rest, T slope, S* dx,
+__device__ auto input_gradient_pass(const ChannelAffines<T, W>& z, const ChannelAffines<T, W>& rest, T slope, S* dx,
                                     const Read& read) {
   return PixelPass{read, [=](int64_t, int64_t i, const XAndGradient<S, W>& read) {
                      Vector<S, W> v;
@@ -92,8 +92,8 @@ __device__ auto input_gradient_pass(const ChannelLines<T, W>& z, const ChannelLi
 
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 4)
-    moments_kernel(PixelRows cut, int64_t channels, const S* x, double* partial) {
-  sum_channels<2, W, 4, T>(cut, channels, partial, [=](int64_t, int64_t, T(&sums)[2][W]) {
+    moments_kernel(PixelPartition partition, int64_t channels, const S* x, double* partial) {
+  sum_channels<2, W, 4, T>(partition, channels, partial, [=](int64_t, int64_t, T(&sums)[2][W]) {
     return moments_pass(sums, [=](int64_t, int64_t i) { return load<W>(x + i); });
   });
 }
@@ -126,15 +126,15 @@ __global__ void __launch_bounds__(row_threads, 1)
   if (threadIdx.x == 0) in.stats[blockIdx.x] = stats;
   for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
     const int64_t channel = group.first + c;
-    const Line<double> z = in.line_by(stats, channel);
+    const Affine<double> z = in.affine_by(stats, channel);
     in.lines[group.image * channels + channel] = {T(z.scale), T(z.shift)};
   }
 }
 
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(row_threads, 3) normalise_kernel(Normed<S> in, PixelRows cut, S* y) {
+__global__ void __launch_bounds__(row_threads, 3) normalise_kernel(Normed<S> in, PixelPartition partition, S* y) {
   const int64_t channels = in.norm.shape.channels;
-  for_channels<W, 4>(cut, channels, [=](int64_t image, int64_t first) {
+  for_channels<W, 4>(partition, channels, [=](int64_t image, int64_t first) {
     return normalise_pass(load<W>(in.lines + image * channels + first), T(in.norm.slope), y,
                           [=](int64_t, int64_t i) { return load<W>(in.x + i); });
   });
@@ -143,9 +143,9 @@ __global__ void __launch_bounds__(row_threads, 3) normalise_kernel(Normed<S> in,
 /// Sums of dz, dz x and x.
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 3)
-    gradient_sums_kernel(Normed<S> in, PixelRows cut, const S* dy, double* partial) {
+    gradient_sums_kernel(Normed<S> in, PixelPartition partition, const S* dy, double* partial) {
   const int64_t channels = in.norm.shape.channels;
-  sum_channels<shares, W, 2, T>(cut, channels, partial, [=](int64_t image, int64_t first, T(&sums)[shares][W]) {
+  sum_channels<shares, W, 2, T>(partition, channels, partial, [=](int64_t image, int64_t first, T(&sums)[shares][W]) {
     return gradient_sums_pass(sums, load<W>(in.lines + image * channels + first), T(in.norm.slope),
                               [=](int64_t, int64_t i) {
                                 return XAndGradient<S, W>{load<W>(in.x + i), load<W>(dy + i)};
@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(row_threads, 3)
 template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
     group_gradients_kernel(Normed<S> in, int64_t blocks, int lanes, const double* partial, double* sums,
-                           Line<T>* rest_lines) {
+                           Affine<T>* rest_affines) {
   const BlockOfGroup group(in.norm);
   const int64_t channels = in.norm.shape.channels;
   double* const of_group = sums + shares * group.image * channels + group.first;
@@ -173,21 +173,21 @@ __global__ void __launch_bounds__(row_threads)
   means = {gt::cuda::block_sum<row_threads>(means.dz), gt::cuda::block_sum<row_threads>(means.dz_xhat)};
   for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
     const int64_t channel = group.first + c;
-    const Line<double> rest = gradient_line(in.channel(group.image, channel), means);
+    const Affine<double> rest = gradient_affine(in.channel(group.image, channel), means);
     double& dx = of_group[of_dx * channels + c];
     dx = sum_of_gradients(in.line(group.image, channel).scale, of_group[c], rest, of_group[of_x * channels + c],
                           double(in.norm.shape.pixels));
-    rest_lines[group.image * channels + channel] = {T(rest.scale), T(rest.shift)};
+    rest_affines[group.image * channels + channel] = {T(rest.scale), T(rest.shift)};
   }
 }
 
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 3)
-    input_gradient_kernel(Normed<S> in, PixelRows cut, const S* dy, const Line<T>* rest_lines, S* dx) {
+    input_gradient_kernel(Normed<S> in, PixelPartition partition, const S* dy, const Affine<T>* rest_affines, S* dx) {
   const int64_t channels = in.norm.shape.channels;
-  for_channels<W, 2>(cut, channels, [=](int64_t image, int64_t first) {
+  for_channels<W, 2>(partition, channels, [=](int64_t image, int64_t first) {
     return input_gradient_pass(load<W>(in.lines + image * channels + first),
-                               load<W>(rest_lines + image * channels + first), T(in.norm.slope), dx,
+                               load<W>(rest_affines + image * channels + first), T(in.norm.slope), dx,
                                [=](int64_t, int64_t i) {
                                  return XAndGradient<S, W>{load<W>(in.x + i), load<W>(dy + i)};
                                });
@@ -196,7 +196,7 @@ __global__ void __launch_bounds__(row_threads, 3)
 
 // ---- In one pass ----------------------------------------------------------------------------------------------------
 
-__device__ unsigned counters[Meetings::counters_of(most_meetings)];  // of the meetings, one for each image
+__device__ unsigned counters[GridBarrier::counters_of(max_barriers)];  // of the barrier, one for each image
 
 /// Neighbouring groups of all images and their channels, which a launch is for.
 struct GroupRange {
@@ -209,7 +209,7 @@ struct GroupRange {
 
 /// A block's pixels of a tensor in shared memory, (pixels, channels of the range).
 template <class S, int W>
-struct Kept {
+struct SharedTile {
   S* elements;
   int64_t begin;  // the first pixel
   ChannelRange channels;
@@ -217,8 +217,8 @@ struct Kept {
   __device__ Vector<S, W> at(int64_t p, int64_t i) const { return load<W>(elements + place(p, i)); }
 
   /// Starts to copy those that the thread will read.
-  __device__ void fetch(const PixelRows& cut, const S* from) const {
-    for_channels<W, 1>(cut, channels, [&](int64_t, int64_t) {
+  __device__ void fetch(const PixelPartition& partition, const S* from) const {
+    for_channels<W, 1>(partition, channels, [&](int64_t, int64_t) {
       return PixelPass{[](int64_t, int64_t) { return 0; },
                        [&](int64_t p, int64_t i, int) { copy_to_shared<W>(elements + place(p, i), from + i); }};
     });
@@ -244,27 +244,27 @@ __device__ Pair warp_sum_of(int64_t n, const F& f) {
 /// An image's sums over each of its groups' channels, of which the block has of(i) in channel i of the range: use(g,
 /// sum), by some thread, when all of the image's blocks have met. partial (B,blocks,G) is room.
 template <class Pair, class Of, class Use>
-__device__ void sum_image(const Meetings& meetings, const PixelRows& cut, int64_t groups, int64_t group_channels,
-                          Pair* partial, const Of& of, const Use& use) {
-  Pair* const of_image = partial + cut.image() * cut.blocks * groups;
+__device__ void sum_image(const GridBarrier& barrier, const PixelPartition& partition, int64_t groups,
+                          int64_t group_channels, Pair* partial, const Of& of, const Use& use) {
+  Pair* const of_image = partial + partition.image() * partition.blocks * groups;
   const int64_t warp = threadIdx.x / warp_size, warps = row_threads / warp_size;
   const bool first_lane = threadIdx.x % warp_size == 0;
   for (int64_t g = warp; g < groups; g += warps) {
     const Pair sum = warp_sum_of<Pair>(group_channels, [&](int64_t k) { return of(g * group_channels + k); });
-    if (first_lane) of_image[cut.block() * groups + g] = sum;
+    if (first_lane) of_image[partition.block() * groups + g] = sum;
   }
-  meetings.meet(cut.image(), cut.blocks);
+  barrier.arrive_and_wait(partition.image(), partition.blocks);
   for (int64_t g = warp; g < groups; g += warps) {
-    const Pair sum = warp_sum_of<Pair>(cut.blocks, [&](int64_t b) { return of_image[b * groups + g]; });
+    const Pair sum = warp_sum_of<Pair>(partition.blocks, [&](int64_t b) { return of_image[b * groups + g]; });
     if (first_lane) use(g, sum);
   }
   __syncthreads();
 }
 
 /// The shared memory of a block, in parts of whole 128 bytes; without a beginning only their bytes are counted.
-class Room {
+class SharedArena {
  public:
-  GT_HD explicit Room(char* begin = nullptr) : begin_(begin) {}
+  GT_HD explicit SharedArena(char* begin = nullptr) : begin_(begin) {}
 
   template <class T>
   GT_HD T* take(int64_t count) {
@@ -281,102 +281,103 @@ class Room {
 
 /// What a block has there beside the pixels; C channels, G groups of the launch.
 template <class T>
-struct ForwardRoom : Room {
+struct ForwardArena : SharedArena {
   double* sums;       // (2,C), until the lines take their place
   Statistics* stats;  // (G)
-  Line<T>* lines;     // (C), z in x
+  Affine<T>* lines;   // (C), z in x
 
-  GT_HD explicit ForwardRoom(int64_t channels, int64_t groups, char* begin = nullptr)
-      : Room(begin),
+  GT_HD explicit ForwardArena(int64_t channels, int64_t groups, char* begin = nullptr)
+      : SharedArena(begin),
         sums(take<double>(2 * channels)),
         stats(take<Statistics>(groups)),
-        lines(reinterpret_cast<Line<T>*>(sums)) {}
+        lines(reinterpret_cast<Affine<T>*>(sums)) {}
 };
 
 template <class T>
-struct BackwardRoom : Room {
+struct BackwardArena : SharedArena {
   double* sums;          // (shares,C)
   GradientMeans* means;  // (G)
-  Line<T>* lines;        // (C), what dx has beside gamma r dz
+  Affine<T>* lines;      // (C), what dx has beside gamma r dz
 
-  GT_HD explicit BackwardRoom(int64_t channels, int64_t groups, char* begin = nullptr)
-      : Room(begin),
+  GT_HD explicit BackwardArena(int64_t channels, int64_t groups, char* begin = nullptr)
+      : SharedArena(begin),
         sums(take<double>(shares * channels)),
         means(take<GradientMeans>(groups)),
-        lines(take<Line<T>>(channels)) {}
+        lines(take<Affine<T>>(channels)) {}
 };
 
 /// Statistics, lines and y of the launch's groups. partial (B,blocks,G) is room.
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 3)
-    norm_kernel(Normed<S> in, GroupRange groups, PixelRows all, Moments* partial, S* y) {
+    norm_kernel(Normed<S> in, GroupRange groups, PixelPartition all, Moments* partial, S* y) {
   GT_DYNAMIC_SHARED(char, shared);
   const Norm& norm = in.norm;
   const ChannelRange channels = groups.channels(norm);
-  const Meetings meetings{counters};
-  const PixelRows cut = all.in_turn(meetings.turn());
-  ForwardRoom<T> room(channels.count, groups.count, shared);
-  const Kept<S, W> x{room.template take<S>(cut.block_pixels * channels.count), cut.begin(), channels};
-  x.fetch(cut, in.x);
+  const GridBarrier barrier{counters};
+  const PixelPartition partition = all.with_ticket(barrier.ticket());
+  ForwardArena<T> room(channels.count, groups.count, shared);
+  const SharedTile<S, W> x{room.template take<S>(partition.block_pixels * channels.count), partition.begin(), channels};
+  x.fetch(partition, in.x);
   const auto kept = [=](int64_t p, int64_t i) { return x.at(p, i); };
   wait_for_copies();
 
   sum_block<2, W, 2, T>(
-      cut, channels, [&](int64_t, int64_t, T(&sums)[2][W]) { return moments_pass(sums, kept); },
+      partition, channels, [&](int64_t, int64_t, T(&sums)[2][W]) { return moments_pass(sums, kept); },
       [=](int n, int64_t i, double sum) { room.sums[n * channels.count + i] = sum; });
   sum_image(
-      meetings, cut, groups.count, norm.group_channels(), partial,
+      barrier, partition, groups.count, norm.group_channels(), partial,
       [&](int64_t i) {
-        return Moments{room.sums[i], room.sums[channels.count + i]}.with_bias(in.bias_of(channels.first + i),
-                                                                              double(cut.end() - cut.begin()));
+        return Moments{room.sums[i], room.sums[channels.count + i]}.with_bias(
+            in.bias_of(channels.first + i), double(partition.end() - partition.begin()));
       },
       [&](int64_t g, const Moments& m) {
         room.stats[g] = statistics(m, norm.group_size(), norm.eps);
-        if (cut.block() == 0) in.stats[cut.image() * norm.groups + groups.first + g] = room.stats[g];
+        if (partition.block() == 0) in.stats[partition.image() * norm.groups + groups.first + g] = room.stats[g];
       });
   for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
     const int64_t c = channels.first + i;
-    const Line<double> z = in.line_by(room.stats[norm.group_of(i)], c);
+    const Affine<double> z = in.affine_by(room.stats[norm.group_of(i)], c);
     room.lines[i] = {T(z.scale), T(z.shift)};
-    if (cut.block() == 0) in.lines[cut.image() * channels.stride + c] = room.lines[i];
+    if (partition.block() == 0) in.lines[partition.image() * channels.stride + c] = room.lines[i];
   }
   __syncthreads();
-  for_channels<W, 2>(cut, channels, [&](int64_t, int64_t c) {
+  for_channels<W, 2>(partition, channels, [&](int64_t, int64_t c) {
     return normalise_pass(load<W>(room.lines + c - channels.first), T(norm.slope), y, kept);
   });
-  meetings.leave(norm.shape.images);
+  barrier.leave(norm.shape.images);
 }
 
 /// dx, unless it is null, and the blocks' shares of the parameters' gradients (B,blocks,shares,C). partial (B,blocks,G)
 /// is room.
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 3)
-    norm_gradients_kernel(Normed<S> in, GroupRange groups, PixelRows all, const S* dy, GradientMeans* partial,
+    norm_gradients_kernel(Normed<S> in, GroupRange groups, PixelPartition all, const S* dy, GradientMeans* partial,
                           double* of_parameters, S* dx) {
   GT_DYNAMIC_SHARED(char, shared);
   const Norm& norm = in.norm;
   const ChannelRange channels = groups.channels(norm);
-  const Meetings meetings{counters};
-  const PixelRows cut = all.in_turn(meetings.turn());
-  BackwardRoom<T> room(channels.count, groups.count, shared);
-  const Kept<S, W> x{room.template take<S>(cut.block_pixels * channels.count), cut.begin(), channels};
-  const Kept<S, W> gradient{room.template take<S>(cut.block_pixels * channels.count), cut.begin(), channels};
-  x.fetch(cut, in.x);
-  gradient.fetch(cut, dy);
+  const GridBarrier barrier{counters};
+  const PixelPartition partition = all.with_ticket(barrier.ticket());
+  BackwardArena<T> room(channels.count, groups.count, shared);
+  const SharedTile<S, W> x{room.template take<S>(partition.block_pixels * channels.count), partition.begin(), channels};
+  const SharedTile<S, W> gradient{room.template take<S>(partition.block_pixels * channels.count), partition.begin(),
+                                  channels};
+  x.fetch(partition, in.x);
+  gradient.fetch(partition, dy);
   const auto kept = [=](int64_t p, int64_t i) { return XAndGradient<S, W>{x.at(p, i), gradient.at(p, i)}; };
-  const int64_t image = cut.image();
-  const auto z_lines = [=](int64_t c) { return load<W>(in.lines + image * channels.stride + c); };
+  const int64_t image = partition.image();
+  const auto z_affines = [=](int64_t c) { return load<W>(in.lines + image * channels.stride + c); };
   wait_for_copies();
 
   sum_block<shares, W, 2, T>(
-      cut, channels,
+      partition, channels,
       [&](int64_t, int64_t c, T(&sums)[shares][W]) {
-        return gradient_sums_pass(sums, z_lines(c), T(norm.slope), kept);
+        return gradient_sums_pass(sums, z_affines(c), T(norm.slope), kept);
       },
       [=](int n, int64_t i, double sum) { room.sums[n * channels.count + i] = sum; });
   const auto of_share = [=](Share share) { return room.sums + share * channels.count; };
   sum_image(
-      meetings, cut, groups.count, norm.group_channels(), partial,
+      barrier, partition, groups.count, norm.group_channels(), partial,
       [&](int64_t i) {
         const int64_t c = channels.first + i;
         double& dz_xhat = of_share(of_dz_xhat)[i];  // so far dz x
@@ -384,23 +385,23 @@ __global__ void __launch_bounds__(row_threads, 3)
         return in.mean_shares(c, of_share(of_dz)[i], dz_xhat);
       },
       [&](int64_t g, const GradientMeans& means) { room.means[g] = means; });
-  double* const to = of_parameters + (image * cut.blocks + cut.block()) * shares * channels.stride;
+  double* const to = of_parameters + (image * partition.blocks + partition.block()) * shares * channels.stride;
   for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
     const int64_t c = channels.first + i;
-    const Line<double> rest = gradient_line(in.channel(image, c), room.means[norm.group_of(i)]);
+    const Affine<double> rest = gradient_affine(in.channel(image, c), room.means[norm.group_of(i)]);
     const double dz = of_share(of_dz)[i];
     room.lines[i] = {T(rest.scale), T(rest.shift)};
     to[of_dz * channels.stride + c] = dz;
     to[of_dz_xhat * channels.stride + c] = of_share(of_dz_xhat)[i];
     to[of_dx * channels.stride + c] = sum_of_gradients(in.line(image, c).scale, dz, rest, of_share(of_dx)[i],  // of x
-                                                       double(cut.end() - cut.begin()));
+                                                       double(partition.end() - partition.begin()));
   }
   __syncthreads();
   if (dx != nullptr)
-    for_channels<W, 2>(cut, channels, [&](int64_t, int64_t c) {
-      return input_gradient_pass(z_lines(c), load<W>(room.lines + c - channels.first), T(norm.slope), dx, kept);
+    for_channels<W, 2>(partition, channels, [&](int64_t, int64_t c) {
+      return input_gradient_pass(z_affines(c), load<W>(room.lines + c - channels.first), T(norm.slope), dx, kept);
     });
-  meetings.leave(norm.shape.images);
+  barrier.leave(norm.shape.images);
 }
 
 // ---- Both -----------------------------------------------------------------------------------------------------------
@@ -430,19 +431,20 @@ int lanes_of(int64_t channels, int width) { return power_of_two((channels + widt
 
 struct OnePass {
   int64_t launches;  // each for as many of the groups
-  PixelRows cut;
+  PixelPartition partition;
   size_t shared_bytes;
 
-  /// Room for pairs of doubles of a launch, of each group in each block.
+  /// SharedArena for pairs of doubles of a launch, of each group in each block.
   Tensor pairs(const Norm& norm) const {
-    return Tensor({norm.shape.images, cut.blocks, norm.groups / launches, 2}, DType::f64, Device::cuda);
+    return Tensor({norm.shape.images, partition.blocks, norm.groups / launches, 2}, DType::f64, Device::cuda);
   }
   /// launch(), once for each range of groups.
   template <class S, class... Parameters, class... Arguments>
   void launch_each(void (*kernel)(Parameters...), const Normed<S>& in, const Arguments&... arguments) const {
     const int64_t count = in.norm.groups / launches;
     for (int64_t i = 0; i < launches; ++i)
-      launch({cut.grid, row_threads, shared_bytes}, kernel, in, GroupRange{i * count, count}, cut, arguments...);
+      launch({partition.grid, row_threads, shared_bytes}, kernel, in, GroupRange{i * count, count}, partition,
+             arguments...);
   }
 };
 
@@ -453,9 +455,8 @@ struct OnePass {
 /// where that does not do, or if a block cannot hold as many pixels as it has rows.
 template <class S, int W, class Beside, class... Parameters>
 std::optional<OnePass> in_one_pass(const Norm& norm, int64_t tensors, void (*kernel)(Parameters...)) {
-  constexpr int64_t most_shared =
-      66 * 1024 + 512;  // bytes: three blocks on an H100's multiprocessor, with sum_rows()'s
-  const Channels& shape = norm.shape;
+  constexpr int64_t max_shared = 66 * 1024 + 512;  // bytes: three blocks on an H100's multiprocessor, with sum_rows()'s
+  const ImageShape& shape = norm.shape;
   for (int64_t launches = 1; norm.groups % launches == 0; launches *= 2) {
     const int64_t channels = shape.channels / launches;
     if (launches > 1 && (channels % W != 0 || channels * int64_t(sizeof(S)) < 64)) return {};
@@ -466,20 +467,20 @@ std::optional<OnePass> in_one_pass(const Norm& norm, int64_t tensors, void (*ker
       return room.bytes();
     };
     const int64_t beside = int64_t(shared_bytes(0));
-    const int64_t most = std::min<int64_t>(most_units, (most_shared - beside) / (int64_t(shared_bytes(1)) - beside));
+    const int64_t most = std::min<int64_t>(max_units, (max_shared - beside) / (int64_t(shared_bytes(1)) - beside));
     if (most <= 0) continue;
     const int64_t held = blocks_at_once(kernel, row_threads, shared_bytes(most));
     if (held == 0) continue;
     const int64_t units = std::clamp<int64_t>((shape.images * shape.pixels + rows * held - 1) / (rows * held), 1, most);
-    const PixelRows cut(shape.images, shape.pixels, lanes, units * rows);
-    if (may_meet(shape.images, cut.blocks, held)) return OnePass{launches, cut, shared_bytes(units)};
+    const PixelPartition partition(shape.images, shape.pixels, lanes, units * rows);
+    if (fit_at_once(shape.images, partition.blocks, held)) return OnePass{launches, partition, shared_bytes(units)};
   }
   return {};
 }
 
-/// Room for the sums of a pass.
-Tensor partial_sums(const Channels& shape, const PixelRows& cut, int n) {
-  return Tensor({shape.images, cut.blocks, n, shape.channels}, DType::f64, Device::cuda);
+/// SharedArena for the sums of a pass.
+Tensor partial_sums(const ImageShape& shape, const PixelPartition& partition, int n) {
+  return Tensor({shape.images, partition.blocks, n, shape.channels}, DType::f64, Device::cuda);
 }
 
 /// Of the threads that add up a group's sums.
@@ -493,21 +494,22 @@ template <class S>
 void norm_forward(const Normed<S>& in, S* y) {
   using T = compute_t<S>;
   const Norm& norm = in.norm;
-  const Channels& shape = norm.shape;
+  const ImageShape& shape = norm.shape;
   with_vectors<S>(shape.channels, [&]<int W>() {
     const auto kernel = norm_kernel<S, W>;
-    if (const auto one_pass = in_one_pass<S, W, ForwardRoom<T>>(norm, 1, kernel)) {
+    if (const auto one_pass = in_one_pass<S, W, ForwardArena<T>>(norm, 1, kernel)) {
       const Tensor room = one_pass->pairs(norm);
       one_pass->launch_each(kernel, in, reinterpret_cast<Moments*>(room.data<double>()), y);
       return;
     }
-    const PixelRows cut(shape.images, shape.pixels, lanes_of(shape.channels, W));
-    const Tensor partial = partial_sums(shape, cut, 2),
+    const PixelPartition partition(shape.images, shape.pixels, lanes_of(shape.channels, W));
+    const Tensor partial = partial_sums(shape, partition, 2),
                  moments({shape.images, 2, shape.channels}, DType::f64, Device::cuda);
-    launch({cut.grid, row_threads}, moments_kernel<S, W>, cut, shape.channels, in.x, partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, statistics_kernel<S>, in, cut.blocks,
+    launch({partition.grid, row_threads}, moments_kernel<S, W>, partition, shape.channels, in.x,
+           partial.data<double>());
+    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, statistics_kernel<S>, in, partition.blocks,
            lanes_of_group(norm), partial.data<double>(), moments.data<double>());
-    launch({cut.grid, row_threads}, normalise_kernel<S, W>, in, cut.backwards(), y);
+    launch({partition.grid, row_threads}, normalise_kernel<S, W>, in, partition.backwards(), y);
   });
 }
 
@@ -515,27 +517,27 @@ template <class S>
 void norm_backward(const Normed<S>& in, const S* dy, const NormGradients<S>& g) {
   using T = compute_t<S>;
   const Norm& norm = in.norm;
-  const Channels& shape = norm.shape;
+  const ImageShape& shape = norm.shape;
   with_vectors<S>(shape.channels, [&]<int W>() {
     const auto kernel = norm_gradients_kernel<S, W>;
-    if (const auto one_pass = in_one_pass<S, W, BackwardRoom<T>>(norm, 2, kernel)) {
-      const Tensor room = one_pass->pairs(norm), of_blocks = partial_sums(shape, one_pass->cut, shares);
+    if (const auto one_pass = in_one_pass<S, W, BackwardArena<T>>(norm, 2, kernel)) {
+      const Tensor room = one_pass->pairs(norm), of_blocks = partial_sums(shape, one_pass->partition, shares);
       one_pass->launch_each(kernel, in, dy, reinterpret_cast<GradientMeans*>(room.data<double>()),
                             of_blocks.data<double>(), g.dx);
-      sum_parameter_gradients(norm, one_pass->cut.grid, of_blocks, g);
+      sum_parameter_gradients(norm, one_pass->partition.grid, of_blocks, g);
       return;
     }
-    const PixelRows cut(shape.images, shape.pixels, lanes_of(shape.channels, W));
-    const Tensor partial = partial_sums(shape, cut, shares),
+    const PixelPartition partition(shape.images, shape.pixels, lanes_of(shape.channels, W));
+    const Tensor partial = partial_sums(shape, partition, shares),
                  sums({shape.images, shares, shape.channels}, DType::f64, Device::cuda),
-                 rest = lines_of(shape, dtype_of<T>(), Device::cuda);
-    launch({cut.grid, row_threads}, gradient_sums_kernel<S, W>, in, cut, dy, partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, group_gradients_kernel<S>, in, cut.blocks,
-           lanes_of_group(norm), partial.data<double>(), sums.data<double>(), line_pointer<T>(rest));
+                 rest = affines_of(shape, dtype_of<T>(), Device::cuda);
+    launch({partition.grid, row_threads}, gradient_sums_kernel<S, W>, in, partition, dy, partial.data<double>());
+    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, group_gradients_kernel<S>, in, partition.blocks,
+           lanes_of_group(norm), partial.data<double>(), sums.data<double>(), affine_pointer<T>(rest));
     sum_parameter_gradients(norm, shape.images, sums, g);
     if (g.dx != nullptr)
-      launch({cut.grid, row_threads}, input_gradient_kernel<S, W>, in, cut.backwards(), dy, line_pointer<T>(rest),
-             g.dx);
+      launch({partition.grid, row_threads}, input_gradient_kernel<S, W>, in, partition.backwards(), dy,
+             affine_pointer<T>(rest), g.dx);
   });
 }
 

@@ -8,10 +8,10 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/op.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/reduce.cuh"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -65,13 +65,13 @@ void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* max
 constexpr int threads = 256;
 
 /// How a map of `size` elements is cut: `blocks` blocks of `chunk` elements, a multiple of all vector lengths.
-struct Cut {
+struct Partition {
   int64_t size, chunk;
   unsigned blocks;
 
-  explicit Cut(int64_t size) : size(size) {
-    constexpr int64_t step = 1 << 12, most_blocks = 1024;
-    chunk = step * std::max<int64_t>(1, (size / most_blocks + step - 1) / step);
+  explicit Partition(int64_t size) : size(size) {
+    constexpr int64_t step = 1 << 12, max_blocks = 1024;
+    chunk = step * std::max<int64_t>(1, (size / max_blocks + step - 1) / step);
     blocks = std::max(1u, unsigned((size + chunk - 1) / chunk));  // an empty map has a maximum as well
   }
 
@@ -124,11 +124,11 @@ __device__ Peak<T> block_peak(Peak<T> peak) {
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(threads) peaks_kernel(Cut cut, const T* s, T* values, int32_t* places) {
-  s += cut.map() * cut.size;
+__global__ void __launch_bounds__(threads) peaks_kernel(Partition partition, const T* s, T* values, int32_t* places) {
+  s += partition.map() * partition.size;
   Peak<T> peak;
 #pragma unroll 4
-  for (int64_t i = cut.begin(N); i < cut.end(); i += threads * N) {
+  for (int64_t i = partition.begin(N); i < partition.end(); i += threads * N) {
     const auto v = load<N>(s + i);
     for (int j = 0; j < N; ++j)
       if (v.v[j] > peak.value) peak = {v.v[j], int32_t(i + j)};
@@ -138,16 +138,16 @@ __global__ void __launch_bounds__(threads) peaks_kernel(Cut cut, const T* s, T* 
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(threads)
-    divide_kernel(Cut cut, const T* values, const int32_t* places, const T* s, T* y, T* maximum, int32_t* place) {
-  const int64_t map = cut.map(), first = map * cut.blocks;
+__global__ void __launch_bounds__(threads) divide_kernel(Partition partition, const T* values, const int32_t* places,
+                                                         const T* s, T* y, T* maximum, int32_t* place) {
+  const int64_t map = partition.map(), first = map * partition.blocks;
   Peak<T> peak;
-  for (unsigned b = threadIdx.x; b < cut.blocks; b += threads) peak.meet(values[first + b], places[first + b]);
+  for (unsigned b = threadIdx.x; b < partition.blocks; b += threads) peak.meet(values[first + b], places[first + b]);
   peak = block_peak(peak);
-  if (cut.block() == 0 && threadIdx.x == 0) maximum[map] = peak.value, place[map] = peak.place;
-  s += map * cut.size, y += map * cut.size;
+  if (partition.block() == 0 && threadIdx.x == 0) maximum[map] = peak.value, place[map] = peak.place;
+  s += map * partition.size, y += map * partition.size;
 #pragma unroll 4
-  for (int64_t i = cut.begin(N); i < cut.end(); i += threads * N) {
+  for (int64_t i = partition.begin(N); i < partition.end(); i += threads * N) {
     auto v = load<N>(s + i);
     for (int j = 0; j < N; ++j) v.v[j] = over(v.v[j], peak.value);
     store(y + i, v);
@@ -156,13 +156,13 @@ __global__ void __launch_bounds__(threads)
 
 template <int N, class T>
 __global__ void __launch_bounds__(threads)
-    gradient_kernel(Cut cut, const T* y, const T* maximum, const T* dy, T* ds, double* sums) {
-  const int64_t map = cut.map();
+    gradient_kernel(Partition partition, const T* y, const T* maximum, const T* dy, T* ds, double* sums) {
+  const int64_t map = partition.map();
   const T m = maximum[map];
-  y += map * cut.size, dy += map * cut.size, ds += map * cut.size;
+  y += map * partition.size, dy += map * partition.size, ds += map * partition.size;
   double sum = 0;
 #pragma unroll 4
-  for (int64_t i = cut.begin(N); i < cut.end(); i += threads * N) {
+  for (int64_t i = partition.begin(N); i < partition.end(); i += threads * N) {
     auto g = load<N>(dy + i);
     const auto v = load<N>(y + i);
     for (int j = 0; j < N; ++j) {
@@ -178,12 +178,12 @@ __global__ void __launch_bounds__(threads)
 /// The gradient through the maximum, a block a map.
 template <class T>
 __global__ void __launch_bounds__(threads)
-    maximum_gradient_kernel(Cut cut, const double* sums, const T* maximum, const int32_t* place, T* ds) {
+    maximum_gradient_kernel(Partition partition, const double* sums, const T* maximum, const int32_t* place, T* ds) {
   const int64_t map = blockIdx.x;
   double sum = 0;
-  for (unsigned b = threadIdx.x; b < cut.blocks; b += threads) sum += sums[map * cut.blocks + b];
+  for (unsigned b = threadIdx.x; b < partition.blocks; b += threads) sum += sums[map * partition.blocks + b];
   sum = cuda::block_sum<threads>(sum);
-  if (threadIdx.x == 0 && maximum[map] > 0) ds[map * cut.size + place[map]] -= T(sum / double(maximum[map]));
+  if (threadIdx.x == 0 && maximum[map] > 0) ds[map * partition.size + place[map]] -= T(sum / double(maximum[map]));
 }
 #endif
 
@@ -194,25 +194,27 @@ namespace cuda {
 
 template <class T>
 void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* place) {
-  const Cut cut(size);
-  const Tensor values({maps, cut.blocks}, dtype_of<T>(), Device::cuda),
-      places({maps, cut.blocks}, DType::i32, Device::cuda);
+  const Partition partition(size);
+  const Tensor values({maps, partition.blocks}, dtype_of<T>(), Device::cuda),
+      places({maps, partition.blocks}, DType::i32, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
-    const unsigned blocks = blocks_for(maps * int64_t(cut.blocks), 1);
-    launch({blocks, threads}, peaks_kernel<N, T>, cut, s, values.data<T>(), places.data<int32_t>());
-    launch({blocks, threads}, divide_kernel<N, T>, cut, values.data<T>(), places.data<int32_t>(), s, y, maximum, place);
+    const unsigned blocks = blocks_for(maps * int64_t(partition.blocks), 1);
+    launch({blocks, threads}, peaks_kernel<N, T>, partition, s, values.data<T>(), places.data<int32_t>());
+    launch({blocks, threads}, divide_kernel<N, T>, partition, values.data<T>(), places.data<int32_t>(), s, y, maximum,
+           place);
   });
 }
 
 template <class T>
 void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* maximum, const int32_t* place, const T* dy,
                             T* ds) {
-  const Cut cut(size);
-  const Tensor sums({maps, cut.blocks}, DType::f64, Device::cuda);
+  const Partition partition(size);
+  const Tensor sums({maps, partition.blocks}, DType::f64, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
-    const unsigned blocks = blocks_for(maps * int64_t(cut.blocks), 1);
-    launch({blocks, threads}, gradient_kernel<N, T>, cut, y, maximum, dy, ds, sums.data<double>());
-    launch({blocks_for(maps, 1), threads}, maximum_gradient_kernel<T>, cut, sums.data<double>(), maximum, place, ds);
+    const unsigned blocks = blocks_for(maps * int64_t(partition.blocks), 1);
+    launch({blocks, threads}, gradient_kernel<N, T>, partition, y, maximum, dy, ds, sums.data<double>());
+    launch({blocks_for(maps, 1), threads}, maximum_gradient_kernel<T>, partition, sums.data<double>(), maximum, place,
+           ds);
   });
 }
 

@@ -5,7 +5,8 @@
 //
 // METHOD n stands for section n of docs/method.md.
 //
-// To add an op: its file kernels/<op>.cu (comment, maths, CPU, CUDA, op), a line here, a row in tests/op_cases.h.
+// To add an op: its file kernels/<op>.cu (comment, maths, CPU, CUDA, op), a line here, a row in
+// kernels/cases/op_cases.h.
 #pragma once
 
 #include <utility>

@@ -17,8 +17,8 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {

@@ -7,12 +7,12 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/leaky_relu.h"
-#include "kernels/math.h"
-#include "kernels/op.h"
+#include "kernels/common/leaky_relu.h"
+#include "kernels/common/math.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cpu/nontemporal.h"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/stream.h"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {

@@ -11,9 +11,9 @@
 #include "core/autograd.h"
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/op.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -183,9 +183,9 @@ Tensors pool(const char* name, const Tensor& x, bool skip) {
   const Shape half = {x.dim(0), x.dim(1) / 2, x.dim(2) / 2, x.dim(3)};
   const int64_t rows = half[0] * half[1], width = half[2], channels = half[3];
   const Tensor y(half, x.dtype(), x.device()), place(half, DType::u8, x.device());
-  visit_stored(x.dtype(), [&]<class T>() {
-    GT_DISPATCH_STORED(T, x.device(), max_pool2x2_forward, rows, width, channels, x.data<T>(), y.data<T>(),
-                       place.data<uint8_t>());
+  visit_activation(x.dtype(), [&]<class T>() {
+    GT_DISPATCH_ACTIVATION(T, x.device(), max_pool2x2_forward, rows, width, channels, x.data<T>(), y.data<T>(),
+                           place.data<uint8_t>());
   });
   Tensors outputs{y};
   if (skip) outputs.push_back(x.detach());
@@ -193,9 +193,9 @@ Tensors pool(const char* name, const Tensor& x, bool skip) {
     const Tensor d_skip = skip ? dy[1] : Tensor{};
     if (!dy[0].defined()) return {d_skip};
     const Tensor dx(shape, dy[0].dtype(), dy[0].device());
-    visit_stored(dx.dtype(), [&]<class T>() {
-      GT_DISPATCH_STORED(T, dx.device(), max_pool2x2_backward, rows, width, channels, dy[0].data<T>(),
-                         place.data<uint8_t>(), pointer<T>(d_skip), dx.data<T>());
+    visit_activation(dx.dtype(), [&]<class T>() {
+      GT_DISPATCH_ACTIVATION(T, dx.device(), max_pool2x2_backward, rows, width, channels, dy[0].data<T>(),
+                             place.data<uint8_t>(), pointer<T>(d_skip), dx.data<T>());
     });
     return {dx};
   });

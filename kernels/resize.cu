@@ -17,9 +17,9 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/op.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {

@@ -30,14 +30,14 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "kernels/gemm_cpu.h"
-#include "kernels/map_tiles.cuh"
-#include "kernels/math.h"
-#include "kernels/meeting.cuh"
-#include "kernels/op.h"
+#include "kernels/common/math.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/common/tracks.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cuda/grid_barrier.cuh"
+#include "kernels/cuda/map_tiles.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/tracks.h"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -363,25 +363,25 @@ __global__ void __launch_bounds__(tile_threads)
   note(peaks, blockIdx.x, peak_of_tiles(tile_peaks, first, level.tiles));
 }
 
-__device__ unsigned counters[Meetings::counters_of(most_meetings)];  // of the meetings, one for each map
+__device__ unsigned counters[GridBarrier::counters_of(max_barriers)];  // of the barrier, one for each map
 
 /// All of it: the tiles of a map meet. tile_peaks is room.
 template <class T>
 __global__ void __launch_bounds__(tile_threads, 4)
     splat_normalized_kernel(Fixations<T> f, const __grid_constant__ TiledMaps<T> maps, Peaks<T> tile_peaks,
                             Peaks<T> peaks) {
-  const Meetings meetings{counters};
-  const unsigned turn = meetings.turn();
-  const MapTile<T> tile = maps.tile(turn);
+  const GridBarrier barrier{counters};
+  const unsigned ticket = barrier.ticket();
+  const MapTile<T> tile = maps.tile(ticket);
   const int64_t map = tile.level * f.batch + tile.image;
   Pixels<T> sum = {};
   add_fixations(f, tile, sum);
-  note(tile_peaks, turn, peak_of_pixels(tile, sum));
-  meetings.meet(map, unsigned(tile.tiles));
-  const Peak<T> peak = peak_of_tiles(tile_peaks, turn - tile.index, tile.tiles);
+  note(tile_peaks, ticket, peak_of_pixels(tile, sum));
+  barrier.arrive_and_wait(map, unsigned(tile.tiles));
+  const Peak<T> peak = peak_of_tiles(tile_peaks, ticket - tile.index, tile.tiles);
   if (tile.index == 0) note(peaks, map, peak);
   store_normalized(tile, sum, peak.value);
-  meetings.leave(maps.levels * f.batch);
+  barrier.leave(maps.levels * f.batch);
 }
 
 /// The forms of the tile's part of G -> partial (slot,N). A lane has a column of it, a warp takes every fourth
@@ -501,7 +501,7 @@ void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, con
   const Tensor value({tiled.blocks}, dtype_of<T>(), Device::cuda), place({tiled.blocks}, DType::i32, Device::cuda);
   const Peaks<T> tile_peaks{value.data<T>(), place.data<int32_t>()};
   const auto at_once = splat_normalized_kernel<T>;
-  if (may_meet(tiled.levels * f.batch, tiled.most_tiles, blocks_at_once(at_once, tile_threads, 0)))
+  if (fit_at_once(tiled.levels * f.batch, tiled.max_tiles, blocks_at_once(at_once, tile_threads, 0)))
     return launch(grid, at_once, f, tiled, tile_peaks, peaks);
   launch(grid, splat_kernel<Draw::peaks, T>, f, tiled, tile_peaks);
   launch({blocks_for(tiled.levels * f.batch, 1), tile_threads}, map_peaks_kernel<T>, tiled, tile_peaks, peaks);

@@ -17,13 +17,13 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/math.h"
-#include "kernels/op.h"
+#include "kernels/common/math.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/cpu/nontemporal.h"
+#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
-#include "kernels/reduce.cuh"
-#include "kernels/rows.cuh"
-#include "kernels/stream.h"
-#include "kernels/vector.cuh"
 
 namespace gt {
 namespace {
@@ -77,10 +77,10 @@ GT_HD inline T map_gradient(T loss_slope, T logit) {
 namespace cpu {
 
 constexpr int64_t block_pixels = 256;
-constexpr int64_t most_pixels = 64;  // of a tile
+constexpr int64_t max_pixels = 64;  // of a tile
 
 /// Pixels whose vectors are worked on while they are in the first cache.
-int64_t tile_pixels(int64_t channels) { return std::clamp<int64_t>(4096 / channels, 4, most_pixels); }
+int64_t tile_pixels(int64_t channels) { return std::clamp<int64_t>(4096 / channels, 4, max_pixels); }
 
 /// f.operator()<C>(), C being the number of channels where that is a usual one, for its loops to be unrolled, or 0.
 template <class F>
@@ -96,7 +96,7 @@ template <int64_t C, class T>
 double forward_tile(const Attention<T>& x, int64_t begin, int64_t end, T* out, T* attention) {
   const int64_t n = end - begin, channels = C > 0 ? C : x.channels;
   const bool past_caches = streams<T>(x.pixels * channels);
-  T logit[most_pixels];
+  T logit[max_pixels];
   for (int64_t p = 0; p < n; ++p) logit[p] = dot(x.features + (begin + p) * channels, x.w, channels) + x.b[0];
   for (int64_t p = 0; p < n; ++p) attention[begin + p] = math::sigmoid(logit[p]);
   for (int64_t p = begin; p < end; ++p) {
@@ -133,7 +133,7 @@ double backward_tile(const Attention<T>& x, const T* attention, const AttentionG
                      int64_t begin, int64_t end, T* __restrict dw) {
   const int64_t n = end - begin, channels = C > 0 ? C : x.channels;
   const bool past_caches = streams<T>(x.pixels * channels);
-  T da[most_pixels];
+  T da[max_pixels];
   for (int64_t p = 0; p < n; ++p) {
     const int64_t at = (begin + p) * channels;
     da[p] = g.d_features_out == nullptr ? T(0) : dot(g.d_features_out + at, x.features + at, channels);
@@ -193,14 +193,15 @@ struct Row {
   Vector<S, W> vectors[N] = {};
 
   template <class F>  // f(n, first channel)
-  static __device__ void each(const PixelRows& cut, int64_t channels, const F& f) {
+  static __device__ void each(const PixelPartition& partition, int64_t channels, const F& f) {
 #pragma unroll
     for (int n = 0; n < N; ++n)
-      if (const int64_t c = int64_t(cut.lane() + n * cut.lanes) * W; c < channels) f(n, c);
+      if (const int64_t c = int64_t(partition.lane() + n * partition.lanes) * W; c < channels) f(n, c);
   }
   /// Pixel p of `from` (P,C), unless it is past the block's last.
-  __device__ void read(const PixelRows& cut, int64_t channels, const S* from, int64_t p) {
-    if (p < cut.end()) each(cut, channels, [&](int n, int64_t c) { vectors[n] = load<W>(from + p * channels + c); });
+  __device__ void read(const PixelPartition& partition, int64_t channels, const S* from, int64_t p) {
+    if (p < partition.end())
+      each(partition, channels, [&](int n, int64_t c) { vectors[n] = load<W>(from + p * channels + c); });
   }
   template <class T>
   __device__ T at(int k) const {
@@ -210,31 +211,31 @@ struct Row {
 
 template <class S, int N, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    attention_forward_kernel(Attention<S> x, PixelRows cut, S* out, T* attention, double* partial_loss) {
+    attention_forward_kernel(Attention<S> x, PixelPartition partition, S* out, T* attention, double* partial_loss) {
   using R = Row<S, N>;
   T w[N * R::W] = {};
-  R::each(cut, x.channels, [&](int n, int64_t c) {
+  R::each(partition, x.channels, [&](int n, int64_t c) {
     for (int k = 0; k < R::W; ++k) w[n * R::W + k] = x.w[c + k];
   });
   const T b = *x.b;
-  const int64_t end = cut.end();
+  const int64_t end = partition.end();
   double loss = 0;
   R next;  // a pixel ahead, so that its loads are on their way meanwhile
-  next.read(cut, x.channels, x.features, cut.begin() + cut.row());
-  for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
-    const int64_t p = first + cut.row();
+  next.read(partition, x.channels, x.features, partition.begin() + partition.row());
+  for (int64_t first = partition.begin(); first < end; first += partition.rows()) {
+    const int64_t p = first + partition.row();
     R f = next;
-    next.read(cut, x.channels, x.features, p + cut.rows());
+    next.read(partition, x.channels, x.features, p + partition.rows());
     T logit = 0;
     for (int k = 0; k < N * R::W; ++k) logit += w[k] * f.template at<T>(k);
-    logit = segment_sum(logit, cut.lanes) + b;
+    logit = segment_sum(logit, partition.lanes) + b;
     if (p >= end) continue;
     const T a = math::sigmoid(logit), gain = 1 + a;
-    R::each(cut, x.channels, [&](int n, int64_t c) {
+    R::each(partition, x.channels, [&](int n, int64_t c) {
       for (S& v : f.vectors[n].v) v = S(T(v) * gain);
       store(out + p * x.channels + c, f.vectors[n]);
     });
-    if (cut.lane() > 0) continue;
+    if (partition.lane() > 0) continue;
     attention[p] = a;
     if (x.map != nullptr) loss += double(math::bce(logit, x.map[p]));
   }
@@ -246,51 +247,51 @@ __global__ void __launch_bounds__(row_threads)
 /// partial (C+1,blocks): the blocks' sums of dw and db; may be null.
 template <class S, int N, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    attention_backward_kernel(Attention<S> x, PixelRows cut, const T* attention, AttentionGradients<S> g,
+    attention_backward_kernel(Attention<S> x, PixelPartition partition, const T* attention, AttentionGradients<S> g,
                               double* partial) {
   using R = Row<S, N>;
   T w[N * R::W] = {}, dw[N][R::W] = {};
-  R::each(cut, x.channels, [&](int n, int64_t c) {
+  R::each(partition, x.channels, [&](int n, int64_t c) {
     for (int k = 0; k < R::W; ++k) w[n * R::W + k] = x.w[c + k];
   });
   const T b = *x.b, slope = g.loss_slope(x.pixels);
-  const int64_t end = cut.end();
+  const int64_t end = partition.end();
   double db = 0;
   R next, next_dy;  // a pixel ahead, so that its loads are on their way meanwhile
   const auto read_ahead = [&](int64_t p) {
-    next.read(cut, x.channels, x.features, p);
-    if (g.d_features_out != nullptr) next_dy.read(cut, x.channels, g.d_features_out, p);
+    next.read(partition, x.channels, x.features, p);
+    if (g.d_features_out != nullptr) next_dy.read(partition, x.channels, g.d_features_out, p);
   };
-  read_ahead(cut.begin() + cut.row());
-  for (int64_t first = cut.begin(); first < end; first += cut.rows()) {
-    const int64_t p = first + cut.row();
+  read_ahead(partition.begin() + partition.row());
+  for (int64_t first = partition.begin(); first < end; first += partition.rows()) {
+    const int64_t p = first + partition.row();
     R f = next, dy = next_dy;
-    read_ahead(p + cut.rows());
+    read_ahead(p + partition.rows());
     T product = 0, logit = 0;
     for (int k = 0; k < N * R::W; ++k) product += dy.template at<T>(k) * f.template at<T>(k);
-    product = segment_sum(product, cut.lanes);
+    product = segment_sum(product, partition.lanes);
     if (g.d_map != nullptr) {
       for (int k = 0; k < N * R::W; ++k) logit += w[k] * f.template at<T>(k);
-      logit = segment_sum(logit, cut.lanes) + b;
+      logit = segment_sum(logit, partition.lanes) + b;
     }
     if (p >= end) continue;
     const T a = attention[p], gain = 1 + a, d = g.logit(x.map, slope, p, a, product);
     for (int k = 0; k < N * R::W; ++k) dw[k / R::W][k % R::W] += d * f.template at<T>(k);
     if (g.d_features != nullptr)
-      R::each(cut, x.channels, [&](int n, int64_t c) {
+      R::each(partition, x.channels, [&](int n, int64_t c) {
         for (int k = 0; k < R::W; ++k) {
           S& v = dy.vectors[n].v[k];
           v = S(feature_gradient(T(v), gain, w[n * R::W + k], d));
         }
         store(g.d_features + p * x.channels + c, dy.vectors[n]);
       });
-    if (cut.lane() > 0) continue;
+    if (partition.lane() > 0) continue;
     db += double(d);
     if (g.d_map != nullptr) g.d_map[p] = map_gradient(slope, logit);
   }
   if (partial == nullptr) return;
-  sum_rows<N>(dw, cut.lanes, [=](int n, int place, double sum) {
-    const int64_t c = int64_t(n * cut.lanes) * R::W + place;
+  sum_rows<N>(dw, partition.lanes, [=](int n, int place, double sum) {
+    const int64_t c = int64_t(n * partition.lanes) * R::W + place;
     if (c < x.channels) partial[c * gridDim.x + blockIdx.x] = sum;
   });
   db = cuda::block_sum<row_threads>(db);
@@ -311,10 +312,10 @@ __device__ T warp_dot(const A* a, const B* b, int64_t n) {
 
 template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    any_attention_forward_kernel(Attention<S> x, PixelRows cut, S* out, T* attention, double* partial_loss) {
+    any_attention_forward_kernel(Attention<S> x, PixelPartition partition, S* out, T* attention, double* partial_loss) {
   GT_SHARED(T, gain, [tile_size]);
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const int64_t begin = cut.begin(), count = cut.end() - begin;
+  const int64_t begin = partition.begin(), count = partition.end() - begin;
   double loss = 0;
   for (int64_t q = warp; q < count; q += row_threads / warp_size) {
     const T logit = warp_dot<T>(x.features + (begin + q) * x.channels, x.w, x.channels) + *x.b;
@@ -325,8 +326,8 @@ __global__ void __launch_bounds__(row_threads)
     if (x.map != nullptr) loss += double(math::bce(logit, x.map[begin + q]));
   }
   __syncthreads();
-  for (int64_t c = cut.lane(); c < x.channels; c += cut.lanes)
-    for (int64_t q = cut.row(); q < count; q += cut.rows()) {
+  for (int64_t c = partition.lane(); c < x.channels; c += partition.lanes)
+    for (int64_t q = partition.row(); q < count; q += partition.rows()) {
       const int64_t i = (begin + q) * x.channels + c;
       out[i] = S(T(x.features[i]) * gain[q]);
     }
@@ -337,11 +338,11 @@ __global__ void __launch_bounds__(row_threads)
 
 template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    any_attention_backward_kernel(Attention<S> x, PixelRows cut, const T* attention, AttentionGradients<S> g,
+    any_attention_backward_kernel(Attention<S> x, PixelPartition partition, const T* attention, AttentionGradients<S> g,
                                   double* partial) {
   GT_SHARED(T, da, [tile_size]);
   const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  const int64_t begin = cut.begin(), count = cut.end() - begin;
+  const int64_t begin = partition.begin(), count = partition.end() - begin;
   const T slope = g.loss_slope(x.pixels);
   double db = 0;
   for (int64_t q = warp; q < count; q += row_threads / warp_size) {
@@ -355,10 +356,10 @@ __global__ void __launch_bounds__(row_threads)
     if (g.d_map != nullptr) g.d_map[p] = map_gradient(slope, logit);
   }
   __syncthreads();
-  for (int64_t first = 0; first < x.channels; first += cut.lanes) {
-    const int64_t c = first + cut.lane();
+  for (int64_t first = 0; first < x.channels; first += partition.lanes) {
+    const int64_t c = first + partition.lane();
     double dw[1][1] = {};
-    for (int64_t q = cut.row(); c < x.channels && q < count; q += cut.rows()) {
+    for (int64_t q = partition.row(); c < x.channels && q < count; q += partition.rows()) {
       const int64_t i = (begin + q) * x.channels + c;
       dw[0][0] += double(da[q] * T(x.features[i]));
       if (g.d_features == nullptr) continue;
@@ -366,7 +367,7 @@ __global__ void __launch_bounds__(row_threads)
       g.d_features[i] = S(feature_gradient(dy, 1 + attention[begin + q], x.w[c], da[q]));
     }
     if (partial == nullptr) continue;
-    sum_rows<1>(dw, cut.lanes, [=](int, int place, double sum) {
+    sum_rows<1>(dw, partition.lanes, [=](int, int place, double sum) {
       if (first + place < x.channels) partial[(first + place) * gridDim.x + blockIdx.x] = sum;
     });
   }
@@ -392,17 +393,17 @@ __global__ void __launch_bounds__(row_threads)
 
 namespace cuda {
 
-/// f.operator()<N>(how pixels are cut), N vectors of channels a thread, or 0 where rows do not fit registers so.
+/// f.operator()<N>(how pixels are partition), N vectors of channels a thread, or 0 where rows do not fit registers so.
 template <class S, class F>
 void visit_rows(const Attention<S>& x, const F& f) {
   constexpr int W = vector_length<S>, most = W == 8 ? 2 : 4;
   const int64_t vectors = x.channels / W;
   const auto call = [&]<int N>() {
     const int lanes = power_of_two((vectors + N - 1) / N, warp_size);
-    f.template operator()<N>(PixelRows(1, x.pixels, lanes));
+    f.template operator()<N>(PixelPartition(1, x.pixels, lanes));
   };
   if (x.channels % W != 0 || vectors > most * warp_size)
-    f.template operator()<0>(PixelRows(1, x.pixels, power_of_two(x.channels, row_threads), tile_size));
+    f.template operator()<0>(PixelPartition(1, x.pixels, power_of_two(x.channels, row_threads), tile_size));
   else if (vectors <= 8)
     call.template operator()<1>();
   else if (vectors <= 16)
@@ -414,15 +415,16 @@ void visit_rows(const Attention<S>& x, const F& f) {
 /// Writes F' and A and, unless it is null, the loss.
 template <class S, class T = compute_t<S>>
 void track_attention_forward(const Attention<S>& x, S* out, T* attention, T* mean_loss) {
-  const auto run = [&]<int N>(const PixelRows& cut) {
-    const Tensor partial = mean_loss == nullptr ? Tensor{} : Tensor({cut.grid}, DType::f64, Device::cuda);
+  const auto run = [&]<int N>(const PixelPartition& partition) {
+    const Tensor partial = mean_loss == nullptr ? Tensor{} : Tensor({partition.grid}, DType::f64, Device::cuda);
     if constexpr (N == 0)
-      launch({cut.grid, row_threads}, any_attention_forward_kernel<S>, x, cut, out, attention,
+      launch({partition.grid, row_threads}, any_attention_forward_kernel<S>, x, partition, out, attention,
              pointer<double>(partial));
     else
-      launch({cut.grid, row_threads}, attention_forward_kernel<S, N>, x, cut, out, attention, pointer<double>(partial));
+      launch({partition.grid, row_threads}, attention_forward_kernel<S, N>, x, partition, out, attention,
+             pointer<double>(partial));
     if (mean_loss != nullptr)
-      launch({1, row_threads}, finish_sums_kernel<T>, 0, cut.grid, partial.data<double>(), double(x.pixels),
+      launch({1, row_threads}, finish_sums_kernel<T>, 0, partition.grid, partial.data<double>(), double(x.pixels),
              static_cast<T*>(nullptr), mean_loss);
   };
   visit_rows(x, run);
@@ -431,14 +433,16 @@ void track_attention_forward(const Attention<S>& x, S* out, T* attention, T* mea
 template <class S, class T = compute_t<S>>
 void track_attention_backward(const Attention<S>& x, const T* attention, const AttentionGradients<S>& g) {
   const bool sums = g.dw != nullptr || g.db != nullptr;
-  const auto run = [&]<int N>(const PixelRows& cut) {
-    const Tensor partial = sums ? Tensor({x.channels + 1, cut.grid}, DType::f64, Device::cuda) : Tensor{};
+  const auto run = [&]<int N>(const PixelPartition& partition) {
+    const Tensor partial = sums ? Tensor({x.channels + 1, partition.grid}, DType::f64, Device::cuda) : Tensor{};
     if constexpr (N == 0)
-      launch({cut.grid, row_threads}, any_attention_backward_kernel<S>, x, cut, attention, g, pointer<double>(partial));
+      launch({partition.grid, row_threads}, any_attention_backward_kernel<S>, x, partition, attention, g,
+             pointer<double>(partial));
     else
-      launch({cut.grid, row_threads}, attention_backward_kernel<S, N>, x, cut, attention, g, pointer<double>(partial));
+      launch({partition.grid, row_threads}, attention_backward_kernel<S, N>, x, partition, attention, g,
+             pointer<double>(partial));
     if (sums)
-      launch({blocks_for(x.channels + 1, 1), row_threads}, finish_sums_kernel<T>, x.channels, cut.grid,
+      launch({blocks_for(x.channels + 1, 1), row_threads}, finish_sums_kernel<T>, x.channels, partition.grid,
              partial.data<double>(), 1.0, g.dw, g.db);
   };
   visit_rows(x, run);
@@ -487,28 +491,28 @@ Tensors track_attention(const Tensor& features, const Tensor& w, const Tensor& b
   const Tensor attention({features.dim(0), features.dim(1), features.dim(2)}, w.dtype(), features.device());
   Tensors outputs{out, attention};
   if (map.defined()) outputs.emplace_back(Shape{}, w.dtype(), features.device());
-  visit_stored(features.dtype(), [&]<class S>() {
+  visit_activation(features.dtype(), [&]<class S>() {
     using T = compute_t<S>;
-    GT_DISPATCH_STORED(S, features.device(), track_attention_forward, arguments<S>(features, w, b, map), out.data<S>(),
-                       attention.data<T>(), map.defined() ? outputs[2].data<T>() : nullptr);
+    GT_DISPATCH_ACTIVATION(S, features.device(), track_attention_forward, arguments<S>(features, w, b, map),
+                           out.data<S>(), attention.data<T>(), map.defined() ? outputs[2].data<T>() : nullptr);
   });
   struct {
     bool features, w, b, map;
   } needs{features.requires_grad(), w.requires_grad(), b.requires_grad(), map.requires_grad()};
 
-  outputs =
-      record("track_attention", outputs, {features, w, b, map},
-             [features = features.detach(), w = w.detach(), b = b.detach(), map = detached(map),
-              attention = attention.detach(), needs](const Tensors& dy) -> Tensors {
-               const Tensor df = gradient_of(features, needs.features), dw = gradient_of(w, needs.w);
-               const Tensor db = gradient_of(b, needs.b), dm = gradient_of(map, needs.map);
-               visit_stored(features.dtype(), [&]<class S>() {
-                 using T = compute_t<S>;
-                 GT_DISPATCH_STORED(S, features.device(), track_attention_backward, arguments<S>(features, w, b, map),
-                                    attention.data<T>(), gradients<S>(dy, df, dw, db, dm));
-               });
-               return {df, dw, db, dm};
-             });
+  outputs = record("track_attention", outputs, {features, w, b, map},
+                   [features = features.detach(), w = w.detach(), b = b.detach(), map = detached(map),
+                    attention = attention.detach(), needs](const Tensors& dy) -> Tensors {
+                     const Tensor df = gradient_of(features, needs.features), dw = gradient_of(w, needs.w);
+                     const Tensor db = gradient_of(b, needs.b), dm = gradient_of(map, needs.map);
+                     visit_activation(features.dtype(), [&]<class S>() {
+                       using T = compute_t<S>;
+                       GT_DISPATCH_ACTIVATION(S, features.device(), track_attention_backward,
+                                              arguments<S>(features, w, b, map), attention.data<T>(),
+                                              gradients<S>(dy, df, dw, db, dm));
+                     });
+                     return {df, dw, db, dm};
+                   });
   outputs.resize(3);  // without a map the loss stays undefined
   return outputs;
 }

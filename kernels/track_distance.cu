@@ -27,11 +27,11 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "kernels/map_tiles.cuh"
-#include "kernels/math.h"
-#include "kernels/op.h"
+#include "kernels/common/math.h"
+#include "kernels/common/op_helpers.h"
+#include "kernels/common/tracks.h"
+#include "kernels/cuda/map_tiles.cuh"
 #include "kernels/ops.h"
-#include "kernels/tracks.h"
 
 namespace gt {
 namespace {

@@ -144,7 +144,7 @@ Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid
   const auto add = [&](const Arm& arm) {
     const auto same = [&](const Arm& other) { return first_difference(other.config, arm.config).empty(); };
     if (std::any_of(experiment.arms.begin(), experiment.arms.end(), same)) return;
-    if (first_difference(decisive(experiment.arms[0].config), decisive(arm.config)).empty())
+    if (first_difference(result_config(experiment.arms[0].config), result_config(arm.config)).empty())
       fail("variant '", arm.name, "': it trains the same as the base; recipe ", arm.config.recipe,
            " makes no use of what it sets");
     for (const Arm& other : experiment.arms)

@@ -1,6 +1,6 @@
 #include "models/model.h"
 
-#include "kernels/precision.h"
+#include "kernels/common/numerics.h"
 #include "models/checkpoint.h"
 #include "models/evaluate.h"
 #include "models/full.h"
@@ -54,37 +54,37 @@ Config parse_run_config(const std::string& yaml, const std::string& name) {
   return checked(parse_config<Config>(yaml, name), name);
 }
 
-Config decisive(Config c) {
-  const Config born;
-  c.threads = born.threads;
-  c.data.threads = born.data.threads;
-  c.train.checkpoint_every = born.train.checkpoint_every;
-  const Wanted read = supervision(c);
+Config result_config(Config c) {
+  const Config defaults;
+  c.threads = defaults.threads;
+  c.data.threads = defaults.data.threads;
+  c.train.checkpoint_every = defaults.train.checkpoint_every;
+  const DataNeeds read = supervision(c);
   if (!read.gaze) {
-    c.data.gaze = born.data.gaze;
-    c.data.degrade = born.data.degrade;
+    c.data.gaze = defaults.data.gaze;
+    c.data.degrade = defaults.data.degrade;
   }
-  if (!read.pseudo) c.pseudo = born.pseudo;
+  if (!read.pseudo) c.pseudo = defaults.pseudo;
   if (c.recipe != "gradtrack") {
-    c.maps = born.maps;
-    c.pseudo.teacher = born.pseudo.teacher;
-    c.loss.lambda = born.loss.lambda;
-    c.loss.foreground = born.loss.foreground;
-    c.loss.background = born.loss.background;
-    c.loss.pseudo = born.loss.pseudo;
+    c.maps = defaults.maps;
+    c.pseudo.teacher = defaults.pseudo.teacher;
+    c.loss.lambda = defaults.loss.lambda;
+    c.loss.foreground = defaults.loss.foreground;
+    c.loss.background = defaults.loss.background;
+    c.loss.pseudo = defaults.loss.pseudo;
   }
-  if (c.pseudo.teacher.empty()) c.pseudo.say = born.pseudo.say;
+  if (c.pseudo.teacher.empty()) c.pseudo.say = defaults.pseudo.say;
   if (c.recipe != "gazemedseg") {
-    c.pseudo.sigma = born.pseudo.sigma;
-    c.pseudo.thresholds = born.pseudo.thresholds;
-    c.loss.consistency = born.loss.consistency;
-    c.loss.consistency_weight = born.loss.consistency_weight;
+    c.pseudo.sigma = defaults.pseudo.sigma;
+    c.pseudo.thresholds = defaults.pseudo.thresholds;
+    c.loss.consistency = defaults.loss.consistency;
+    c.loss.consistency_weight = defaults.loss.consistency_weight;
   }
   return c;
 }
 
-Wanted supervision(const Config& config) {
-  Wanted wanted;
+DataNeeds supervision(const Config& config) {
+  DataNeeds wanted;
   (config.recipe == "full" ? wanted.masks : wanted.gaze) = true;
   wanted.pseudo = config.recipe == "gazemedseg" || (config.recipe == "gradtrack" && config.loss.pseudo == "crf");
   return wanted;

@@ -91,7 +91,7 @@ Config parse_run_config(const std::string& yaml, const std::string& name);
 
 /// The configuration with every key at its default that cannot change the run's result: numbers of threads, how often
 /// to save, and what the recipe does not read. Two configurations are of the same run if this is the same of both.
-Config decisive(Config c);
+Config result_config(Config c);
 
 /// Losses of one batch. Scalars; total is what is differentiated.
 struct Losses {
@@ -138,7 +138,7 @@ class Model {
 };
 
 /// What a recipe trains on.
-Wanted supervision(const Config& config);
+DataNeeds supervision(const Config& config);
 
 /// What the recipe's pseudo masks are cut at, one mask each, where supervision() says that it wants them.
 std::vector<double> pseudo_thresholds(const Config& config);

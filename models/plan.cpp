@@ -12,7 +12,7 @@ namespace {
 
 Dataset blank_dataset(const Config& config, int64_t fixations) {
   const int64_t side = config.data.size;
-  const Wanted wanted = supervision(config);
+  const DataNeeds wanted = supervision(config);
   Dataset dataset;
   for (int64_t i = 0; i < config.train.batch; ++i) {
     Sample sample;
@@ -67,7 +67,7 @@ const ProfiledRange& StepPlan::range(const char* name) const {
 
 const ProfiledRange& StepPlan::peak_op() const {
   for (const ProfiledRange& range : profile->ranges())
-    if (range.op && range.most_live == before + peak()) return range;
+    if (range.op && range.max_live == before + peak()) return range;
   return range("step");
 }
 

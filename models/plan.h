@@ -21,7 +21,7 @@ struct StepPlan {
   /// Of the parameters: what the update frees.
   int64_t gradients() const { return range("update").live_before - range("update").live_after; }
   /// The most at once, and the op that it is in.
-  int64_t peak() const { return range("step").most_live - before; }
+  int64_t peak() const { return range("step").max_live - before; }
   const ProfiledRange& peak_op() const;
   /// The part of the step that an op is in: forward, backward, update, or step.
   const char* part_of(const ProfiledRange& op) const;

@@ -51,7 +51,7 @@ class MetricsLog {
 };
 
 void require_same_run(const std::string& folder, const Config& there, const Config& here) {
-  const std::string difference = first_difference(decisive(there), decisive(here));
+  const std::string difference = first_difference(result_config(there), result_config(here));
   if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
 }
 
@@ -111,10 +111,10 @@ struct Trainer::State {
   double seconds() const { return seconds_before + seconds_since(start); }
 
   void load_data() {
-    const Wanted for_training = supervision(config);
+    const DataNeeds for_training = supervision(config);
     train = load_dataset(config.data, "train", for_training);
     for (Sample& sample : train.samples) degrade(sample.track, config.data.degrade, uint64_t(config.seed));
-    Wanted for_validation;
+    DataNeeds for_validation;
     for_validation.labels = true;
     val = load_dataset(config.data, "val", for_validation);
     if (!observer.note) return;
@@ -187,7 +187,7 @@ struct Trainer::State {
   }
 
   /// The most fixations that a batch can have.
-  int64_t most_fixations() const {
+  int64_t max_fixations() const {
     std::vector<int64_t> counts;
     for (const Sample& sample : train.samples) counts.push_back(int64_t(sample.track.fixations.size()));
     std::sort(counts.rbegin(), counts.rend());
@@ -251,7 +251,7 @@ Trainer::Trainer(const Config& config, Observer observer, Device device) : state
   s.load_data();
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
-  s.step.emplace(*s.model, *s.optimizer, config, s.most_fixations(), config.train.log_every);
+  s.step.emplace(*s.model, *s.optimizer, config, s.max_fixations(), config.train.log_every);
 }
 
 Trainer::~Trainer() = default;

@@ -35,7 +35,7 @@ void TrainingStep::upload(const Batch& batch) {
     return;
   }
   Batch padded = batch;
-  if (padded.tracks.xy.defined()) padded.tracks = with_room(padded.tracks, fixations_);
+  if (padded.tracks.xy.defined()) padded.tracks = with_capacity(padded.tracks, fixations_);
   const std::vector<Tensor*> from = tensors_of(padded);
   if (uploads_.empty()) {
     input_ = padded;

@@ -48,7 +48,7 @@ inline void check_plan(const Config& config, Device device) {
     CHECK(p.library_calls == t.library_calls);
     CHECK(p.copies == t.copies);
     CHECK(p.workspace() == t.workspace());
-    CHECK(p.most_live - plan.before == t.most_live - step.before);
+    CHECK(p.max_live - plan.before == t.max_live - step.before);
   }
 }
 

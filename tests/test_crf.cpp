@@ -222,7 +222,7 @@ TEST_CASE("pseudo masks of a data set: at the network's size, the same with any 
   how.map = [](const Track& track, const Image& image) { return heat_map(track, image.height, image.width); };
   how.thresholds = {0.5, 0.3};
   const auto made = [&](int threads) {
-    Wanted wanted;
+    DataNeeds wanted;
     wanted.gaze = true;
     Dataset dataset = load_dataset(data, "train", wanted);
     const int before = num_threads();

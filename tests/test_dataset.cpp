@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Wanted everything = {.masks = true, .labels = true, .gaze = true};
+constexpr DataNeeds everything = {.masks = true, .labels = true, .gaze = true};
 
 DataOptions options_for(const TempFolder& tmp) {
   DataOptions options;
@@ -47,7 +47,7 @@ void make_dataset(const TempFolder& tmp) {
 
 // What loading is refused with, once `spoil` has been at a good data set.
 template <class F>
-std::string refusal(F&& spoil, const Wanted& wanted = everything) {
+std::string refusal(F&& spoil, const DataNeeds& wanted = everything) {
   const TempFolder tmp;
   make_dataset(tmp);
   DataOptions options = options_for(tmp);

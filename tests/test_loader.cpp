@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t side = 16;
 
 // Sample i is of value i, its mask too, and its track has i + 1 fixations.
-Dataset make_dataset(int64_t count, const Wanted& wanted = {.masks = true, .gaze = true}) {
+Dataset make_dataset(int64_t count, const DataNeeds& wanted = {.masks = true, .gaze = true}) {
   Dataset dataset;
   for (int64_t i = 0; i < count; ++i) {
     Sample s;
@@ -207,7 +207,7 @@ TEST_CASE("loader: a flip moves pixels and fixations alike", "[loader]") {
 
 TEST_CASE("loader: rotation and scale keep the centre and fill their ranges", "[loader]") {
   const Dataset dataset = make_dataset(2);
-  double least_angle = 99, most_angle = -99, least_size = 99, most_size = 0;
+  double min_angle = 99, max_angle = -99, min_size = 99, max_size = 0;
   for (const Batch& b : batches(dataset, 100, 4, {.flip_x = 0, .flip_y = 0, .rotate = 30, .scale = 0.2}))
     for (int64_t i = 0; i < 4; ++i) {
       const float* g = b.geometry.data<float>() + i * 6;
@@ -216,11 +216,11 @@ TEST_CASE("loader: rotation and scale keep the centre and fill their ranges", "[
       CHECK(g[0] == g[4]);
       CHECK(g[1] == -g[3]);
       const double size = 1 / std::hypot(g[0], g[1]), angle = std::atan2(g[1], g[0]) * 180 / std::numbers::pi;
-      least_angle = std::min(least_angle, angle), most_angle = std::max(most_angle, angle);
-      least_size = std::min(least_size, size), most_size = std::max(most_size, size);
+      min_angle = std::min(min_angle, angle), max_angle = std::max(max_angle, angle);
+      min_size = std::min(min_size, size), max_size = std::max(max_size, size);
     }
-  CHECK((least_angle >= -30 && least_angle < -28 && most_angle > 28 && most_angle <= 30));
-  CHECK((least_size >= 0.8 - 1e-6 && least_size < 0.81 && most_size > 1.19 && most_size <= 1.2 + 1e-6));
+  CHECK((min_angle >= -30 && min_angle < -28 && max_angle > 28 && max_angle <= 30));
+  CHECK((min_size >= 0.8 - 1e-6 && min_size < 0.81 && max_size > 1.19 && max_size <= 1.2 + 1e-6));
 }
 
 TEST_CASE("loader: brightness, contrast and saturation", "[loader]") {

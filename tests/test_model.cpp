@@ -1,11 +1,11 @@
 #include <cmath>
 
 #include "core/io.h"
+#include "kernels/cases/op_case.h"
 #include "models/checkpoint.h"
 #include "models/gazemedseg.h"
 #include "models/gradtrack.h"
 #include "tests/catch.h"
-#include "tests/op_cases.h"
 #include "tests/temp_folder.h"
 
 using namespace gt;

@@ -1,7 +1,7 @@
 // Every row of op_cases.h, through everything.
 #include "core/parallel.h"
+#include "kernels/cases/check_op.h"
 #include "tests/catch.h"
-#include "tests/check_op.h"
 
 using namespace gt;
 
@@ -34,7 +34,7 @@ TEST_CASE("every fused op agrees with its composed twin, values and gradients", 
         REQUIRE(fused.size() == composed.size());
         for (size_t i = 0; i < fused.size(); ++i) {
           INFO(c.name << " " << dtype << " result " << i << " " << fused[i].shape());
-          CHECK(relative_difference(fused[i], composed[i], least_scale(composed)) <
+          CHECK(relative_difference(fused[i], composed[i], min_scale(composed)) <
                 (dtype == DType::f32 ? c.f32_tolerance : 1e-11));
         }
       }

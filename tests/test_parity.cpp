@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "kernels/precision.h"
+#include "kernels/common/numerics.h"
 #include "models/checkpoint.h"
 #include "tests/catch.h"
 

@@ -208,7 +208,7 @@ TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
     const Config before = small_run(recipe);
     Config after = before;
     change(after);
-    return !first_difference(decisive(before), decisive(after)).empty();
+    return !first_difference(result_config(before), result_config(after)).empty();
   };
   const auto tracks = [](Config& c) { c.maps.mix = 0.125; };
   const auto degraded = [](Config& c) { c.data.degrade.drop = 0.25; };
@@ -228,7 +228,7 @@ TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
   Config unrefined = small_run(), other = unrefined;
   unrefined.loss.pseudo = other.loss.pseudo = "track";
   masks(other);
-  CHECK(first_difference(decisive(unrefined), decisive(other)).empty());
+  CHECK(first_difference(result_config(unrefined), result_config(other)).empty());
   const auto taught = [](Config& c) { c.pseudo.teacher = "run"; };
   CHECK(differs("gradtrack", taught));
   CHECK(!differs("gazemedseg", taught));

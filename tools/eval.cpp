@@ -72,7 +72,7 @@ void evaluate_run(const Options& o) {
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (!o.data.empty()) config.data.root = o.data;
-  Wanted wanted;
+  DataNeeds wanted;
   wanted.labels = true;
   Dataset dataset = load_dataset(config.data, o.split, wanted);
   add_tracks(dataset, config);

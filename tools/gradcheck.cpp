@@ -1,8 +1,8 @@
 // gradtrack gradcheck
 #include <cstdio>
 
+#include "kernels/cases/check_op.h"
 #include "models/model.h"
-#include "tests/check_op.h"
 #include "tools/commands.h"
 
 namespace gt {

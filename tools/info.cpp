@@ -8,7 +8,7 @@
 #include "core/device.h"
 #include "core/parallel.h"
 #include "gaze/dicom.h"
-#include "kernels/cudnn.h"
+#include "kernels/libraries/cudnn.h"
 #include "tools/commands.h"
 #include "tools/step_plan.h"
 

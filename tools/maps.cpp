@@ -16,8 +16,8 @@
 namespace gt {
 namespace {
 
-constexpr int64_t least_side = 512;  // pixels of the longer side, so that the fixations' numbers can be read
-constexpr int64_t tile_side = 320;   // of a picture in the overview
+constexpr int64_t min_side = 512;   // pixels of the longer side, so that the fixations' numbers can be read
+constexpr int64_t tile_side = 320;  // of a picture in the overview
 
 struct Options {
   std::string gaze, image, out;
@@ -74,7 +74,7 @@ void write_maps(const Options& o) {
     fail(o.gaze, ": has no fixations on image ", name, ", only on ", gaze.tracks.size(), " others",
          gaze.tracks.empty() ? "" : ", such as " + gaze.tracks.begin()->first);
   Image rgb = read_image(o.image, 3);
-  if (std::max(rgb.height, rgb.width) < least_side) rgb = with_longer_side(rgb, least_side);
+  if (std::max(rgb.height, rgb.width) < min_side) rgb = with_longer_side(rgb, min_side);
 
   make_folder(o.out);
   const std::string label = gaze.simulated ? "SIMULATED " : "";

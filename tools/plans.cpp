@@ -8,7 +8,7 @@
 
 #if GT_CUDA && !GT_EMULATE
 #include "kernels/conv_cuda.h"
-#include "kernels/cudnn_devices.h"
+#include "kernels/libraries/cudnn_devices.h"
 #endif
 
 namespace gt {

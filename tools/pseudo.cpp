@@ -156,7 +156,7 @@ void make_pseudo_masks(const Options& o) {
   data.root = o.data;
   data.gaze = o.gaze;
   data.size = 16;  // the images are used at their own size
-  Wanted wanted;
+  DataNeeds wanted;
   wanted.gaze = true;
   wanted.labels = std::filesystem::is_directory(o.data + "/masks");
   Dataset dataset = load_dataset(data, o.split, wanted);

@@ -22,7 +22,7 @@ struct Options {
 std::vector<Sample> read_masks(const std::string& root) {
   DataOptions data;
   data.root = root;
-  Wanted wanted;
+  DataNeeds wanted;
   wanted.labels = true;
   std::vector<Sample> samples;
   std::set<std::string> names;

@@ -10,8 +10,8 @@
 #include "models/plan.h"
 
 #if GT_CUDA && !GT_EMULATE
-#include "kernels/cudnn.h"
-#include "kernels/cudnn_devices.h"
+#include "kernels/libraries/cudnn.h"
+#include "kernels/libraries/cudnn_devices.h"
 #endif
 
 namespace gt {

@@ -4,8 +4,8 @@
 #if GT_CUDA
 
 #include "core/random.h"
+#include "kernels/cases/op_case.h"
 #include "kernels/conv_cuda.h"
-#include "tests/op_cases.h"
 
 using namespace gt;
 

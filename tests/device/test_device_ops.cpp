@@ -1,7 +1,7 @@
 // Every row of op_cases.h on device cuda, real or emulated, against the CPU.
 #include <array>
 
-#include "tests/check_op.h"
+#include "kernels/cases/check_op.h"
 #include "tests/device/device.h"
 #if GT_EMULATE
 #include "core/emulation/emulation.h"
@@ -27,7 +27,7 @@ void check_close(const OpCase& c, DType dtype, const Tensors& device, const Tens
   REQUIRE(device.size() == cpu.size());
   for (size_t i = 0; i < cpu.size(); ++i) {
     INFO(c.name << " " << dtype << " result " << i << " " << cpu[i].shape());
-    CHECK(relative_difference(device[i], cpu[i], least_scale(cpu)) < tolerance);
+    CHECK(relative_difference(device[i], cpu[i], min_scale(cpu)) < tolerance);
   }
 }
 

@@ -1,8 +1,8 @@
 // What the op table cannot hold, having no gradient: optimiser steps and augmentation on device cuda against the CPU.
 #include <cmath>
 
+#include "kernels/cases/check_op.h"
 #include "kernels/ops.h"
-#include "tests/check_op.h"
 #include "tests/device/device.h"
 
 using namespace gt;

@@ -64,7 +64,7 @@ struct Run {
 
 Run train(const Config& config, Device device, int64_t steps) {
   Dataset dataset = tiny_dataset();
-  const Wanted wanted = supervision(config);
+  const DataNeeds wanted = supervision(config);
   for (Sample& s : dataset.samples) {
     if (!wanted.masks) s.mask = {};
     if (!wanted.gaze) s.track.fixations.clear();

@@ -23,38 +23,38 @@ inline int64_t items_per_block(int64_t n, int64_t unit, int least, int most) {
 }
 
 inline constexpr int row_threads = 256;
-inline constexpr int most_units = 32;  // pixels of a row
+inline constexpr int max_units = 32;  // pixels of a row
 
 /// How the pixels of images are cut into blocks. The threads of a block stand in rows of `lanes`, a power of two: a row
 /// takes a pixel, W channels a thread, and all rows take neighbouring pixels at once.
-struct PixelRows {
+struct PixelPartition {
   int lanes;
   unsigned blocks, grid;  // of an image, of all
   int64_t pixels, block_pixels;
   bool last_first = false;  // the grid's first block has the last pixels
   unsigned shift = 0;       // of the blocks' order against the grid's
 
-  PixelRows(int64_t images, int64_t pixels, int lanes, int64_t block_pixels)
+  PixelPartition(int64_t images, int64_t pixels, int lanes, int64_t block_pixels)
       : lanes(lanes),
         blocks(blocks_for(pixels, int(block_pixels))),
         grid(blocks_for(images * blocks, 1)),
         pixels(pixels),
         block_pixels(block_pixels) {}
-  PixelRows(int64_t images, int64_t pixels, int lanes)
-      : PixelRows(images, pixels, lanes, items_per_block(images * pixels, row_threads / lanes, 4, most_units)) {}
+  PixelPartition(int64_t images, int64_t pixels, int lanes)
+      : PixelPartition(images, pixels, lanes, items_per_block(images * pixels, row_threads / lanes, 4, max_units)) {}
 
   /// The same from the last block to the first: a second pass then begins with what the first left in the L2 cache.
-  PixelRows backwards() const {
-    PixelRows cut = *this;
-    cut.last_first = !last_first;
-    return cut;
+  PixelPartition backwards() const {
+    PixelPartition partition = *this;
+    partition.last_first = !last_first;
+    return partition;
   }
 
-  /// The same where the running block has this turn among the grid's.
-  __device__ PixelRows in_turn(unsigned turn) const {
-    PixelRows cut = *this;
-    cut.shift = turn - blockIdx.x;
-    return cut;
+  /// The same where the running block has this ticket among the grid's.
+  __device__ PixelPartition with_ticket(unsigned ticket) const {
+    PixelPartition partition = *this;
+    partition.shift = ticket - blockIdx.x;
+    return partition;
   }
 
   // Of the running thread: pixels begin() + row(), and so on by rows(), below end(), counted through all images.
@@ -62,8 +62,8 @@ struct PixelRows {
   __device__ int row() const { return int(threadIdx.x) / lanes; }
   __device__ int rows() const { return row_threads / lanes; }
   __device__ unsigned index() const {
-    const unsigned turn = blockIdx.x + shift;
-    return last_first ? grid - 1 - turn : turn;
+    const unsigned ticket = blockIdx.x + shift;
+    return last_first ? grid - 1 - ticket : ticket;
   }
   __device__ int64_t image() const { return index() / blocks; }
   __device__ int64_t block() const { return index() % blocks; }
@@ -149,10 +149,10 @@ struct ChannelRange {
 /// Goes over the running row's pixels with the W channels from c on. A thread reads K pixels before it uses the first,
 /// so that as many loads are on their way.
 template <int K, class Pass>
-__device__ void for_pixels(const PixelRows& cut, int64_t channels, int64_t c, const Pass& pass) {
-  const int64_t end = cut.end();
-  const int rows = cut.rows();
-  int64_t p = cut.begin() + cut.row();
+__device__ void for_pixels(const PixelPartition& partition, int64_t channels, int64_t c, const Pass& pass) {
+  const int64_t end = partition.end();
+  const int rows = partition.rows();
+  int64_t p = partition.begin() + partition.row();
   for (; p + (K - 1) * rows < end; p += K * rows) {
     decltype(pass.read(p, c)) values[K];
 #pragma unroll
@@ -165,23 +165,24 @@ __device__ void for_pixels(const PixelRows& cut, int64_t channels, int64_t c, co
 
 /// The pass make(image, c) over the block's pixels, for all channels of the range, W at a time.
 template <int W, int K, class Make>
-__device__ void for_channels(const PixelRows& cut, const ChannelRange& channels, const Make& make) {
-  for (int64_t i = cut.lane() * W; i < channels.count; i += cut.lanes * W)
-    for_pixels<K>(cut, channels.stride, channels.first + i, make(cut.image(), channels.first + i));
+__device__ void for_channels(const PixelPartition& partition, const ChannelRange& channels, const Make& make) {
+  for (int64_t i = partition.lane() * W; i < channels.count; i += partition.lanes * W)
+    for_pixels<K>(partition, channels.stride, channels.first + i, make(partition.image(), channels.first + i));
 }
 
 /// The block's N sums over its pixels: out(n, i, sum), by some thread, for every channel of the range, counted from its
-/// first; the pass make(image, c, sums) adds to T sums[N][W]. A thread's own sums, of most_units pixels at the most,
+/// first; the pass make(image, c, sums) adds to T sums[N][W]. A thread's own sums, of max_units pixels at the most,
 /// are in T, all others in double.
 template <int N, int W, int K, class T, class Make, class Out>
-__device__ void sum_block(const PixelRows& cut, const ChannelRange& channels, const Make& make, const Out& out) {
-  for (int64_t first = 0; first < channels.count; first += cut.lanes * W) {
-    const int64_t i = first + cut.lane() * W, c = channels.first + i;
+__device__ void sum_block(const PixelPartition& partition, const ChannelRange& channels, const Make& make,
+                          const Out& out) {
+  for (int64_t first = 0; first < channels.count; first += partition.lanes * W) {
+    const int64_t i = first + partition.lane() * W, c = channels.first + i;
     T sums[N][W] = {};
-    if (i < channels.count) for_pixels<K>(cut, channels.stride, c, make(cut.image(), c, sums));
+    if (i < channels.count) for_pixels<K>(partition, channels.stride, c, make(partition.image(), c, sums));
 #pragma unroll
     for (int n = 0; n < N; ++n)  // one after the other, which takes a part of the shared memory
-      sum_rows<1>(sums + n, cut.lanes, [=](int, int place, double sum) {
+      sum_rows<1>(sums + n, partition.lanes, [=](int, int place, double sum) {
         if (first + place < channels.count) out(n, first + place, sum);
       });
   }
@@ -189,9 +190,9 @@ __device__ void sum_block(const PixelRows& cut, const ChannelRange& channels, co
 
 /// The blocks' N sums, partial (B,blocks,N,C).
 template <int N, int W, int K, class T, class Make>
-__device__ void sum_channels(const PixelRows& cut, int64_t channels, double* partial, const Make& make) {
-  double* const to = partial + (cut.image() * cut.blocks + cut.block()) * N * channels;
-  sum_block<N, W, K, T>(cut, channels, make, [=](int n, int64_t c, double sum) { to[n * channels + c] = sum; });
+__device__ void sum_channels(const PixelPartition& partition, int64_t channels, double* partial, const Make& make) {
+  double* const to = partial + (partition.image() * partition.blocks + partition.block()) * N * channels;
+  sum_block<N, W, K, T>(partition, channels, make, [=](int n, int64_t c, double sum) { to[n * channels + c] = sum; });
 }
 
 /// Adds up what sum_channels() left of one image, partial (blocks,N,C), for `count` channels from `first` on: out(n, c,

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/tensor.h"
-#include "kernels/precision.h"
+#include "kernels/common/numerics.h"
 
 namespace gt {
 

@@ -9,8 +9,8 @@
 
 #include "core/parallel.h"
 #include "core/random.h"
+#include "kernels/common/numerics.h"
 #include "kernels/ops.h"
-#include "kernels/precision.h"
 
 namespace gt {
 
@@ -96,22 +96,16 @@ struct OpCase {
   bool stored = false;          ///< its activations may be bf16, on CUDA
 };
 
-std::vector<OpCase> pointwise_cases();  // op_cases_pointwise.h
-std::vector<OpCase> dense_cases();      // op_cases_dense.h
-std::vector<OpCase> gaze_cases();       // op_cases_gaze.h
+/// `op` with one of its outputs alone, so that its backward pass meets outputs without a gradient.
+std::function<Tensors(const Tensors&)> only(size_t output, const std::function<Tensors(const Tensors&)>& op);
 
-}  // namespace gt
+/// The rows, a family each, in the order in which they are reported.
+std::vector<OpCase> pointwise_cases();  // pointwise.cpp
+std::vector<OpCase> dense_cases();      // dense.cpp
+std::vector<OpCase> map_cases();        // maps.cpp
+std::vector<OpCase> gaze_cases();       // gaze.cpp
 
-#include "tests/op_cases_dense.h"
-#include "tests/op_cases_gaze.h"
-#include "tests/op_cases_pointwise.h"
-
-namespace gt {
-
-inline std::vector<OpCase> op_cases() {
-  std::vector<OpCase> all = pointwise_cases();
-  for (const auto& more : {dense_cases(), gaze_cases()}) all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
+/// Every row of the table.
+std::vector<OpCase> op_cases();
 
 }  // namespace gt

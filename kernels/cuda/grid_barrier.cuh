@@ -12,25 +12,25 @@
 
 namespace gt {
 
-inline constexpr int64_t most_meetings = 4096;  // of a launch
+inline constexpr int64_t max_barriers = 4096;  // of a launch
 
 /// Whether the blocks of a launch may meet, so many in each, where the device holds `held` at once: twice as many, so
 /// that others work while they wait.
-inline bool may_meet(int64_t meetings, int64_t blocks, int64_t held) {
-  return meetings <= most_meetings && 2 * blocks <= held;
+inline bool fit_at_once(int64_t barrier, int64_t blocks, int64_t held) {
+  return barrier <= max_barriers && 2 * blocks <= held;
 }
 
 /// Over counters in device memory that are 0 before a launch and after it: one for the turns, one for the blocks that
 /// have left, and one for each meeting. All threads of a block call each function, once.
-struct Meetings {
-  unsigned* counters;  // (2 + meetings)
+struct GridBarrier {
+  unsigned* counters;  // (2 + barrier)
 
   static constexpr unsigned enough = 1 << 24;  // looks at a counter: some ten seconds
 
-  static constexpr int64_t counters_of(int64_t meetings) { return 2 + meetings; }
+  static constexpr int64_t counters_of(int64_t barrier) { return 2 + barrier; }
 
   /// The block's place among those that have started.
-  __device__ unsigned turn() const {
+  __device__ unsigned ticket() const {
     GT_SHARED(unsigned, taken);
     if (threadIdx.x == 0) taken = atomicAdd(&counters[0], 1u);
     __syncthreads();
@@ -38,7 +38,7 @@ struct Meetings {
   }
 
   /// Waits until `blocks` blocks have come here. What they have written by then is there for all.
-  __device__ void meet(int64_t meeting, unsigned blocks) const {
+  __device__ void arrive_and_wait(int64_t meeting, unsigned blocks) const {
     __syncthreads();
     if (threadIdx.x == 0) {
       unsigned* const arrived = &counters[2 + meeting];
@@ -54,11 +54,11 @@ struct Meetings {
   }
 
   /// After a block's last meeting: the last one to leave puts the counters back.
-  __device__ void leave(int64_t meetings) const {
+  __device__ void leave(int64_t barrier) const {
     if (threadIdx.x != 0) return;
     __threadfence();
     if (atomicAdd(&counters[1], 1u) != gridDim.x - 1) return;
-    for (int64_t i = 0; i < counters_of(meetings); ++i) counters[i] = 0;
+    for (int64_t i = 0; i < counters_of(barrier); ++i) counters[i] = 0;
   }
 };
 

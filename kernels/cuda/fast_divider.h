@@ -10,13 +10,13 @@
 namespace gt {
 
 /// n / d and n % d for n below 2^31, by a multiplication and a shift (Granlund and Montgomery 1994).
-class Divisor {
+class FastDivider {
  public:
-  Divisor() = default;  // by 1
+  FastDivider() = default;  // by 1
 
   /// d from 1 to 2^31.
-  explicit Divisor(uint32_t d) : divisor_(d), shift_(d == 1 ? 0 : 32 - std::countl_zero(d - 1)) {
-    GT_CHECK(d >= 1 && d <= uint32_t(1) << 31, "Divisor: ", d);
+  explicit FastDivider(uint32_t d) : divisor_(d), shift_(d == 1 ? 0 : 32 - std::countl_zero(d - 1)) {
+    GT_CHECK(d >= 1 && d <= uint32_t(1) << 31, "FastDivider: ", d);
     factor_ = uint32_t(((uint64_t(1) << shift_) - d) * (uint64_t(1) << 32) / d + 1);
   }
 

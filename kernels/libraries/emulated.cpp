@@ -1,13 +1,14 @@
-// cuDNN and cuBLASLt of an emulated build, on the CPU: what kernels/cudnn.h and kernels/cublas.h promise, so that all
-// that is ours around the libraries' calls can be tested without them. bf16 goes through copies in f32.
+// cuDNN and cuBLASLt of an emulated build, on the CPU: what kernels/libraries/cudnn.h and kernels/libraries/cublas.h
+// promise, so that all that is ours around the libraries' calls can be tested without them. bf16 goes through copies in
+// f32.
 #include <utility>
 #include <vector>
 
 #include "core/dry_run.h"
-#include "kernels/conv_cpu.h"
-#include "kernels/cublas.h"
-#include "kernels/cudnn.h"
-#include "kernels/gemm_cpu.h"
+#include "kernels/cpu/convolution.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/libraries/cublas.h"
+#include "kernels/libraries/cudnn.h"
 
 #if GT_CUDA && GT_EMULATE
 

@@ -1,40 +1,31 @@
-// Rows of tests/op_cases.h: maps drawn from tracks. The twins of splat and track_distance are plain loops in double,
-// written from the definitions.
-#pragma once
+// Rows of kernels/cases/op_cases.h: maps drawn from tracks. The twins of splat and track_distance are plain loops in
+// double, written from the definitions.
 
 #include <cmath>
 #include <limits>
 
+#include "kernels/cases/packed_tracks.h"
+
 namespace gt {
-namespace detail {
+namespace {
 
 // ---- Packed tracks --------------------------------------------------------------------------------------------------
 
-/// Rows on maps have sizes {B, n, H_1, W_1, .. H_L, W_L}: even tracks have n fixations, odd ones n / 2.
-inline int64_t level_count(const Sizes& s) { return int64_t(s.size() - 2) / 2; }
-inline int64_t fixation_count(const Sizes& s, int64_t b) { return b % 2 == 0 ? s[1] : s[1] / 2; }
-
-inline double map_pixels(const Sizes& s) {
+double map_pixels(const Sizes& s) {
   double sum = 0;
   for (size_t i = 2; i < s.size(); i += 2) sum += double(s[0] * s[i] * s[i + 1]);
   return sum;
 }
 
-inline Tensor offsets_of(const Sizes& s) {
-  std::vector<int32_t> offsets{0};
-  for (int64_t b = 0; b < s[0]; ++b) offsets.push_back(offsets.back() + int32_t(fixation_count(s, b)));
-  return Tensor::of({s[0] + 1}, offsets);
-}
-
 /// The map sizes as the shape (0,H_1,W_1, .. H_L,W_L) of a tensor without elements, to hand them to the op among its
 /// inputs without a wait for the device, and back.
-inline Tensor pack_sizes(const Sizes& s) {
+Tensor pack_sizes(const Sizes& s) {
   Shape shape(s.begin() + 1, s.end());
   shape[0] = 0;
   return Tensor(shape, DType::u8);
 }
 
-inline std::vector<MapSize> unpack_sizes(const Tensor& packed) {
+std::vector<MapSize> unpack_sizes(const Tensor& packed) {
   std::vector<MapSize> sizes;
   for (int i = 1; i < packed.rank(); i += 2) sizes.push_back({packed.dim(i), packed.dim(i + 1)});
   return sizes;
@@ -48,13 +39,13 @@ void for_each_centre(MapSize size, const F& f) {
       f(v * size.width + u, (double(u) + 0.5) / double(size.width), (double(v) + 0.5) / double(size.height));
 }
 
-inline Tensors zero_maps(const std::vector<MapSize>& sizes, int64_t batch) {
+Tensors zero_maps(const std::vector<MapSize>& sizes, int64_t batch) {
   Tensors maps;
   for (const auto [height, width] : sizes) maps.push_back(Tensor::zeros({batch, height, width}, DType::f64));
   return maps;
 }
 
-inline Tensors cast_all(Tensors tensors, DType dtype) {
+Tensors cast_all(Tensors tensors, DType dtype) {
   for (Tensor& t : tensors)
     if (t.defined()) t = t.cast(dtype);
   return tensors;
@@ -63,7 +54,7 @@ inline Tensors cast_all(Tensors tensors, DType dtype) {
 // ---- splat ----------------------------------------------------------------------------------------------------------
 
 /// xy, weight, sigma, offsets, sizes.
-inline Tensors splat_inputs(const Sizes& s, Maker& m) {
+Tensors splat_inputs(const Sizes& s, Maker& m) {
   const Tensor offsets = offsets_of(s);
   const int64_t count = offsets.data<int32_t>()[s[0]], levels = level_count(s);
   const Tensor weight =
@@ -72,10 +63,10 @@ inline Tensors splat_inputs(const Sizes& s, Maker& m) {
           offsets, pack_sizes(s)};
 }
 
-inline Tensors run_splat(const Tensors& x) { return splat(x[0], x[1], x[2], x[3], unpack_sizes(x[4])); }
+Tensors run_splat(const Tensors& x) { return splat(x[0], x[1], x[2], x[3], unpack_sizes(x[4])); }
 
 /// The same without maps of 0, whose normalisation is not continuous.
-inline Tensors normalized_inputs(const Sizes& s, Maker& m) {
+Tensors normalized_inputs(const Sizes& s, Maker& m) {
   Tensors inputs = splat_inputs(s, m);
   const Tensor weight = inputs[1].cast(DType::f64);
   const int32_t* offsets = inputs[3].data<int32_t>();
@@ -86,11 +77,9 @@ inline Tensors normalized_inputs(const Sizes& s, Maker& m) {
   return inputs;
 }
 
-inline Tensors run_splat_normalized(const Tensors& x) {
-  return splat_normalized(x[0], x[1], x[2], x[3], unpack_sizes(x[4]));
-}
+Tensors run_splat_normalized(const Tensors& x) { return splat_normalized(x[0], x[1], x[2], x[3], unpack_sizes(x[4])); }
 
-inline Tensors composed_normalized(const Tensors& x) {
+Tensors composed_normalized(const Tensors& x) {
   Tensors maps = run_splat(x);
   for (Tensor& map : maps) map = normalize_max(map);
   return maps;
@@ -112,7 +101,7 @@ void for_each_splat_term(const Tensors& x, const F& f) {
         });
 }
 
-inline Tensors naive_splat(const Tensors& x) {
+Tensors naive_splat(const Tensors& x) {
   const DType dtype = x[0].dtype();
   Tensors maps = zero_maps(unpack_sizes(x[4]), x[3].dim(0) - 1);
   const Tensor weight = x[1].cast(DType::f64), sigma = x[2].cast(DType::f64);
@@ -155,7 +144,7 @@ struct Nearest {
 };
 
 /// Distance from p to a segment: to its nearer end, or to the foot of the perpendicular where that is inside.
-inline Nearest nearest_on_segment(const double* xy, int64_t start, int64_t stop, double px, double py) {
+Nearest nearest_on_segment(const double* xy, int64_t start, int64_t stop, double px, double py) {
   const double *a = xy + 2 * start, *b = xy + 2 * stop;
   const auto to = [&](double t) {
     const double x = a[0] + t * (b[0] - a[0]), y = a[1] + t * (b[1] - a[1]);
@@ -172,7 +161,7 @@ inline Nearest nearest_on_segment(const double* xy, int64_t start, int64_t stop,
   return best;
 }
 
-inline Nearest nearest_on_track(const double* xy, int64_t first, int64_t last, double px, double py) {
+Nearest nearest_on_track(const double* xy, int64_t first, int64_t last, double px, double py) {
   const int64_t segments = std::max(last - first - 1, std::min<int64_t>(last - first, 1));
   const auto nearest = [&](int64_t k) {
     return nearest_on_segment(xy, first + k, std::min(first + k + 1, last - 1), px, py);
@@ -192,7 +181,7 @@ inline Nearest nearest_on_track(const double* xy, int64_t first, int64_t last, d
 
 /// xy, kept, sizes, and per level of small maps, which are for comparing, a mask that is 1 where the closest point is
 /// clear.
-inline Tensors distance_inputs(const Sizes& s, Maker& m) {
+Tensors distance_inputs(const Sizes& s, Maker& m) {
   const Tensor offsets = offsets_of(s);
   const int32_t* o = offsets.data<int32_t>();
   const int64_t levels = level_count(s);
@@ -222,7 +211,7 @@ inline Tensors distance_inputs(const Sizes& s, Maker& m) {
   return inputs;
 }
 
-inline Tensors naive_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes) {
+Tensors naive_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes) {
   const Tensor xy64 = xy.cast(DType::f64);
   const int64_t batch = kept.dim(1);
   const auto for_each_pixel = [=](const auto& f) {  // f(l, index in the map, centre, closest point)
@@ -267,32 +256,27 @@ std::function<Tensors(const Tensors&)> clear_distances(const F& distance) {
   };
 }
 
-/// One output alone, so that backward meets outputs without gradient.
-inline std::function<Tensors(const Tensors&)> only(size_t output, const std::function<Tensors(const Tensors&)>& op) {
-  return [=](const Tensors& x) { return Tensors{op(x)[output]}; };
-}
-
 // ---- The rows -------------------------------------------------------------------------------------------------------
 
 // On CUDA a tile is 32 x 32 pixels, and fixations come by 32, segments by 64 and by 128.
-inline const std::vector<Sizes> map_cases = {{2, 1, 1, 1},
-                                             {2, 3, 5, 7},
-                                             {3, 9, 4, 6, 17, 33},
-                                             {1, 20, 8, 8, 16, 16, 45, 50},
-                                             {2, 70, 36, 68, 3, 70},
-                                             {1, 150, 33, 4},
-                                             {1, 4, 1, 2, 2, 1, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8}};
+const std::vector<Sizes> map_sizes = {{2, 1, 1, 1},
+                                      {2, 3, 5, 7},
+                                      {3, 9, 4, 6, 17, 33},
+                                      {1, 20, 8, 8, 16, 16, 45, 50},
+                                      {2, 70, 36, 68, 3, 70},
+                                      {1, 150, 33, 4},
+                                      {1, 4, 1, 2, 2, 1, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8}};
 // A map of one pixel is 1 whatever its track: beside another, whose gradients give the errors their scale.
-inline const std::vector<Sizes> normalized_cases = {
+const std::vector<Sizes> normalized_cases = {
     {3, 2, 1, 1, 1, 2}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {2, 70, 36, 68, 3, 70}, {1, 150, 33, 4}};
-inline const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 128, 128},
-                                             {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224},
-                                             {256, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
+const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 128, 128},
+                                      {8, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224},
+                                      {256, 40, 28, 28, 56, 56, 112, 112, 224, 224, 224, 224}};
 
 // ---- mix_maps -------------------------------------------------------------------------------------------------------
 
 /// The splats of all levels if there are any, their distances, zoom.
-inline Tensors mix_inputs(const Sizes& s, Maker& m, bool splats) {
+Tensors mix_inputs(const Sizes& s, Maker& m, bool splats) {
   Tensors inputs;
   const std::vector<MapSize> sizes = unpack_sizes(pack_sizes(s));
   for (int kind = splats ? 0 : 1; kind < 2; ++kind)
@@ -309,7 +293,7 @@ void for_each_mix(const Tensors& x, bool splats, const F& f) {
     f(splats ? x[l] : Tensor{}, x[x.size() - 1 - levels + l], x.back(), 0.2 + 0.1 * double(l));
 }
 
-inline std::function<Tensors(const Tensors&)> run_mix(bool splats, double share) {
+std::function<Tensors(const Tensors&)> run_mix(bool splats, double share) {
   return [=](const Tensors& x) {
     Tensors drawn, distances;
     std::vector<double> tau;
@@ -322,7 +306,7 @@ inline std::function<Tensors(const Tensors&)> run_mix(bool splats, double share)
   };
 }
 
-inline std::function<Tensors(const Tensors&)> composed_mix(bool splats, double share) {
+std::function<Tensors(const Tensors&)> composed_mix(bool splats, double share) {
   return [=](const Tensors& x) {
     Tensors maps;
     for_each_mix(x, splats, [&](const Tensor& splat, const Tensor& distance, const Tensor& zoom, double tau) {
@@ -334,10 +318,10 @@ inline std::function<Tensors(const Tensors&)> composed_mix(bool splats, double s
   };
 }
 
-inline OpCase mix_row(const std::string& name, bool splats, double share, std::vector<Sizes> large) {
+OpCase mix_row(const std::string& name, bool splats, double share, std::vector<Sizes> large) {
   OpCase c;
   c.name = name;
-  c.sizes = map_cases;
+  c.sizes = map_sizes;
   c.large = std::move(large);
   c.inputs = [=](const Sizes& s, Maker& m) { return mix_inputs(s, m, splats); };
   c.op = run_mix(splats, share);
@@ -349,7 +333,9 @@ inline OpCase mix_row(const std::string& name, bool splats, double share, std::v
   return c;
 }
 
-inline std::vector<OpCase> map_rows() {
+}  // namespace
+
+std::vector<OpCase> map_cases() {
   const auto wrong_splat = [] {
     splat(Tensor({4, 2}), Tensor({1, 3}), Tensor({1, 1, 2}), Tensor::of<int32_t>({2}, {0, 4}), {{8, 8}});
   };
@@ -370,7 +356,7 @@ inline std::vector<OpCase> map_rows() {
   const auto distance_cost = [](const Sizes& s) { return Cost{4 * map_pixels(s), 16 * map_pixels(s)}; };
   const auto distance = clear_distances(track_distance), naive = clear_distances(naive_distance);
   return {
-      {"splat", map_cases, map_steps, splat_inputs, run_splat, naive_splat, wrong_splat, splat_cost, splat_backward},
+      {"splat", map_sizes, map_steps, splat_inputs, run_splat, naive_splat, wrong_splat, splat_cost, splat_backward},
       {"splat, one map",
        {{2, 5, 9, 7, 6, 8}},
        {},
@@ -389,7 +375,7 @@ inline std::vector<OpCase> map_rows() {
        only(1, composed_normalized),
        wrong_normalized,
        normalized_cost},
-      {"track_distance", map_cases, map_steps, distance_inputs, distance, naive, wrong_distance, distance_cost,
+      {"track_distance", map_sizes, map_steps, distance_inputs, distance, naive, wrong_distance, distance_cost,
        distance_cost},
       {"track_distance, one map",
        {{2, 5, 9, 7, 6, 8}},
@@ -403,5 +389,4 @@ inline std::vector<OpCase> map_rows() {
       mix_row("mix_maps, distances alone", false, 0, {})};
 }
 
-}  // namespace detail
 }  // namespace gt

@@ -6,9 +6,9 @@
 #include <limits>
 
 #include "core/launch.cuh"
-#include "kernels/divisor.h"
-#include "kernels/rows.cuh"
-#include "kernels/tracks.h"
+#include "kernels/common/tracks.h"
+#include "kernels/cuda/fast_divider.h"
+#include "kernels/cuda/pixel_partition.cuh"
 
 #if GT_CUDA
 
@@ -16,7 +16,7 @@ namespace gt {
 
 inline constexpr int tile_size = warp_size, tile_threads = 128, tile_warps = tile_threads / warp_size;
 inline constexpr int thread_rows = tile_size / tile_warps;
-inline constexpr int most_levels = 8;
+inline constexpr int max_levels = 8;
 
 /// What a thread holds of a tile.
 template <class T>
@@ -65,16 +65,16 @@ struct TiledMaps {
   struct Level {
     T* maps;  // (B,H,W), null if it has none
     int64_t height, width;
-    T row_height, column_width;   // 1 / height, 1 / width
-    unsigned tiles;               // of a map
-    Divisor by_across, by_tiles;  // tiles side by side, and in all
-    unsigned first;               // its first tile of all
-    unsigned slot;                // its first tile of one image's
+    T row_height, column_width;       // 1 / height, 1 / width
+    unsigned tiles;                   // of a map
+    FastDivider by_across, by_tiles;  // tiles side by side, and in all
+    unsigned first;                   // its first tile of all
+    unsigned slot;                    // its first tile of one image's
   };
 
   TiledMaps(const char* op, const std::vector<MapSize>& sizes, const std::vector<T*>& maps, int64_t batch)
       : levels(int(sizes.size())), batch(batch) {
-    GT_CHECK(levels <= most_levels, op, ": ", levels, " levels, CUDA draws at most ", most_levels);
+    GT_CHECK(levels <= max_levels, op, ": ", levels, " levels, CUDA draws at most ", max_levels);
     int64_t all = 0, of_image = 0;
     for (size_t l = 0; l < sizes.size(); ++l) {
       const auto [height, width] = sizes[l];
@@ -86,11 +86,11 @@ struct TiledMaps {
                   1 / T(height),
                   1 / T(width),
                   unsigned(tiles),
-                  Divisor(unsigned(across)),
-                  Divisor(unsigned(tiles)),
+                  FastDivider(unsigned(across)),
+                  FastDivider(unsigned(tiles)),
                   unsigned(all),
                   unsigned(of_image)};
-      most_tiles = std::max(most_tiles, tiles);
+      max_tiles = std::max(max_tiles, tiles);
       of_image += tiles;
       all += tiles * batch;
       blocks_for(std::max(all, of_image), 1);
@@ -103,7 +103,7 @@ struct TiledMaps {
   __device__ MapTile<T> tile(unsigned i) const {
     int l = 0;
 #pragma unroll
-    for (int k = 1; k < most_levels; ++k) l += k < levels && i >= level[k].first;
+    for (int k = 1; k < max_levels; ++k) l += k < levels && i >= level[k].first;
     const Level& at = level[l];
     const unsigned image = at.by_tiles.quotient(i - at.first), index = at.by_tiles.remainder(i - at.first);
     return {at.maps == nullptr ? nullptr : at.maps + image * at.height * at.width,
@@ -120,12 +120,12 @@ struct TiledMaps {
             int64_t(at.by_across.remainder(index)) * tile_size};
   }
 
-  Level level[most_levels] = {};
+  Level level[max_levels] = {};
   int levels;
   int64_t batch;
-  unsigned blocks;         // tiles in all
-  int64_t slots;           // tiles of one image's maps
-  int64_t most_tiles = 0;  // of a map
+  unsigned blocks;        // tiles in all
+  int64_t slots;          // tiles of one image's maps
+  int64_t max_tiles = 0;  // of a map
 };
 
 /// A value of a map and its place there.

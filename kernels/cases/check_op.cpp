@@ -1,24 +1,17 @@
-// What the rows of op_cases.h are put through.
-#pragma once
+#include "kernels/cases/check_op.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "core/autograd.h"
-#include "tests/op_cases.h"
 
 namespace gt {
-
-struct GradCheck {
-  double worst = 0;   ///< relative error
-  std::string where;  ///< input and element it is at
-};
-
-namespace detail {
+namespace {
 
 /// sum_k <u_k, y_k> over the defined, differentiable outputs, with fixed random u.
-inline double project(const Tensors& y, const Tensors& u) {
+double project(const Tensors& y, const Tensors& u) {
   double s = 0;
   for (size_t k = 0; k < y.size(); ++k) {
     if (!u[k].defined()) continue;
@@ -29,19 +22,14 @@ inline double project(const Tensors& y, const Tensors& u) {
 }
 
 /// Sets element i of x, wherever x lives.
-inline void set_element(const Tensor& x, int64_t i, double value) {
+void set_element(const Tensor& x, int64_t i, double value) {
   copy_bytes(x.data<double>() + i, x.device(), &value, Device::cpu, sizeof value);
 }
 
-}  // namespace detail
+}  // namespace
 
-/// Gradients of `op` at `inputs` (f64) by backward() against central differences of fourth order, element by element
-/// (at most `most` elements of each input, evenly spread). The error of an element is relative to the larger of the two
-/// values, but to no less than 1 % of that input's largest gradient, which is what rounding leaves meaningful. Of
-/// several steps h the best counts: through a network a large one may step over a kink, a small one drowns in rounding,
-/// and a wrong gradient is wrong with each.
-inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
-                                 int64_t most = 200, const std::vector<double>& steps = {1e-4, 1e-3}) {
+GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
+                          int64_t most, const std::vector<double>& steps) {
   for (const Tensor& x : inputs) x.clear_grad();
   const Tensors y = op(inputs);
   Tensors u(y.size());
@@ -71,8 +59,8 @@ inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& o
     for (int64_t i = 0; i < x.size(); i += step) {
       const double at = values[size_t(i)];
       const auto f = [&](double offset) {
-        detail::set_element(x, i, at + offset);
-        return detail::project(op(inputs), u);
+        set_element(x, i, at + offset);
+        return project(op(inputs), u);
       };
       double error = std::numeric_limits<double>::infinity(), closest = 0;
       for (const double h : steps) {
@@ -82,7 +70,7 @@ inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& o
         const double e = std::fabs(numeric - analytic[size_t(i)]) / scale;
         if (e < error) error = e, closest = numeric;
       }
-      detail::set_element(x, i, at);
+      set_element(x, i, at);
       if (!(error <= result.worst)) {
         result.worst = error;
         result.where = text("input ", k, " ", x.shape(), " element ", i, ": backward ", analytic[size_t(i)],
@@ -93,8 +81,7 @@ inline GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& o
   return result;
 }
 
-/// The inputs of a row on a device; what was differentiated still is.
-inline Tensors inputs_of(const OpCase& c, const Sizes& sizes, DType dtype, Device device = Device::cpu) {
+Tensors inputs_of(const OpCase& c, const Sizes& sizes, DType dtype, Device device) {
   Maker maker{dtype, Random(7, hash64(c.name))};
   Tensors inputs = c.inputs(sizes, maker);
   for (Tensor& x : inputs)
@@ -102,20 +89,18 @@ inline Tensors inputs_of(const OpCase& c, const Sizes& sizes, DType dtype, Devic
   return inputs;
 }
 
-inline GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device device = Device::cpu, int64_t most = 200) {
+GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device device, int64_t most) {
   return check_gradients(c.op, inputs_of(c, sizes, DType::f64, device), Random(11, hash64(c.name)), most);
 }
 
-/// The largest finite value of a tensor.
-inline double largest(const Tensor& x) {
+double largest(const Tensor& x) {
   double most = 0;
   for (const double v : x.to(Device::cpu).cast(DType::f64).values<double>())
     if (std::isfinite(v)) most = std::max(most, std::fabs(v));
   return most;
 }
 
-/// Largest difference of two tensors relative to the largest value of the second, or to `least` if that is larger.
-inline double relative_difference(const Tensor& a, const Tensor& b, double least = 0) {
+double relative_difference(const Tensor& a, const Tensor& b, double least) {
   GT_CHECK(a.shape() == b.shape(), "shapes ", a.shape(), " and ", b.shape(), " differ");
   const std::vector<double> x = a.to(Device::cpu).cast(DType::f64).values<double>();
   const std::vector<double> y = b.to(Device::cpu).cast(DType::f64).values<double>();
@@ -127,17 +112,13 @@ inline double relative_difference(const Tensor& a, const Tensor& b, double least
   return worst / std::max({largest(b), least, 1e-30});
 }
 
-/// What an op's result is at least compared with: a twentieth of the largest of all its results, since a sum whose
-/// terms cancel is small and its rounding is not.
-inline double least_scale(const Tensors& results) {
+double min_scale(const Tensors& results) {
   double most = 0;
   for (const Tensor& x : results) most = std::max(most, largest(x));
   return 0.05 * most;
 }
 
-/// Outputs and, behind them, the gradients of all inputs under fixed random output gradients.
-inline Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs,
-                                  Random random) {
+Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random) {
   for (const Tensor& x : inputs) x.clear_grad();
   Tensors result;
   Tensor total;
@@ -158,7 +139,7 @@ inline Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& 
   return result;
 }
 
-inline bool same_bits(const Tensor& a, const Tensor& b) {
+bool same_bits(const Tensor& a, const Tensor& b) {
   const Tensor x = a.to(Device::cpu), y = b.to(Device::cpu);
   return x.shape() == y.shape() && x.dtype() == y.dtype() && std::memcmp(x.raw(), y.raw(), x.bytes()) == 0;
 }

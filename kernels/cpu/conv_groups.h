@@ -1,14 +1,14 @@
-// What the ways of computing a correlation share: how work is cut, output channels in groups of vectors, and how the
-// partial sums of a weight gradient become one.
+// What the ways of computing a correlation share: how work is partition, output channels in groups of vectors, and how
+// the partial sums of a weight gradient become one.
 #pragma once
 
-#include "kernels/conv_tiles.h"  // first: its pragma is for the whole file
+#include "kernels/cpu/conv_tiles.h"  // first: its pragma is for the whole file
 
 #include <algorithm>
 #include <vector>
 
 #include "core/parallel.h"
-#include "kernels/conv_cpu.h"
+#include "kernels/cpu/convolution.h"
 
 namespace gt::tiles {
 

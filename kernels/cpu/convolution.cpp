@@ -2,12 +2,12 @@
 // thread and small enough for the L2 cache: constant strides, no special case at the edges. Weights become, per group
 // of output channels, one stream in the order of the reduction. FLOPs decide, not bytes: 2 R^2 C K per pixel in each of
 // forward, data gradient (a correlation as well) and weight gradient.
-#include "kernels/conv_groups.h"  // first: its pragma is for the whole file
+#include "kernels/cpu/conv_groups.h"  // first: its pragma is for the whole file
 
 #include <omp.h>
 
 #include "core/tensor.h"
-#include "kernels/winograd.h"
+#include "kernels/cpu/winograd.h"
 
 namespace gt {
 namespace {

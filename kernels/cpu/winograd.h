@@ -4,7 +4,7 @@
 // channels together are a matrix product. Rounding is coarser than the sum's own (docs/cpu.md has the errors).
 #pragma once
 
-#include "kernels/conv_cpu.h"
+#include "kernels/cpu/convolution.h"
 
 namespace gt {
 

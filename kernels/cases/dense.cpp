@@ -1,19 +1,20 @@
-// Rows of tests/op_cases.h: convolutions, pooling, matrix product. Their twins are the definitions as plain loops, with
-// sums in double: one list of (output, input, weight) triples drives value and gradients, so no formula is shared with
-// the ops.
-#pragma once
+// Rows of kernels/cases/op_cases.h: convolutions, pooling, matrix product. Their twins are the definitions as plain
+// loops, with sums in double: one list of (output, input, weight) triples drives value and gradients, so no formula is
+// shared with the ops.
 
 #include <cmath>
 
+#include "kernels/cases/op_case.h"
+
 namespace gt {
 
-namespace detail {
+namespace {
 
 /// Calls its argument for every product x[ix] w[iw] that is part of y[iy].
 using Triples = std::function<void(const std::function<void(int64_t iy, int64_t ix, int64_t iw)>&)>;
 
 /// y[iy] = sum of the products listed for it + bias[iy % K], recorded; bias (K) may be undefined.
-inline Tensor sum_of_products(Shape shape, const Triples& each, const Tensor& x, const Tensor& w, const Tensor& bias) {
+Tensor sum_of_products(Shape shape, const Triples& each, const Tensor& x, const Tensor& w, const Tensor& bias) {
   const Tensor x64 = x.cast(DType::f64), w64 = w.cast(DType::f64), y = Tensor::zeros(shape, DType::f64);
   const double *xs = x64.data<double>(), *ws = w64.data<double>();
   double* ys = y.data<double>();
@@ -38,7 +39,7 @@ inline Tensor sum_of_products(Shape shape, const Triples& each, const Tensor& x,
                 });
 }
 
-inline Tensor naive_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
+Tensor naive_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3), K = w.dim(0), R = w.dim(2);
   const auto each = [=](const auto& f) {
     for (int64_t b = 0; b < B; ++b)
@@ -56,7 +57,7 @@ inline Tensor naive_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias)
   return sum_of_products({B, H, W, K}, each, x, w, bias);
 }
 
-inline Tensor naive_conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
+Tensor naive_conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3), K = w.dim(1);
   const auto each = [=](const auto& f) {
     for (int64_t b = 0; b < B; ++b)
@@ -70,7 +71,7 @@ inline Tensor naive_conv_transpose2x2(const Tensor& x, const Tensor& w, const Te
   return sum_of_products({B, 2 * H, 2 * W, K}, each, x, w, bias);
 }
 
-inline Tensor naive_matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+Tensor naive_matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   const int64_t M = a.dim(transpose_a), K = a.dim(!transpose_a), N = b.dim(!transpose_b);
   const auto each = [=](const auto& f) {
     for (int64_t m = 0; m < M; ++m)
@@ -82,7 +83,7 @@ inline Tensor naive_matmul(const Tensor& a, const Tensor& b, bool transpose_a, b
 }
 
 /// Picks the largest, then sums what was picked with weight 1: the gradient goes where the value came from.
-inline Tensor naive_max_pool2x2(const Tensor& x) {
+Tensor naive_max_pool2x2(const Tensor& x) {
   const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3);
   const Tensor x64 = x.cast(DType::f64);
   std::vector<int64_t> from;
@@ -101,7 +102,7 @@ inline Tensor naive_max_pool2x2(const Tensor& x) {
 }
 
 /// conv2d() by one method, its gradients too.
-inline Tensor conv2d_by(ConvolutionMethod method, const Tensors& t) {
+Tensor conv2d_by(ConvolutionMethod method, const Tensors& t) {
   const ConvolutionMethod before = convolution_method();
   set_convolution_method(method);
   const Tensor y = conv2d(t[0], t[1], t[2]);
@@ -110,14 +111,14 @@ inline Tensor conv2d_by(ConvolutionMethod method, const Tensors& t) {
 }
 
 /// The 3x3 convolutions of kvasir_small.yaml at 128 pixels and the widest of kvasir.yaml.
-inline std::vector<Sizes> conv3x3_sizes() {
+std::vector<Sizes> conv3x3_sizes() {
   return {{8, 128, 128, 3, 16, 1},  {8, 128, 128, 16, 16, 1}, {8, 64, 64, 32, 32, 1},   {8, 32, 32, 64, 64, 1},
           {8, 16, 16, 128, 128, 1}, {8, 8, 8, 256, 256, 1},   {8, 128, 128, 48, 16, 1}, {8, 224, 224, 3, 64, 1},
           {8, 224, 224, 64, 64, 1}, {8, 28, 28, 512, 512, 1}};
 }
 
 /// Sizes: B, H, W, C, K, and 1 with a bias or 0 without.
-inline OpCase conv2d_case(const std::string& name, int64_t kernel, ConvolutionMethod method, std::vector<Sizes> large) {
+OpCase conv2d_case(const std::string& name, int64_t kernel, ConvolutionMethod method, std::vector<Sizes> large) {
   const double taps = double(kernel * kernel);
   return {.name = name,
           .sizes = {{1, 1, 1, 1, 1, 1},
@@ -159,10 +160,9 @@ inline OpCase conv2d_case(const std::string& name, int64_t kernel, ConvolutionMe
           .stored = true};
 }
 
-}  // namespace detail
+}  // namespace
 
-inline std::vector<OpCase> dense_cases() {
-  using namespace detail;
+std::vector<OpCase> dense_cases() {
   return {
       conv2d_case("conv2d 3x3", 3, ConvolutionMethod::direct, conv3x3_sizes()),
       conv2d_case("conv2d 3x3 winograd", 3, ConvolutionMethod::winograd, conv3x3_sizes()),

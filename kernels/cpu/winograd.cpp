@@ -1,10 +1,10 @@
-#include "kernels/conv_groups.h"  // first: its pragma is for the whole file
+#include "kernels/cpu/conv_groups.h"  // first: its pragma is for the whole file
 
-#include "kernels/winograd.h"
+#include "kernels/cpu/winograd.h"
 
 #include <omp.h>
 
-#include "kernels/winograd_tiles.h"
+#include "kernels/cpu/winograd_tiles.h"
 
 namespace gt {
 namespace {

@@ -4,9 +4,9 @@
 // x (P,C) and w (C) of type S, as are y and dy (P); sums of the type that maths is done in.
 #pragma once
 
-#include "kernels/reduce.cuh"
-#include "kernels/rows.cuh"
-#include "kernels/vector.cuh"
+#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vector.cuh"
 
 #if GT_CUDA
 
@@ -15,34 +15,35 @@ namespace gt {
 /// bias may be null. A pixel's threads, lanes of a warp, take 4 pixels at once, so that as many loads are on their way.
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    convolve_to_one_kernel(int64_t channels, PixelRows cut, const S* x, const S* w, const T* bias, S* y) {
+    convolve_to_one_kernel(int64_t channels, PixelPartition partition, const S* x, const S* w, const T* bias, S* y) {
   constexpr int K = 4;
-  const int64_t end = cut.end();
+  const int64_t end = partition.end();
   const T b = bias == nullptr ? T(0) : *bias;
-  for (int64_t first = cut.begin() + cut.row(); first - cut.row() < end; first += K * cut.rows()) {
+  for (int64_t first = partition.begin() + partition.row(); first - partition.row() < end;
+       first += K * partition.rows()) {
     T sums[K] = {};
-    for (int64_t c = cut.lane() * W; c < channels; c += cut.lanes * W) {
+    for (int64_t c = partition.lane() * W; c < channels; c += partition.lanes * W) {
       const Vector<S, W> ws = load<W>(w + c);
       Vector<S, W> xs[K] = {};
 #pragma unroll
       for (int k = 0; k < K; ++k)
-        if (first + k * cut.rows() < end) xs[k] = load<W>(x + (first + k * cut.rows()) * channels + c);
+        if (first + k * partition.rows() < end) xs[k] = load<W>(x + (first + k * partition.rows()) * channels + c);
 #pragma unroll
       for (int k = 0; k < K; ++k)
         for (int i = 0; i < W; ++i) sums[k] += T(ws.v[i]) * T(xs[k].v[i]);
     }
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-      const T sum = segment_sum(sums[k], cut.lanes);
-      if (cut.lane() == 0 && first + k * cut.rows() < end) y[first + k * cut.rows()] = S(sum + b);
+      const T sum = segment_sum(sums[k], partition.lanes);
+      if (partition.lane() == 0 && first + k * partition.rows() < end) y[first + k * partition.rows()] = S(sum + b);
     }
   }
 }
 
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    spread_from_one_kernel(int64_t channels, PixelRows cut, const S* dy, const S* w, S* dx) {
-  for_channels<W, 4>(cut, channels, [=](int64_t, int64_t c) {
+    spread_from_one_kernel(int64_t channels, PixelPartition partition, const S* dy, const S* w, S* dx) {
+  for_channels<W, 4>(partition, channels, [=](int64_t, int64_t c) {
     const Vector<S, W> ws = load<W>(w + c);
     return PixelPass{[=](int64_t p, int64_t) { return T(dy[p]); },
                      [=](int64_t, int64_t i, T d) {
@@ -62,8 +63,8 @@ struct PixelAndGradient {
 /// partial (blocks,C).
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    gradient_sums_to_one_kernel(int64_t channels, PixelRows cut, const S* x, const S* dy, double* partial) {
-  sum_channels<1, W, 4, T>(cut, channels, partial, [=](int64_t, int64_t, T(&sums)[1][W]) {
+    gradient_sums_to_one_kernel(int64_t channels, PixelPartition partition, const S* x, const S* dy, double* partial) {
+  sum_channels<1, W, 4, T>(partition, channels, partial, [=](int64_t, int64_t, T(&sums)[1][W]) {
     return PixelPass{[=](int64_t p, int64_t i) {
                        return PixelAndGradient<T, S, W>{load<W>(x + i), T(dy[p])};
                      },
@@ -73,34 +74,35 @@ __global__ void __launch_bounds__(row_threads)
   });
 }
 
-/// How pixels of so many channels, in vectors of W, are cut; a pixel's threads are at most a warp.
-inline PixelRows pixels_to_one(int64_t pixels, int64_t channels, int W) {
-  return PixelRows(1, pixels, power_of_two((channels + W - 1) / W, warp_size));
+/// How pixels of so many channels, in vectors of W, are partition; a pixel's threads are at most a warp.
+inline PixelPartition pixels_to_one(int64_t pixels, int64_t channels, int W) {
+  return PixelPartition(1, pixels, power_of_two((channels + W - 1) / W, warp_size));
 }
 
 template <class S, class T = compute_t<S>>
 void convolve_to_one(int64_t pixels, int64_t channels, const S* x, const S* w, const T* bias, S* y) {
   with_vectors<S>(channels, [&]<int W>() {
-    const PixelRows cut = pixels_to_one(pixels, channels, W);
-    launch({cut.grid, row_threads}, convolve_to_one_kernel<W, S>, channels, cut, x, w, bias, y);
+    const PixelPartition partition = pixels_to_one(pixels, channels, W);
+    launch({partition.grid, row_threads}, convolve_to_one_kernel<W, S>, channels, partition, x, w, bias, y);
   });
 }
 
 template <class S>
 void spread_from_one(int64_t pixels, int64_t channels, const S* dy, const S* w, S* dx) {
   with_vectors<S>(channels, [&]<int W>() {
-    const PixelRows cut = pixels_to_one(pixels, channels, W);
-    launch({cut.grid, row_threads}, spread_from_one_kernel<W, S>, channels, cut, dy, w, dx);
+    const PixelPartition partition = pixels_to_one(pixels, channels, W);
+    launch({partition.grid, row_threads}, spread_from_one_kernel<W, S>, channels, partition, dy, w, dx);
   });
 }
 
 template <class S, class T = compute_t<S>>
 void weight_gradient_to_one(int64_t pixels, int64_t channels, const S* x, const S* dy, T* dw) {
   with_vectors<S>(channels, [&]<int W>() {
-    const PixelRows cut = pixels_to_one(pixels, channels, W);
-    const Tensor partial({cut.blocks, channels}, DType::f64, Device::cuda);
-    launch({cut.grid, row_threads}, gradient_sums_to_one_kernel<W, S>, channels, cut, x, dy, partial.data<double>());
-    cuda::add_blocks(1, cut.blocks, channels, channels, partial.data<double>(), dw);
+    const PixelPartition partition = pixels_to_one(pixels, channels, W);
+    const Tensor partial({partition.blocks, channels}, DType::f64, Device::cuda);
+    launch({partition.grid, row_threads}, gradient_sums_to_one_kernel<W, S>, channels, partition, x, dy,
+           partial.data<double>());
+    cuda::add_blocks(1, partition.blocks, channels, channels, partial.data<double>(), dw);
   });
 }
 

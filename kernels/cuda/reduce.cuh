@@ -7,7 +7,7 @@
 
 #include "core/launch.cuh"
 #include "core/tensor.h"
-#include "kernels/channels.h"
+#include "kernels/cpu/image_loops.h"
 
 #if GT_CUDA
 
@@ -36,7 +36,7 @@ __device__ T block_sum(T v) {
 }
 
 constexpr int sum_threads = 256;
-constexpr int64_t most_partials = 1024;  // blocks over all images that leave a partial sum: enough for the largest GPUs
+constexpr int64_t max_partials = 1024;  // blocks over all images that leave a partial sum: enough for the largest GPUs
 
 /// Partial sums over a block of pixels of one image, (B,blocks,N,C): grid (images x blocks), see channel_sums().
 /// `lanes` threads, a power of two, go over the channels; the rest of the block takes other pixels.
@@ -120,12 +120,12 @@ void add_blocks(int64_t images, int64_t blocks, int64_t width, int64_t stride, c
 /// N sums over the pixels of each image (B,P,C) -> sums (B,N,C), on the device: f(image, i, c, sum) adds element i, of
 /// channel c, to the double[N] sum. Two launches.
 template <int N, class F, class T>
-void channel_sums(const Channels& shape, const F& f, T* sums) {
+void channel_sums(const ImageShape& shape, const F& f, T* sums) {
   int lanes = 1;
   while (lanes < sum_threads && lanes < shape.channels) lanes *= 2;
-  const int64_t most_blocks = std::max<int64_t>(1, most_partials / std::max<int64_t>(1, shape.images));
+  const int64_t max_blocks = std::max<int64_t>(1, max_partials / std::max<int64_t>(1, shape.images));
   const int64_t block_pixels = std::max(
-      {int64_t(sum_threads / lanes), (1 << 12) / shape.channels, (shape.pixels + most_blocks - 1) / most_blocks});
+      {int64_t(sum_threads / lanes), (1 << 12) / shape.channels, (shape.pixels + max_blocks - 1) / max_blocks});
   const int64_t blocks = std::max<int64_t>(1, (shape.pixels + block_pixels - 1) / block_pixels);
   const int64_t width = N * shape.channels;
   const Tensor partial({shape.images, blocks, width}, DType::f64, Device::cuda);

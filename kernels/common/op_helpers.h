@@ -32,7 +32,7 @@ T dot(const T* a, const T* b, int64_t n) {
 /// The tensor outside the graph; undefined if it is.
 inline Tensor detached(const Tensor& t) { return t.defined() ? t.detach() : t; }
 
-/// Room for x's gradient, not initialised; undefined unless it is needed.
+/// SharedArena for x's gradient, not initialised; undefined unless it is needed.
 inline Tensor gradient_of(const Tensor& x, bool needed) {
   return needed ? Tensor(x.shape(), x.dtype(), x.device()) : Tensor{};
 }

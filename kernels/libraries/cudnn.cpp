@@ -1,4 +1,4 @@
-#include "kernels/cudnn.h"
+#include "kernels/libraries/cudnn.h"
 
 #if GT_CUDA && !GT_EMULATE
 

@@ -1,4 +1,4 @@
-#include "kernels/cublas.h"
+#include "kernels/libraries/cublas.h"
 
 #if GT_CUDA && !GT_EMULATE
 

@@ -1,34 +1,31 @@
-// Rows of tests/op_cases.h: maps drawn from tracks (op_cases_maps.h), Track Attention, feature propagation, losses,
-// moving fixations.
-#pragma once
+// Rows of kernels/cases/op_cases.h: maps drawn from tracks (op_cases_maps.h), Track Attention, feature propagation,
+// losses, moving fixations.
 
 #include <array>
 #include <cmath>
 
-#include "tests/op_cases_maps.h"
+#include "kernels/cases/packed_tracks.h"
 
 namespace gt {
-namespace detail {
+namespace {
 
 // ---- Track Attention and losses -------------------------------------------------------------------------------------
 
 /// F, w, b and the map, of sizes {B, H, W, C}.
-inline Tensors attention_inputs(const Sizes& s, Maker& m) {
+Tensors attention_inputs(const Sizes& s, Maker& m) {
   return {m.param(m.normal({s[0], s[1], s[2], s[3]})), m.param(m.wide(m.normal({s[3]}, 0.3))),
           m.param(m.wide(m.normal({1}))), m.param(m.wide(m.uniform({s[0], s[1], s[2]}, 0, 1)))};
 }
 
-inline Tensors attention_inputs_without_map(const Sizes& s, Maker& m) {
+Tensors attention_inputs_without_map(const Sizes& s, Maker& m) {
   Tensors inputs = attention_inputs(s, m);
   inputs.pop_back();
   return inputs;
 }
 
-inline Tensors run_attention(const Tensors& x) {
-  return track_attention(x[0], x[1], x[2], x.size() > 3 ? x[3] : Tensor{});
-}
+Tensors run_attention(const Tensors& x) { return track_attention(x[0], x[1], x[2], x.size() > 3 ? x[3] : Tensor{}); }
 
-inline Tensors composed_attention(const Tensors& x) {
+Tensors composed_attention(const Tensors& x) {
   const int64_t batch = x[0].dim(0), height = x[0].dim(1), width = x[0].dim(2);
   const Tensor dots = reshape(sum_last(mul_channels(x[0], x[1])), {batch, height, width, 1});
   const Tensor logits = reshape(add_channels(dots, x[2]), {batch, height, width});
@@ -38,7 +35,7 @@ inline Tensors composed_attention(const Tensors& x) {
   return y;
 }
 
-inline std::function<Cost(const Sizes&)> attention_cost(bool map) {
+std::function<Cost(const Sizes&)> attention_cost(bool map) {
   return [=](const Sizes& s) {
     const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]);
     return Cost{4 * pixels * (2 * channels + 1 + (map ? 1 : 0)), pixels * (4 * channels + (map ? 60 : 30))};
@@ -46,7 +43,7 @@ inline std::function<Cost(const Sizes&)> attention_cost(bool map) {
 }
 
 /// Logits, targets and, for the row with them, weights; sizes are the shape.
-inline std::function<Tensors(const Sizes&, Maker&)> loss_inputs(bool weights) {
+std::function<Tensors(const Sizes&, Maker&)> loss_inputs(bool weights) {
   return [=](const Sizes& s, Maker& m) {
     const Shape shape(s.begin(), s.end());
     Tensors inputs{m.param(m.normal(shape, 2)), m.param(m.uniform(shape, 0, 1))};
@@ -55,9 +52,9 @@ inline std::function<Tensors(const Sizes&, Maker&)> loss_inputs(bool weights) {
   };
 }
 
-inline Tensor weighted(const Tensor& x, const Tensors& inputs) { return inputs.size() > 2 ? mul(x, inputs[2]) : x; }
+Tensor weighted(const Tensor& x, const Tensors& inputs) { return inputs.size() > 2 ? mul(x, inputs[2]) : x; }
 
-inline Tensors composed_bce(const Tensors& x) {
+Tensors composed_bce(const Tensors& x) {
   const Tensor losses = sub(softplus(x[0]), mul(x[1], x[0]));
   if (x.size() == 2) return {mean(losses)};
   const Tensor ones = Tensor::full(x[0].shape(), 1, x[0].dtype());
@@ -66,7 +63,7 @@ inline Tensors composed_bce(const Tensors& x) {
 }
 
 /// a / b, element by element.
-inline Tensor divide(const Tensor& a, const Tensor& b) {
+Tensor divide(const Tensor& a, const Tensor& b) {
   Tensor y = a.cast(DType::f64);
   const Tensor divisor = b.cast(DType::f64);
   for (int64_t i = 0; i < y.size(); ++i) y.data<double>()[i] /= divisor.data<double>()[i];
@@ -80,7 +77,7 @@ inline Tensor divide(const Tensor& a, const Tensor& b) {
   });
 }
 
-inline Tensors composed_dice(const Tensors& x) {
+Tensors composed_dice(const Tensors& x) {
   const auto sum_images = [&](const Tensor& v) {
     return sum_last(reshape(weighted(v, x), {v.dim(0), v.size() / v.dim(0)}));
   };
@@ -90,14 +87,14 @@ inline Tensors composed_dice(const Tensors& x) {
 }
 
 /// F, dF' and A read, dF written; with a map that read and its gradient written too.
-inline std::function<Cost(const Sizes&)> attention_backward(bool map) {
+std::function<Cost(const Sizes&)> attention_backward(bool map) {
   return [=](const Sizes& s) {
     const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]);
     return Cost{4 * pixels * (3 * channels + 2 + (map ? 2 : 0)), pixels * 8 * channels};
   };
 }
 
-inline std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops) {
+std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops) {
   return [=](const Sizes& s) {
     const double n = double(Shape(s.begin(), s.end()).size());
     return Cost{4 * tensors * n, flops * n};
@@ -108,7 +105,7 @@ inline std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops)
 
 /// F and V, of sizes {B, H, W, C, K}. A pixel's features have one sign, so that no correlation is near 0, the clamp's
 /// kink.
-inline Tensors propagation_inputs(const Sizes& s, Maker& m) {
+Tensors propagation_inputs(const Sizes& s, Maker& m) {
   const Shape features{s[0], s[1], s[2], s[3]}, values{s[0], s[1], s[2], s[4]};
   const Tensor signs = scale(m.zero_one({s[0], s[1], s[2]}), 2, -1);
   return {m.param(scale(mul_pixels(m.uniform(features, 0.3, 1), signs), 1 / std::sqrt(double(s[3])))),
@@ -116,7 +113,7 @@ inline Tensors propagation_inputs(const Sizes& s, Maker& m) {
 }
 
 /// The matrix (P,P) that gives every pixel what stands `down` below and `right` beside it, 0 outside.
-inline Tensor shift_matrix(const Shape& images, int64_t down, int64_t right, DType dtype) {
+Tensor shift_matrix(const Shape& images, int64_t down, int64_t right, DType dtype) {
   const int64_t height = images[1], width = images[2], pixels = images[0] * height * width;
   const Tensor shift = Tensor::zeros({pixels, pixels}, DType::f64);
   for (int64_t p = 0; p < pixels; ++p) {
@@ -126,7 +123,7 @@ inline Tensor shift_matrix(const Shape& images, int64_t down, int64_t right, DTy
   return shift.cast(dtype);
 }
 
-inline Tensors composed_propagation(const Tensors& x) {
+Tensors composed_propagation(const Tensors& x) {
   const Shape shape = x[0].shape();
   const int64_t pixels = shape[0] * shape[1] * shape[2];
   const Tensor features = reshape(x[0], {pixels, shape[3]}), values = reshape(x[1], {pixels, x[1].dim(3)});
@@ -146,7 +143,7 @@ inline Tensors composed_propagation(const Tensors& x) {
 // ---- augment_fixations ----------------------------------------------------------------------------------------------
 
 /// xy, offsets, geometry of sizes {B, n}: turned, scaled, sheared, mirrored and shifted at random.
-inline Tensors moving_inputs(const Sizes& s, Maker& m) {
+Tensors moving_inputs(const Sizes& s, Maker& m) {
   const Tensor offsets = offsets_of(s), geometry({s[0], 2, 3}, DType::f64);
   for (int64_t b = 0; b < s[0]; ++b) {
     const double angle = m.random.uniform(-3, 3), sx = m.random.uniform(0.5, 2), sy = m.random.chance(0.5) ? 1 : -1;
@@ -158,7 +155,7 @@ inline Tensors moving_inputs(const Sizes& s, Maker& m) {
 }
 
 /// The same as one matrix product, from the geometry that the moved fixations must satisfy.
-inline Tensors composed_moving(const Tensors& x) {
+Tensors composed_moving(const Tensors& x) {
   const int64_t count = x[0].dim(0);
   const Tensor geometry = x[2].cast(DType::f64);
   const Tensor inverse = Tensor::zeros({2 * count, 2 * count}, DType::f64), shift({count, 2}, DType::f64);
@@ -179,14 +176,13 @@ inline Tensors composed_moving(const Tensors& x) {
 // ---- The rows -------------------------------------------------------------------------------------------------------
 
 // On CUDA rows of whole 16 bytes go by 1, 2 or 4 of these a thread, up to 128 (bf16: 64), and any others by 64 pixels.
-inline const std::vector<Sizes> attention_cases = {{1, 1, 1, 1},   {2, 3, 5, 7},    {1, 9, 11, 20},  {2, 9, 17, 16},
-                                                   {3, 8, 12, 64}, {1, 6, 10, 136}, {1, 10, 13, 33}, {1, 2, 3, 300}};
-inline const std::vector<Sizes> attention_steps = {
-    {8, 128, 128, 16}, {8, 64, 64, 32}, {8, 224, 224, 64}, {32, 224, 224, 64}};
-inline const std::vector<Sizes> loss_cases = {{1}, {3, 17}, {2, 5, 7}, {1, 29, 37}, {3, 40, 52}};
-inline const std::vector<Sizes> loss_steps = {{8, 128, 128}, {8, 224, 224}, {512, 224, 224}};
+const std::vector<Sizes> attention_cases = {{1, 1, 1, 1},   {2, 3, 5, 7},    {1, 9, 11, 20},  {2, 9, 17, 16},
+                                            {3, 8, 12, 64}, {1, 6, 10, 136}, {1, 10, 13, 33}, {1, 2, 3, 300}};
+const std::vector<Sizes> attention_steps = {{8, 128, 128, 16}, {8, 64, 64, 32}, {8, 224, 224, 64}, {32, 224, 224, 64}};
+const std::vector<Sizes> loss_cases = {{1}, {3, 17}, {2, 5, 7}, {1, 29, 37}, {3, 40, 52}};
+const std::vector<Sizes> loss_steps = {{8, 128, 128}, {8, 224, 224}, {512, 224, 224}};
 
-inline std::vector<OpCase> attention_rows() {
+std::vector<OpCase> attention_rows() {
   const auto wrong = [] { track_attention(Tensor({1, 4, 4, 3}), Tensor({4}), Tensor({1}), {}); };
   std::vector<OpCase> rows = {
       {"track_attention", attention_cases, attention_steps, attention_inputs, run_attention, composed_attention, wrong,
@@ -205,7 +201,7 @@ inline std::vector<OpCase> attention_rows() {
   return rows;
 }
 
-inline std::vector<OpCase> propagation_rows() {
+std::vector<OpCase> propagation_rows() {
   const auto propagate = [](const Tensors& x) -> Tensors { return {feature_propagation(x[0], x[1])}; };
   const auto wrong = [] { feature_propagation(Tensor({1, 4, 4, 3}), Tensor({1, 4, 5, 1})); };
   const auto work = [](double per_channel, double per_value, double channel_flops, double value_flops) {
@@ -226,7 +222,7 @@ inline std::vector<OpCase> propagation_rows() {
            work(2, 3, 50, 100)}};
 }
 
-inline std::vector<OpCase> loss_rows() {
+std::vector<OpCase> loss_rows() {
   const auto weights = [](const Tensors& x) { return x.size() > 2 ? x[2] : Tensor{}; };
   const auto bce = [=](const Tensors& x) -> Tensors { return {bce_with_logits(x[0], x[1], weights(x))}; };
   const auto dice = [=](const Tensors& x) -> Tensors { return {dice_loss(x[0], x[1], weights(x))}; };
@@ -242,7 +238,7 @@ inline std::vector<OpCase> loss_rows() {
            loss_cost(3, 32), loss_cost(5, 32)}};
 }
 
-inline std::vector<OpCase> moving_rows() {
+std::vector<OpCase> moving_rows() {
   const auto move = [](const Tensors& x) -> Tensors { return {augment_fixations(x[0], x[1], x[2])}; };
   const auto wrong = [] {
     augment_fixations(Tensor({4, 2}), Tensor::of<int32_t>({2}, {0, 4}), Tensor::zeros({2, 2, 3}));
@@ -259,12 +255,11 @@ inline std::vector<OpCase> moving_rows() {
            cost}};
 }
 
-}  // namespace detail
+}  // namespace
 
-inline std::vector<OpCase> gaze_cases() {
-  std::vector<OpCase> rows = detail::map_rows();
-  for (const auto& more :
-       {detail::attention_rows(), detail::propagation_rows(), detail::loss_rows(), detail::moving_rows()})
+std::vector<OpCase> gaze_cases() {
+  std::vector<OpCase> rows = attention_rows();
+  for (const auto& more : {propagation_rows(), loss_rows(), moving_rows()})
     rows.insert(rows.end(), more.begin(), more.end());
   return rows;
 }

@@ -1,6 +1,6 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 sees it in its own AVX-512 intrinsics
 #define EIGEN_DONT_PARALLELIZE                          // its blocks would depend on the number of threads
-#include "kernels/gemm_cpu.h"
+#include "kernels/cpu/gemm.h"
 
 #include <Eigen/Core>
 #include <algorithm>

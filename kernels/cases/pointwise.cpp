@@ -1,46 +1,46 @@
-// Rows of tests/op_cases.h: pointwise ops, sums and broadcasts, resize, normalisation. Most twins say the op as a
-// product with a constant matrix.
-#pragma once
+// Rows of kernels/cases/op_cases.h: pointwise ops, sums and broadcasts, resize, normalisation. Most twins say the op as
+// a product with a constant matrix.
 
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cases/op_case.h"
+
 namespace gt {
-namespace detail {
+namespace {
 
-inline const std::vector<Sizes> flat_sizes = {{1}, {17}, {31, 33}, {3, 5, 7}, {20011}};  // any shape
-inline const std::vector<Sizes> pixel_sizes = {{1, 1},     {7, 3},    {5, 1, 64}, {130, 20},
-                                               {1001, 17}, {2, 1025}, {3, 2, 300}};    // (..,C)
-inline const std::vector<Sizes> image_sizes = {{8, 128, 128, 16}, {8, 224, 224, 64}};  // (B,H,W,C) of a training step
+const std::vector<Sizes> flat_sizes = {{1}, {17}, {31, 33}, {3, 5, 7}, {20011}};  // any shape
+const std::vector<Sizes> pixel_sizes = {{1, 1},     {7, 3},    {5, 1, 64}, {130, 20},
+                                        {1001, 17}, {2, 1025}, {3, 2, 300}};    // (..,C)
+const std::vector<Sizes> image_sizes = {{8, 128, 128, 16}, {8, 224, 224, 64}};  // (B,H,W,C) of a training step
 
-inline int64_t volume(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()).size(); }
-inline Shape shape_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()); }
-inline Shape pixels_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end() - 1); }
+int64_t volume(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()).size(); }
+Shape shape_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()); }
+Shape pixels_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end() - 1); }
 
 /// Bytes for `tensors` tensors of the row's size in f32, and `flops` operations per element.
-inline std::function<Cost(const Sizes&)> per_element(double tensors, double flops) {
+std::function<Cost(const Sizes&)> per_element(double tensors, double flops) {
   return [=](const Sizes& s) { return Cost{4 * tensors * double(volume(s)), flops * double(volume(s))}; };
 }
 
 /// (rows,columns) of value(i, j), in the type of `like`.
-inline Tensor matrix(int64_t rows, int64_t columns, const Tensor& like,
-                     const std::function<double(int64_t, int64_t)>& value) {
+Tensor matrix(int64_t rows, int64_t columns, const Tensor& like, const std::function<double(int64_t, int64_t)>& value) {
   Tensor m({rows, columns}, DType::f64);
   for (int64_t i = 0; i < rows * columns; ++i) m.data<double>()[i] = value(i / columns, i % columns);
   return m.cast(like.dtype());
 }
 
-inline Tensor ones(int64_t rows, int64_t columns, const Tensor& like) {
+Tensor ones(int64_t rows, int64_t columns, const Tensor& like) {
   return Tensor::full({rows, columns}, 1, like.dtype());
 }
 
 /// x (..,C) as (P,C).
-inline Tensor rows(const Tensor& x) { return reshape(x, {x.size() / x.dim(-1), x.dim(-1)}); }
+Tensor rows(const Tensor& x) { return reshape(x, {x.size() / x.dim(-1), x.dim(-1)}); }
 
 using Unary = std::function<Tensor(const Tensor&)>;
 using Binary = std::function<Tensor(const Tensor&, const Tensor&)>;
 
-inline OpCase unary_case(const std::string& name, double flops, const Unary& op, const Unary& composed) {
+OpCase unary_case(const std::string& name, double flops, const Unary& op, const Unary& composed) {
   OpCase c;
   c.name = name;
   c.sizes = flat_sizes;
@@ -54,7 +54,7 @@ inline OpCase unary_case(const std::string& name, double flops, const Unary& op,
   return c;
 }
 
-inline OpCase binary_case(const std::string& name, const Binary& op, const Binary& composed) {
+OpCase binary_case(const std::string& name, const Binary& op, const Binary& composed) {
   OpCase c;
   c.name = name;
   c.sizes = flat_sizes;
@@ -71,10 +71,9 @@ inline OpCase binary_case(const std::string& name, const Binary& op, const Binar
 }
 
 /// An op of x (..,C) and a second tensor, whose shape second() gives.
-inline OpCase channels_case(const std::string& name, const std::function<Cost(const Sizes&)>& cost,
-                            const std::function<Cost(const Sizes&)>& backward,
-                            const std::function<Shape(const Sizes&)>& second, const Binary& op,
-                            const Binary& composed) {
+OpCase channels_case(const std::string& name, const std::function<Cost(const Sizes&)>& cost,
+                     const std::function<Cost(const Sizes&)>& backward,
+                     const std::function<Shape(const Sizes&)>& second, const Binary& op, const Binary& composed) {
   OpCase c;
   c.name = name;
   c.sizes = pixel_sizes;
@@ -90,7 +89,7 @@ inline OpCase channels_case(const std::string& name, const std::function<Cost(co
   return c;
 }
 
-inline std::vector<OpCase> functor_cases() {
+std::vector<OpCase> functor_cases() {
   std::vector<OpCase> cases;
   const auto unary = [&](auto... row) { cases.push_back(unary_case(row...)); };
   const auto binary = [&](auto... row) { cases.push_back(binary_case(row...)); };
@@ -151,7 +150,7 @@ inline std::vector<OpCase> functor_cases() {
   return cases;
 }
 
-inline std::vector<OpCase> broadcast_cases() {
+std::vector<OpCase> broadcast_cases() {
   std::vector<OpCase> cases;
   const auto total = [](const Tensor& x) {
     return reshape(matmul(reshape(x, {1, x.size()}), ones(x.size(), 1, x)), {});
@@ -195,7 +194,7 @@ inline std::vector<OpCase> broadcast_cases() {
 }
 
 /// sizes: a's shape, then b's channels; with a bias where those are even.
-inline OpCase concat_case() {
+OpCase concat_case() {
   OpCase c;
   c.name = "concat";
   c.stored = true;
@@ -227,13 +226,13 @@ inline OpCase concat_case() {
 }
 
 /// The maps of the row and, behind them, one without a value above 0.
-inline Tensor with_zero_map(const Tensor& maps) {
+Tensor with_zero_map(const Tensor& maps) {
   const int64_t size = maps.size() / maps.dim(0);
   const Tensor zeros = Tensor::zeros({1, size}, maps.dtype(), maps.device());
   return reshape(concat(reshape(maps, {1, maps.size()}), zeros), {maps.dim(0) + 1, size});
 }
 
-inline OpCase normalize_max_case() {
+OpCase normalize_max_case() {
   OpCase c;
   c.name = "normalize_max";
   c.sizes = {{1, 1}, {1, 7}, {3, 5, 7}, {2, 33, 65}, {2, 5003}, {1, 90, 92}};
@@ -264,7 +263,7 @@ inline OpCase normalize_max_case() {
 }
 
 /// sizes: x (B,H,W,C), then the new height and width.
-inline OpCase resize_case() {
+OpCase resize_case() {
   OpCase c;
   c.name = "resize_bilinear";
   c.sizes = {{1, 1, 1, 1, 1, 1},  {1, 1, 1, 3, 4, 5},   {2, 5, 7, 3, 10, 14},  {2, 9, 8, 1, 5, 3},
@@ -299,7 +298,7 @@ inline OpCase resize_case() {
 
 /// group_norm() by matrix products, averages over an image's group being P' (P x Q) Q' / n with P (B,BHW) and Q (C,G)
 /// of zeros and ones.
-inline Tensor composed_group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups) {
+Tensor composed_group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups) {
   const int64_t images = x.dim(0), pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
   const Tensor p = matrix(images, images * pixels, x, [=](int64_t b, int64_t i) { return i / pixels == b; });
   const Tensor q = matrix(channels, groups, x, [=](int64_t c, int64_t g) { return c / (channels / groups) == g; });
@@ -318,8 +317,7 @@ inline Tensor composed_group_norm(const Tensor& x, const Tensor& gamma, const Te
 
 /// x moved, where it must be, until no element of group_norm(x + bias) is within 0.02 of 0, where the activation has
 /// its kink.
-inline void move_off_kinks(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                           int64_t groups) {
+void move_off_kinks(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta, int64_t groups) {
   const NoGrad no_grad;
   for (int round = 0; round < 100; ++round) {
     bool moved = false;
@@ -335,14 +333,14 @@ inline void move_off_kinks(const Tensor& x, const Tensor& bias, const Tensor& ga
 }
 
 /// x and dy read, dx written: what is read again when the sums are known need not come from memory.
-inline Cost per_norm_backward(const Sizes& s) {
+Cost per_norm_backward(const Sizes& s) {
   const double n = double(s[0] * s[1] * s[2] * s[3]);
   return {4 * 3 * n, 12 * n};
 }
 
 /// sizes: x (B,H,W,C), then the groups. Of the op with a bias the bias is a result as well: where a group is one
 /// channel its gradient is 0 but for that, and rounding would have nothing to be compared with.
-inline OpCase norm_case(const std::string& name, double slope) {
+OpCase norm_case(const std::string& name, double slope) {
   OpCase c;
   c.name = name;
   c.sizes = {{1, 1, 1, 8, 2},    {2, 3, 5, 6, 3},    {1, 4, 4, 20, 4},   {3, 7, 5, 16, 16},
@@ -381,14 +379,14 @@ inline OpCase norm_case(const std::string& name, double slope) {
   return c;
 }
 
-}  // namespace detail
+}  // namespace
 
-inline std::vector<OpCase> pointwise_cases() {
-  std::vector<OpCase> cases = detail::functor_cases();
-  const std::vector<OpCase> more = detail::broadcast_cases();
+std::vector<OpCase> pointwise_cases() {
+  std::vector<OpCase> cases = functor_cases();
+  const std::vector<OpCase> more = broadcast_cases();
   cases.insert(cases.end(), more.begin(), more.end());
-  cases.insert(cases.end(), {detail::concat_case(), detail::normalize_max_case(), detail::resize_case(),
-                             detail::norm_case("group_norm", 1), detail::norm_case("group_norm_leaky_relu", 0.1)});
+  cases.insert(cases.end(), {concat_case(), normalize_max_case(), resize_case(), norm_case("group_norm", 1),
+                             norm_case("group_norm_leaky_relu", 0.1)});
   return cases;
 }
 

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "kernels/stream.h"
+#include "kernels/cpu/nontemporal.h"
 
 namespace gt {
 
 /// The shape (B,P,C), C at least 1, and how it is cut into work.
-struct Channels {
+struct ImageShape {
   int64_t images, pixels, channels;
 
   int64_t size() const { return images * pixels * channels; }
@@ -25,7 +25,7 @@ struct Channels {
 
 /// The values of the channels, once for each pixel of a tile.
 template <class T, class U>
-std::vector<T> tiled(const Channels& shape, const U* values /* (C) */) {
+std::vector<T> tiled(const ImageShape& shape, const U* values /* (C) */) {
   std::vector<T> tile(size_t(shape.tile()));
   for (size_t j = 0; j < tile.size(); ++j) tile[j] = T(values[int64_t(j) % shape.channels]);
   return tile;
@@ -33,7 +33,7 @@ std::vector<T> tiled(const Channels& shape, const U* values /* (C) */) {
 
 /// f(block, image, begin, end), elements [begin, end), for every block of images [first, last), over the threads.
 template <class F>
-void for_blocks(const Channels& shape, int64_t first_image, int64_t last_image, F&& f) {
+void for_blocks(const ImageShape& shape, int64_t first_image, int64_t last_image, F&& f) {
   if (shape.size() == 0) return;
   parallel_for((last_image - first_image) * shape.blocks(), 1, [&](int64_t k, int64_t) {
     const int64_t block = first_image * shape.blocks() + k, image = block / shape.blocks();
@@ -45,13 +45,13 @@ void for_blocks(const Channels& shape, int64_t first_image, int64_t last_image, 
 
 /// The same for all images.
 template <class F>
-void for_blocks(const Channels& shape, F&& f) {
+void for_blocks(const ImageShape& shape, F&& f) {
   for_blocks(shape, 0, shape.images, f);
 }
 
 /// f(pixel) for every pixel of every image, over the threads.
 template <class F>
-void for_pixels(const Channels& shape, const F& f) {
+void for_pixels(const ImageShape& shape, const F& f) {
   if (shape.size() == 0) return;
   parallel_for(shape.images * shape.pixels, shape.block_pixels(), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) f(p);
@@ -60,7 +60,7 @@ void for_pixels(const Channels& shape, const F& f) {
 
 /// y[i] = f(i, j) for elements [begin, end) of whole pixels, j being the place in the tile.
 template <class T, class F>
-void map_tiles(const Channels& shape, int64_t begin, int64_t end, T* y, const F& f) {
+void map_tiles(const ImageShape& shape, int64_t begin, int64_t end, T* y, const F& f) {
   const bool past_caches = streams<T>(shape.size());
   for (int64_t i = begin; i < end; i += shape.tile()) {
     const int64_t count = std::min(shape.tile(), end - i);
@@ -95,7 +95,7 @@ void sum_tiles(int64_t tile, int64_t begin, int64_t end, double* __restrict sum,
 /// for element i, j being its place in the tile, and gives the terms of the N sums. In double, so that squares may be
 /// summed.
 template <int64_t N, class Make>
-void channel_sums(const Channels& shape, int64_t first_image, int64_t last_image, const Make& make,
+void channel_sums(const ImageShape& shape, int64_t first_image, int64_t last_image, const Make& make,
                   std::vector<double>& sums) {
   const int64_t tile = shape.tile(), width = N * shape.channels, first_block = first_image * shape.blocks();
   std::vector<double> partial(size_t((last_image - first_image) * shape.blocks() * width));
@@ -112,7 +112,7 @@ void channel_sums(const Channels& shape, int64_t first_image, int64_t last_image
 
 /// The same of all images.
 template <int64_t N, class Make>
-std::vector<double> channel_sums(const Channels& shape, const Make& make) {
+std::vector<double> channel_sums(const ImageShape& shape, const Make& make) {
   std::vector<double> sums(size_t(shape.images * N * shape.channels));
   channel_sums<N>(shape, 0, shape.images, make, sums);
   return sums;
