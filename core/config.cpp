@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
+#include <filesystem>
 #include <numeric>
+#include <optional>
 #include <sstream>
-#include <utility>
 
 #include "core/check.h"
 #include "core/io.h"
@@ -15,34 +15,66 @@
 namespace gt {
 namespace config {
 
+/// One layer holds the keys of a file, or the one key of an override. Layers stand from the first base to the last
+/// override; the last one that has a key decides.
 class Source {
  public:
-  YAML::Node node;
-  std::string file;
-  std::string prefix;                                             // "train." inside the mapping `train`
-  std::shared_ptr<std::map<std::string, std::string>> overrides;  // full key -> the word on the command line
-  std::vector<std::string> known;                                 // keys asked for so far
+  struct Layer {
+    YAML::Node node;
+    std::string file;      // of a file
+    std::string word;      // of an override; "" for a file
+    std::string assigned;  // the dotted key that the override sets
+    std::string place(const YAML::Mark& mark) const {
+      if (!word.empty()) return text("command line '", word, "'");
+      return mark.is_null() ? file : text(file, ":", mark.line + 1);
+    }
+  };
 
-  std::string where(const YAML::Node& at, const std::string& key) const {
-    const std::string full = prefix + key + ".";
-    for (const auto& [o, word] : *overrides)  // a.b=1 is to blame for a, if nobody knows it, and a={b: 1} for a.b
-      if (full.starts_with(o + ".") || (o + ".").starts_with(full)) return text("command line '", word, "'");
-    YAML::Mark mark = at.Mark();
-    if (at.IsNull())  // yaml-cpp places a value that is not there on the next line
-      for (const auto& item : node)
-        if (item.first.IsScalar() && item.first.Scalar() == key) mark = item.first.Mark();
-    return mark.is_null() ? file : text(file, ":", mark.line + 1);
-  }
+  std::vector<Layer> layers;
+  std::string prefix;              // "train." inside the mapping `train`
+  std::vector<std::string> known;  // keys of this mapping that were asked for
+  OpenOptions options;
+  ConfigNotes* notes = nullptr;
 };
 
 namespace {
+
+using Layer = Source::Layer;
 
 constexpr const char* kinds[] = {"undefined", "nothing", "a plain value", "a list", "a mapping"};
 
 std::string shown(const YAML::Node& node) { return node.IsScalar() ? "'" + node.Scalar() + "'" : kinds[node.Type()]; }
 
-[[noreturn]] void wrong(const Source& s, const char* key, const YAML::Node& node, const std::string& expected) {
-  fail(s.where(node, key), ": key '", s.prefix, key, "': expected ", expected, ", got ", shown(node));
+/// Where the value stands. yaml-cpp places a value that is not there on the next line: the key's place is taken then.
+std::string place(const Layer& layer, const std::string& key, const YAML::Node& value) {
+  YAML::Mark mark = value.Mark();
+  if (value.IsNull())
+    for (const auto& item : layer.node)
+      if (item.first.IsScalar() && item.first.Scalar() == key) mark = item.first.Mark();
+  return layer.place(mark);
+}
+
+/// A key's value and the layer that decides it.
+struct Found {
+  const Layer* layer = nullptr;
+  YAML::Node value;
+};
+
+/// The value under `key`, or nothing; remembers that the key was asked for.
+std::optional<Found> find(Source& s, const std::string& key) {
+  s.known.push_back(key);
+  for (auto layer = s.layers.rbegin(); layer != s.layers.rend(); ++layer) {
+    const YAML::Node value = static_cast<const YAML::Node&>(layer->node)[key];
+    if (!value.IsDefined()) continue;
+    s.notes->origins[s.prefix + key] = place(*layer, key, value);
+    return Found{&*layer, value};
+  }
+  return {};
+}
+
+[[noreturn]] void wrong(const Source& s, const char* key, const Found& found, const YAML::Node& node,
+                        const std::string& expected) {
+  fail(place(*found.layer, key, node), ": key '", s.prefix, key, "': expected ", expected, ", got ", shown(node));
 }
 
 std::string bounds(const Range& r) {
@@ -52,196 +84,330 @@ std::string bounds(const Range& r) {
   return hi ? text(" of at most ", r.hi) : "";
 }
 
+std::string expected_list(const KeySpec& spec, const char* numbers) {
+  const int64_t max = std::max(spec.length.count, spec.length.max);
+  const std::string count = max > spec.length.count ? text(spec.length.count, " to ", max) : text(spec.length.count);
+  return text("a list of ", count, " ", numbers, bounds(spec.length.each));
+}
+
 template <class T>
-bool number(const YAML::Node& node, T& out) {
+bool parse_number(const YAML::Node& node, const Range& range, T& out) {
   if (!node.IsScalar()) return false;
   const std::string& word = node.Scalar();
   const char* end = word.data() + word.size();
   const auto [stop, error] = std::from_chars(word.data(), end, out);
-  return error == std::errc() && stop == end && double(out) == double(out);
+  return error == std::errc() && stop == end && double(out) >= range.lo && double(out) <= range.hi;  // and not NaN
 }
 
 template <class T>
-void read_number(const Source& s, const char* key, const YAML::Node& node, const char* kind, const Range& range,
-                 T& out) {
+void read_number(Source& s, const KeySpec& spec, T& out) {
+  const auto found = find(s, spec.key);
+  if (!found) return;
   T value;
-  if (!number(node, value) || double(value) < range.lo || double(value) > range.hi)
-    wrong(s, key, node, kind + bounds(range));
+  if (!parse_number(found->value, spec.range, value)) wrong(s, spec.key, *found, found->value, expected(spec, out));
   out = value;
 }
 
 template <class T>
-void read_list(const Source& s, const char* key, const YAML::Node& node, const char* kind, const Length& length,
-               std::vector<T>& out) {
-  const int64_t most = std::max(length.count, length.most);
-  const std::string numbers = most > length.count ? text(length.count, " to ", most) : text(length.count);
-  const std::string expected = text("a list of ", numbers, " ", kind, bounds(length.each));
-  if (!node.IsSequence()) wrong(s, key, node, expected);
-  if (int64_t(node.size()) < length.count || int64_t(node.size()) > most)
-    fail(s.where(node, key), ": key '", s.prefix, key, "': expected ", expected, ", got ", node.size());
+void read_list(Source& s, const KeySpec& spec, std::vector<T>& out) {
+  const auto found = find(s, spec.key);
+  if (!found) return;
+  const YAML::Node& node = found->value;
+  if (!node.IsSequence()) wrong(s, spec.key, *found, node, expected(spec, out));
+  const int64_t size = int64_t(node.size());
+  if (size < spec.length.count || size > std::max(spec.length.count, spec.length.max))
+    fail(place(*found->layer, spec.key, node), ": key '", s.prefix, spec.key, "': expected ", expected(spec, out),
+         ", got ", size);
   std::vector<T> values(node.size());
   for (size_t i = 0; i < values.size(); ++i)
-    if (!number(node[i], values[i]) || double(values[i]) < length.each.lo || double(values[i]) > length.each.hi)
-      wrong(s, key, node[i], expected);
+    if (!parse_number(node[i], spec.length.each, values[i])) wrong(s, spec.key, *found, node[i], expected(spec, out));
   out = values;
 }
 
-/// The value under `key`, or an undefined node; remembers that the key was asked for.
-YAML::Node take(Source& s, const char* key) {
-  s.known.push_back(key);
-  return static_cast<const YAML::Node&>(s.node)[key];
+// ---- Keys under old names -------------------------------------------------------------------------------------------
+
+std::pair<std::string, std::string> split_path(const std::string& path) {
+  const size_t dot = path.rfind('.');
+  return dot == path.npos ? std::pair(std::string(), path) : std::pair(path.substr(0, dot), path.substr(dot + 1));
 }
 
-void put(YAML::Node node, const std::string& key, const YAML::Node& value, const std::string& word) {
+/// The mapping at a dotted path; undefined if there is none. With `make`, it is made.
+YAML::Node mapping_at(const YAML::Node& root, const std::string& path, bool make = false) {
+  YAML::Node node(root);
+  std::istringstream parts(path);
+  for (std::string part; std::getline(parts, part, '.');) {
+    const YAML::Node child = std::as_const(node)[part];
+    if (child.IsDefined() && !child.IsNull()) {
+      node.reset(child);
+    } else {
+      if (!make) return YAML::Node(YAML::NodeType::Undefined);
+      YAML::Node made(YAML::NodeType::Map);
+      node[part] = made;
+      node.reset(made);
+    }
+    if (!node.IsMap()) return YAML::Node(YAML::NodeType::Undefined);
+  }
+  return node;
+}
+
+/// Moves a layer's keys from their old names to their new ones.
+void rename_keys(Layer& layer, const OpenOptions& options, ConfigNotes& notes) {
+  for (const RenamedKey& renamed : options.renamed) {
+    const auto [from_path, from] = split_path(renamed.from);
+    const auto [to_path, to] = split_path(renamed.to);
+    YAML::Node old_mapping = mapping_at(layer.node, from_path);
+    if (!old_mapping.IsDefined()) continue;
+    YAML::Node value = std::as_const(old_mapping)[from];
+    if (!value.IsDefined()) continue;
+    const std::string where = place(layer, from, value);
+    YAML::Node new_mapping = mapping_at(layer.node, to_path, true);
+    if (!new_mapping.IsDefined())
+      fail(where, ": key '", renamed.from, "' is now '", renamed.to, "', which is no key here");
+    if (std::as_const(new_mapping)[to].IsDefined())
+      fail(where, ": key '", renamed.from, "' is the old name of '", renamed.to, "', which is set as well");
+    if (value.IsScalar())
+      if (const auto word = renamed.values.find(value.Scalar()); word != renamed.values.end()) value = word->second;
+    new_mapping[to] = value;
+    old_mapping.remove(from);
+    if (layer.assigned == renamed.from) layer.assigned = renamed.to;
+    notes.warnings.push_back(text(where, ": key '", renamed.from, "' is called '", renamed.to, "' now"));
+  }
+}
+
+// ---- Files and overrides --------------------------------------------------------------------------------------------
+
+YAML::Node load_mapping(const std::string& yaml, const std::string& name) {
+  std::vector<YAML::Node> documents;
+  try {
+    documents = YAML::LoadAll(yaml);
+  } catch (const YAML::ParserException& e) {
+    fail(name, ":", e.mark.line + 1, ": not valid YAML: ", e.msg);
+  }
+  if (documents.size() > 1)
+    fail(name, ":", documents[1].Mark().line + 1, ": expected one YAML document, a second one begins here");
+  if (documents.empty() || documents[0].IsNull()) return YAML::Node(YAML::NodeType::Map);
+  if (!documents[0].IsMap()) fail(name, ": expected a mapping of keys to values, got ", shown(documents[0]));
+  return documents[0];
+}
+
+/// Appends the layers of a file, those of its base first. `chain` holds the files that led here.
+void add_file(Source& source, const std::string& path, std::vector<std::string> chain) {
+  namespace fs = std::filesystem;
+  const std::string canonical = fs::weakly_canonical(path).string();
+  if (std::find(chain.begin(), chain.end(), canonical) != chain.end())
+    fail(path, ": the key 'base' leads back to this file");
+  chain.push_back(canonical);
+  Layer layer{load_mapping(read_file(path), path), path, "", ""};
+  if (const YAML::Node base = std::as_const(layer.node)["base"]; base.IsDefined()) {
+    const std::string where = place(layer, "base", base);
+    if (!base.IsScalar()) fail(where, ": key 'base': expected the path of a configuration, got ", shown(base));
+    const fs::path file = fs::path(path).parent_path() / base.Scalar();
+    if (!fs::is_regular_file(file)) fail(where, ": key 'base': there is no file ", file.string());
+    layer.node.remove("base");
+    add_file(source, file.string(), std::move(chain));
+  }
+  source.layers.push_back(std::move(layer));
+}
+
+/// {a: {b: value}} of the key "a.b".
+YAML::Node nested(const std::string& key, const YAML::Node& value, const std::string& word) {
   const size_t dot = key.find('.');
   const std::string head = key.substr(0, dot);
-  if (head.empty()) fail("command line '", word, "': expected key=value with a dotted key, such as train.lr=0.01");
-  if (dot == std::string::npos) {
-    node[head] = value;
-    return;
+  if (head.empty()) fail("command line '", word, "': expected key=value with a dotted key, such as optimizer.lr=0.01");
+  YAML::Node mapping(YAML::NodeType::Map);
+  if (dot == key.npos)
+    mapping[head] = value;
+  else
+    mapping[head] = nested(key.substr(dot + 1), value, word);
+  return mapping;
+}
+
+Layer override_layer(const std::string& word) {
+  const size_t equals = word.find('=');
+  if (equals == word.npos) fail("command line '", word, "': expected key=value, such as optimizer.lr=0.01");
+  const std::string key = word.substr(0, equals);
+  try {
+    return {nested(key, YAML::Load(word.substr(equals + 1)), word), "", word, key};
+  } catch (const YAML::ParserException& e) {
+    fail("command line '", word, "': the value is not valid YAML: ", e.msg);
   }
-  if (!node[head].IsDefined() || node[head].IsNull()) node[head] = YAML::Node(YAML::NodeType::Map);
-  if (!node[head].IsMap()) fail("command line '", word, "': key '", head, "' is not a mapping");
-  put(node[head], key.substr(dot + 1), value, word);
 }
 
 }  // namespace
 
-std::shared_ptr<Source> parse(const std::string& yaml, const std::string& name) {
+std::shared_ptr<Source> open(const std::string& path, const std::vector<std::string>& overrides,
+                             const OpenOptions& options, ConfigNotes& notes) {
   auto source = std::make_shared<Source>();
-  source->file = name;
-  source->overrides = std::make_shared<std::map<std::string, std::string>>();
-  try {
-    source->node = YAML::Load(yaml);
-  } catch (const YAML::ParserException& e) {
-    fail(name, ":", e.mark.line + 1, ": not valid YAML: ", e.msg);
-  }
-  if (source->node.IsNull()) source->node = YAML::Node(YAML::NodeType::Map);
-  if (!source->node.IsMap()) fail(name, ": expected a mapping of keys to values, got ", shown(source->node));
+  source->options = options;
+  source->notes = &notes;
+  add_file(*source, path, {});
+  for (const std::string& word : overrides) source->layers.push_back(override_layer(word));
+  for (Layer& layer : source->layers) rename_keys(layer, options, notes);
   return source;
 }
 
-std::shared_ptr<Source> open(const std::string& path, const std::vector<std::string>& overrides) {
-  auto source = parse(read_file(path), path);
-  for (const std::string& word : overrides) {
-    const size_t equals = word.find('=');
-    if (equals == std::string::npos) fail("command line '", word, "': expected key=value, such as train.lr=0.01");
-    const std::string key = word.substr(0, equals);
-    try {
-      put(source->node, key, YAML::Load(word.substr(equals + 1)), word);
-    } catch (const YAML::ParserException& e) {
-      fail("command line '", word, "': the value is not valid YAML: ", e.msg);
-    }
-    (*source->overrides)[key] = word;
-  }
+std::shared_ptr<Source> parse(const std::string& yaml, const std::string& name, const OpenOptions& options,
+                              ConfigNotes& notes) {
+  auto source = std::make_shared<Source>();
+  source->options = options;
+  source->notes = &notes;
+  source->layers.push_back({load_mapping(yaml, name), name, "", ""});
+  rename_keys(source->layers[0], options, notes);
   return source;
 }
+
+// ---- Reading --------------------------------------------------------------------------------------------------------
 
 Reader::Reader(std::shared_ptr<Source> source) : source_(std::move(source)) {}
 Reader::~Reader() = default;
 
-void Reader::operator()(const char* key, bool& value) {
-  const YAML::Node node = take(*source_, key);
-  if (!node.IsDefined()) return;
-  const std::string word = node.IsScalar() ? node.Scalar() : "";
-  if (word != "true" && word != "false") wrong(*source_, key, node, "true or false");
+void Reader::read(const KeySpec& spec, bool& value) {
+  const auto found = find(*source_, spec.key);
+  if (!found) return;
+  const std::string word = found->value.IsScalar() ? found->value.Scalar() : "";
+  if (word != "true" && word != "false") wrong(*source_, spec.key, *found, found->value, expected(spec, value));
   value = word == "true";
 }
 
-void Reader::operator()(const char* key, int64_t& value, Range range) {
-  const YAML::Node node = take(*source_, key);
-  if (node.IsDefined()) read_number(*source_, key, node, "a whole number", range, value);
-}
+void Reader::read(const KeySpec& spec, int64_t& value) { read_number(*source_, spec, value); }
+void Reader::read(const KeySpec& spec, double& value) { read_number(*source_, spec, value); }
+void Reader::read(const KeySpec& spec, std::vector<int64_t>& value) { read_list(*source_, spec, value); }
+void Reader::read(const KeySpec& spec, std::vector<double>& value) { read_list(*source_, spec, value); }
 
-void Reader::operator()(const char* key, double& value, Range range) {
-  const YAML::Node node = take(*source_, key);
-  if (node.IsDefined()) read_number(*source_, key, node, "a number", range, value);
-}
-
-void Reader::operator()(const char* key, std::string& value) {
-  const YAML::Node node = take(*source_, key);
-  if (!node.IsDefined()) return;
-  if (!node.IsScalar()) wrong(*source_, key, node, "a word");
+void Reader::read(const KeySpec& spec, std::string& value) {
+  const auto found = find(*source_, spec.key);
+  if (!found) return;
+  const YAML::Node& node = found->value;
+  if (!node.IsScalar() ||
+      (!spec.words.empty() && std::find(spec.words.begin(), spec.words.end(), node.Scalar()) == spec.words.end()))
+    wrong(*source_, spec.key, *found, node, expected(spec, value));
   value = node.Scalar();
 }
 
-void Reader::operator()(const char* key, std::string& value, const OneOf& words) {
-  const YAML::Node node = take(*source_, key);
-  if (!node.IsDefined()) return;
-  if (!node.IsScalar() || std::find(words.words.begin(), words.words.end(), node.Scalar()) == words.words.end()) {
-    std::string list;
-    for (const std::string& w : words.words) list += (list.empty() ? "" : " or ") + w;
-    wrong(*source_, key, node, list);
-  }
-  value = node.Scalar();
-}
-
-void Reader::operator()(const char* key, std::vector<int64_t>& value, const Length& length) {
-  const YAML::Node node = take(*source_, key);
-  if (node.IsDefined()) read_list(*source_, key, node, "whole numbers", length, value);
-}
-
-void Reader::operator()(const char* key, std::vector<double>& value, const Length& length) {
-  const YAML::Node node = take(*source_, key);
-  if (node.IsDefined()) read_list(*source_, key, node, "numbers", length, value);
-}
-
+/// An override that sets the whole mapping, such as augment={}, hides the layers below it.
 std::shared_ptr<Source> Reader::enter(const char* key) {
-  const YAML::Node node = take(*source_, key);
-  if (!node.IsDefined() || node.IsNull()) return nullptr;
-  if (!node.IsMap()) wrong(*source_, key, node, "a mapping");
+  source_->known.push_back(key);
   auto child = std::make_shared<Source>(*source_);
-  child->node.reset(node);  // operator= would turn the parent, which shares the handle, into the child
-  child->prefix += std::string(key) + ".";
+  child->layers.clear();
   child->known.clear();
-  return child;
+  child->prefix += std::string(key) + ".";
+  for (const Layer& layer : source_->layers) {
+    const YAML::Node value = static_cast<const YAML::Node&>(layer.node)[key];
+    if (!value.IsDefined() || value.IsNull()) continue;
+    if (!value.IsMap()) wrong(*source_, key, {&layer, value}, value, "a mapping");
+    if (layer.assigned == source_->prefix + key) child->layers.clear();
+    child->layers.push_back(layer);
+    child->layers.back().node.reset(value);  // operator= would change the parent, which shares the node
+  }
+  return child->layers.empty() ? nullptr : child;
 }
+
+namespace {
+
+/// A known key that an unknown one was probably meant to be: a near word in its mapping, else the key in another
+/// mapping whose last part is nearest ("optimizer.lr" for "lr"). "" if there is none.
+std::string suggestion(const Source& s, const std::string& key) {
+  if (const std::string near = nearest(key, s.known); !near.empty()) return s.prefix + near;
+  std::vector<std::string> last_parts;
+  for (const std::string& path : s.options.known_keys) last_parts.push_back(split_path(path).second);
+  const auto at = std::find(last_parts.begin(), last_parts.end(), nearest(key, last_parts));
+  return at == last_parts.end() ? "" : s.options.known_keys[size_t(at - last_parts.begin())];
+}
+
+}  // namespace
 
 void Reader::finish() {
-  std::vector<std::string> seen;
-  for (const auto& item : source_->node) {
-    const std::string key = item.first.IsScalar() ? item.first.Scalar() : "?";
-    const std::string where = source_->where(item.first, key);
-    if (std::find(seen.begin(), seen.end(), key) != seen.end())
-      fail(where, ": key '", source_->prefix, key, "' stands twice");
-    seen.push_back(key);
-    if (std::find(source_->known.begin(), source_->known.end(), key) != source_->known.end()) continue;
-    const std::string near = nearest(key, source_->known);
-    fail(where, ": unknown key '", source_->prefix, key, "'",
-         near.empty() ? "" : ", did you mean '" + source_->prefix + near + "'?");
+  for (const Layer& layer : source_->layers) {
+    std::vector<std::string> seen;
+    for (const auto& item : layer.node) {
+      const std::string key = item.first.IsScalar() ? item.first.Scalar() : "?";
+      const std::string where = layer.place(item.first.Mark());
+      if (std::find(seen.begin(), seen.end(), key) != seen.end())
+        fail(where, ": key '", source_->prefix, key, "' stands twice");
+      seen.push_back(key);
+      if (std::find(source_->known.begin(), source_->known.end(), key) != source_->known.end()) continue;
+      const std::string near = suggestion(*source_, key);
+      fail(where, ": unknown key '", source_->prefix, key, "'", near.empty() ? "" : ", did you mean '" + near + "'?");
+    }
   }
 }
 
-void Writer::line(const char* key, const std::string& value) {
-  text_ += std::string(size_t(2 * depth_), ' ') + key + ":" + (value.empty() ? "" : " " + value) + "\n";
+// ---- Writing --------------------------------------------------------------------------------------------------------
+
+std::string expected(const KeySpec&, const bool&) { return "true or false"; }
+std::string expected(const KeySpec& spec, const int64_t&) { return "a whole number" + bounds(spec.range); }
+std::string expected(const KeySpec& spec, const double&) { return "a number" + bounds(spec.range); }
+std::string expected(const KeySpec& spec, const std::vector<int64_t>&) { return expected_list(spec, "whole numbers"); }
+std::string expected(const KeySpec& spec, const std::vector<double>&) { return expected_list(spec, "numbers"); }
+std::string expected(const KeySpec& spec, const std::string&) {
+  std::string list;
+  for (const std::string& w : spec.words) list += (list.empty() ? "" : " or ") + w;
+  return list.empty() ? "a word" : list;
 }
 
-std::string Writer::format(double value) {
+std::string format(bool value) { return value ? "true" : "false"; }
+std::string format(int64_t value) { return std::to_string(value); }
+
+std::string format(double value) {
   char buffer[32];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};  // shortest that reads back the same
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};  // the shortest that reads back as this
 }
 
-std::string Writer::quote(const std::string& value) {
+/// In double quotes, so that any text reads back unchanged.
+std::string format(const std::string& value) {
   YAML::Emitter out;
   out << YAML::DoubleQuoted << value;
   return out.c_str();
 }
 
-void Writer::operator()(const char* key, const std::vector<int64_t>& value, const Length&) {
+namespace {
+
+template <class T>
+std::string format_list(const std::vector<T>& values) {
   std::string list;
-  for (const int64_t v : value) list += (list.empty() ? "" : ", ") + std::to_string(v);
-  line(key, "[" + list + "]");
+  for (const T& v : values) list += (list.empty() ? "" : ", ") + format(v);
+  return "[" + list + "]";
 }
 
-void Writer::operator()(const char* key, const std::vector<double>& value, const Length&) {
-  std::string list;
-  for (const double v : value) list += (list.empty() ? "" : ", ") + format(v);
-  line(key, "[" + list + "]");
+}  // namespace
+
+std::string format(const std::vector<int64_t>& value) { return format_list(value); }
+std::string format(const std::vector<double>& value) { return format_list(value); }
+
+void Writer::add_line(const KeySpec& spec, const std::string& value, const std::string& expected) {
+  std::string comment = spec.help.text;
+  if (*spec.help.unit != '\0') comment += text(" [", spec.help.unit, "]");
+  if (!spec.words.empty()) comment += text(" (", expected, ")");
+  lines_.push_back(
+      {text(std::string(size_t(2 * depth_), ' '), spec.key, ":", value.empty() ? "" : " ", value), comment});
+}
+
+std::string Writer::yaml() const {
+  constexpr size_t column = 32;  // where comments begin
+  std::string out;
+  for (const Line& line : lines_) {
+    out += line.setting;
+    if (comments_ && !line.comment.empty())
+      out += std::string(line.setting.size() < column ? column - line.setting.size() : 2, ' ') + "# " + line.comment;
+    out += "\n";
+  }
+  return out;
+}
+
+std::map<std::string, Value> select(const std::map<std::string, Value>& values, const std::vector<std::string>& paths) {
+  std::map<std::string, Value> selected;
+  for (const std::string& path : paths) {
+    const size_t before = selected.size();
+    for (const auto& [key, value] : values)
+      if (key == path || key.starts_with(path + ".")) selected.emplace(key, value);
+    GT_CHECK(selected.size() > before || selected.count(path) > 0, "there is no key '", path, "'");
+  }
+  return selected;
 }
 
 std::string first_difference(const std::string& there, const std::string& here) {
   std::istringstream a(there), b(here);
-  std::vector<std::string> key;  // that a line stands under, outermost first
+  std::vector<std::string> key;  // of the line, outermost mapping first
   for (std::string x, y; std::getline(a, x) && std::getline(b, y);) {
     const size_t indent = x.find_first_not_of(' '), colon = x.find(':');
     key.resize(indent / 2);
@@ -260,7 +426,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& wor
   std::string best;
   size_t best_distance = 1 + std::max<size_t>(2, word.size() / 2);
   for (const std::string& w : words) {
-    std::vector<size_t> row(w.size() + 1);  // Levenshtein, one row at a time
+    std::vector<size_t> row(w.size() + 1);  // Levenshtein distance, one row at a time
     std::iota(row.begin(), row.end(), size_t(0));
     for (size_t i = 0; i < word.size(); ++i) {
       size_t diagonal = std::exchange(row[0], i + 1);

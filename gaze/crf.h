@@ -20,12 +20,12 @@ struct CrfOptions {
 
   template <class V>
   void visit(V& v) {
-    v("bilateral", bilateral, Range{0, 1e3});
-    v("bilateral_xy", bilateral_xy, Range{0.5, 1e4});
-    v("bilateral_rgb", bilateral_rgb, Range{0.5, 1e4});
-    v("gaussian", gaussian, Range{0, 1e3});
-    v("gaussian_xy", gaussian_xy, Range{0.5, 1e4});
-    v("iterations", iterations, Range{0, 1000});
+    v("bilateral", bilateral, Range{0, 1e3}, Help{"weight of the kernel of place and colour; 0 for none"});
+    v("bilateral_xy", bilateral_xy, Range{0.5, 1e4}, Help{"its standard deviation in place", "pixels of the image"});
+    v("bilateral_rgb", bilateral_rgb, Range{0.5, 1e4}, Help{"its standard deviation in colour", "of 256 levels"});
+    v("gaussian", gaussian, Range{0, 1e3}, Help{"weight of the kernel of place alone; 0 for none"});
+    v("gaussian_xy", gaussian_xy, Range{0.5, 1e4}, Help{"its standard deviation", "pixels of the image"});
+    v("iterations", iterations, Range{0, 1000}, Help{"of the mean field; 0 leaves the map unrefined"});
   }
 };
 

@@ -29,16 +29,16 @@ struct DataOptions {
 
   template <class V>
   void visit(V& v) {
-    v("root", root);
-    v("gaze", gaze);
-    v("degrade", degrade);
-    v("size", size, Range{16, 4096});
-    v("channels", channels, Range{1, 3});
-    v("normalize", normalize, OneOf{"fixed", "per_image"});
+    v("root", root, Help{"folder with images/ masks/ train.txt val.txt test.txt"});
+    v("gaze", gaze, Help{"fixation table, relative to data.root"});
+    v("degrade", degrade, Help{"makes the gaze worse, to see what a recipe tolerates"});
+    v("size", size, Range{16, 4096}, Help{"side of the square that images are stretched to", "pixels"});
+    v("channels", channels, Range{1, 3}, Help{"3 RGB, 1 grey"});
+    v("normalize", normalize, OneOf{"fixed", "per_image"}, Help{"by mean and std below, or by those of each image"});
     if (normalize == "per_image") mean.assign(size_t(channels), 0), std.assign(size_t(channels), 1);  // not used
-    v("mean", mean, Length{channels, {}});
-    v("std", std, Length{channels, {1e-6, 1e6}});
-    v("threads", threads, Range{1, 64});
+    v("mean", mean, Length{channels, {}}, Help{"subtracted from values in [0,1], per channel"});
+    v("std", std, Length{channels, {1e-6, 1e6}}, Help{"values are then divided by it, per channel"});
+    v("threads", threads, Range{1, 64}, Help{"that prepare batches ahead"});
   }
 };
 
@@ -50,13 +50,13 @@ struct AugmentOptions {
 
   template <class V>
   void visit(V& v) {
-    v("flip_x", flip_x, Range{0, 1});
-    v("flip_y", flip_y, Range{0, 1});
-    v("rotate", rotate, Range{0, 180});
-    v("scale", scale, Range{0, 0.9});
-    v("brightness", brightness, Range{0, 1});
-    v("contrast", contrast, Range{0, 1});
-    v("saturation", saturation, Range{0, 1});
+    v("flip_x", flip_x, Range{0, 1}, Help{"probability of a left-right flip"});
+    v("flip_y", flip_y, Range{0, 1}, Help{"probability of an up-down flip"});
+    v("rotate", rotate, Range{0, 180}, Help{"largest angle", "degrees"});
+    v("scale", scale, Range{0, 0.9}, Help{"largest relative change of size"});
+    v("brightness", brightness, Range{0, 1}, Help{"largest relative change"});
+    v("contrast", contrast, Range{0, 1}, Help{"largest relative change"});
+    v("saturation", saturation, Range{0, 1}, Help{"largest relative change"});
   }
 };
 

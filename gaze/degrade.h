@@ -17,9 +17,10 @@ struct DegradeOptions {
 
   template <class V>
   void visit(V& v) {
-    v("position_noise", position_noise, Range{0, 1});
-    v("offset", offset, Range{0, 1});
-    v("drop", drop, Range{0, 1});
+    v("position_noise", position_noise, Range{0, 1},
+      Help{"standard deviation of each fixation's error in x and y", "image sides"});
+    v("offset", offset, Range{0, 1}, Help{"length of one calibration error for all images", "image sides"});
+    v("drop", drop, Range{0, 1}, Help{"share of each track's fixations that are lost"});
   }
 };
 

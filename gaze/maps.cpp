@@ -52,7 +52,7 @@ double weighted_median(std::vector<std::pair<double, double>> values) {
 
 /// What a track's sigma and tau are multiplied by.
 double track_scale(const std::vector<Fixation>& track, const MapOptions& options) {
-  return std::pow(std::max(track_spread(track), min_spread) / options.spread, options.follow);
+  return std::pow(std::max(track_spread(track), min_spread) / options.spread, options.spread_exponent);
 }
 
 /// Which of the options' entries map l uses: the full track's map uses the finest level's.

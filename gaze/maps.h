@@ -22,22 +22,24 @@ struct MapOptions {
   std::vector<double> sigma_x = std::vector<double>(4, 70.0 / 768);  // image sides
   std::vector<double> sigma_y = std::vector<double>(4, 70.0 / 768);
   std::vector<double> tau = std::vector<double>(4, 70.0 / 768);  // fall-off with the distance to the path, image sides
-  double follow = 0.4;   // sigma and tau grow with the track's own spread to this power: 0 not at all, 1 in proportion
+  double spread_exponent =
+      0.4;               // sigma and tau grow with the track's own spread to this power: 0 not at all, 1 in proportion
   double spread = 0.13;  // spread of a track whose sigma and tau are those above, image sides
   double mix = 0.5;      // share of the splat; the rest is the distance map's
 
   template <class V>
   void visit(V& v) {
-    v("keep", keep, Length{levels, {0, 1}});
-    v("keep_by", keep_by, OneOf{"time", "count"});
-    v("keep_end", keep_end, OneOf{"last", "first"});
-    v("gamma", gamma, Range{0, 1});
-    v("sigma_x", sigma_x, Length{levels, {1e-3, 10}});
-    v("sigma_y", sigma_y, Length{levels, {1e-3, 10}});
-    v("tau", tau, Length{levels, {1e-3, 10}});
-    v("follow", follow, Range{0, 1});
-    v("spread", spread, Range{1e-3, 10});
-    v("mix", mix, Range{0, 1});
+    v("keep", keep, Length{levels, {0, 1}}, Help{"share of the track kept at each level"});
+    v("keep_by", keep_by, OneOf{"time", "count"}, Help{"share of summed durations, or of the number of fixations"});
+    v("keep_end", keep_end, OneOf{"last", "first"}, Help{"keep the last part (reverse truncation) or the first"});
+    v("gamma", gamma, Range{0, 1}, Help{"a fixation weighs gamma times less for each later one"});
+    v("sigma_x", sigma_x, Length{levels, {1e-3, 10}}, Help{"of the splat", "image widths"});
+    v("sigma_y", sigma_y, Length{levels, {1e-3, 10}}, Help{"of the splat", "image heights"});
+    v("tau", tau, Length{levels, {1e-3, 10}}, Help{"fall-off with the distance to the path", "image sides"});
+    v("spread_exponent", spread_exponent, Range{0, 1},
+      Help{"sigma and tau grow with the track's spread to this power"});
+    v("spread", spread, Range{1e-3, 10}, Help{"of a track whose sigma and tau are those above", "image sides"});
+    v("mix", mix, Range{0, 1}, Help{"share of the splat; the rest is the distance map's"});
   }
 };
 
@@ -60,7 +62,8 @@ struct PackedTracks {
   Tensor offsets;  // (B+1) i32
 };
 
-/// Tracks are packed with sigma_l s_b and tau_l s_b, s_b = (max(spread of track b, 0.03) / options.spread)^follow.
+/// Tracks are packed with sigma_l s_b and tau_l s_b, s_b = (max(spread of track b, 0.03) /
+/// options.spread)^spread_exponent.
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype = DType::f32);
 
 /// The same tracks on a device.

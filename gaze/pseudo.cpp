@@ -16,7 +16,7 @@ Image mask_of(const Tensor& map, double threshold) {
 Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image) {
   const Tensor refined = dense_crf(image, map, how.crf);
   if (!how.prediction) return refined;
-  return add(refined, scale(greater(how.prediction(image), 0.5), how.say, -how.say / 2));
+  return add(refined, scale(greater(how.prediction(image), 0.5), how.teacher_weight, -how.teacher_weight / 2));
 }
 
 void add_pseudo_masks(Dataset& dataset, const DataOptions& data, const PseudoMasks& how,

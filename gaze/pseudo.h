@@ -12,19 +12,25 @@ namespace gt {
 
 /// What a configuration says of pseudo masks. As it is born, GazeMedSeg's for Kvasir-SEG.
 struct PseudoOptions {
-  double sigma = 70;                            // of the heat map, pixels of 768 (50 for NCI-ISBI)
-  std::vector<double> thresholds = {0.5, 0.3};  // one mask each (0.2 and 0.4 for NCI-ISBI)
+  std::string refine = "crf";
+  double foreground = 0.625, background = 0.625;
+  std::string teacher;
+  double teacher_weight = 0.3;
+  double sigma = 70;
+  std::vector<double> thresholds = {0.5, 0.3};
   CrfOptions crf;
-  std::string teacher;  // GradTrack: a run or checkpoint whose predictions have a say; empty for none
-  double say = 0.3;     // thresholds are lower by half of it where the teacher predicts foreground, else higher
 
   template <class V>
   void visit(V& v) {
-    v("sigma", sigma, Range{1, 768});
-    v("thresholds", thresholds, Length{1, {0, 1}, 8});
-    v("crf", crf);
-    v("teacher", teacher);
-    v("say", say, Range{0, 1});
+    v("refine", refine, OneOf{"none", "crf"}, Help{"gradtrack: how its map is refined before thresholding"});
+    v("foreground", foreground, Range{0, 1}, Help{"gradtrack: the map above this is foreground"});
+    v("background", background, Range{0, 1}, Help{"gradtrack: below this background; between them not counted"});
+    v("teacher", teacher, Help{"gradtrack: run or checkpoint whose predictions shift the map; empty for none"});
+    v("teacher_weight", teacher_weight, Range{0, 1}, Help{"gradtrack: the refined map is shifted by half of it"});
+    v("sigma", sigma, Range{1, 768}, Help{"gazemedseg: of the heat map; 50 for NCI-ISBI", "pixels of 768"});
+    v("thresholds", thresholds, Length{1, {0, 1}, 8},
+      Help{"gazemedseg: of the refined map; a mask and a network each"});
+    v("crf", crf, Help{"dense CRF that refines the map at the image's size"});
   }
 };
 
@@ -35,9 +41,9 @@ struct PseudoMasks {
   CrfOptions crf;                  // what the map is refined by
   std::vector<double> thresholds;  // one mask each
   /// A network's probability of foreground on an image, (height,width); null for none. The refined map counts as higher
-  /// by say / 2 where that is above 1/2, else as lower.
+  /// by teacher_weight / 2 where that is above 1/2, else as lower.
   std::function<Tensor(const Image& image)> prediction = nullptr;
-  double say = 0;
+  double teacher_weight = 0;
 };
 
 /// how.map's map of an image as its masks are made of it.

@@ -12,8 +12,8 @@ Tensor Parameters::add(const std::string& name, Tensor value) {
   return parameter;
 }
 
-Tensor Parameters::uniform(const std::string& name, const Shape& shape, double bound) {
-  Random random(seed_, hash64(name));
+Tensor Parameters::uniform(const std::string& name, const Shape& shape, double bound, const std::string& stream) {
+  Random random(seed_, hash64(stream.empty() ? name : stream));
   Tensor t(shape, DType::f64);
   for (int64_t i = 0; i < t.size(); ++i) t.data<double>()[i] = random.uniform(-bound, bound);
   return add(name, t);

@@ -20,8 +20,9 @@ class Parameters {
   explicit Parameters(uint64_t seed, DType dtype = DType::f32, Device device = Device::cpu)
       : seed_(seed), dtype_(dtype), device_(device) {}
 
-  /// Uniform in [-bound, bound], from a stream keyed by (seed, name): no other parameter changes it.
-  Tensor uniform(const std::string& name, const Shape& shape, double bound);
+  /// Uniform in [-bound, bound], drawn from a random stream that is keyed by (seed, stream); no other parameter changes
+  /// it. `stream` is the name unless given.
+  Tensor uniform(const std::string& name, const Shape& shape, double bound, const std::string& stream = "");
   Tensor constant(const std::string& name, const Shape& shape, double value);
 
   DType dtype() const { return dtype_; }
@@ -46,18 +47,23 @@ class Parameters {
 class Scope {
  public:
   Scope(Parameters& parameters) : parameters_(parameters) {}
-  Scope operator/(const std::string& child) const { return Scope(parameters_, prefix_ + child + "."); }
+  Scope operator/(const std::string& name) const { return child(name, name); }
+  /// A child whose first values are drawn from the streams of another name.
+  Scope child(const std::string& name, const std::string& stream) const {
+    return Scope(parameters_, prefix_ + name + ".", stream_ + stream + ".");
+  }
   Tensor uniform(const std::string& name, const Shape& shape, double bound) const {
-    return parameters_.uniform(prefix_ + name, shape, bound);
+    return parameters_.uniform(prefix_ + name, shape, bound, stream_ + name);
   }
   Tensor constant(const std::string& name, const Shape& shape, double value) const {
     return parameters_.constant(prefix_ + name, shape, value);
   }
 
  private:
-  Scope(Parameters& parameters, std::string prefix) : parameters_(parameters), prefix_(std::move(prefix)) {}
+  Scope(Parameters& parameters, std::string prefix, std::string stream)
+      : parameters_(parameters), prefix_(std::move(prefix)), stream_(std::move(stream)) {}
   Parameters& parameters_;
-  std::string prefix_;
+  std::string prefix_, stream_;
 };
 
 }  // namespace gt

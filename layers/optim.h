@@ -17,11 +17,11 @@ struct OptimizerOptions {
 
   template <class V>
   void visit(V& v) {
-    v("kind", kind, OneOf{"sgd", "adamw"});
-    v("lr", lr, Range{0, 100});
-    v("lr_end", lr_end, Range{0, 100});
-    v("momentum", momentum, Range{0, 1});
-    v("weight_decay", weight_decay, Range{0, 100});
+    v("kind", kind, OneOf{"sgd", "adamw"}, Help{"the optimiser"});
+    v("lr", lr, Range{0, 100}, Help{"learning rate at the first iteration"});
+    v("lr_end", lr_end, Range{0, 100}, Help{"and at the last, on half a cosine"});
+    v("momentum", momentum, Range{0, 1}, Help{"of sgd"});
+    v("weight_decay", weight_decay, Range{0, 100}, Help{"added to the gradient (sgd), or decoupled (adamw)"});
   }
 };
 

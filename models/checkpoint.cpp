@@ -2,16 +2,48 @@
 
 #include <filesystem>
 
-namespace gt {
+#include "models/recipes.h"
 
-SafeTensors weights(const Model& model, const Config& config, const std::string& gaze,
-                    const std::map<std::string, std::string>& more) {
+namespace gt {
+namespace {
+
+constexpr const char* current_version = "2";
+
+/// "optimizer.velocity.attention_4.bias" -> "optimizer.velocity.attention_1.bias"; other names stay.
+std::string name_of_version_1(const std::string& name) {
+  const std::string stem = "attention_";
+  const size_t at = name.find(stem), digit = at + stem.size();
+  if (at == name.npos || digit + 1 >= name.size() || name[digit + 1] != '.') return name;
+  if (name[digit] < '1' || name[digit] > '0' + levels) return name;
+  std::string renamed = name;
+  renamed[digit] = char('0' + levels + 1 - (name[digit] - '0'));
+  return renamed;
+}
+
+}  // namespace
+
+SafeTensors make_checkpoint(const Model& model, const Config& config, const std::string& gaze,
+                            const std::map<std::string, std::string>& more) {
   SafeTensors file;
   file.tensors = model.parameters().named();
   file.metadata = more;
   file.metadata["format"] = "gradtrack";
+  file.metadata["version"] = current_version;
   file.metadata["config"] = write_config(config);
   file.metadata["gaze"] = gaze;
+  return file;
+}
+
+SafeTensors read_checkpoint(const std::string& path) {
+  SafeTensors file = read_safetensors(path);
+  metadata(file, "config", path);
+  const auto version = file.metadata.find("version");
+  if (version == file.metadata.end()) {
+    for (auto& [name, tensor] : file.tensors) name = name_of_version_1(name);
+  } else if (version->second != current_version) {
+    fail(path, ": is a checkpoint of version ", version->second, ", expected ", current_version,
+         " or older: it was written by a newer GradTrack");
+  }
   return file;
 }
 
@@ -29,7 +61,7 @@ LoadedModel load_model(const std::string& run_or_checkpoint, Device device) {
     if (!std::filesystem::exists(loaded.path))
       fail(run_or_checkpoint, ": no best.safetensors in this folder; expected a run's folder or a checkpoint file");
   }
-  const SafeTensors file = read_safetensors(loaded.path);
+  const SafeTensors file = read_checkpoint(loaded.path);
   loaded.config = parse_run_config(metadata(file, "config", loaded.path), loaded.path + " (its config)");
   loaded.gaze = metadata(file, "gaze", loaded.path);
   loaded.model = make_model(loaded.config, DType::f32, device);

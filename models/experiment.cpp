@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/recipes.h"
+
 namespace gt {
 namespace {
 
@@ -82,7 +84,7 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
     for (size_t k = i + 1; k < recipes.size(); ++k) experiment.pairs.emplace_back(i, k);
   if (!degraded) return experiment;
   for (size_t i = 0; i < recipes.size(); ++i) {
-    if (!supervision(experiment.arms[i].config).gaze) continue;
+    if (!data_needs(experiment.arms[i].config).gaze) continue;
     for (const Degradation& d : degradations) {
       experiment.pairs.emplace_back(experiment.arms.size(), i);
       experiment.arms.push_back(
@@ -109,7 +111,7 @@ Variant parse_variant(const std::string& word) {
   const std::string where = "--arm '" + word + "'";
   const size_t colon = word.find(": ");
   if (colon == std::string::npos || colon == 0)
-    fail(where, ": expected 'NAME: KEY=VALUE KEY=VALUE ...', such as 'narrow: maps.follow=0 maps.mix=1'");
+    fail(where, ": expected 'NAME: KEY=VALUE KEY=VALUE ...', such as 'narrow: maps.spread_exponent=0 maps.mix=1'");
   Variant variant{word.substr(0, colon), {}};
   if (variant.name != folder_name({variant.name}) || variant.name == "base" || variant.name.starts_with('.'))
     fail(where, ": expected a name of letters, digits, . _ - and not 'base', got '", variant.name, "'");

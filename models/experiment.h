@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/model.h"
+#include "models/config.h"
 
 namespace gt {
 

@@ -2,6 +2,28 @@
 
 namespace gt {
 
+Recipe gazemedseg_recipe() {
+  return {"gazemedseg",
+          "pseudo masks from gaze heat maps supervise one network each, which learn to agree: the baseline",
+          [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
+            return std::make_unique<GazeMedSeg>(config, dtype, device);
+          },
+          [](const Config&) { return DataNeeds{.gaze = true}; },
+          [](const Config& config) { return config.pseudo.thresholds; },
+          [](const Config& config) {
+            PseudoMasks how{nullptr, config.pseudo.crf, config.pseudo.thresholds};
+            how.map = [sigma = config.pseudo.sigma](const Track& track, const Image& image) {
+              return heat_map(track, image.height, image.width, sigma);
+            };
+            return how;
+          },
+          [](const Config&) {
+            return std::vector<std::string>{"maps",          "loss.lambda",   "pseudo.foreground", "pseudo.background",
+                                            "pseudo.refine", "pseudo.teacher"};
+          },
+          {{0.7780, 0}, {0.7764, 0}}};
+}
+
 Tensor cross_level_loss(const Tensors& own, const Tensors& others) {
   GT_CHECK(own.size() == others.size() && own.size() > 1, "cross_level_loss: ", own.size(), " and ", others.size(),
            " levels, expected two or more of each");
@@ -25,7 +47,7 @@ GazeMedSeg::Level::Level(const Scope& scope, const Config& config)
     : encoder(scope / "encoder", config.data.channels, config.model.features[5], config.model),
       classifier(scope / "classifier", config.model.features[5], 1, 1) {}
 
-/// All levels start from the first one's values, as the authors' do.
+/// All levels start from the first values of level 1, as in the authors' code.
 GazeMedSeg::GazeMedSeg(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device), loss_(config.loss) {
   const size_t count = config.pseudo.thresholds.size();
@@ -35,37 +57,44 @@ GazeMedSeg::GazeMedSeg(const Config& config, DType dtype, Device device)
   for (size_t k = each; k < all.size(); ++k) all[k].copy_from(all[k % each]);
 }
 
-/// Classifying what was propagated is propagating what was classified: both are sums.
+/// Propagation and classification are both linear in the features, so their order does not matter. Classified first,
+/// one channel is propagated instead of features[5].
 Tensor GazeMedSeg::propagated(const Level& level, const Tensor& features) const {
-  const Tensor f = wide(features);
+  const Tensor f = as_compute(features);
   return add_channels(feature_propagation(f, conv2d(f, level.classifier.weight, {})), level.classifier.bias);
 }
 
 Prediction GazeMedSeg::predict(const Tensor& images) const {
   Tensor sum;
   for (const Level& level : levels_) {
-    const Tensor z = logits(level, level.features(stored(images)));
+    const Tensor z = logits(level, level.features(as_activation(images)));
     sum = sum.defined() ? add(sum, z) : z;
   }
   return {scale(sum, 1 / double(levels_.size())), {}};
 }
 
+std::vector<std::string> GazeMedSeg::loss_terms() const {
+  if (!has_consistency()) return {"segmentation"};
+  return {"segmentation", "consistency"};
+}
+
 Losses GazeMedSeg::losses(const Supervised& batch) const {
   GT_CHECK(batch.pseudo.size() == levels_.size(), "GazeMedSeg: ", batch.pseudo.size(), " pseudo masks for ",
            levels_.size(), " levels");
-  const bool propagate = loss_.consistency == "prop", agree = levels_.size() > 1 && loss_.consistency_weight > 0;
-  const Tensor x = stored(batch.images);
+  const bool propagate = loss_.consistency == "prop";
+  const Tensor x = as_activation(batch.images);
   Tensors direct, own;
-  Losses losses;
+  Tensor segmentation;
   for (size_t i = 0; i < levels_.size(); ++i) {
     const Tensor features = levels_[i].features(x);
     direct.push_back(logits(levels_[i], features));
-    if (agree) own.push_back(propagate ? propagated(levels_[i], features) : direct.back());
+    if (has_consistency()) own.push_back(propagate ? propagated(levels_[i], features) : direct.back());
     const Tensor loss = segmentation_loss(direct.back(), batch.pseudo[i], {}, loss_);
-    losses.segmentation = i == 0 ? loss : add(losses.segmentation, loss);
+    segmentation = i == 0 ? loss : add(segmentation, loss);
   }
-  losses.total = losses.segmentation;
-  if (agree) losses.total = add(losses.total, scale(cross_level_loss(own, direct), loss_.consistency_weight));
+  Losses losses{{{"segmentation", segmentation}}};
+  if (has_consistency())
+    losses.terms.push_back({"consistency", cross_level_loss(own, direct), loss_.consistency_weight});
   return losses;
 }
 

@@ -1,14 +1,19 @@
-// The baseline, GazeMedSeg (METHOD 6): a U-Net for each pseudo mask, trained on it and on agreeing with the others.
+// The baseline, GazeMedSeg (METHOD 6): one U-Net for each pseudo mask. Each learns from its mask and to agree with the
+// other networks.
 #pragma once
 
 #include <vector>
 
-#include "models/model.h"
+#include "models/recipes.h"
 
 namespace gt {
 
-/// What the levels disagree in, logits (B,H,W,1) each: the sum over levels i of the mean over levels j != i and pixels
-/// of 1 - (p_i p_j + (1 - p_i)(1 - p_j)), p_i = sigmoid(own[i]), p_j = sigmoid(others[j]) without gradient. -> ()
+/// The row of recipe "gazemedseg".
+Recipe gazemedseg_recipe();
+
+/// How much the levels disagree: the sum over levels i of the mean, over levels j != i and pixels, of
+/// 1 - (p_i p_j + (1 - p_i)(1 - p_j)), with p_i = sigmoid(own[i]) and p_j = sigmoid(others[j]). No gradient flows
+/// through p_j. Both lists hold logits (B,H,W,1), one per level. -> ()
 Tensor cross_level_loss(const Tensors& own, const Tensors& others);
 
 class GazeMedSeg : public Model {
@@ -16,9 +21,10 @@ class GazeMedSeg : public Model {
   GazeMedSeg(const Config& config, DType dtype, Device device);
   Prediction predict(const Tensor& images) const override;
   Losses losses(const Supervised& batch) const override;
+  std::vector<std::string> loss_terms() const override;
 
  private:
-  /// One level's network: BasicUNet whose last convolution keeps its features' number, and a classifier of pixels.
+  /// The network of one level: a U-Net with features[5] output channels, and a 1x1 classifier.
   struct Level {
     Level(const Scope& scope, const Config& config);
     Tensor features(const Tensor& images) const { return encoder(images); }  // (B,H,W,features[5])
@@ -26,9 +32,11 @@ class GazeMedSeg : public Model {
     Conv2d classifier;
   };
 
-  Tensor logits(const Level& level, const Tensor& features) const { return wide(level.classifier(features)); }
+  Tensor logits(const Level& level, const Tensor& features) const { return as_compute(level.classifier(features)); }
   /// The logits of the propagated features.
   Tensor propagated(const Level& level, const Tensor& features) const;
+  /// Whether there is a consistency loss.
+  bool has_consistency() const { return levels_.size() > 1 && loss_.consistency_weight > 0; }
 
   LossOptions loss_;
   std::vector<Level> levels_;

@@ -1,49 +1,96 @@
 #include "models/gradtrack.h"
 
+#include "models/checkpoint.h"
+#include "models/evaluate.h"
+
 namespace gt {
+namespace {
+
+bool makes_pseudo_masks(const Config& config) { return config.pseudo.refine == "crf"; }
+
+std::vector<double> thresholds(const Config& config) {
+  if (!makes_pseudo_masks(config)) return {};
+  return {config.pseudo.foreground, config.pseudo.background};
+}
+
+/// The full track's map, where it is foreground and where it is not background.
+PseudoMasks make_masks(const Config& config) {
+  PseudoMasks how{nullptr, config.pseudo.crf, {config.pseudo.foreground, config.pseudo.background}};
+  how.map = [maps = config.maps](const Track& track, const Image& image) {
+    return full_track_map(track, maps, image.height, image.width);
+  };
+  if (!config.pseudo.teacher.empty()) {
+    const auto teacher = std::make_shared<const LoadedModel>(load_model(config.pseudo.teacher));
+    how.prediction = [teacher](const Image& image) {
+      return probability(*teacher->model, teacher->config.data, image);
+    };
+    how.teacher_weight = config.pseudo.teacher_weight;
+  }
+  return how;
+}
+
+std::vector<std::string> ignored_keys(const Config&) {
+  return {"pseudo.sigma", "pseudo.thresholds", "loss.consistency", "loss.consistency_weight"};
+}
+
+/// The pseudo mask from masks of the map that were made before training: `masks` holds where the map is foreground and
+/// where it is not background.
+PseudoMask pseudo_mask(const Tensors& masks) { return {masks[0], add(masks[0], scale(masks[1], -1, 1))}; }
+
+}  // namespace
+
+Recipe gradtrack_recipe() {
+  return {"gradtrack",
+          "gaze tracks supervise every decoder level, a pseudo mask from the track supervises the output",
+          [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
+            return std::make_unique<GradTrack>(config, dtype, device);
+          },
+          [](const Config&) { return DataNeeds{.gaze = true}; },
+          thresholds,
+          make_masks,
+          ignored_keys,
+          {{0.8101, 0.0066}, {0.8025, 0.0040}}};
+}
 
 std::vector<MapSize> map_sizes(int64_t height, int64_t width) {
   return {{height / 8, width / 8}, {height / 4, width / 4}, {height / 2, width / 2}, {height, width}, {height, width}};
 }
 
-PseudoMask pseudo_mask(const Tensor& map, const LossOptions& options) {
+PseudoMask pseudo_mask(const Tensor& map, const PseudoOptions& options) {
   const Tensor target = greater(map, options.foreground);
   return {target, add(target, less(map, options.background))};
 }
 
 Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width) {
-  std::vector<MapSize> sizes(size_t(levels) + 1, {1, 1});  // of the maps only the last is wanted
+  std::vector<MapSize> sizes(size_t(levels) + 1, {1, 1});  // the other maps are not used
   sizes.back() = {height, width};
   return track_maps(pack_tracks({&track}, options), options, sizes).back().view({height, width});
 }
 
-namespace {
-
-/// The same from masks of the map made before training: of what is foreground, and of what is not background.
-PseudoMask pseudo_mask(const Tensors& masks) { return {masks[0], add(masks[0], scale(masks[1], -1, 1))}; }
-
-}  // namespace
-
+/// First values are drawn from streams that are keyed by parameter names. The streams of version 0.1 are kept, which
+/// numbered the levels from the finest, so that a seed keeps its first values.
 GradTrack::GradTrack(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device),
       loss_(config.loss),
       maps_(config.maps),
+      pseudo_(config.pseudo),
       unet_(parameters_, config.data.channels, 1, config.model) {
   const std::vector<int64_t> channels = decoder_channels(config.model);
   for (size_t l = 0; l < channels.size(); ++l)
-    attention_.emplace_back(Scope(parameters_) / text("attention_", channels.size() - l), channels[l]);
+    attention_.emplace_back(
+        Scope(parameters_).child(text("attention_", l + 1), text("attention_", channels.size() - l)), channels[l]);
 }
 
 GradTrack::Output GradTrack::run(const Tensor& images, const Tensors& maps) const {
   Output out;
-  const Tensor logits = unet_(stored(images), [&](int64_t level, const Tensor& features) {
-    const size_t l = size_t(level);
+  const Tensor logits = unet_(as_activation(images), [&](int64_t level, const Tensor& features) {
+    const size_t l = size_t(level - 1);
     TrackAttention::Output attended = attention_[l](features, maps.empty() ? Tensor() : maps[l]);
     out.attention.push_back(attended.map);
-    out.track.push_back(attended.loss);
+    out.track_losses.push_back(attended.loss);
     return attended.features;
   });
-  out.logits = wide(logits);
+  out.logits = as_compute(logits);
   return out;
 }
 
@@ -52,15 +99,20 @@ Prediction GradTrack::predict(const Tensor& images) const {
   return {out.logits, out.attention};
 }
 
+std::vector<std::string> GradTrack::loss_terms() const {
+  std::vector<std::string> names = {"segmentation"};
+  for (size_t l = 0; l < attention_.size(); ++l) names.push_back(text("track_", l + 1));
+  return names;
+}
+
 Losses GradTrack::losses(const Supervised& batch) const {
   const Tensors maps = track_maps(batch.tracks, maps_, map_sizes(batch.images.dim(1), batch.images.dim(2)));
-  const PseudoMask pseudo = batch.pseudo.empty() ? pseudo_mask(maps.back(), loss_) : pseudo_mask(batch.pseudo);
+  const PseudoMask pseudo = batch.pseudo.empty() ? gt::pseudo_mask(maps.back(), pseudo_) : pseudo_mask(batch.pseudo);
   const Output out = run(batch.images, maps);
   Losses losses;
-  losses.track = out.track;
-  losses.segmentation = segmentation_loss(out.logits, pseudo.target, pseudo.counted, loss_);
-  losses.total = losses.segmentation;
-  for (size_t l = 0; l < out.track.size(); ++l) losses.total = add(losses.total, scale(out.track[l], loss_.lambda[l]));
+  losses.terms.push_back({"segmentation", segmentation_loss(out.logits, pseudo.target, pseudo.counted, loss_)});
+  for (size_t l = 0; l < out.track_losses.size(); ++l)
+    losses.terms.push_back({text("track_", l + 1), out.track_losses[l], loss_.lambda[l]});
   return losses;
 }
 

@@ -1,23 +1,31 @@
-// GradTrack (METHOD 3 to 5): a U-Net with Track Attention after every decoder block, each level supervised by its gaze
-// track map, the output by a pseudo mask from the full track's map. Prediction needs no gaze.
+// GradTrack (METHOD 3 to 5): a U-Net with Track Attention after each decoder block. Each level's attention is
+// supervised by the gaze track map of that level, the output by a pseudo mask from the map of the full track.
+// Prediction needs no gaze.
 #pragma once
 
-#include "models/model.h"
+#include <vector>
+
+#include "models/recipes.h"
 
 namespace gt {
 
-/// Sizes of the track maps for images of height x width: the four decoder stages, coarsest first, then the full
-/// track's.
+/// The row of recipe "gradtrack".
+Recipe gradtrack_recipe();
+
+/// Sizes of the track maps of images of height x width: levels 1 (coarsest) to 4, then the full track's map.
 std::vector<MapSize> map_sizes(int64_t height, int64_t width);
 
-/// The pseudo mask of a full track's map, values in [0,1]: target is 1 where map > foreground, counted is 1 there and
-/// where map < background.
+/// What the output learns from. Both tensors have the map's shape.
 struct PseudoMask {
-  Tensor target, counted;  // of the map's shape
+  Tensor target;   // 1 foreground, 0 background
+  Tensor counted;  // 1 where the loss counts the pixel
 };
-PseudoMask pseudo_mask(const Tensor& map, const LossOptions& options);
 
-/// The map that the pseudo mask is made from, of one track: (height,width).
+/// The pseudo mask of a full track's map (B,H,W) in [0,1]: foreground above options.foreground, background below
+/// options.background, not counted between them.
+PseudoMask pseudo_mask(const Tensor& map, const PseudoOptions& options);
+
+/// The map of one full track, from which its pseudo mask is made: (height,width).
 Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width);
 
 class GradTrack : public Model {
@@ -25,19 +33,20 @@ class GradTrack : public Model {
   GradTrack(const Config& config, DType dtype, Device device);
   Prediction predict(const Tensor& images) const override;
   Losses losses(const Supervised& batch) const override;
-  int64_t track_losses() const override { return levels; }
+  std::vector<std::string> loss_terms() const override;
 
  private:
   struct Output {
-    Tensor logits;
-    Tensors attention;  // A_l
-    Tensors track;      // L_l
+    Tensor logits;         // (B,H,W,1)
+    Tensors attention;     // A_l (B,H_l,W_l), coarsest first
+    Tensors track_losses;  // L_l, coarsest first; undefined without maps
   };
-  /// maps may be empty: then there are no losses.
+  /// `maps`: M_l (B,H_l,W_l), coarsest first; or empty, then there are no losses.
   Output run(const Tensor& images, const Tensors& maps) const;
 
   LossOptions loss_;
   MapOptions maps_;
+  PseudoOptions pseudo_;
   UNet unet_;
   std::vector<TrackAttention> attention_;  // coarsest first
 };

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/dry_run.h"
+#include "models/recipes.h"
 #include "models/trainer.h"
 #include "models/training_step.h"
 
@@ -12,15 +13,15 @@ namespace {
 
 Dataset blank_dataset(const Config& config, int64_t fixations) {
   const int64_t side = config.data.size;
-  const DataNeeds wanted = supervision(config);
+  const DataNeeds needs = data_needs(config);
   Dataset dataset;
   for (int64_t i = 0; i < config.train.batch; ++i) {
     Sample sample;
     sample.name = std::to_string(i);
     sample.image = Image(side, side, config.data.channels);
-    if (wanted.masks) sample.mask = Image(side, side, 1);
-    if (wanted.pseudo) sample.pseudo.assign(pseudo_thresholds(config).size(), Image(side, side, 1));
-    for (int64_t k = 0; wanted.gaze && k < fixations; ++k) {
+    if (needs.masks) sample.mask = Image(side, side, 1);
+    if (needs.pseudo) sample.pseudo.assign(recipe_of(config).pseudo_thresholds(config).size(), Image(side, side, 1));
+    for (int64_t k = 0; needs.gaze && k < fixations; ++k) {
       const double place = (double(k) + 0.5) / double(fixations);
       sample.track.fixations.push_back({place, place, 300, 300.0 * double(k)});
     }

@@ -13,6 +13,7 @@
 #include "core/io.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
+#include "models/recipes.h"
 #include "models/training_step.h"
 
 namespace gt {
@@ -55,9 +56,9 @@ void require_same_run(const std::string& folder, const Config& there, const Conf
   if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
 }
 
-/// A run's last checkpoint, which must be of this configuration.
-SafeTensors read_checkpoint(const std::string& folder, const std::string& path, const Config& config) {
-  SafeTensors checkpoint = read_safetensors(path);
+/// A run's last checkpoint. Throws Error if it is of another configuration.
+SafeTensors read_last(const std::string& folder, const std::string& path, const Config& config) {
+  SafeTensors checkpoint = read_checkpoint(path);
   require_same_run(folder, parse_run_config(metadata(checkpoint, "config", path), path + " (its config)"), config);
   return checkpoint;
 }
@@ -69,24 +70,22 @@ Json counters_of(const SafeTensors& checkpoint, const std::string& path) {
 }
 
 /// Sums of losses since the last log line.
-struct Sums {
+struct LossSums {
   int64_t count = 0;
-  double total = 0, segmentation = 0;
-  std::vector<double> track;
+  StepLosses sum;
 
   void add(const StepLosses& losses) {
     ++count;
-    total += losses.total;
-    segmentation += losses.segmentation;
-    track.resize(losses.track.size());
-    for (size_t i = 0; i < track.size(); ++i) track[i] += losses.track[i];
+    sum.total += losses.total;
+    sum.terms.resize(losses.terms.size());
+    for (size_t i = 0; i < sum.terms.size(); ++i) sum.terms[i] += losses.terms[i];
   }
 
-  void mean_into(TrainReport& r) const {
-    r.track.resize(track.size());
-    r.total = total / double(count);
-    r.segmentation = segmentation / double(count);
-    for (size_t i = 0; i < track.size(); ++i) r.track[i] = track[i] / double(count);
+  StepLosses mean() const {
+    StepLosses mean = sum;
+    mean.total /= double(count);
+    for (double& term : mean.terms) term /= double(count);
+    return mean;
   }
 };
 
@@ -111,25 +110,25 @@ struct Trainer::State {
   double seconds() const { return seconds_before + seconds_since(start); }
 
   void load_data() {
-    const DataNeeds for_training = supervision(config);
+    const DataNeeds for_training = data_needs(config);
     train = load_dataset(config.data, "train", for_training);
     for (Sample& sample : train.samples) degrade(sample.track, config.data.degrade, uint64_t(config.seed));
     DataNeeds for_validation;
     for_validation.labels = true;
     val = load_dataset(config.data, "val", for_validation);
-    if (!observer.note) return;
-    observer.note(text("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
-                       train.simulated_gaze ? ", SIMULATED gaze" : ""));
+    if (!observer.message) return;
+    observer.message(text("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
+                          train.simulated_gaze ? ", SIMULATED gaze" : ""));
   }
 
   void make_pseudo_masks() {
-    if (!supervision(config).pseudo) return;
-    const PseudoMasks how = pseudo_masks(config);
+    if (!data_needs(config).pseudo) return;
+    const PseudoMasks how = recipe_of(config).pseudo_masks(config);
     const int64_t all = int64_t(train.samples.size());
     add_pseudo_masks(train, config.data, how, [&](int64_t done) {
       if (observer.pseudo_masks) observer.pseudo_masks(done, all);
     });
-    if (observer.note) observer.note(text("pseudo masks: ", how.thresholds.size(), " of each training image"));
+    if (observer.message) observer.message(text("pseudo masks: ", how.thresholds.size(), " of each training image"));
   }
 
   void open(const std::string& path, bool resume) {
@@ -151,9 +150,9 @@ struct Trainer::State {
     return {train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), done};
   }
 
-  /// What gaze this run learns from.
+  /// The kind of gaze that this run learns from.
   const char* gaze() const {
-    return !supervision(config).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
+    return !data_needs(config).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
   }
 
   Json facts() const {
@@ -169,19 +168,19 @@ struct Trainer::State {
 
   void restore() {
     const std::string path = file("last.safetensors");
-    const SafeTensors checkpoint = read_checkpoint(folder, path, config);
+    const SafeTensors checkpoint = read_last(folder, path, config);
     model->parameters().assign(checkpoint, path);
     const Json counters = counters_of(checkpoint, path);
     done = counters.value("iteration", int64_t(0));
     best_dice = counters.value("best_dice", -1.0);
     seconds_before = counters.value("seconds", 0.0);
     optimizer->restore(checkpoint, done, path);
-    if (observer.note) observer.note(text("resuming after iteration ", done));
+    if (observer.message) observer.message(text("resuming after iteration ", done));
   }
 
   void save() {
     const Json counters = {{"iteration", done}, {"best_dice", best_dice}, {"seconds", seconds()}};
-    SafeTensors checkpoint = weights(*model, config, gaze(), {{"counters", counters.dump()}});
+    SafeTensors checkpoint = make_checkpoint(*model, config, gaze(), {{"counters", counters.dump()}});
     for (auto& entry : optimizer->state()) checkpoint.tensors.push_back(std::move(entry));
     write_safetensors(file("last.safetensors"), checkpoint);
   }
@@ -196,27 +195,33 @@ struct Trainer::State {
     return most;
   }
 
-  /// Adds the losses that are known by now to the sums and puts the latest in the report.
-  void take_losses(Sums& sums, TrainReport& report) {
+  void put_losses(const StepLosses& losses, TrainReport& report) const {
+    const std::vector<std::string> names = model->loss_terms();
+    report.total = losses.total;
+    report.terms.clear();
+    for (size_t i = 0; i < names.size(); ++i) report.terms.emplace_back(names[i], losses.terms[i]);
+  }
+
+  /// Adds the losses that are known by now to the sums, and puts the latest into the report.
+  void take_losses(LossSums& sums, TrainReport& report) {
     int64_t iteration = done - step->pending();
-    for (StepLosses& losses : step->take_losses()) {
+    for (const StepLosses& losses : step->take_losses()) {
       ++iteration;
       if (!std::isfinite(losses.total))
         fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (", config.optimizer.lr,
              " now)");
       sums.add(losses);
-      report.total = losses.total;
-      report.segmentation = losses.segmentation;
-      report.track = std::move(losses.track);
+      put_losses(losses, report);
     }
   }
 
   void write(const TrainReport& r) {
+    Json terms = Json::object();
+    for (const auto& [name, value] : r.terms) terms[name] = value;
     log->add({{"iteration", r.iteration},
               {"lr", r.lr},
               {"loss", r.total},
-              {"seg", r.segmentation},
-              {"track", r.track},
+              {"terms", terms},
               {"images_per_s", r.images_per_second},
               {"seconds", seconds()}});
     if (observer.log) observer.log(r);
@@ -231,7 +236,7 @@ struct Trainer::State {
     if (report.best) {
       best_dice = report.dice;
       const Json facts = {{"iteration", done}, {"val_dice", best_dice}};
-      write_safetensors(file("best.safetensors"), weights(*model, config, gaze(), {{"best", facts.dump()}}));
+      write_safetensors(file("best.safetensors"), make_checkpoint(*model, config, gaze(), {{"best", facts.dump()}}));
     }
     if (observer.validation) observer.validation(report);
   }
@@ -263,7 +268,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
   s.make_pseudo_masks();
   if (s.done == 0) s.validate();  // where the untrained network stands
   Loader loader = s.loader();
-  Sums sums;
+  LossSums sums;
   Clock::time_point window = Clock::now();
   TrainReport report;
   report.iterations = t.iterations;
@@ -277,7 +282,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
     if (s.observer.iteration) s.observer.iteration(report);
     if (!log) continue;
 
-    sums.mean_into(report);
+    s.put_losses(sums.mean(), report);
     s.write(report);
     const bool stop = s.observer.stop && s.observer.stop();
     if (s.done % t.val_every == 0 || last) s.validate();
@@ -293,7 +298,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
 int64_t saved_iterations(const std::string& folder, const Config& config) {
   const std::string checkpoint = folder + "/last.safetensors", yaml = folder + "/config.yaml";
   if (std::filesystem::exists(checkpoint))
-    return counters_of(read_checkpoint(folder, checkpoint, config), checkpoint).value("iteration", int64_t(0));
+    return counters_of(read_last(folder, checkpoint, config), checkpoint).value("iteration", int64_t(0));
   if (std::filesystem::exists(yaml)) require_same_run(folder, load_config(yaml), config);
   return 0;
 }

@@ -1,14 +1,16 @@
 // Training. A run is a folder:
 //   config.yaml        the configuration, every key resolved
 //   metrics.jsonl      one JSON object a line: facts of the run, losses every log_every iterations, validations
-//   last.safetensors   where to go on from: parameters, optimiser state, counters
+//   last.safetensors   the state to resume from: parameters, optimiser state, counters
 //   best.safetensors   the parameters with the best validation Dice so far
-// Killed at any moment and resumed, a run writes the same metrics (times aside) and weights as one left alone.
+// A run that is killed at any moment and resumed writes the metrics (except times) and weights of an uninterrupted run.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/profile.h"
 #include "models/evaluate.h"
@@ -16,12 +18,12 @@
 
 namespace gt {
 
-/// Losses averaged over the iterations since the last report.
+/// The state of a training after an iteration.
 struct TrainReport {
   int64_t iteration = 0, iterations = 0;
   double lr = 0;
-  double total = 0, segmentation = 0;
-  std::vector<double> track;  // coarsest first
+  double total = 0;                                   // loss
+  std::vector<std::pair<std::string, double>> terms;  // of the loss, before weighting
   double images_per_second = 0;
 };
 
@@ -31,14 +33,14 @@ struct ValidationReport {
   bool best = false;
 };
 
-/// What a run tells while it goes on; each may be empty.
+/// Functions that a run calls to report its progress. Each may be empty.
 struct Observer {
-  std::function<void(const std::string&)> note;                 // a line for people
+  std::function<void(const std::string&)> message;              // a line for people
   std::function<void(int64_t done, int64_t all)> pseudo_masks;  // while they are made, before training
-  std::function<void(const TrainReport&)> iteration;  // after every iteration; losses are the latest that are known
-  std::function<void(const TrainReport&)> log;        // every log_every iterations; losses are means
+  std::function<void(const TrainReport&)> iteration;            // after every iteration; the latest known losses
+  std::function<void(const TrainReport&)> log;  // every log_every iterations; mean losses since the last
   std::function<void(const ValidationReport&)> validation;
-  std::function<bool()> stop;  // asked after every iteration: true saves and ends
+  std::function<bool()> stop;  // asked every log_every iterations: true saves and ends the run
 };
 
 /// Throws Error if the device cannot train in the configuration's precision.
@@ -50,12 +52,12 @@ class Trainer {
   Trainer(const Config& config, Observer observer, Device device = Device::cpu);
   ~Trainer();
 
-  /// Trains to the last iteration, or until the observer stops it. With `resume`, goes on from the folder's
-  /// last.safetensors if there is one. True if the last iteration is done. Throws Error if the folder holds a run and
-  /// `resume` is off, or a run of another configuration.
+  /// Trains to the last iteration, or until the observer stops it. With `resume`, continues from the folder's
+  /// last.safetensors if there is one. Returns true if the last iteration is done. Throws Error if the folder holds a
+  /// run and `resume` is false, or if it holds a run of another configuration.
   bool run(const std::string& folder, bool resume);
 
-  /// What `iterations` of training do, after `warm_up` others. Nothing is kept of them.
+  /// Profiles `iterations` of training after `warm_up` others. Writes nothing.
   std::unique_ptr<Profile> profile(int64_t warm_up, int64_t iterations);
 
  private:
@@ -63,7 +65,7 @@ class Trainer {
   std::unique_ptr<State> state_;
 };
 
-/// Iterations that the run in a folder has saved; 0 if there is none yet. Throws Error if it is a run of another
+/// The iterations that the run in a folder has saved; 0 without a run. Throws Error if it is a run of another
 /// configuration.
 int64_t saved_iterations(const std::string& folder, const Config& config);
 

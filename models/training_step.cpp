@@ -22,10 +22,10 @@ TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Confi
     : model_(model),
       optimizer_(optimizer),
       fixations_(fixations),
-      replays_(config.train.cuda_graph && model.device() == Device::cuda),
-      levels_(model.track_losses()) {
-  losses_ = Tensor::zeros({2 + levels_}, DType::f32, model.device());
-  history_ = Tensor::zeros({history, 2 + levels_}, DType::f32, model.device());
+      replays_(config.train.cuda_graph && model.device() == Device::cuda) {
+  const int64_t values = 1 + int64_t(model.loss_terms().size());
+  losses_ = Tensor::zeros({values}, DType::f32, model.device());
+  history_ = Tensor::zeros({history, values}, DType::f32, model.device());
 }
 
 /// On the CPU the batch is used as it is. A recorded step needs the same addresses and shapes every time.
@@ -53,17 +53,20 @@ void TrainingStep::compute() {
   if (input_.masks.defined()) supervised.masks = augment_masks(input_.masks, input_.geometry);
   for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
   supervised.tracks = input_.tracks;
-  const Losses losses = [&] {
+  Tensors all(1);  // the total, then the terms
+  {
     const NamedRange range("forward");
-    return model_.losses(supervised);
-  }();
-  Tensors all{losses.total, losses.segmentation};
-  all.insert(all.end(), losses.track.begin(), losses.track.end());
+    const Losses losses = model_.losses(supervised);
+    all[0] = losses.total();
+    for (const LossTerm& term : losses.terms) all.push_back(term.value);
+  }
+  GT_CHECK(int64_t(all.size()) == losses_.size(), "TrainingStep: the model gave ", all.size() - 1,
+           " loss terms, it announced ", losses_.size() - 1);
   for (size_t i = 0; i < all.size(); ++i)
     copy_bytes(losses_.data<float>() + i, losses_.device(), all[i].data<float>(), all[i].device(), sizeof(float));
   {
     const NamedRange range("backward");
-    backward(losses.total);
+    backward(all[0]);
   }
   const NamedRange range("update");
   optimizer_.update();
@@ -88,8 +91,8 @@ std::vector<StepLosses> TrainingStep::take_losses() {
   const std::vector<float> values = history_.values<float>();
   std::vector<StepLosses> taken;
   for (int64_t k = 0; k < pending_; ++k) {
-    const float* row = values.data() + k * (2 + levels_);
-    taken.push_back({row[0], row[1], std::vector<double>(row + 2, row + 2 + levels_)});
+    const float* row = values.data() + k * losses_.size();
+    taken.push_back({row[0], std::vector<double>(row + 1, row + losses_.size())});
   }
   pending_ = 0;
   return taken;

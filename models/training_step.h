@@ -12,13 +12,14 @@ namespace gt {
 
 /// Losses of one step, as numbers.
 struct StepLosses {
-  double total = 0, segmentation = 0;
-  std::vector<double> track;  // one per level, coarsest first; empty in recipes without
+  double total = 0;
+  std::vector<double> terms;  // before weighting, in the order of Model::loss_terms()
 };
 
 class TrainingStep {
  public:
-  /// `fixations` is the most that the tracks of a batch have; losses of `history` steps are kept until they are taken.
+  /// `fixations`: the maximum over batches of the fixations of a batch. The losses of up to `history` steps are kept
+  /// until they are taken.
   TrainingStep(const Model& model, Optimizer& optimizer, const Config& config, int64_t fixations, int64_t history);
 
   /// One update at learning rate lr. Throws Error if `history` steps have not been taken.
@@ -40,11 +41,10 @@ class TrainingStep {
   const bool replays_;
   std::vector<Upload> uploads_;
   Batch input_;          // on the device; the same tensors in every step
-  Tensor losses_;        // (2 + levels) of the last step: total, segmentation, track ..
-  Tensor history_;       // (history, 2 + levels)
+  Tensor losses_;        // (1 + terms) of the last step: the total, then the terms
+  Tensor history_;       // (history, 1 + terms)
   int64_t pending_ = 0;  // steps in history_ that have not been taken
-  int64_t levels_ = 0;
-  bool warm_ = false;  // a step has run: libraries have made their plans
+  bool warm_ = false;    // after the first step, when libraries have made their plans
   CudaGraph graph_;
 };
 

@@ -45,7 +45,7 @@ Tensor UNet::operator()(const Tensor& x, const Stage& stage) const {
   for (size_t level = 0; level < upcat.size(); ++level) {
     skips.pop_back();
     y = upcat[level](y, skips.back());
-    if (stage) y = stage(int64_t(level), y);
+    if (stage) y = stage(int64_t(level) + 1, y);
   }
   return final_conv(y);
 }

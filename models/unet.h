@@ -18,9 +18,10 @@ struct UNetOptions {
 
   template <class V>
   void visit(V& v) {
-    v("features", features, Length{6, {1, 1 << 16}});
-    v("groups", groups, Range{1, 1 << 16});
-    v("slope", slope, Range{0, 1});
+    v("features", features, Length{6, {1, 1 << 16}},
+      Help{"channels of the five scales, then of the last decoder block"});
+    v("groups", groups, Range{1, 1 << 16}, Help{"of the group normalisations"});
+    v("slope", slope, Range{0, 1}, Help{"of the leaky ReLUs"});
   }
 };
 
@@ -43,7 +44,7 @@ struct UpCat {
 };
 
 struct UNet {
-  /// Called after decoder block 0 (coarsest) .. 3 (finest) on its features; what it returns goes on.
+  /// Called with the features of each decoder block, level 1 (coarsest) to 4 (finest). The next block takes its result.
   using Stage = std::function<Tensor(int64_t level, const Tensor& features)>;
 
   UNet(const Scope& scope, int64_t in, int64_t out, const UNetOptions& options);
@@ -56,7 +57,7 @@ struct UNet {
   Conv2d final_conv;
 };
 
-/// Channels after decoder block 0 (coarsest) .. 3 (finest).
+/// Channels of the decoder blocks, levels 1 (coarsest) to 4 (finest).
 std::vector<int64_t> decoder_channels(const UNetOptions& options);
 
 }  // namespace gt

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "core/config.h"
+#include "core/io.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -16,8 +17,8 @@ struct Inner {
   bool operator==(const Inner&) const = default;
   template <class V>
   void visit(V& v) {
-    v("lr", lr, Range{0, 1});
-    v("batch", batch, Range{1, 64});
+    v("lr", lr, Range{0, 1}, Help{"learning rate"});
+    v("batch", batch, Range{1, 64}, Help{"in a step", "images"});
   }
 };
 
@@ -62,7 +63,7 @@ TEST_CASE("config: every type", "[config]") {
   CHECK(c == Outer{true, -9007199254740993, 1e-3, "a b", "full", {3, 4}, {1, 0.5, 0}, {1, 64}});
 }
 
-TEST_CASE("config: a silent file leaves everything as it was born", "[config]") {
+TEST_CASE("config: an empty file leaves every default", "[config]") {
   for (const char* yaml : {"", "# a comment\n", "{}", "train:\n", "---\n"}) CHECK(parse(yaml) == Outer{});
 }
 
@@ -115,7 +116,9 @@ TEST_CASE("config: unknown keys, with a suggestion where one is near", "[config]
   CHECK(error_in("seed: 1\nverbse: true\n") == "c.yaml:2: unknown key 'verbse', did you mean 'verbose'?");
   CHECK(error_in("train:\n  bach: 2\n") == "c.yaml:2: unknown key 'train.bach', did you mean 'train.batch'?");
   CHECK(error_in("something_else: 1\n") == "c.yaml:1: unknown key 'something_else'");
-  CHECK(error_in("lr: 1\n").starts_with("c.yaml:1: unknown key 'lr'"));  // known only inside train
+  CHECK(error_in("lr: 1\n") == "c.yaml:1: unknown key 'lr', did you mean 'train.lr'?");
+  CHECK(error_in("train: {kep: [1, 1, 1]}\n") == "c.yaml:1: unknown key 'train.kep', did you mean 'keep'?");
+  CHECK(error_in("train: {unlike_any: 1}\n") == "c.yaml:1: unknown key 'train.unlike_any'");
   CHECK(error_in("[1, 2]: x\n").starts_with("c.yaml:1: unknown key"));
 }
 
@@ -130,6 +133,7 @@ TEST_CASE("config: what is not YAML, or not a mapping", "[config]") {
   CHECK(error_in("name: 'open").starts_with("c.yaml:1: not valid YAML"));
   CHECK(error_in("name: *nowhere\n").starts_with("c.yaml:1: not valid YAML"));
   CHECK(error_in("- a\n- b\n") == "c.yaml: expected a mapping of keys to values, got a list");
+  CHECK(error_in("seed: 1\n---\nseed: 2\n") == "c.yaml:3: expected one YAML document, a second one begins here");
   CHECK(error_in("word\n") == "c.yaml: expected a mapping of keys to values, got 'word'");
   CHECK_THROWS_AS(parse("train: " + std::string(100000, '[')), Error);
   CHECK_THROWS_AS(parse(std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16)), Error);
@@ -162,7 +166,7 @@ TEST_CASE("config: overrides", "[config]") {
   CHECK(error("trian.lr=1") == "command line 'trian.lr=1': unknown key 'trian', did you mean 'train'?");
   CHECK(error("train={lx: 1}").starts_with("command line 'train={lx: 1}': unknown key 'train.lx'"));
   CHECK(error("train={lr: 5}").starts_with("command line 'train={lr: 5}': key 'train.lr'"));
-  CHECK(error("name.x=1") == "command line 'name.x=1': key 'name' is not a mapping");
+  CHECK(error("name.x=1") == "command line 'name.x=1': key 'name': expected a word, got a mapping");
   CHECK(error("keep=[1, 1, 2]").starts_with("command line 'keep=[1, 1, 2]': key 'keep'"));
   CHECK(error("seed=").starts_with("command line 'seed=': key 'seed': expected a whole number, got nothing"));
   CHECK(error("seed").starts_with("command line 'seed': expected key=value"));
@@ -173,6 +177,116 @@ TEST_CASE("config: overrides", "[config]") {
   // An error of the file stays the file's.
   write(path, "train:\n  batch: 0\n");
   CHECK(error("train.lr=1").starts_with(path + ":2: key 'train.batch'"));
+}
+
+TEST_CASE("config: base names a file whose keys are taken first", "[config]") {
+  const TempFolder folder;
+  make_folder(folder / "sub");
+  write(folder / "sub/base.yaml", "name: base\nseed: 3\nkeep: [1, 1, 1]\ntrain:\n  lr: 0.25\n  batch: 4\n");
+  write(folder / "sub/middle.yaml", "base: base.yaml\nname: middle\n");
+  write(folder / "top.yaml", "base: sub/middle.yaml\nkeep: [1, 0, 0]\ntrain:\n  batch: 16\n");
+  const auto read = [&](const std::vector<std::string>& overrides, ConfigNotes* notes = nullptr) {
+    return read_config<Outer>(folder / "top.yaml", overrides, notes);
+  };
+  ConfigNotes notes;
+  CHECK(read({"seed=9"}, &notes) == Outer{false, 9, 1, "middle", "gradtrack", {1, 2}, {1, 0, 0}, {0.25, 16}});
+  CHECK(notes.origin("seed") == "command line 'seed=9'");
+  CHECK(notes.origin("name") == (folder / "sub/middle.yaml") + ":2");
+  CHECK(notes.origin("train.lr") == (folder / "sub/base.yaml") + ":5");
+  CHECK(notes.origin("train.batch") == (folder / "top.yaml") + ":4");
+  CHECK(notes.origin("factor") == "default");
+  CHECK(read({"train={batch: 2}"}).train == Inner{0.1, 2});  // an override of the mapping replaces it
+
+  write(folder / "sub/base.yaml", "name: base\ntrain:\n  lr: 7\n");
+  CHECK(error_of([&] { read({}); }).starts_with((folder / "sub/base.yaml") + ":3: key 'train.lr': expected"));
+  write(folder / "sub/base.yaml", "nme: base\n");
+  CHECK(error_of([&] { read({}); }).starts_with((folder / "sub/base.yaml") + ":1: unknown key 'nme'"));
+}
+
+TEST_CASE("config: a base that is not there, that is no path, or that leads back is refused", "[config]") {
+  const TempFolder folder;
+  const auto error = [&](const std::string& yaml) {
+    write(folder / "a.yaml", yaml);
+    return error_of([&] { read_config<Outer>(folder / "a.yaml"); });
+  };
+  write(folder / "b.yaml", "base: a.yaml\n");
+  CHECK(error("seed: 1\nbase: none.yaml\n") ==
+        (folder / "a.yaml") + ":2: key 'base': there is no file " + (folder / "none.yaml"));
+  CHECK(error("base: [b.yaml]\n").starts_with((folder / "a.yaml") + ":1: key 'base': expected the path"));
+  CHECK(error("base: a.yaml\n").ends_with("a.yaml: the key 'base' leads back to this file"));
+  CHECK(error("base: b.yaml\n").ends_with("a.yaml: the key 'base' leads back to this file"));
+  CHECK(error_in("base: b.yaml\n").starts_with("c.yaml:1: unknown key 'base'"));
+}
+
+namespace {
+
+struct Renamed {
+  double steps = 1;
+  std::string kind = "direct";
+  Inner train;
+
+  bool operator==(const Renamed&) const = default;
+  static std::vector<RenamedKey> renamed_keys() {
+    return {{"train.count", "steps"}, {"how", "kind", {{"old", "winograd"}}}, {"rate", "train.lr"}};
+  }
+  template <class V>
+  void visit(V& v) {
+    v("steps", steps);
+    v("kind", kind, OneOf{"direct", "winograd"});
+    v("train", train);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("config: a renamed key works under its old name, with a warning", "[config]") {
+  ConfigNotes notes;
+  const auto read = [&](const std::string& yaml) {
+    notes = {};
+    return parse_config<Renamed>(yaml, "c.yaml", &notes);
+  };
+  CHECK(read("how: old\ntrain:\n  count: 3\n  batch: 2\nrate: 0.5\n") == Renamed{3, "winograd", {0.5, 2}});
+  CHECK(notes.warnings == std::vector<std::string>{"c.yaml:3: key 'train.count' is called 'steps' now",
+                                                   "c.yaml:1: key 'how' is called 'kind' now",
+                                                   "c.yaml:5: key 'rate' is called 'train.lr' now"});
+  CHECK(notes.origin("train.lr") == "c.yaml:5");
+  CHECK(read("how: direct\n").kind == "direct");
+  CHECK(error_of([&] { read("how: new\n"); }).starts_with("c.yaml:1: key 'kind': expected direct or winograd"));
+  CHECK(error_of([&] { read("rate: 1\ntrain:\n  lr: 1\n"); }) ==
+        "c.yaml:1: key 'rate' is the old name of 'train.lr', which is set as well");
+
+  const TempFolder folder;
+  write(folder / "c.yaml", "train:\n  lr: 0.25\n");
+  const Renamed c = read_config<Renamed>(folder / "c.yaml", {"rate=0.125", "train.count=7"}, &notes);
+  CHECK(c == Renamed{7, "direct", {0.125, 8}});  // an override under the old name still overrides
+}
+
+TEST_CASE("config: keys are listed with what they may hold, their default and their help", "[config]") {
+  const std::vector<config::KeyInfo> keys = list_keys<Outer>();
+  REQUIRE(keys.size() == 11);
+  CHECK(keys[4].path == "recipe");
+  CHECK(keys[4].expected == "gradtrack or full");
+  CHECK(keys[4].default_value == "\"gradtrack\"");
+  CHECK(keys[8].path == "train");
+  CHECK(keys[8].expected.empty());
+  CHECK(keys[9].path == "train.lr");
+  CHECK(keys[9].expected == "a number in [0, 1]");
+  CHECK(keys[9].text == std::string("learning rate"));
+  CHECK(keys[10].unit == "images");
+}
+
+TEST_CASE("config: keys are reset to their defaults by path", "[config]") {
+  Outer c{true, 5, 2, "x", "full", {7, 8}, {1, 1, 1}, {0.5, 16}};
+  reset_keys(c, {"seed", "train", "keep"});
+  CHECK(c == Outer{true, 1, 2, "x", "full", {7, 8}, {1, 0.5, 0.25}, {}});
+  reset_keys(c, {"train.lr"});
+  CHECK_THROWS_AS(reset_keys(c, {"train.rate"}), Error);
+}
+
+TEST_CASE("config: comments say what a key means", "[config]") {
+  CHECK(write_config(Inner{}, true) ==
+        "lr: 0.1                         # learning rate\nbatch: 8                        # in a step [images]\n");
+  CHECK(parse_config<Inner>(write_config(Inner{0.5, 3}, true), "c.yaml") == Inner{0.5, 3});
 }
 
 TEST_CASE("config: what is written reads back the same", "[config]") {

@@ -208,7 +208,7 @@ TEST_CASE("a teacher moves the map by half of its say, up where it predicts fore
   const Image image(1, 4, 3);
   CHECK(mask_of(refined_map(how, map, image), 0.6).pixels == std::vector<uint8_t>{0, 0, 255, 0});
   how.prediction = [](const Image&) { return Tensor::of({1, 4}, std::vector<float>{0.9f, 0.6f, 0.4f, 0.1f}); };
-  how.say = 0.3;
+  how.teacher_weight = 0.3;
   CHECK(mask_of(refined_map(how, map, image), 0.6).pixels == std::vector<uint8_t>{0, 255, 0, 0});
 }
 

@@ -244,7 +244,7 @@ TEST_CASE("sigma and tau follow a track's own spread", "[gaze]") {
   options.sigma_y = {0.8, 0.7, 0.6, 0.5};
   options.spread = 0.05;
   for (const double follow : {0.0, 0.5, 1.0}) {
-    options.follow = follow;
+    options.spread_exponent = follow;
     const PackedTracks packed = pack_tracks({&wide, &point}, options, DType::f64);
     REQUIRE(packed.sigma.shape() == Shape{5, 2, 2});
     REQUIRE(packed.zoom.shape() == Shape{2});
@@ -265,7 +265,7 @@ TEST_CASE("with follow 1 a track twice as large has its map twice as large", "[g
   Track large = small;
   for (Fixation& f : large.fixations) f.x = 0.5 + 2 * (f.x - 0.5), f.y = 0.5 + 2 * (f.y - 0.5);
   MapOptions options;
-  options.follow = 1;
+  options.spread_exponent = 1;
   const auto maps_of = [&](const Track& track, int64_t n) {
     return track_maps(pack_tracks({&track}, options, DType::f64), options, std::vector<MapSize>(5, MapSize{n, n}));
   };
@@ -287,7 +287,7 @@ TEST_CASE("maps are what the formula says", "[gaze]") {
   const std::vector<MapSize> sizes = {{3, 4}, {5, 5}, {8, 7}, {9, 11}, {6, 6}};
   for (const auto& [mix, follow] : std::vector<std::pair<double, double>>{{0, 0}, {0.3, 0}, {1, 0}, {0.3, 0.7}}) {
     options.mix = mix;
-    options.follow = follow;
+    options.spread_exponent = follow;
     const double factor = std::pow(track_spread(a.fixations) / options.spread, follow);
     const PackedTracks packed = pack_tracks({&a, &b}, options, DType::f64);
     const Tensors maps = track_maps(packed, options, sizes);

@@ -1,7 +1,9 @@
 #include <cmath>
 
+#include <filesystem>
 #include "core/io.h"
 #include "kernels/cases/op_case.h"
+
 #include "models/checkpoint.h"
 #include "models/gazemedseg.h"
 #include "models/gradtrack.h"
@@ -25,12 +27,12 @@ Supervised tiny_batch(const Config& c) {
   Supervised batch;
   Maker maker{DType::f32, Random(1)};
   batch.images = maker.normal({2, 32, 32, 3});
-  if (supervision(c).masks)
+  if (data_needs(c).masks)
     batch.masks = greater(sum_last(batch.images), 0);
   else
     batch.tracks = pack_tracks({&track, &track}, c.maps);
-  if (supervision(c).pseudo)
-    for (const double threshold : pseudo_masks(c).thresholds)
+  if (data_needs(c).pseudo)
+    for (const double threshold : recipe_of(c).pseudo_thresholds(c))
       batch.pseudo.push_back(greater(sum_last(batch.images), threshold));
   return batch;
 }
@@ -76,13 +78,13 @@ TEST_CASE("every recipe learns: the loss of one batch falls", "[model]") {
     const auto model = make_model(c);
     Optimizer optimizer(c.optimizer, model->parameters());
     const Supervised batch = tiny_batch(c);
-    const double before = model->losses(batch).total.item();
+    const double before = model->losses(batch).total().item();
     for (int i = 0; i < 50; ++i) {
-      backward(model->losses(batch).total);
+      backward(model->losses(batch).total());
       optimizer.prepare(0.02);
       optimizer.update();
     }
-    const double after = model->losses(batch).total.item();
+    const double after = model->losses(batch).total().item();
     INFO(recipe << " " << before << " -> " << after);
     CHECK(after < 0.9 * before);
   }
@@ -92,10 +94,10 @@ TEST_CASE("GradTrack's total is the weighted sum of its parts", "[model]") {
   Config c = tiny_config("gradtrack");
   c.loss.lambda = {0.5, 1, 2, 0};
   const Losses l = make_model(c)->losses(tiny_batch(c));
-  REQUIRE(l.track.size() == 4);
-  double expected = l.segmentation.item();
-  for (size_t i = 0; i < 4; ++i) expected += c.loss.lambda[i] * l.track[i].item();
-  CHECK(l.total.item() == Approx(expected));
+  REQUIRE(l.terms.size() == 5);
+  double expected = l.terms[0].value.item();
+  for (size_t i = 0; i < 4; ++i) expected += c.loss.lambda[i] * l.terms[i + 1].value.item();
+  CHECK(l.total().item() == Approx(expected));
 }
 
 TEST_CASE("cross-level loss: by hand, and what is compared with gets no gradient", "[model]") {
@@ -136,11 +138,12 @@ TEST_CASE("GazeMedSeg: levels start alike, the prediction is their mean, the tot
     c.loss.consistency = consistency;
     c.loss.consistency_weight = 0;
     const Losses without = make_model(c)->losses(batch);
-    CHECK(without.total.item() == without.segmentation.item());
+    REQUIRE(without.terms.size() == 1);
+    CHECK(without.total().item() == without.terms[0].value.item());
     c.loss.consistency_weight = 1;
-    const double once = make_model(c)->losses(batch).total.item() - without.total.item();
+    const double once = make_model(c)->losses(batch).total().item() - without.total().item();
     c.loss.consistency_weight = 3;
-    const double thrice = make_model(c)->losses(batch).total.item() - without.total.item();
+    const double thrice = make_model(c)->losses(batch).total().item() - without.total().item();
     CHECK(once > 0);
     CHECK(thrice == Approx(3 * once).epsilon(1e-4));
   }
@@ -156,18 +159,18 @@ TEST_CASE("GazeMedSeg's propagated logits are those of propagated features", "[m
 
 TEST_CASE("GradTrack's pseudo mask may come from masks made before training", "[model]") {
   Config c = tiny_config("gradtrack");
-  c.loss.pseudo = "track";
-  CHECK_FALSE(supervision(c).pseudo);
-  c.loss.pseudo = "crf";
-  c.loss.foreground = 0.6;
-  c.loss.background = 0.4;
-  CHECK(supervision(c).pseudo);
-  CHECK(pseudo_masks(c).thresholds == std::vector<double>{0.6, 0.4});
+  c.pseudo.refine = "none";
+  CHECK_FALSE(data_needs(c).pseudo);
+  c.pseudo.refine = "crf";
+  c.pseudo.foreground = 0.6;
+  c.pseudo.background = 0.4;
+  CHECK(data_needs(c).pseudo);
+  CHECK(recipe_of(c).pseudo_thresholds(c) == std::vector<double>{0.6, 0.4});
   Supervised batch = tiny_batch(c);
   const Shape shape = batch.pseudo[0].shape();
   const auto loss = [&](double foreground, double not_background) {
     batch.pseudo = {Tensor::full(shape, foreground), Tensor::full(shape, not_background)};
-    return make_model(c)->losses(batch).segmentation.item();
+    return make_model(c)->losses(batch).terms[0].value.item();
   };
   const double all = loss(1, 1), none = loss(0, 0), uncounted = loss(0, 1);
   CHECK(all != none);
@@ -184,7 +187,7 @@ TEST_CASE("prediction needs no gaze and gives an attention map per decoder stage
 }
 
 TEST_CASE("the pseudo mask counts what is surely inside or outside", "[model]") {
-  LossOptions options;
+  PseudoOptions options;
   options.foreground = 0.5;
   options.background = 0.25;
   const PseudoMask p = pseudo_mask(Tensor::of<float>({5}, {0.1f, 0.25f, 0.4f, 0.5f, 0.9f}), options);
@@ -204,7 +207,7 @@ TEST_CASE("a checkpoint gives the same network back", "[model]") {
   const Config c = tiny_config("gradtrack");
   const auto model = make_model(c);
   const std::string path = tmp / "best.safetensors";
-  write_safetensors(path, weights(*model, c, "simulated"));
+  write_safetensors(path, make_checkpoint(*model, c, "simulated"));
   for (const std::string& from : {path, tmp.path()}) {
     const LoadedModel loaded = load_model(from);
     CHECK(loaded.gaze == "simulated");
@@ -220,14 +223,14 @@ TEST_CASE("checkpoints that do not fit are refused", "[model]") {
   const auto model = make_model(c);
   CHECK(error_of([&] { load_model(tmp.path()); }).find("no best.safetensors") != std::string::npos);
 
-  SafeTensors file = weights(*model, c, "none");
+  SafeTensors file = make_checkpoint(*model, c, "none");
   file.tensors.pop_back();
   write_safetensors(tmp / "short.safetensors", file);
   CHECK(error_of([&] {
           load_model(tmp / "short.safetensors");
-        }).find("parameter 'attention_1.bias' is not in the file") != std::string::npos);
+        }).find("parameter 'attention_4.bias' is not in the file") != std::string::npos);
 
-  file = weights(*model, c, "none");
+  file = make_checkpoint(*model, c, "none");
   file.tensors[0].second = Tensor::zeros({4, 3, 1, 1});
   write_safetensors(tmp / "shape.safetensors", file);
   CHECK(error_of([&] { load_model(tmp / "shape.safetensors"); }).find("has shape (4,3,1,1), expected (4,3,3,3)") !=
@@ -238,32 +241,97 @@ TEST_CASE("checkpoints that do not fit are refused", "[model]") {
         std::string::npos);
 }
 
+TEST_CASE("a checkpoint of version 1 gives the network that it was written from", "[model]") {
+  const TempFolder tmp;
+  const Config c = tiny_config("gradtrack");
+  const auto model = make_model(c);
+  SafeTensors file = make_checkpoint(*model, c, "none");
+  file.metadata.erase("version");  // which version 1 did not have; it numbered the levels from the finest
+  for (auto& [name, tensor] : file.tensors)
+    if (name.starts_with("attention_")) name[10] = char('1' + '4' - name[10]);
+  REQUIRE(file.find("attention_4.weight")->size() == 8);  // the coarsest level
+  REQUIRE(file.find("attention_1.weight")->size() == 4);  // the finest
+  file.tensors.emplace_back("optimizer.velocity.attention_4.bias", Tensor::full({1}, 7));
+  write_safetensors(tmp / "old.safetensors", file);
+
+  const Tensor x = tiny_batch(c).images;
+  CHECK(load_model(tmp / "old.safetensors").model->predict(x).logits.values<float>() ==
+        model->predict(x).logits.values<float>());
+  const SafeTensors read = read_checkpoint(tmp / "old.safetensors");
+  CHECK(read.find("attention_1.weight")->size() == 8);
+  CHECK(read.find("attention_4.weight")->size() == 4);
+  REQUIRE(read.find("optimizer.velocity.attention_1.bias") != nullptr);
+
+  file.metadata["version"] = "3";
+  write_safetensors(tmp / "new.safetensors", file);
+  CHECK(error_of([&] { load_model(tmp / "new.safetensors"); }).find("version 3, expected 2 or older") !=
+        std::string::npos);
+}
+
 TEST_CASE("configurations that do not fit together are refused", "[model]") {
   const TempFolder tmp;
   const auto message = [&](const std::string& yaml) {
     write(tmp / "c.yaml", yaml);
     return error_of([&] { load_config(tmp / "c.yaml"); });
   };
-  CHECK(message("data: {size: 100}").find("data.size") != std::string::npos);
-  CHECK(message("model: {groups: 5}").find("model.groups") != std::string::npos);
-  CHECK(message("loss: {background: 0.7}").find("loss.background") != std::string::npos);
+  const std::string file = tmp / "c.yaml";
+  CHECK(message("data: {size: 100}") == file + ":1: key 'data.size': expected a multiple of 16, got 100");
+  CHECK(message("model: {groups: 5}")
+            .find("key 'model.features': expected multiples of model.groups, 5 (" + file + ":1), got 64") !=
+        std::string::npos);
+  CHECK(message("seed: 1\npseudo: {background: 0.7}") ==
+        file + ":2: key 'pseudo.background': expected at most pseudo.foreground, 0.625 (default), got 0.7");
   CHECK(message("train: {val_every: 30}").find("train.val_every") != std::string::npos);
+  CHECK(error_of([&] { load_config(file, {"train.log_every=7"}); }) ==
+        file +
+            ":1: key 'train.val_every': expected a multiple of train.log_every, 7 (command line "
+            "'train.log_every=7'), got 30");
   CHECK(message("data: {channels: 1}").find("data.mean") != std::string::npos);
   CHECK(message("recipe: gradtrak").find("gradtrack or gazemedseg or full") != std::string::npos);
   CHECK(message("maps: {kep: [1, 1, 1, 1]}").find("did you mean 'maps.keep'?") != std::string::npos);
+  write(file, "");
+  CHECK(error_of([&] { load_config(file, {"lr=1"}); }).find("did you mean 'optimizer.lr'?") != std::string::npos);
 }
 
-TEST_CASE("the shipped configurations are valid and complete", "[model]") {
-  for (const std::string name : {"demo", "kvasir", "kvasir_small", "nci_isbi"}) {
-    const std::string path = std::string(GT_SOURCE_DIR) + "/configs/" + name + ".yaml";
-    const Config c = load_config(path);
-    const std::string resolved = write_config(c), file = read_file(path);
-    std::istringstream lines(resolved);
-    for (std::string line;
-         std::getline(lines, line);) {  // every key stands in the file, with a comment where it is a value
-      const std::string key = line.substr(0, line.find(':') + 1);
-      INFO(name << ": " << key);
-      CHECK(("\n" + file).find("\n" + key) != std::string::npos);
-    }
+TEST_CASE("a configuration of version 0.1 still loads, with a warning for each renamed key", "[model]") {
+  const TempFolder tmp;
+  write(tmp / "old.yaml",
+        "recipe: gradtrack\nmaps:\n  follow: 0.75\npseudo:\n  say: 0.2\nloss:\n  pseudo: track\n  foreground: 0.7\n"
+        "  background: 0.3\n");
+  ConfigNotes notes;
+  const Config c = load_config(tmp / "old.yaml", {}, &notes);
+  CHECK(c.maps.spread_exponent == 0.75);
+  CHECK(c.pseudo.teacher_weight == 0.2);
+  CHECK(c.pseudo.refine == "none");
+  CHECK(c.pseudo.foreground == 0.7);
+  CHECK(c.pseudo.background == 0.3);
+  CHECK(notes.warnings.size() == 5);
+  CHECK(notes.warnings[0] == (tmp / "old.yaml") + ":3: key 'maps.follow' is called 'maps.spread_exponent' now");
+}
+
+TEST_CASE("every key has a help text", "[model]") {
+  for (const config::KeyInfo& key : list_keys<Config>()) {
+    INFO(key.path);
+    CHECK(!key.text.empty());
+    CHECK(key.text.size() < 90);
   }
+}
+
+TEST_CASE("the shipped configurations are valid", "[model]") {
+  const std::string folder = std::string(GT_SOURCE_DIR) + "/configs/";
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    ConfigNotes notes;
+    load_config(entry.path().string(), {}, &notes);
+    CHECK(notes.warnings.empty());
+    ++count;
+  }
+  CHECK(count >= 4);
+}
+
+TEST_CASE("configs/kvasir.yaml holds every key with its help, as --print-config writes it", "[model]") {
+  const std::string path = std::string(GT_SOURCE_DIR) + "/configs/kvasir.yaml";
+  std::string file = read_file(path);
+  while (file.starts_with("#") || file.starts_with("\n")) file.erase(0, file.find('\n') + 1);  // the heading
+  CHECK(file == write_config(load_config(path), true));
 }

@@ -6,6 +6,7 @@
 #include "core/autograd.h"
 #include "kernels/common/numerics.h"
 #include "models/checkpoint.h"
+#include "models/recipes.h"
 #include "tests/catch.h"
 
 using namespace gt;
@@ -95,7 +96,7 @@ TEST_CASE("logits, gradients and losses of 20 steps are those of MONAI's BasicUN
     Optimizer optimizer(options, monai.model->parameters());
     std::vector<double> losses;
     for (int64_t k = 0; k < steps; ++k) {
-      const Tensor loss = monai.model->losses(batch).total;
+      const Tensor loss = monai.model->losses(batch).total();
       losses.push_back(loss.item());
       backward(loss);
       if (k == 0) monai.check_gradients();
@@ -114,10 +115,12 @@ TEST_CASE("GradTrack's losses and gradients, from fixations on, are PyTorch's", 
     batch.images = torch["images"];
     batch.tracks = pack_tracks({&tracks[0], &tracks[1]}, torch.config.maps, way.dtype);
     const Losses losses = torch.model->losses(batch);
-    torch.check("total", losses.total);
-    torch.check("segmentation", losses.segmentation);
-    for (size_t l = 0; l < losses.track.size(); ++l) torch.check(text("track_", l), losses.track[l]);
-    backward(losses.total);
+    const Tensor total = losses.total();
+    torch.check("total", total);
+    torch.check("segmentation", losses.terms[0].value);
+    for (size_t l = 0; l + 1 < losses.terms.size(); ++l)
+      torch.check(losses.terms[l + 1].name, losses.terms[l + 1].value);
+    backward(total);
     torch.check_gradients();
   }
 }

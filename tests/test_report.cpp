@@ -92,7 +92,7 @@ TEST_CASE("report: a run as one page that needs nothing else", "[report]") {
   CHECK(has(page, "recorded gaze"));
   CHECK_FALSE(has(page, "Simulated gaze"));
   for (const char* chart :
-       {"Training loss", "Track attention loss", "Validation Dice", "Learning rate", "one dot an image"})
+       {"Training loss", "Track loss", "Validation Dice", "Learning rate", "one dot an image"})
     CHECK(has(page, chart));
   CHECK(has(page, "1,234,567"));
   CHECK(has(page, "2 h 0 min"));

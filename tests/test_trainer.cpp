@@ -74,7 +74,8 @@ TEST_CASE("a run leaves its files, and its metrics are complete", "[trainer]") {
       }
       trained += entry.contains("loss");
       validated += entry.contains("val");
-      if (entry.contains("track")) CHECK(entry["track"].size() == (recipe == "gradtrack" ? 4 : 0));
+      if (entry.contains("terms"))
+        CHECK(entry["terms"].size() == (recipe == "gradtrack" ? 5 : recipe == "gazemedseg" ? 2 : 1));
     }
     CHECK(trained == 12);
     CHECK(validated == 4);  // at 0, 8, 16, 24
@@ -141,9 +142,9 @@ TEST_CASE("GazeMedSeg: far above the untrained after some hundred iterations, th
 TEST_CASE("GradTrack trains on pseudo masks that the CRF refined", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
-  c.loss.pseudo = "track";
+  c.pseudo.refine = "none";
   train(c, tmp / "track");
-  c.loss.pseudo = "crf";
+  c.pseudo.refine = "crf";
   CHECK(train(c, tmp / "crf"));
   CHECK(metrics_of(tmp / "crf") != metrics_of(tmp / "track"));
 }
@@ -226,16 +227,16 @@ TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
   CHECK(differs("gazemedseg", heat));
   CHECK(!differs("gradtrack", heat));
   Config unrefined = small_run(), other = unrefined;
-  unrefined.loss.pseudo = other.loss.pseudo = "track";
+  unrefined.pseudo.refine = other.pseudo.refine = "none";
   masks(other);
   CHECK(first_difference(result_config(unrefined), result_config(other)).empty());
   const auto taught = [](Config& c) { c.pseudo.teacher = "run"; };
   CHECK(differs("gradtrack", taught));
   CHECK(!differs("gazemedseg", taught));
-  const auto say = [](Config& c) { c.pseudo.say = 0.5; };
+  const auto say = [](Config& c) { c.pseudo.teacher_weight = 0.5; };
   CHECK(!differs("gazemedseg", say));
   CHECK(!differs("gradtrack", say));
-  const auto thresholds = [](Config& c) { c.loss.foreground = 0.9; };
+  const auto thresholds = [](Config& c) { c.pseudo.foreground = 0.9; };
   CHECK(!differs("full", thresholds));
   CHECK(!differs("gazemedseg", thresholds));
   CHECK(differs("gradtrack", thresholds));

@@ -46,9 +46,9 @@ void add_ablate_command(CLI::App& app) {
   command->footer(
       "Examples:\n  gradtrack ablate configs/kvasir_small.yaml data.root=kvasir --axis maps.mix=0,0.5,1\n"
       "  gradtrack ablate configs/kvasir_small.yaml --axis 'maps.keep=[1,1,1,1],[0.25,0.5,0.75,1]' --axis "
-      "maps.follow=0,1\n"
-      "  gradtrack ablate configs/kvasir_small.yaml --arm 'plain: loss.pseudo=track loss.foreground=0.65 "
-      "loss.background=0.65'\n\n"
+      "maps.spread_exponent=0,1\n"
+      "  gradtrack ablate configs/kvasir_small.yaml --arm 'plain: pseudo.refine=none pseudo.foreground=0.65 "
+      "pseudo.background=0.65'\n\n"
       "The configuration as it is comes first, as `base`, and each variant is compared with it. Folders, Ctrl-C and\n"
       "going on are as with `gradtrack compare`; docs/comparing.md says what is computed.");
   command->callback([o] { ablate(*o); });

@@ -20,5 +20,6 @@ void add_ablate_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_plans_command(CLI::App& app);
 void add_info_command(CLI::App& app);
+void add_help_command(CLI::App& app);
 
 }  // namespace gt

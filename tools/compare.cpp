@@ -1,6 +1,7 @@
 // gradtrack compare
 #include <memory>
 
+#include "models/recipes.h"
 #include "tools/commands.h"
 #include "tools/experiment.h"
 
@@ -8,7 +9,7 @@ namespace gt {
 namespace {
 
 struct Options : ExperimentOptions {
-  std::vector<std::string> recipes = {"gradtrack", "gazemedseg", "full"};
+  std::vector<std::string> recipes = Config::recipe_names();
   bool degrade = false;
 };
 
@@ -26,11 +27,16 @@ void add_compare_command(CLI::App& app) {
   auto* command = app.add_subcommand("compare", "Train recipes with several seeds each and compare their scores");
   auto o = std::make_shared<Options>();
   add_experiment_options(*command, *o);
-  command->add_option("--recipes", o->recipes, "gradtrack, gazemedseg, full")
+  std::string names, help;
+  for (const Recipe& recipe : recipes()) {
+    names += (names.empty() ? "" : ",") + std::string(recipe.name);
+    help += text(help.empty() ? "" : "; ", recipe.name, ": ", recipe.about);
+  }
+  command->add_option("--recipes", o->recipes, help)
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("a,b,...")
-      ->default_str("gradtrack,gazemedseg,full");
+      ->default_str(names);
   command->add_flag(
       "--degrade", o->degrade,
       "also with worse gaze: position noise 2, 5, 10 % of the image, offset 5 %, half of the fixations lost");

@@ -23,8 +23,8 @@ Json arm_json(const Comparison& c, size_t i) {
   const Arm& arm = c.arm(i);
   Json json = {
       {"name", arm.name}, {"recipe", arm.config.recipe}, {"overrides", arm.overrides}, {"runs", Json::array()}};
-  if (const Published* p = published(arm))
-    json["published_dice"] = {{"kvasir_seg", to_json(p->kvasir)}, {"nci_isbi", to_json(p->nci_isbi)}};
+  if (const PublishedDice* p = published(arm))
+    json["published_dice"] = {{"kvasir_seg", to_json(p->kvasir_seg)}, {"nci_isbi", to_json(p->nci_isbi)}};
   if (c.runs[i].empty()) return json;
   json["simulated_gaze"] = c.simulated(i);
   for (const Score& s : scores) json[s.key] = to_json(c.over_seeds(i, s.key));
@@ -57,8 +57,8 @@ void print_scores(const Comparison& c) {
     rows.push_back({c.arm(i).name, text(c.runs[i].size(), " of ", c.seeds)});
     for (const Score* s : compared_scores)
       rows.back().push_back(c.runs[i].empty() ? "-" : mean_and_std(c.over_seeds(i, s->key), s->decimals + 1));
-    if (const Published* p = published(c.arm(i)))
-      rows.back().insert(rows.back().end(), {mean_and_std(p->kvasir, 4), mean_and_std(p->nci_isbi, 4)});
+    if (const PublishedDice* p = published(c.arm(i)))
+      rows.back().insert(rows.back().end(), {mean_and_std(p->kvasir_seg, 4), mean_and_std(p->nci_isbi, 4)});
   }
   print_rows(rows);
   std::printf("mean over images, +- standard deviation over seeds\n");
@@ -142,13 +142,10 @@ std::string p_text(double p) {
   return buffer;
 }
 
-const Published* published(const Arm& arm) {
-  static constexpr Published table[] = {{"gradtrack", {0.8101, 0.0066}, {0.8025, 0.0040}},
-                                        {"gazemedseg", {0.7780, 0}, {0.7764, 0}},
-                                        {"full", {0.8212, 0}, {0.8058, 0}}};
-  for (const Published& p : table)
-    if (arm.overrides == std::vector<std::string>{text("recipe=", p.recipe)}) return &p;
-  return nullptr;
+const PublishedDice* published(const Arm& arm) {
+  if (arm.overrides != std::vector<std::string>{"recipe=" + arm.config.recipe}) return nullptr;
+  const PublishedDice& dice = recipe_of(arm.config).published;
+  return dice.kvasir_seg.mean > 0 ? &dice : nullptr;
 }
 
 void require_same_images(const Comparison& c) {

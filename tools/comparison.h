@@ -7,6 +7,7 @@
 
 #include "gaze/metrics.h"
 #include "models/experiment.h"
+#include "models/recipes.h"
 #include "models/statistics.h"
 #include "tools/run_folder.h"
 
@@ -57,14 +58,8 @@ struct Comparison {
 /// Those of `scores` that arms are compared by.
 inline constexpr const Score* compared_scores[] = {&scores[0], &scores[1], &scores[4]};
 
-/// Dice that was published for a recipe, with its standard deviation over runs or 0 where none is given: test
-/// splits, recorded gaze, the full-size protocol (METHOD 1).
-struct Published {
-  const char* recipe;
-  MeanStd kvasir, nci_isbi;
-};
-/// What was published for what the arm does, or null.
-const Published* published(const Arm& arm);
+/// The published Dice of an arm that is a recipe without other changes; null for other arms.
+const PublishedDice* published(const Arm& arm);
 
 /// A p-value as it is printed.
 std::string p_text(double p);

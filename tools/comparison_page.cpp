@@ -43,8 +43,8 @@ std::string score_table(const Comparison& c) {
     std::vector<std::string>& row = t.rows_html.back();
     for (const Score* s : compared_scores) row.push_back(there ? cell(c.over_seeds(i, s->key), s->decimals) : dash());
     if (!any_published) continue;
-    const Published* p = published(c.arm(i));
-    row.insert(row.end(), {p ? cell(p->kvasir, 3) : "", p ? cell(p->nci_isbi, 3) : ""});
+    const PublishedDice* p = published(c.arm(i));
+    row.insert(row.end(), {p ? cell(p->kvasir_seg, 3) : "", p ? cell(p->nci_isbi, 3) : ""});
   }
   std::string out =
       text("<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(), " images of ",
@@ -140,7 +140,10 @@ std::string learning_curves(const Comparison& c) {
   const char* x = "iteration";
   const std::string charts =
       html::line_chart("Validation Dice", x, over_arms(c, true, [](const Run& r) { return r.dice; })) +
-      html::line_chart("Segmentation loss", x, over_arms(c, false, [](const Run& r) { return r.segmentation; }));
+      html::line_chart("Segmentation loss", x, over_arms(c, false, [](const Run& r) {
+                         const LossCurves* term = r.term("segmentation");
+                         return term ? term->mean() : Curve();
+                       }));
   if (charts.empty()) return "";
   return "<h2>Learning curves</h2>\n<div class=\"charts\">\n" + charts +
          "</div>\n<p class=\"quiet small\">Means over seeds. The segmentation losses of different recipes are against "

@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "models/checkpoint.h"
 #include "models/evaluate.h"
+#include "models/recipes.h"
 #include "tools/commands.h"
 #include "tools/panels.h"
 #include "tools/progress.h"
@@ -72,9 +73,9 @@ void evaluate_run(const Options& o) {
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (!o.data.empty()) config.data.root = o.data;
-  DataNeeds wanted;
-  wanted.labels = true;
-  Dataset dataset = load_dataset(config.data, o.split, wanted);
+  DataNeeds needs;
+  needs.labels = true;
+  Dataset dataset = load_dataset(config.data, o.split, needs);
   add_tracks(dataset, config);
   const std::string beside = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : beside.empty() ? "." : beside;

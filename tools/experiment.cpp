@@ -10,6 +10,7 @@
 #include "tools/comparison.h"
 #include "tools/jobs.h"
 #include "tools/progress.h"
+#include "tools/run_config.h"
 
 namespace gt {
 namespace {
@@ -165,6 +166,11 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   command.insert(command.end(), what.begin(), what.end());
   command.insert(command.end(), {"--seeds", text(o.seeds), "--split", o.split, "--out", o.out});
 
+  for (const Arm& arm : experiment.arms) {  // for their warnings
+    std::vector<std::string> overrides = o.base.overrides;
+    overrides.insert(overrides.end(), arm.overrides.begin(), arm.overrides.end());
+    load_config_with_warnings(o.base.path, overrides);
+  }
   make_folder(o.out);
   lock_folder(o.out);
   std::vector<Plan> plans = plan(experiment, o);  // refuses folders of other runs before anything is done

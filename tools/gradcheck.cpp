@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "kernels/cases/check_op.h"
-#include "models/model.h"
+#include "models/recipes.h"
 #include "tools/commands.h"
 
 namespace gt {
@@ -25,7 +25,7 @@ GradCheck check_network(Device device) {
   Supervised batch;
   batch.images = maker.normal({2, 32, 32, 3}).to(device);
   batch.tracks = on(device, pack_tracks({&track, &track}, config.maps, DType::f64));
-  const auto loss = [&](const Tensors&) { return Tensors{model->losses(batch).total}; };
+  const auto loss = [&](const Tensors&) { return Tensors{model->losses(batch).total()}; };
   const int64_t most = device == Device::cpu ? 6 : 2;
   return check_gradients(loss, model->parameters().tensors(), Random(4), most, {1e-4, 3e-5, 1e-5, 3e-6, 1e-6});
 }

@@ -8,7 +8,9 @@ int main(int argc, char** argv) {
   CLI::App app("Medical image segmentation trained from physicians' eye movements (GradTrack).", "gradtrack");
   app.set_version_flag("--version", GT_VERSION);
   app.require_subcommand(1);
-  app.footer("Each subcommand has its own --help, with an example. Start with: gradtrack train --help");
+  app.footer(
+      "Each subcommand has its own --help, with an example. Start with: gradtrack train --help\n"
+      "Keys of a configuration: gradtrack help config");
   gt::add_train_command(app);
   gt::add_eval_command(app);
   gt::add_predict_command(app);
@@ -24,6 +26,7 @@ int main(int argc, char** argv) {
   gt::add_gradcheck_command(app);
   gt::add_plans_command(app);
   gt::add_info_command(app);
+  gt::add_help_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -3,8 +3,9 @@
 #include <cstdio>
 
 #include "core/autograd.h"
-#include "models/model.h"
+#include "models/recipes.h"
 #include "tools/commands.h"
+#include "tools/run_config.h"
 
 #if GT_CUDA && !GT_EMULATE
 #include "kernels/conv_cuda.h"
@@ -63,7 +64,7 @@ constexpr Type types[] = {{"f32", DType::f32, false}, {"tf32", DType::f32, true}
 /// Prints the table; adds what has no plan, with the reason, to `missing`.
 void print_plans(const std::string& path, const std::string& gpu, std::vector<std::string>& missing) {
   const std::string device = cudnn::description_of(gpu);
-  const Config config = load_config(path);
+  const Config config = load_config_with_warnings(path);
   std::printf("%s on %s: engine and MiB of workspace, + where the engine adds the bias\n", path.c_str(), gpu.c_str());
   std::printf("%-27s %-2s  %-18s %-16s", "layer", "", "x", "w");
   for (const Type& type : types) std::printf("  %-12s", type.name);
@@ -89,7 +90,7 @@ void print_plans(const std::string& path, const std::string& gpu, std::vector<st
 
 /// Prints, for each pass, the plans that cuDNN proposes, the one that is taken first, and adds up what each costs.
 void print_times(const std::string& path, const std::vector<std::string>& words) {
-  const Config config = load_config(path);
+  const Config config = load_config_with_warnings(path);
   std::printf("%s: engine and microseconds of each plan that could be taken; the first one is\n", path.c_str());
   std::vector<std::pair<double, double>> sums(std::size(types));  // seconds of those taken, and of the fastest
   for (const auto& [layer, what, convolution, pass] : passes_of_network(config))

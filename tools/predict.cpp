@@ -28,14 +28,13 @@ void predict(const Options& o) {
   for (const std::string& path : o.images)
     if (const auto [it, fresh] = sources.emplace(image_name(path), path); !fresh)
       fail(path, ": has the same name as ", it->second, "; their masks would overwrite each other");
-  if (const std::string& recipe = loaded.config.recipe; o.maps && recipe != "gradtrack")
-    fail("--maps: recipe '", recipe, "' has no attention maps");
   make_folder(o.out);
   ProgressBar bar("predict", int64_t(o.images.size()));
   int64_t done = 0;
   for (const std::string& path : o.images) {
     const Image image = read_image(path, int(data.channels));
     const View v = view(*loaded.model, data, image);
+    if (o.maps && v.attention.empty()) fail("--maps: recipe '", loaded.config.recipe, "' has no attention maps");
     const std::string stem = o.out + "/" + image_name(path);
     write_png(stem + "_mask.png", v.mask);
     write_png(stem + "_overlay.png", overlay_mask(to_rgb(image), v.mask, nullptr));

@@ -11,7 +11,7 @@
 #include "core/parallel.h"
 #include "gaze/metrics.h"
 #include "gaze/pseudo.h"
-#include "models/model.h"
+#include "models/recipes.h"
 #include "tools/commands.h"
 #include "tools/draw.h"
 #include "tools/html.h"
@@ -27,7 +27,7 @@ struct Options {
   std::string split = "train";
   std::string recipe = "gazemedseg";  // whose map
   PseudoOptions masks;
-  double follow = MapOptions().follow;
+  double spread_exponent = MapOptions().spread_exponent;
   DegradeOptions degrade;
   int64_t panels = 3;
   int64_t threads = 0;
@@ -156,10 +156,10 @@ void make_pseudo_masks(const Options& o) {
   data.root = o.data;
   data.gaze = o.gaze;
   data.size = 16;  // the images are used at their own size
-  DataNeeds wanted;
-  wanted.gaze = true;
-  wanted.labels = std::filesystem::is_directory(o.data + "/masks");
-  Dataset dataset = load_dataset(data, o.split, wanted);
+  DataNeeds needs;
+  needs.gaze = true;
+  needs.labels = std::filesystem::is_directory(o.data + "/masks");
+  Dataset dataset = load_dataset(data, o.split, needs);
   for (Sample& sample : dataset.samples) degrade(sample.track, o.degrade, uint64_t(config.seed));
   const std::string label = dataset.simulated_gaze ? "SIMULATED " : "";
   make_folder(o.out + "/map");
@@ -167,8 +167,9 @@ void make_pseudo_masks(const Options& o) {
   if (o.panels > 0) make_folder(o.out + "/panels");
 
   config.pseudo = o.masks;
-  config.maps.follow = o.follow;
-  const PseudoMasks how = pseudo_masks(config);
+  config.maps.spread_exponent = o.spread_exponent;
+  PseudoMasks how = recipe_of(config).pseudo_masks(config);
+  how.thresholds = o.masks.thresholds;
   const int64_t n = int64_t(dataset.samples.size());
   std::vector<ImageMasks> made(dataset.samples.size());
   {
@@ -177,7 +178,7 @@ void make_pseudo_masks(const Options& o) {
         n, [&](int64_t i) { made[size_t(i)] = make_image(dataset.samples[size_t(i)], how, o, i < o.panels, label); },
         [&](int64_t done) { bar.update(done, "images"); });
   }
-  if (wanted.labels) {
+  if (needs.labels) {
     print_table(made, o, dataset.simulated_gaze);
     print_by_size(made, o);
   }
@@ -205,7 +206,9 @@ void add_pseudo_command(CLI::App& app) {
       ->add_option("--teacher", o->masks.teacher,
                    "of recipe gradtrack: a run or checkpoint whose predictions have a say")
       ->type_name("CHECKPOINT");
-  command->add_option("--follow", o->follow, "of recipe gradtrack's map: how much its widths follow the track's spread")
+  command
+      ->add_option("--spread-exponent,--follow", o->spread_exponent,
+                   "of recipe gradtrack's map: as maps.spread_exponent")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--sigma", o->masks.sigma, "of the heat map, pixels of 768: 70 Kvasir-SEG, 50 NCI-ISBI")

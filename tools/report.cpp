@@ -109,24 +109,48 @@ std::vector<html::Series> over(const std::vector<Run>& runs, bool marked, F&& cu
   return series;
 }
 
+/// "Segmentation loss" of the term "segmentation".
+std::string term_title(std::string name) {
+  name[0] = char(std::toupper(uint8_t(name[0])));
+  return name + " loss";
+}
+
+/// The loss of one run: its total with its terms, then a chart for each term that has levels.
+std::string loss_charts(const Run& run) {
+  std::vector<html::Series> losses = {{"total", run.loss.x, run.loss.y, 0}};
+  std::string charts_of_levels;
+  for (const LossCurves& term : run.terms) {
+    if (term.levels.size() == 1) {
+      losses.push_back({term.name, term.levels[0].x, term.levels[0].y, int(losses.size())});
+      continue;
+    }
+    std::vector<html::Series> levels;
+    for (size_t l = 0; l < term.levels.size(); ++l)
+      levels.push_back({text("level ", l + 1, l == 0 ? ", coarsest" : ""), term.levels[l].x, term.levels[l].y, int(l)});
+    charts_of_levels += html::line_chart(term_title(term.name), "iteration", levels);
+  }
+  return html::line_chart("Training loss", "iteration", losses) + charts_of_levels;
+}
+
+/// The losses of several runs: a chart for the total and one for each term, over its levels the mean.
+std::string loss_charts(const std::vector<Run>& runs) {
+  std::string charts =
+      html::line_chart("Training loss, total", "iteration", over(runs, false, [](const Run& r) { return r.loss; }));
+  std::vector<std::string> names;
+  for (const Run& run : runs)
+    for (const LossCurves& term : run.terms)
+      if (std::find(names.begin(), names.end(), term.name) == names.end()) names.push_back(term.name);
+  for (const std::string& name : names)
+    charts += html::line_chart(term_title(name), "iteration", over(runs, false, [&](const Run& r) {
+                                 const LossCurves* term = r.term(name);
+                                 return term ? term->mean() : Curve();
+                               }));
+  return charts;
+}
+
 std::string learning_curves(const std::vector<Run>& runs) {
   const char* x = "iteration";
-  std::string charts;
-  if (runs.size() == 1) {
-    const Run& run = runs[0];
-    charts += html::line_chart(
-        "Training loss", x,
-        {{"total", run.loss.x, run.loss.y, 0}, {"segmentation", run.segmentation.x, run.segmentation.y, 1}});
-    std::vector<html::Series> levels;
-    for (size_t l = 0; l < run.track.size(); ++l)
-      levels.push_back({text("level ", l + 1, l == 0 ? ", coarsest" : ""), run.track[l].x, run.track[l].y, int(l)});
-    charts += html::line_chart("Track attention loss", x, levels);
-  } else {
-    charts += html::line_chart("Training loss, total", x, over(runs, false, [](const Run& r) { return r.loss; }));
-    charts += html::line_chart("Segmentation loss", x, over(runs, false, [](const Run& r) { return r.segmentation; }));
-    charts += html::line_chart("Track attention loss, mean of the levels", x,
-                               over(runs, false, [](const Run& r) { return mean_curve(r.track); }));
-  }
+  std::string charts = runs.size() == 1 ? loss_charts(runs[0]) : loss_charts(runs);
   charts += html::line_chart("Validation Dice", x, over(runs, true, [](const Run& r) { return r.dice; }));
   charts += html::line_chart("Learning rate", x, over(runs, false, [](const Run& r) { return r.lr; }));
   std::string out = "<h2>Learning curves</h2>\n";

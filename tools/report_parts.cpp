@@ -43,20 +43,4 @@ std::string mean_std_html(const MeanStd& m, int decimals, bool best) {
   return (best ? "<b>" + mean + "</b>" : mean) + " <small>\u00b1 " + html::fixed(m.std, decimals) + "</small>";
 }
 
-Curve mean_curve(const std::vector<Curve>& curves) {
-  Curve mean;
-  if (curves.empty()) return mean;
-  mean = curves[0];
-  for (size_t i = 0; i < mean.y.size(); ++i) {
-    double sum = 0, count = 0;
-    for (const Curve& curve : curves) {
-      if (i >= curve.y.size()) continue;
-      sum += curve.y[i];
-      ++count;
-    }
-    mean.y[i] = sum / count;
-  }
-  return mean;
-}
-
 }  // namespace gt

@@ -24,7 +24,4 @@ std::string gaze_badge(const Run& run);
 /// "0.812 +- 0.034", the mean bold if it is the best.
 std::string mean_std_html(const MeanStd& m, int decimals, bool best = false);
 
-/// The mean of curves at the x of their first, of those that go that far.
-Curve mean_curve(const std::vector<Curve>& curves);
-
 }  // namespace gt

@@ -29,6 +29,21 @@ std::string string(const Json& json, const char* key, const std::string& where) 
   return item(json, key, &Json::is_string, "a string", where).get<std::string>();
 }
 
+/// Adds a value of the term NAME or NAME_<level>.
+void add_term(Run& run, const std::string& name, double at, double value) {
+  const size_t bar = name.rfind('_');
+  size_t level = 1;
+  std::string stem = name;
+  if (bar != name.npos && bar + 2 == name.size() && name[bar + 1] >= '1' && name[bar + 1] <= '9') {
+    level = size_t(name[bar + 1] - '0');
+    stem = name.substr(0, bar);
+  }
+  auto term = std::find_if(run.terms.begin(), run.terms.end(), [&](const LossCurves& t) { return t.name == stem; });
+  if (term == run.terms.end()) term = run.terms.insert(term, {stem, {}});
+  if (term->levels.size() < level) term->levels.resize(level);
+  term->levels[level - 1].add(at, value);
+}
+
 void read_line(Run& run, const Json& line, const std::string& where) {
   if (line.contains("run")) {
     run.facts = item(line, "run", &Json::is_object, "an object", where);
@@ -42,14 +57,20 @@ void read_line(Run& run, const Json& line, const std::string& where) {
     return;
   }
   run.loss.add(at, number(line, "loss", where));
-  run.segmentation.add(at, number(line, "seg", where));
   run.lr.add(at, number(line, "lr", where));
   run.speed.push_back(number(line, "images_per_s", where));
-  const Json& levels = item(line, "track", &Json::is_array, "a list", where);
-  run.track.resize(std::max(run.track.size(), levels.size()));
-  for (size_t l = 0; l < levels.size(); ++l) {
-    if (!levels[l].is_number()) fail(where, ": expected numbers in 'track'");
-    run.track[l].add(at, levels[l].get<double>());
+  if (!line.contains("terms")) {  // a log of version 0.1
+    add_term(run, "segmentation", at, number(line, "seg", where));
+    const Json& levels = item(line, "track", &Json::is_array, "a list", where);
+    for (size_t l = 0; l < levels.size(); ++l) {
+      if (!levels[l].is_number()) fail(where, ": expected numbers in 'track'");
+      add_term(run, text("track_", l + 1), at, levels[l].get<double>());
+    }
+    return;
+  }
+  for (const auto& [name, value] : item(line, "terms", &Json::is_object, "an object", where).items()) {
+    if (!value.is_number()) fail(where, ": expected a number for the loss term '", name, "'");
+    add_term(run, name, at, value.get<double>());
   }
 }
 
@@ -96,6 +117,29 @@ Json read_eval(const std::string& path) {
 }
 
 }  // namespace
+
+Curve LossCurves::mean() const { return mean_curve(levels); }
+
+const LossCurves* Run::term(const std::string& name) const {
+  const auto at = std::find_if(terms.begin(), terms.end(), [&](const LossCurves& t) { return t.name == name; });
+  return at == terms.end() ? nullptr : &*at;
+}
+
+Curve mean_curve(const std::vector<Curve>& curves) {
+  Curve mean;
+  if (curves.empty()) return mean;
+  mean = curves[0];
+  for (size_t i = 0; i < mean.y.size(); ++i) {
+    double sum = 0, count = 0;
+    for (const Curve& curve : curves) {
+      if (i >= curve.y.size()) continue;
+      sum += curve.y[i];
+      ++count;
+    }
+    mean.y[i] = sum / count;
+  }
+  return mean;
+}
 
 std::string Run::word(const char* key) const {
   for (const Json* j : {&eval, &facts})

@@ -15,6 +15,9 @@ struct Curve {
   }
 };
 
+/// The mean of curves, at the x of the first one, over those that have a value there.
+Curve mean_curve(const std::vector<Curve>& curves);
+
 /// A metric as eval.json names it and as people do.
 struct Score {
   const char* key;
@@ -32,17 +35,26 @@ inline constexpr Score scores[] = {{"dice", "Dice", "", 3, true},
                                    {"recall", "Recall", "", 3, true},
                                    {"hd95", "HD95", " px", 1, false}};
 
+/// A loss term over the iterations: one curve, or one per level for terms NAME_1, NAME_2 ...
+struct LossCurves {
+  std::string name;           // without the level
+  std::vector<Curve> levels;  // coarsest first
+  Curve mean() const;         // over the levels
+};
+
 struct Run {
   using Json = nlohmann::ordered_json;
 
   std::string folder, name, config;
   Json facts = Json::object();  // what the log says of the run; empty if it says nothing
   Json eval;                    // eval.json, checked; null if there is none
-  Curve loss, segmentation, lr, dice;
-  std::vector<Curve> track;   // one per level, coarsest first
-  std::vector<double> speed;  // images per second
+  Curve loss, lr, dice;
+  std::vector<LossCurves> terms;  // of the loss, before weighting
+  std::vector<double> speed;      // images per second
   double iterations = 0, seconds = 0;
 
+  /// The term of this name, or null.
+  const LossCurves* term(const std::string& name) const;
   bool evaluated() const { return !eval.is_null(); }
   /// What the evaluation, or else the log, says under `key`; "" if neither does.
   std::string word(const char* key) const;

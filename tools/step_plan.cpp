@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "models/plan.h"
+#include "tools/run_config.h"
 
 #if GT_CUDA && !GT_EMULATE
 #include "kernels/libraries/cudnn.h"
@@ -122,7 +123,7 @@ Json to_json(const Config& config, Device device, const StepPlan& plan, const st
 }  // namespace
 
 void print_step_plan(const StepPlanOptions& options) {
-  const Config config = load_config(options.config, options.overrides);
+  const Config config = load_config_with_warnings(options.config, options.overrides);
   const Device device = device_of(options.device);
 #if GT_CUDA && !GT_EMULATE
   cudnn::set_planned_device(cudnn::description_of(options.gpu));

@@ -11,6 +11,7 @@
 #include "tools/commands.h"
 #include "tools/profile.h"
 #include "tools/progress.h"
+#include "tools/run_config.h"
 
 namespace gt {
 namespace {
@@ -22,18 +23,21 @@ struct Options {
   std::vector<std::string> overrides;
   std::string out;
   std::string device = "auto";
-  bool resume = false;
+  bool resume = false, print_config = false;
   int64_t profile = 0;  // iterations; 0 trains
 };
 
+/// Speed, the loss and its terms. Of terms with levels, track_1 ..., the first alone is named.
 std::string facts_of(const TrainReport& r) {
   char buffer[128];
-  std::snprintf(buffer, sizeof buffer, "%.1f images/s  loss %.4f  seg %.4f", r.images_per_second, r.total,
-                r.segmentation);
+  std::snprintf(buffer, sizeof buffer, "%.1f images/s  loss %.4f", r.images_per_second, r.total);
   std::string line = buffer;
-  if (!r.track.empty()) line += "  track";
-  for (const double t : r.track) {
-    std::snprintf(buffer, sizeof buffer, " %.3f", t);
+  if (r.terms.size() == 1) return line;
+  for (const auto& [name, value] : r.terms) {
+    const size_t level = name.rfind('_');
+    const bool leveled = level != name.npos, first = leveled && name.substr(level) == "_1";
+    if (!leveled || first) line += "  " + name.substr(0, level);
+    std::snprintf(buffer, sizeof buffer, " %.3f", value);
     line += buffer;
   }
   return line;
@@ -44,7 +48,7 @@ Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
     if (!bar) bar = std::make_unique<ProgressBar>("train", n, done);
   };
   Observer observer;
-  observer.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  observer.message = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
   observer.pseudo_masks = [&bar](int64_t done, int64_t all) {
     if (!bar) bar = std::make_unique<ProgressBar>("pseudo masks", all);
     bar->update(done, "images");
@@ -81,7 +85,11 @@ void profile(Config config, Device device, const Options& o) {
 }
 
 void train(const Options& o) {
-  const Config config = load_config(o.config, o.overrides);
+  const Config config = load_config_with_warnings(o.config, o.overrides);
+  if (o.print_config) {
+    std::printf("%s", write_config(config, true).c_str());
+    return;
+  }
   std::string why;
   const Device device = choose_device(o.device, &why);
   set_num_threads(int(config.threads));
@@ -96,7 +104,7 @@ void train(const Options& o) {
   bar.reset();
   std::signal(SIGINT, SIG_DFL);
   if (!finished)
-    fail("interrupted; the run is saved, go on with: gradtrack train ", o.config, " ... --out ", o.out, " --resume");
+    fail("interrupted; the run is saved, continue with: gradtrack train ", o.config, " ... --out ", o.out, " --resume");
   std::fprintf(stderr, "done: %s/best.safetensors; evaluate with: gradtrack eval %s\n", o.out.c_str(), o.out.c_str());
 }
 
@@ -110,7 +118,8 @@ void add_train_command(CLI::App& app) {
       ->type_name("key=value ...");
   command->add_option("--out", o->out, "folder of the run (default runs/<name of the configuration>)")
       ->type_name("DIR");
-  command->add_flag("--resume", o->resume, "go on from the run's last checkpoint, if it has one");
+  command->add_flag("--resume", o->resume, "continue from the run's last checkpoint, if it has one");
+  command->add_flag("--print-config", o->print_config, "instead: print every key with its value and its meaning");
   command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
   command->add_option("--profile", o->profile, "instead: time the ops of this many iterations, write DIR/trace.json")
       ->expected(0, 1)
@@ -121,7 +130,7 @@ void add_train_command(CLI::App& app) {
       "Examples:\n  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg seed=2 --out runs/kvasir_2\n"
       "  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg --profile --out runs/profile\n\n"
       "The run's folder gets config.yaml, metrics.jsonl, best.safetensors and last.safetensors.\n"
-      "Ctrl-C saves and ends; --resume goes on with the same results as if it had never stopped.");
+      "Ctrl-C saves and ends; --resume continues; the results are those of an uninterrupted run.");
   command->callback([o] {
     if (o->out.empty()) o->out = "runs/" + std::filesystem::path(o->config).stem().string();
     train(*o);

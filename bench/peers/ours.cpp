@@ -84,7 +84,8 @@ class Step : public Work {
 
   SafeTensors first() override {
     const Losses losses = forward();
-    backward(losses.total);
+    const Tensor total = losses.total();
+    backward(total);
     SafeTensors all;
     const auto add = [&](const std::string& name, const Tensor& t) {
       all.tensors.emplace_back(name, t.to(Device::cpu));
@@ -98,20 +99,26 @@ class Step : public Work {
     add("input.sigma", tracks.sigma);
     add("input.zoom", tracks.zoom);
     add("input.kept", tracks.kept);
-    add("value.total", losses.total);
-    add("value.segmentation", losses.segmentation);
-    for (size_t l = 0; l < losses.track.size(); ++l) add(text("value.track_", l), losses.track[l]);
+    add("value.total", total);
+    for (const LossTerm& term : losses.terms) add("value." + term.name, term.value);
     for (const auto& [name, p] : model_->parameters().named()) {
       add("parameter." + name, p);
       add("gradient." + name, p.grad());
       p.clear_grad();
     }
     const Config& c = config_;
-    const Json options = {
-        {"groups", c.model.groups}, {"slope", c.model.slope},           {"mix", c.maps.mix},
-        {"tau", c.maps.tau},        {"lambda", c.loss.lambda},          {"dice", c.loss.dice},
-        {"bce", c.loss.bce},        {"foreground", c.loss.foreground},  {"background", c.loss.background},
-        {"lr", c.optimizer.lr},     {"momentum", c.optimizer.momentum}, {"weight_decay", c.optimizer.weight_decay}};
+    const Json options = {{"groups", c.model.groups},
+                          {"slope", c.model.slope},
+                          {"mix", c.maps.mix},
+                          {"tau", c.maps.tau},
+                          {"lambda", c.loss.lambda},
+                          {"dice", c.loss.dice},
+                          {"bce", c.loss.bce},
+                          {"foreground", c.pseudo.foreground},
+                          {"background", c.pseudo.background},
+                          {"lr", c.optimizer.lr},
+                          {"momentum", c.optimizer.momentum},
+                          {"weight_decay", c.optimizer.weight_decay}};
     all.metadata["options"] = options.dump();
     return all;
   }
@@ -126,7 +133,7 @@ class Step : public Work {
     Seconds s;
     for (int64_t i = 0; i < times; ++i) {
       s["forward"] += seconds(Device::cpu, [&] { losses = forward(); });
-      s["backward"] += seconds(Device::cpu, [&] { backward(losses.total); });
+      s["backward"] += seconds(Device::cpu, [&] { backward(losses.total()); });
       s["optimiser"] += seconds(Device::cpu, [&] {
         optimizer_.prepare(config_.optimizer.lr);
         optimizer_.update();

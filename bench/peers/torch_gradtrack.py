@@ -141,8 +141,8 @@ class GradTrack(nn.Module):
         self.upcat_2 = UpCat(f[2], f[1], f[2] // 2, f[1], *o)
         self.upcat_1 = UpCat(f[1], f[0], f[1], f[5], *o)
         self.final_conv = nn.Conv2d(f[5], 1, 1)
-        for i, c in zip((4, 3, 2, 1), (f[3], f[2], f[1], f[5])):
-            self.add_module(f"attention_{i}", TrackAttention(c))
+        for level, c in zip((1, 2, 3, 4), (f[3], f[2], f[1], f[5])):
+            self.add_module(f"attention_{level}", TrackAttention(c))
 
     def losses(self, batch):
         """Of a batch as collate() makes it: total, segmentation, and each level's, coarsest first."""
@@ -160,8 +160,9 @@ class GradTrack(nn.Module):
         for i in range(1, 5):
             skips.append(getattr(self, f"down_{i}")(skips[-1]))
         y, track = skips.pop(), []
-        for level, i in enumerate((4, 3, 2, 1)):
-            y, loss = getattr(self, f"attention_{i}")(getattr(self, f"upcat_{i}")(y, skips.pop()), maps[level])
+        for level, track_map in enumerate(maps[:4], 1):
+            up = getattr(self, f"upcat_{5 - level}")(y, skips.pop())
+            y, loss = getattr(self, f"attention_{level}")(up, track_map)
             track.append(loss)
         return self.final_conv(y)[:, 0], track
 

@@ -93,7 +93,7 @@ class Step:
     def first(self):
         total, segmentation, track = self.losses(self.batch)
         total.backward()
-        values = {"total": total, "segmentation": segmentation} | {f"track_{l}": t for l, t in enumerate(track)}
+        values = {"total": total, "segmentation": segmentation} | {f"track_{l}": t for l, t in enumerate(track, 1)}
         gradients = {name: p.grad for name, p in self.model.named_parameters()}
         values = {k: v.detach().clone() for k, v in values.items()}  # a CUDA graph's own memory is used again
         self.optimiser.zero_grad()

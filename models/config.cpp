@@ -1,0 +1,79 @@
+#include "models/config.h"
+
+#include "core/check.h"
+#include "models/recipes.h"
+
+namespace gt {
+namespace {
+
+/// Checks what concerns several keys. An error names where each of them was set.
+Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
+  const auto where = [&](const std::string& key) {
+    const auto at = notes.origins.find(key);
+    return at == notes.origins.end() ? name : at->second;
+  };
+  const auto require = [&](bool ok, const std::string& key, const auto&... parts) {
+    if (!ok) fail(where(key), ": key '", key, "': ", parts...);
+  };
+  const auto other = [&](const std::string& key, const auto& value) {
+    return text(key, ", ", value, " (", notes.origin(key), ")");
+  };
+  require(c.data.size % 16 == 0, "data.size", "expected a multiple of 16, got ", c.data.size);
+  require(c.data.channels != 2, "data.channels", "expected 1 or 3, got 2");
+  for (const auto& [key, list] : {std::pair("data.mean", &c.data.mean), std::pair("data.std", &c.data.std)})
+    require(int64_t(list->size()) == c.data.channels, key, "expected a number for each of ",
+            other("data.channels", c.data.channels), ", got ", list->size());
+  for (const int64_t f : c.model.features)
+    require(f % c.model.groups == 0, "model.features", "expected multiples of ", other("model.groups", c.model.groups),
+            ", got ", f);
+  require(c.model.features[4] % 2 == 0 && c.model.features[3] % 2 == 0 && c.model.features[2] % 2 == 0,
+          "model.features", "expected even numbers from the third to the fifth, which the decoder halves");
+  require(c.pseudo.background <= c.pseudo.foreground, "pseudo.background", "expected at most ",
+          other("pseudo.foreground", c.pseudo.foreground), ", got ", c.pseudo.background);
+  require(c.pseudo.teacher.empty() || c.recipe != "gradtrack" || c.pseudo.refine == "crf", "pseudo.teacher",
+          "expected crf for ", other("pseudo.refine", c.pseudo.refine));
+  for (const auto& [key, value] :
+       {std::pair("train.val_every", c.train.val_every), std::pair("train.checkpoint_every", c.train.checkpoint_every)})
+    require(value % c.train.log_every == 0, key, "expected a multiple of ", other("train.log_every", c.train.log_every),
+            ", got ", value);
+  return c;
+}
+
+}  // namespace
+
+std::vector<RenamedKey> Config::renamed_keys() {
+  return {{"maps.follow", "maps.spread_exponent"},
+          {"pseudo.say", "pseudo.teacher_weight"},
+          {"loss.pseudo", "pseudo.refine", {{"track", "none"}}},
+          {"loss.foreground", "pseudo.foreground"},
+          {"loss.background", "pseudo.background"}};
+}
+
+std::vector<std::string> Config::recipe_names() {
+  std::vector<std::string> names;
+  for (const Recipe& recipe : recipes()) names.push_back(recipe.name);
+  return names;
+}
+
+Config load_config(const std::string& path, const std::vector<std::string>& overrides, ConfigNotes* notes) {
+  ConfigNotes own;
+  ConfigNotes& n = notes ? *notes : own;
+  return checked(read_config<Config>(path, overrides, &n), path, n);
+}
+
+Config parse_run_config(const std::string& yaml, const std::string& name) {
+  ConfigNotes notes;
+  return checked(parse_config<Config>(yaml, name, &notes), name, notes);
+}
+
+Config result_config(Config c) {
+  reset_keys(c, {"threads", "data.threads", "train.checkpoint_every"});
+  const DataNeeds needs = data_needs(c);
+  if (!needs.gaze) reset_keys(c, {"data.gaze", "data.degrade"});
+  if (!needs.pseudo) reset_keys(c, {"pseudo.sigma", "pseudo.thresholds", "pseudo.crf", "pseudo.teacher"});
+  reset_keys(c, recipe_of(c).ignored_keys(c));
+  if (c.pseudo.teacher.empty()) reset_keys(c, {"pseudo.teacher_weight"});
+  return c;
+}
+
+}  // namespace gt

@@ -1,0 +1,32 @@
+#include "models/recipes.h"
+
+#include "models/full.h"
+#include "models/gazemedseg.h"
+#include "models/gradtrack.h"
+
+namespace gt {
+
+const std::vector<Recipe>& recipes() {
+  static const std::vector<Recipe> table = {gradtrack_recipe(), gazemedseg_recipe(), full_recipe()};
+  return table;
+}
+
+const Recipe& recipe_of(const Config& config) {
+  for (const Recipe& recipe : recipes())
+    if (recipe.name == config.recipe) return recipe;
+  std::string names;
+  for (const Recipe& recipe : recipes()) names += (names.empty() ? "" : " or ") + std::string(recipe.name);
+  fail("recipe '", config.recipe, "': expected ", names);
+}
+
+std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device device) {
+  return recipe_of(config).make(config, dtype, device);
+}
+
+DataNeeds data_needs(const Config& config) {
+  DataNeeds needs = recipe_of(config).needs(config);
+  needs.pseudo = !recipe_of(config).pseudo_thresholds(config).empty();
+  return needs;
+}
+
+}  // namespace gt

@@ -1,0 +1,17 @@
+#include "tools/run_config.h"
+
+#include <cstdio>
+#include <set>
+
+namespace gt {
+
+Config load_config_with_warnings(const std::string& path, const std::vector<std::string>& overrides) {
+  static std::set<std::string> printed;
+  ConfigNotes notes;
+  const Config config = load_config(path, overrides, &notes);
+  for (const std::string& warning : notes.warnings)
+    if (printed.insert(warning).second) std::fprintf(stderr, "gradtrack: warning: %s\n", warning.c_str());
+  return config;
+}
+
+}  // namespace gt
