@@ -26,12 +26,12 @@ class Source {
   std::string where(const YAML::Node& at, const std::string& key) const {
     const std::string full = prefix + key + ".";
     for (const auto& [o, word] : *overrides)  // a.b=1 is to blame for a, if nobody knows it, and a={b: 1} for a.b
-      if (full.starts_with(o + ".") || (o + ".").starts_with(full)) return text("command line '", word, "'");
+      if (full.starts_with(o + ".") || (o + ".").starts_with(full)) return str_cat("command line '", word, "'");
     YAML::Mark mark = at.Mark();
     if (at.IsNull())  // yaml-cpp places a value that is not there on the next line
       for (const auto& item : node)
         if (item.first.IsScalar() && item.first.Scalar() == key) mark = item.first.Mark();
-    return mark.is_null() ? file : text(file, ":", mark.line + 1);
+    return mark.is_null() ? file : str_cat(file, ":", mark.line + 1);
   }
 };
 
@@ -47,9 +47,9 @@ std::string shown(const YAML::Node& node) { return node.IsScalar() ? "'" + node.
 
 std::string bounds(const Range& r) {
   const bool lo = r.lo > -1e300, hi = r.hi < 1e300;
-  if (lo && hi) return text(" in [", r.lo, ", ", r.hi, "]");
-  if (lo) return text(" of at least ", r.lo);
-  return hi ? text(" of at most ", r.hi) : "";
+  if (lo && hi) return str_cat(" in [", r.lo, ", ", r.hi, "]");
+  if (lo) return str_cat(" of at least ", r.lo);
+  return hi ? str_cat(" of at most ", r.hi) : "";
 }
 
 template <class T>
@@ -74,8 +74,8 @@ template <class T>
 void read_list(const Source& s, const char* key, const YAML::Node& node, const char* kind, const Length& length,
                std::vector<T>& out) {
   const int64_t most = std::max(length.count, length.most);
-  const std::string numbers = most > length.count ? text(length.count, " to ", most) : text(length.count);
-  const std::string expected = text("a list of ", numbers, " ", kind, bounds(length.each));
+  const std::string numbers = most > length.count ? str_cat(length.count, " to ", most) : str_cat(length.count);
+  const std::string expected = str_cat("a list of ", numbers, " ", kind, bounds(length.each));
   if (!node.IsSequence()) wrong(s, key, node, expected);
   if (int64_t(node.size()) < length.count || int64_t(node.size()) > most)
     fail(s.where(node, key), ": key '", s.prefix, key, "': expected ", expected, ", got ", node.size());
@@ -249,7 +249,7 @@ std::string first_difference(const std::string& there, const std::string& here) 
     if (x == y) continue;
     std::string dotted;
     for (const std::string& part : key) dotted += (dotted.empty() ? "" : ".") + part;
-    return text(dotted, x.substr(colon), " there,", y.substr(colon + 1), " here");
+    return str_cat(dotted, x.substr(colon), " there,", y.substr(colon + 1), " here");
   }
   return "";
 }

@@ -31,7 +31,7 @@ GradTrack::GradTrack(const Config& config, DType dtype, Device device)
       unet_(parameters_, config.data.channels, 1, config.model) {
   const std::vector<int64_t> channels = decoder_channels(config.model);
   for (size_t l = 0; l < channels.size(); ++l)
-    attention_.emplace_back(Scope(parameters_) / text("attention_", channels.size() - l), channels[l]);
+    attention_.emplace_back(Scope(parameters_) / str_cat("attention_", channels.size() - l), channels[l]);
 }
 
 GradTrack::Output GradTrack::run(const Tensor& images, const Tensors& maps) const {

@@ -116,7 +116,7 @@ TEST_CASE("GradTrack's losses and gradients, from fixations on, are PyTorch's", 
     const Losses losses = torch.model->losses(batch);
     torch.check("total", losses.total);
     torch.check("segmentation", losses.segmentation);
-    for (size_t l = 0; l < losses.track.size(); ++l) torch.check(text("track_", l), losses.track[l]);
+    for (size_t l = 0; l < losses.track.size(); ++l) torch.check(str_cat("track_", l), losses.track[l]);
     backward(losses.total);
     torch.check_gradients();
   }

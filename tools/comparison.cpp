@@ -54,7 +54,7 @@ void print_scores(const Comparison& c) {
   for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published(c.arm(i)) != nullptr;
   if (any_published) rows[0].insert(rows[0].end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
-    rows.push_back({c.arm(i).name, text(c.runs[i].size(), " of ", c.seeds)});
+    rows.push_back({c.arm(i).name, str_cat(c.runs[i].size(), " of ", c.seeds)});
     for (const Score* s : compared_scores)
       rows.back().push_back(c.runs[i].empty() ? "-" : mean_and_std(c.over_seeds(i, s->key), s->decimals + 1));
     if (const Published* p = published(c.arm(i)))
@@ -147,7 +147,7 @@ const Published* published(const Arm& arm) {
                                         {"gazemedseg", {0.7780, 0}, {0.7764, 0}},
                                         {"full", {0.8212, 0}, {0.8058, 0}}};
   for (const Published& p : table)
-    if (arm.overrides == std::vector<std::string>{text("recipe=", p.recipe)}) return &p;
+    if (arm.overrides == std::vector<std::string>{str_cat("recipe=", p.recipe)}) return &p;
   return nullptr;
 }
 
