@@ -68,7 +68,7 @@ Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> ro
         old_[key(row.value("device", ""), row.value("type", "f32"), row.value("op", ""), row.value("size", ""),
                  row.value("pass", ""))] = 1e-3 * row["ms"].get<double>();
     const Json facts = old.value("machine", Json::object());
-    old_facts_ = text("commit ", facts.value("commit", "?"), ", ", facts.value("date", "?"));
+    old_facts_ = str_cat("commit ", facts.value("commit", "?"), ", ", facts.value("date", "?"));
     for (const auto& [fact, now] : {std::pair{"cpu", machine_.cpu}, std::pair{"gpu", machine_.gpu}})
       if (const std::string before = facts.value(fact, ""); before != now && !before.empty() && !now.empty())
         std::printf("note: %s is of another %s: %s\n", options_.compare.c_str(), fact, before.c_str());
@@ -79,16 +79,16 @@ Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> ro
 void Report::print_head() const {
   for (const auto& [device, roof] : roofs_)
     std::printf("%-4s  %s: copies %.1f GB/s, multiplies and adds %.0f GFLOP/s (f32%s, measured)\n", name(device),
-                device == Device::cpu ? text(machine_.cpu, ", ", num_threads(), " threads").c_str()
-                                      : text(machine_.gpu, ", ", machine_.driver).c_str(),
+                device == Device::cpu ? str_cat(machine_.cpu, ", ", num_threads(), " threads").c_str()
+                                      : str_cat(machine_.gpu, ", ", machine_.driver).c_str(),
                 1e-9 * roof.bytes_per_second, 1e-9 * roof.flops_per_second,
                 roof.bf16_products_per_second > 0
-                    ? text("; bf16 products ", int64_t(1e-9 * roof.bf16_products_per_second), " GFLOP/s").c_str()
+                    ? str_cat("; bf16 products ", int64_t(1e-9 * roof.bf16_products_per_second), " GFLOP/s").c_str()
                     : "");
   std::printf(
       "\nms is the median. floor: what the bytes and operations take at those rates; %% of it over 100 where a cache "
       "holds the data.\nx: how many times as fast as the same from other ops, as the CPU%s.\n\n",
-      options_.compare.empty() ? "" : text(", as in ", options_.compare).c_str());
+      options_.compare.empty() ? "" : str_cat(", as in ", options_.compare).c_str());
   std::printf("%-*s  %-*s  %-4s  %-7s  %-4s %9s %9s %9s %9s %9s %9s %9s%s%s\n", int(options_.op_width), "op",
               int(options_.size_width), "size", "type", "pass", "on", "ms", "GB/s", "GFLOP/s", "floor ms", "% floor",
               "x composed", "x CPU", options_.compare.empty() ? "" : "     x old", options_.errors ? "     error" : "");

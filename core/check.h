@@ -15,7 +15,7 @@ class Error : public std::runtime_error {
 
 /// The parts, each written with operator<<, as one string.
 template <class... Parts>
-std::string text(const Parts&... parts) {
+std::string str_cat(const Parts&... parts) {
   std::ostringstream out;
   (out << ... << parts);
   return out.str();
@@ -24,7 +24,7 @@ std::string text(const Parts&... parts) {
 /// Throws Error with the parts as its message.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-  throw Error(text(parts...));
+  throw Error(str_cat(parts...));
 }
 
 }  // namespace gt

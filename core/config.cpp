@@ -79,9 +79,9 @@ std::optional<Found> find(Source& s, const std::string& key) {
 
 std::string bounds(const Range& r) {
   const bool lo = r.lo > -1e300, hi = r.hi < 1e300;
-  if (lo && hi) return text(" in [", r.lo, ", ", r.hi, "]");
-  if (lo) return text(" of at least ", r.lo);
-  return hi ? text(" of at most ", r.hi) : "";
+  if (lo && hi) return str_cat(" in [", r.lo, ", ", r.hi, "]");
+  if (lo) return str_cat(" of at least ", r.lo);
+  return hi ? str_cat(" of at most ", r.hi) : "";
 }
 
 std::string expected_list(const KeySpec& spec, const char* numbers) {
@@ -415,7 +415,7 @@ std::string first_difference(const std::string& there, const std::string& here) 
     if (x == y) continue;
     std::string dotted;
     for (const std::string& part : key) dotted += (dotted.empty() ? "" : ".") + part;
-    return text(dotted, x.substr(colon), " there,", y.substr(colon + 1), " here");
+    return str_cat(dotted, x.substr(colon), " there,", y.substr(colon + 1), " here");
   }
   return "";
 }

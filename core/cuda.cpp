@@ -45,7 +45,7 @@ cudaError_t allow_shared(const void* kernel, size_t bytes) {
 
 void check_launch(cudaError_t status, const Launch& launch, const void* kernel) {
   if (status == cudaSuccess) return;
-  const std::string place = text("launch of ", kernel_name(kernel), " at ", launch.file, ":", launch.line);
+  const std::string place = str_cat("launch of ", kernel_name(kernel), " at ", launch.file, ":", launch.line);
   check_cuda(status, place.c_str());
 }
 

@@ -39,7 +39,7 @@ CudaStatus query_cuda() {
   if (count == 0) return {CudaState::no_device, "the driver lists no device"};
   cudaDeviceProp properties;
   check_cuda(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
-  const std::string device = text(properties.name, ", compute capability ", properties.major, ".", properties.minor);
+  const std::string device = str_cat(properties.name, ", compute capability ", properties.major, ".", properties.minor);
   if (properties.major < 8) return {CudaState::no_device, device + ": expected 8.0 or more"};
   return {CudaState::device, device};
 #else

@@ -31,7 +31,7 @@ std::vector<Entry> read_list(const std::string& path) {
     const std::string name = image_name(line.text);
     const auto [first, fresh] = line_of.emplace(name, line.number);
     if (!fresh) fail(path, ":", line.number, ": '", name, "' is listed already, on line ", first->second);
-    entries.push_back({name, text(path, ":", line.number)});
+    entries.push_back({name, str_cat(path, ":", line.number)});
   }
   if (entries.empty()) fail(path, ": lists nothing, expected the name of one image a line");
   return entries;

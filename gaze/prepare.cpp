@@ -79,9 +79,9 @@ void write_gaze_of(const PrepareOptions& options, const Names& images, Prepared&
   if (tracks.empty()) fail(options.gaze, ": has gaze on none of the ", images.size(), " images");
   write_gaze(options.out + "/gaze.csv", tracks, gaze.simulated);
   if (tracks.size() < images.size())
-    prepared.notes.push_back(text(images.size() - tracks.size(), " images have no gaze"));
+    prepared.notes.push_back(str_cat(images.size() - tracks.size(), " images have no gaze"));
   if (tracks.size() < gaze.tracks.size())
-    prepared.notes.push_back(text(gaze.tracks.size() - tracks.size(), " tracks are of images that are not there"));
+    prepared.notes.push_back(str_cat(gaze.tracks.size() - tracks.size(), " tracks are of images that are not there"));
 }
 
 /// Writes lists and gaze; train.txt last, as it says that the data set is whole.
@@ -210,7 +210,7 @@ Names write_slices(const PrepareOptions& options, const Labels& labels, const Vo
     if (header.height != volume.height || header.width != volume.width)
       fail(labels.path, ": is ", volume.height, "x", volume.width, ", expected ", header.height, "x", header.width,
            " as the slice ", slice);
-    names.push_back(text(labels.patient, "_", z + 1));
+    names.push_back(str_cat(labels.patient, "_", z + 1));
     write_file(options.out + "/images/" + names.back() + ".dcm", read_file(slice));
     write_png(options.out + "/masks/" + names.back() + ".png", mask);
   }
@@ -268,7 +268,7 @@ Prepared prepare_nci_isbi(const PrepareOptions& options, const PrepareProgress& 
     const Volume volume = read_nrrd(l.path);
     const Names slices = slices_of(l, volume, patients.at(l.patient));
     if (slices.empty())
-      prepared.notes.push_back(text(l.patient, ": no series has the ", volume.depth, " slices of its label volume"));
+      prepared.notes.push_back(str_cat(l.patient, ": no series has the ", volume.depth, " slices of its label volume"));
     else
       for (const std::string& name : write_slices(options, l, volume, slices))
         (l.test ? test : held_out.count(l.patient) ? val : train).push_back(name);

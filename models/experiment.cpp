@@ -87,8 +87,8 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
     if (!data_needs(experiment.arms[i].config).gaze) continue;
     for (const Degradation& d : degradations) {
       experiment.pairs.emplace_back(experiment.arms.size(), i);
-      experiment.arms.push_back(
-          make_arm(base, recipes[i] + "-" + d.name, {"recipe=" + recipes[i], text("data.degrade.", d.key_and_value)}));
+      experiment.arms.push_back(make_arm(base, recipes[i] + "-" + d.name,
+                                         {"recipe=" + recipes[i], str_cat("data.degrade.", d.key_and_value)}));
       experiment.arms.back().degradation = d.words;
     }
   }

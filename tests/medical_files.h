@@ -40,12 +40,12 @@ inline void write_dicom(const std::string& path, const DicomFile& f) {
   if (f.instance) put(DCM_InstanceNumber, std::to_string(f.instance));
   put(DCM_PhotometricInterpretation, f.photometry);
   if (f.slope != 1 || f.intercept != 0) {
-    put(DCM_RescaleSlope, text(f.slope));
-    put(DCM_RescaleIntercept, text(f.intercept));
+    put(DCM_RescaleSlope, str_cat(f.slope));
+    put(DCM_RescaleIntercept, str_cat(f.intercept));
   }
   if (f.window > 0) {
-    put(DCM_WindowCenter, text(f.window));
-    put(DCM_WindowWidth, text(f.window));
+    put(DCM_WindowCenter, str_cat(f.window));
+    put(DCM_WindowWidth, str_cat(f.window));
   }
   if (f.height) {
     data.putAndInsertUint16(DCM_Rows, Uint16(f.height));
@@ -111,9 +111,9 @@ inline std::string nrrd(int width, int height, int depth, const std::vector<int3
     const std::string one = big_endian(uint32_t(v), bytes);
     data += big ? one : std::string(one.rbegin(), one.rend());
   }
-  return text("NRRD0004\n# made by a test\ntype: ", type,
-              "\ndimension: 3\nspace: left-posterior-superior\nsizes: ", width, " ", height, " ", depth,
-              "\nendian: ", big ? "big" : "little", "\nencoding: ", packed ? "gzip" : "raw", "\nkey:=value\n\n") +
+  return str_cat("NRRD0004\n# made by a test\ntype: ", type,
+                 "\ndimension: 3\nspace: left-posterior-superior\nsizes: ", width, " ", height, " ", depth,
+                 "\nendian: ", big ? "big" : "little", "\nencoding: ", packed ? "gzip" : "raw", "\nkey:=value\n\n") +
          (packed ? deflated(data, 15 + 16) : data);
 }
 

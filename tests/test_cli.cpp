@@ -64,7 +64,7 @@ TEST_CASE("prepare makes a data set, or says what the download lacks", "[cli]") 
   make_folder(tmp / "raw/masks");
   for (int i = 0; i < 6; ++i)
     for (const char* part : {"images", "masks"})
-      write_png(tmp / text("raw/", part, "/p", i, ".png"), Image(9, 9, 1, 200));
+      write_png(tmp / str_cat("raw/", part, "/p", i, ".png"), Image(9, 9, 1, 200));
   const Result r = run("prepare kvasir-seg " + tmp / "raw" + " " + tmp / "out");
   INFO(r.err);
   CHECK(r.status == 0);

@@ -55,8 +55,8 @@ TEST_CASE("compare trains every recipe with every seed, and tells what came out"
   for (size_t i = 0; i < 2; ++i) {
     const Json &a = track["runs"][i], &b = full["runs"][i];
     CHECK(a["seed"] == i + 1);
-    CHECK(has(a["command"], text("recipe=gradtrack seed=", i + 1, " --out OUT/gradtrack/seed")));
-    const Json eval = Json::parse(read_file(w.tmp / text("cmp/gradtrack/seed", i + 1, "/eval.json")));
+    CHECK(has(a["command"], str_cat("recipe=gradtrack seed=", i + 1, " --out OUT/gradtrack/seed")));
+    const Json eval = Json::parse(read_file(w.tmp / str_cat("cmp/gradtrack/seed", i + 1, "/eval.json")));
     CHECK(a["dice"] == eval["dice"]["mean"]);
     for (size_t k = 0; k < 4; ++k) {
       CHECK(a["per_image"]["dice"][k] == eval["per_image"][k]["dice"]);
@@ -193,7 +193,7 @@ TEST_CASE("compare --degrade: recipes that use gaze, trained on worse gaze too",
   for (const char* part : {"Dice when trained on worse gaze", "gaze as it is", "noise 10 %", "half lost"})
     CHECK(has(page, part));
   const auto weights = [&](const std::string& arm) {
-    return read_safetensors(w.tmp / text("cmp/", arm, "/seed1/last.safetensors")).tensors[0].second.values<float>();
+    return read_safetensors(w.tmp / str_cat("cmp/", arm, "/seed1/last.safetensors")).tensors[0].second.values<float>();
   };
   CHECK(weights("gradtrack-drop50") != weights("gradtrack"));
 }

@@ -171,7 +171,7 @@ TEST_CASE("config: overrides", "[config]") {
   CHECK(error("seed=").starts_with("command line 'seed=': key 'seed': expected a whole number, got nothing"));
   CHECK(error("seed").starts_with("command line 'seed': expected key=value"));
   for (const char* word : {"=1", ".lr=1", "train.=1", "train..lr=1"})
-    CHECK(error(word).starts_with(text("command line '", word, "': expected key=value")));
+    CHECK(error(word).starts_with(str_cat("command line '", word, "': expected key=value")));
   CHECK(error("name='x").starts_with("command line 'name='x': the value is not valid YAML"));
 
   // An error of the file stays the file's.

@@ -24,7 +24,7 @@ TEST_CASE("an error is one line, a broken contract also names its place", "[core
 TEST_CASE("tensor: shape, type, values", "[core][tensor]") {
   const Tensor t = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6});
   CHECK(t.shape() == Shape{2, 3});
-  CHECK(text(t.shape(), t.dtype(), t.device()) == "(2,3)f32cpu");
+  CHECK(str_cat(t.shape(), t.dtype(), t.device()) == "(2,3)f32cpu");
   CHECK(t.rank() == 2);
   CHECK(t.size() == 6);
   CHECK(t.bytes() == 24);

@@ -399,7 +399,7 @@ TEST_CASE("statistics are computed alike with any number of threads, and tabled 
   std::vector<Track> tracks;
   for (int64_t i = 0; i < 12; ++i) {
     masks.push_back(disc(64, 0.3 + 0.03 * double(i), 0.5, 0.1 + 0.01 * double(i)));
-    tracks.push_back(simulate_track(masks.back(), text("m", i), 3));
+    tracks.push_back(simulate_track(masks.back(), str_cat("m", i), 3));
   }
   const int threads = num_threads();
   const std::string table = statistics_table(gaze_statistics(tracks, masks));

@@ -295,7 +295,7 @@ TEST_CASE("loader: pseudo masks come with their samples, one tensor for each", "
     dataset.samples[i].pseudo = {Image(side, side, 1, uint8_t(10 + i)), Image(side, side, 1, uint8_t(20 + i))};
   for (const Batch& b : batches(dataset, 4, 3)) {
     REQUIRE(b.pseudo.size() == 2);
-    CHECK(text(b.pseudo[1].shape()) == "(3,16,16)");
+    CHECK(str_cat(b.pseudo[1].shape()) == "(3,16,16)");
     for (int64_t i = 0; i < 3; ++i)
       for (int64_t k = 0; k < 2; ++k)
         CHECK(b.pseudo[size_t(k)].data<uint8_t>()[i * side * side] == 10 * (k + 1) + b.index[size_t(i)]);

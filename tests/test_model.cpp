@@ -46,7 +46,7 @@ TEST_CASE("the U-Net has the parameters of MONAI's BasicUNet, in order", "[model
   const NamedTensors& named = parameters.named();
   const auto shape = [&](const std::string& name) {
     for (const auto& [other, t] : named)
-      if (other == name) return text(t.shape());
+      if (other == name) return str_cat(t.shape());
     return std::string("missing");
   };
   CHECK(shape("conv_0.conv_0.conv.weight") == "(64,3,3,3)");
@@ -180,10 +180,10 @@ TEST_CASE("GradTrack's pseudo mask may come from masks made before training", "[
 TEST_CASE("prediction needs no gaze and gives an attention map per decoder stage", "[model]") {
   const Config c = tiny_config("gradtrack");
   const Prediction p = make_model(c)->predict(tiny_batch(c).images);
-  CHECK(text(p.logits.shape()) == "(2,32,32,1)");
+  CHECK(str_cat(p.logits.shape()) == "(2,32,32,1)");
   REQUIRE(p.attention.size() == 4);
-  CHECK(text(p.attention[0].shape()) == "(2,4,4)");
-  CHECK(text(p.attention[3].shape()) == "(2,32,32)");
+  CHECK(str_cat(p.attention[0].shape()) == "(2,4,4)");
+  CHECK(str_cat(p.attention[3].shape()) == "(2,32,32)");
 }
 
 TEST_CASE("the pseudo mask counts what is surely inside or outside", "[model]") {

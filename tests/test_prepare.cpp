@@ -30,7 +30,7 @@ void make_kvasir(const TempFolder& tmp) {
   make_folder(tmp / "raw/images");
   make_folder(tmp / "raw/masks");
   for (int i = 0; i < 20; ++i) {
-    const std::string name = text("p", i / 10, i % 10, ".png");
+    const std::string name = str_cat("p", i / 10, i % 10, ".png");
     Image mask(6, 8, 1, 20);
     *mask.at(2, 3) = 220;
     write_png(tmp / ("raw/images/" + name), Image(6, 8, 3, uint8_t(i)));
@@ -151,7 +151,7 @@ void make_patient(const TempFolder& tmp, const std::string& patient, const std::
   const std::string series = tmp / (images + patient + "/study/series");
   make_folder(series);
   for (int z = 0; z < 4; ++z)
-    write_dicom(series + text("/1-", 9 - z, ".dcm"),  // file names say nothing
+    write_dicom(series + str_cat("/1-", 9 - z, ".dcm"),  // file names say nothing
                 {.height = 3,
                  .width = 5,
                  .values = std::vector<uint16_t>(15, uint16_t(100 + z)),
@@ -165,7 +165,7 @@ void make_patient(const TempFolder& tmp, const std::string& patient, const std::
 }
 
 void make_nci_isbi(const TempFolder& tmp) {
-  for (int i = 0; i < 10; ++i) make_patient(tmp, text("Prostate3T-01-000", i), train_images, train_labels);
+  for (int i = 0; i < 10; ++i) make_patient(tmp, str_cat("Prostate3T-01-000", i), train_images, train_labels);
   make_patient(tmp, "ProstateDx-03-0001", test_images, test_labels);
 }
 

@@ -146,8 +146,8 @@ const std::string tobii_header =
 std::string tobii_row(double time, const std::string& media, const std::string& type, int duration, int index,
                       const std::string& x, const std::string& y, const std::string& recording = "R1") {
   const std::string media_place = media.empty() ? "\t\t\t" : "800\t600\t560\t240";
-  return text(time, "\tEye Tracker\tP1\t", recording, "\t", x, "\t", y, "\t", media, "\t", media_place, "\t", type,
-              "\t", duration, "\t", index, "\t", x, "\t", y, "\n");
+  return str_cat(time, "\tEye Tracker\tP1\t", recording, "\t", x, "\t", y, "\t", media, "\t", media_place, "\t", type,
+                 "\t", duration, "\t", index, "\t", x, "\t", y, "\n");
 }
 
 /// Two fixations on a.png, the first in three rows, then one on b.png.
@@ -406,11 +406,11 @@ TEST_CASE("readers: fixations are made of the samples of each format", "[readers
   for (const GazeSample& s : two_looks()) {
     const double x = 500 + 30 * s.x, y = 400 + 30 * s.y;  // screen of 1000x800 pixels, 30 pixels a degree
     const bool blink = s.time > 1500;
-    plain += text(s.time, "\t", x, "\t", y, "\ta.png\n");
-    pupil += text(s.time / 1000, ",", x / 1000, ",", 1 - y / 800, ",", blink ? 0.1 : 0.95, "\n");
-    eyelink += text("s\t1\ta.png\t", s.time, "\t", blink ? "." : std::to_string(x), "\t",
-                    blink ? "." : std::to_string(y), "\n");
-    tobii += text(int(s.time * 1000), "\ta.png\t", x, "\t", y, "\n");
+    plain += str_cat(s.time, "\t", x, "\t", y, "\ta.png\n");
+    pupil += str_cat(s.time / 1000, ",", x / 1000, ",", 1 - y / 800, ",", blink ? 0.1 : 0.95, "\n");
+    eyelink += str_cat("s\t1\ta.png\t", s.time, "\t", blink ? "." : std::to_string(x), "\t",
+                       blink ? "." : std::to_string(y), "\n");
+    tobii += str_cat(int(s.time * 1000), "\ta.png\t", x, "\t", y, "\n");
   }
   for (const std::string& file : {plain, pupil, eyelink, tobii})
     for (const std::string method : {"idt", "ivt"}) {

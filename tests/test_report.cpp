@@ -23,7 +23,7 @@ struct Result {
 };
 
 Result report(const TempFolder& folder, const std::string& arguments) {
-  const std::string command = text("cd ", folder.path(), " && ", GT_PROGRAM, " report ", arguments, " >out 2>err");
+  const std::string command = str_cat("cd ", folder.path(), " && ", GT_PROGRAM, " report ", arguments, " >out 2>err");
   const int status = std::system(command.c_str());
   return {WEXITSTATUS(status), read_file(folder / "out"), read_file(folder / "err")};
 }
@@ -41,9 +41,9 @@ Json evaluation(double dice, const std::string& gaze) {
   e["per_image"] = Json::array();
   for (const char* rank : {"best", "median", "worst"}) {
     Json image = scores(dice);
-    image["name"] = text("image_", rank);
+    image["name"] = str_cat("image_", rank);
     image["rank"] = rank;
-    image["panel"] = text("panels/image_", rank, ".png");
+    image["panel"] = str_cat("panels/image_", rank, ".png");
     e["per_image"].push_back(image);
   }
   return e;
@@ -104,7 +104,8 @@ TEST_CASE("report: a run as one page that needs nothing else", "[report]") {
   for (const char* foreign : {"http:", "https:", "<link", "<script", "url(", "src=\"panels"})
     CHECK_FALSE(has(page, foreign));
   for (const char* tag : {"div", "figure", "table", "tr", "td", "svg", "g", "section", "details", "p", "span", "small"})
-    CHECK(count(page, text("<", tag, ">")) + count(page, text("<", tag, " ")) == count(page, text("</", tag, ">")));
+    CHECK(count(page, str_cat("<", tag, ">")) + count(page, str_cat("<", tag, " ")) ==
+          count(page, str_cat("</", tag, ">")));
 }
 
 TEST_CASE("report: simulated gaze cannot be missed", "[report]") {
@@ -206,7 +207,7 @@ TEST_CASE("report: what is damaged is an error in one line with file and line", 
     Json eval = good;
     eval[key] = nullptr;
     write(folder / "r/eval.json", eval.dump());
-    CHECK(has(error("r"), text("r/eval.json: expected ")));
+    CHECK(has(error("r"), str_cat("r/eval.json: expected ")));
   }
   Json eval = good;
   eval["per_image"][1].erase("dice");

@@ -91,7 +91,7 @@ TEST_CASE("the same seed gives the same bits, with any number of loader and comp
   const std::string expected = metrics_of(tmp / "first");
   for (const int64_t loaders : {1, 2, 4}) {
     c.data.threads = loaders;
-    const std::string run = tmp / text("loaders", loaders);
+    const std::string run = tmp / str_cat("loaders", loaders);
     train(c, run);
     CHECK(metrics_of(run) == expected);
     CHECK(best_weights(run) == best_weights(tmp / "first"));
@@ -170,7 +170,7 @@ TEST_CASE("a stopped run resumes as if it had never stopped", "[trainer]") {
     c.optimizer.kind = kind;
     train(c, tmp / (kind + "_whole"));
     for (const int64_t stop : {2, 10, 16}) {
-      const std::string run = tmp / text(kind, "_stopped", stop);
+      const std::string run = tmp / str_cat(kind, "_stopped", stop);
       CHECK_FALSE(train(c, run, false, stop));
       Config elsewhere = c;  // on a machine with other threads
       elsewhere.data.threads = 4;

@@ -54,7 +54,7 @@ void print_scores(const Comparison& c) {
   for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published(c.arm(i)) != nullptr;
   if (any_published) rows[0].insert(rows[0].end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
-    rows.push_back({c.arm(i).name, text(c.runs[i].size(), " of ", c.seeds)});
+    rows.push_back({c.arm(i).name, str_cat(c.runs[i].size(), " of ", c.seeds)});
     for (const Score* s : compared_scores)
       rows.back().push_back(c.runs[i].empty() ? "-" : mean_and_std(c.over_seeds(i, s->key), s->decimals + 1));
     if (const PublishedDice* p = published(c.arm(i)))

@@ -21,7 +21,7 @@ std::string arm_label(const Comparison& c, size_t i) { return html::swatch(int(i
 std::string dash() { return "<span class=\"quiet\">\u2013</span>"; }
 
 /// A difference's number with its sign.
-std::string with_sign(double value, int decimals) { return text(value > 0 ? "+" : "", fixed(value, decimals)); }
+std::string with_sign(double value, int decimals) { return str_cat(value > 0 ? "+" : "", fixed(value, decimals)); }
 
 // ---- Scores ---------------------------------------------------------------------------------------------------------
 
@@ -39,17 +39,17 @@ std::string score_table(const Comparison& c) {
   for (size_t i = 0; i < c.runs.size(); ++i) {
     const bool there = !c.runs[i].empty();
     t.rows_html.push_back(
-        {arm_label(c, i), there ? gaze_badge(c.runs[i][0].run) : dash(), text(c.runs[i].size(), " of ", c.seeds)});
+        {arm_label(c, i), there ? gaze_badge(c.runs[i][0].run) : dash(), str_cat(c.runs[i].size(), " of ", c.seeds)});
     std::vector<std::string>& row = t.rows_html.back();
     for (const Score* s : compared_scores) row.push_back(there ? cell(c.over_seeds(i, s->key), s->decimals) : dash());
     if (!any_published) continue;
     const PublishedDice* p = published(c.arm(i));
     row.insert(row.end(), {p ? cell(p->kvasir_seg, 3) : "", p ? cell(p->nci_isbi, 3) : ""});
   }
-  std::string out =
-      text("<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(), " images of ",
-           escape(c.split), ": mean over images, then mean \u00b1 standard deviation over seeds. HD95 is ",
-           "the 95th percentile of the distance between the two outlines, in pixels of the label: less is ", "better.");
+  std::string out = str_cat(
+      "<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(), " images of ",
+      escape(c.split), ": mean over images, then mean \u00b1 standard deviation over seeds. HD95 is ",
+      "the 95th percentile of the distance between the two outlines, in pixels of the label: less is ", "better.");
   if (any_published)
     out +=
         " * Published: Dice on the test splits of those data sets, trained on recorded gaze by the full-size protocol; "
@@ -218,16 +218,16 @@ std::string same_cases(const Comparison& c, const std::string& folder, Device de
     std::string numbers;
     for (size_t a = 0; a < arms.size(); ++a)
       numbers +=
-          text(a > 0 ? " \u00b7 " : "Dice ", escape(c.arm(arms[a]).name), " ", fixed(dice[a][cases[k].image], 3));
-    out += text("<figure><figcaption><span class=\"badge\">", cases[k].rank, "</span> ", escape(name),
-                " <span class=\"scores\">", numbers, "</span></figcaption><div class=\"scroll\"><div class=\"panel\">",
-                "<div class=\"columns\">", columns, "</div>", html::picture(read_file(path), path, name),
-                "</div></div>", "</figure>\n");
+          str_cat(a > 0 ? " \u00b7 " : "Dice ", escape(c.arm(arms[a]).name), " ", fixed(dice[a][cases[k].image], 3));
+    out += str_cat("<figure><figcaption><span class=\"badge\">", cases[k].rank, "</span> ", escape(name),
+                   " <span class=\"scores\">", numbers,
+                   "</span></figcaption><div class=\"scroll\"><div class=\"panel\">", "<div class=\"columns\">",
+                   columns, "</div>", html::picture(read_file(path), path, name), "</div></div>", "</figure>\n");
   }
-  return text("<h2>The same cases by every arm</h2>\n<p class=\"quiet small\">Best, median and worst image of ",
-              escape(c.arm(arms[0]).name), ", then those on which the arms differ most; the first run of each arm. ",
-              "Predictions are tinted and outlined in blue, labels outlined in yellow.</p>\n<div class=\"cases\">\n",
-              out, "</div>\n");
+  return str_cat("<h2>The same cases by every arm</h2>\n<p class=\"quiet small\">Best, median and worst image of ",
+                 escape(c.arm(arms[0]).name), ", then those on which the arms differ most; the first run of each arm. ",
+                 "Predictions are tinted and outlined in blue, labels outlined in yellow.</p>\n<div class=\"cases\">\n",
+                 out, "</div>\n");
 }
 
 // ---- Runs -----------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ std::string runs_table(const Comparison& c, const std::string& folder) {
   for (size_t i = 0; i < c.runs.size(); ++i)
     for (const SeedRun& r : c.runs[i]) {
       const std::string place = std::filesystem::path(r.run.folder).lexically_relative(folder).string();
-      t.rows_html.push_back({arm_label(c, i) + text(", seed ", r.seed),
+      t.rows_html.push_back({arm_label(c, i) + str_cat(", seed ", r.seed),
                              "<a href=\"" + escape(place) + "/report.html\">" + escape(place) + "</a>"});
       for (const Score* s : compared_scores)
         t.rows_html.back().push_back(fixed(r.run.eval[s->key]["mean"], s->decimals));
@@ -266,7 +266,7 @@ std::string comparison_page(const Comparison& c, const std::string& folder, Devi
     if (c.simulated(i)) simulated.push_back(c.arm(i).name);
   }
   const std::string title =
-      std::filesystem::path(c.experiment.base.path).stem().string() + text(": ", arms, " arms compared");
+      std::filesystem::path(c.experiment.base.path).stem().string() + str_cat(": ", arms, " arms compared");
   return html::page(document_title(title, !simulated.empty()),
                     heading(title, simulated, simulated.size() == arms) + score_table(c) + differences(c) +
                         robustness(c) + learning_curves(c) + same_cases(c, folder, device) + runs_table(c, folder) +

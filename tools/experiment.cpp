@@ -43,12 +43,12 @@ std::vector<Plan> plan(const Experiment& experiment, const ExperimentOptions& o)
   for (int64_t seed = 1; seed <= o.seeds; ++seed)  // seed by seed, so that a stop leaves something to compare
     for (size_t i = 0; i < experiment.arms.size(); ++i) {
       const Arm& arm = experiment.arms[i];
-      Plan p{i, seed, arm.config, text(arm.name, "/seed", seed), text(o.out, "/", arm.name, "/seed", seed), {}};
+      Plan p{i, seed, arm.config, str_cat(arm.name, "/seed", seed), str_cat(o.out, "/", arm.name, "/seed", seed), {}};
       p.config.seed = seed;
       p.train = {"train", o.base.path};
       for (const auto* words : {&o.base.overrides, &arm.overrides})
         p.train.insert(p.train.end(), words->begin(), words->end());
-      p.train.insert(p.train.end(), {text("seed=", seed), "--out", p.folder, "--resume", "--device", o.device});
+      p.train.insert(p.train.end(), {str_cat("seed=", seed), "--out", p.folder, "--resume", "--device", o.device});
       p.done = saved_iterations(p.folder, p.config);
       plans.push_back(std::move(p));
     }
@@ -74,11 +74,11 @@ std::vector<std::string> next_command(const Plan& p, const ExperimentOptions& o)
   const int64_t threads = p.config.threads > 0 ? p.config.threads : std::max<int64_t>(1, num_threads() / o.jobs);
   if (!finished(p)) {
     std::vector<std::string> command = p.train;
-    if (o.jobs > 1) command.push_back(text("threads=", threads));
+    if (o.jobs > 1) command.push_back(str_cat("threads=", threads));
     return command;
   }
   if (!evaluated(p, o.split))
-    return {"eval", p.folder, "--split", o.split, "--device", o.device, "--threads", text(threads)};
+    return {"eval", p.folder, "--split", o.split, "--device", o.device, "--threads", str_cat(threads)};
   if (!is_newer(p.folder + "/report.html", p.folder + "/eval.json")) return {"report", p.folder};
   return {};
 }
@@ -104,7 +104,7 @@ bool work(std::vector<Plan>& plans, const ExperimentOptions& o, std::vector<Job>
     all += p.config.train.iterations;
     done += p.done;
   }
-  ProgressBar bar(text(plans.size(), " runs"), all, done);
+  ProgressBar bar(str_cat(plans.size(), " runs"), all, done);
   int64_t told = 0;  // times; about every second
   JobObserver observer;
   observer.note = [&](const std::string& line) { bar.line(line); };
@@ -113,12 +113,13 @@ bool work(std::vector<Plan>& plans, const ExperimentOptions& o, std::vector<Job>
     for (const Job* job : running) {
       Plan& p = plans[size_t(job - jobs.data())];
       p.done = std::max(p.done, logged_iteration(p.folder));
-      detail += text(detail.empty() ? "" : ", ", p.name, " ", p.done, "/", p.config.train.iterations);
+      detail += str_cat(detail.empty() ? "" : ", ", p.name, " ", p.done, "/", p.config.train.iterations);
     }
     int64_t sum = 0;
     for (const Plan& p : plans) sum += p.done;
     bar.update(sum, detail);
-    if (!bar.on_terminal() && ++told % 60 == 0) bar.line(text(sum, "/", all, "  left ", bar.left(sum), "  ", detail));
+    if (!bar.on_terminal() && ++told % 60 == 0)
+      bar.line(str_cat(sum, "/", all, "  left ", bar.left(sum), "  ", detail));
   };
   return run_jobs(jobs, o.jobs, observer);
 }
@@ -130,7 +131,7 @@ Comparison outcome(const std::vector<Plan>& plans, const std::vector<Job>& jobs,
     if (jobs[i].failure.empty())
       c.runs[plans[i].arm].push_back({plans[i].seed, shell(plans[i].train), read_run(plans[i].folder)});
     else
-      c.failures.emplace_back(plans[i].name, text(jobs[i].failure, " (", jobs[i].log, ")"));
+      c.failures.emplace_back(plans[i].name, str_cat(jobs[i].failure, " (", jobs[i].log, ")"));
   }
   require_same_images(c);
   c.differences = differences_of(c);
@@ -152,7 +153,7 @@ void add_experiment_options(CLI::App& command, ExperimentOptions& o) {
       ->type_name("N")
       ->capture_default_str();
   command
-      .add_option("--out", o.out, text("folder (default runs/", command.get_name(), "-<name of the configuration>)"))
+      .add_option("--out", o.out, str_cat("folder (default runs/", command.get_name(), "-<name of the configuration>)"))
       ->type_name("DIR");
   command.add_option("--split", o.split, "images to evaluate on: list ROOT/SPLIT.txt")->capture_default_str();
   command.add_option("--device", o.device, "auto, cpu or cuda")->capture_default_str();
@@ -164,7 +165,7 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   std::vector<std::string> command = {subcommand, o.base.path};
   command.insert(command.end(), o.base.overrides.begin(), o.base.overrides.end());
   command.insert(command.end(), what.begin(), what.end());
-  command.insert(command.end(), {"--seeds", text(o.seeds), "--split", o.split, "--out", o.out});
+  command.insert(command.end(), {"--seeds", str_cat(o.seeds), "--split", o.split, "--out", o.out});
 
   for (const Arm& arm : experiment.arms) {  // for their warnings
     std::vector<std::string> overrides = o.base.overrides;

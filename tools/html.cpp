@@ -80,7 +80,7 @@ std::string base64(const std::string& bytes) {
   return out;
 }
 
-std::string colour_of(int colour) { return text("var(--s", colour % colours, ")"); }
+std::string colour_of(int colour) { return str_cat("var(--s", colour % colours, ")"); }
 
 /// A linear axis: its ends and the step between ticks, which is 1, 2 or 5 times a power of ten.
 struct Axis {
@@ -118,11 +118,12 @@ struct Frame {
 };
 
 std::string line(const char* kind, double x0, double y0, double x1, double y1, const std::string& more = "") {
-  return text("<line class=\"", kind, "\" x1=\"", x0, "\" y1=\"", y0, "\" x2=\"", x1, "\" y2=\"", y1, "\"", more, "/>");
+  return str_cat("<line class=\"", kind, "\" x1=\"", x0, "\" y1=\"", y0, "\" x2=\"", x1, "\" y2=\"", y1, "\"", more,
+                 "/>");
 }
 
 std::string words(double x, double y, const char* anchor, const std::string& s) {
-  return text("<text x=\"", x, "\" y=\"", y, "\" text-anchor=\"", anchor, "\">", escape(s), "</text>");
+  return str_cat("<text x=\"", x, "\" y=\"", y, "\" text-anchor=\"", anchor, "\">", escape(s), "</text>");
 }
 
 std::string draw_axes(const Frame& f, const Axis& x, const Axis& y, const std::string& x_name) {
@@ -145,19 +146,19 @@ std::string draw_series(const Frame& f, const Series& s) {
     std::snprintf(point, sizeof point, "%c%.1f %.1f", i == 0 ? 'M' : 'L', f.x(s.x[i]), f.y(s.y[i]));
     path += point;
     if (s.marked || s.x.size() == 1)
-      marks += text("<circle cx=\"", f.x(s.x[i]), "\" cy=\"", f.y(s.y[i]), "\" r=\"3\"><title>", escape(s.name), " at ",
-                    whole(s.x[i]), ": ", fixed(s.y[i], 4), "</title></circle>");
+      marks += str_cat("<circle cx=\"", f.x(s.x[i]), "\" cy=\"", f.y(s.y[i]), "\" r=\"3\"><title>", escape(s.name),
+                       " at ", whole(s.x[i]), ": ", fixed(s.y[i], 4), "</title></circle>");
   }
-  return text("<g fill=\"", colour_of(s.colour), "\" stroke=\"", colour_of(s.colour), "\"><path class=\"line\" d=\"",
-              path, "\"", s.colour >= colours ? " stroke-dasharray=\"5 3\"" : "", "><title>", escape(s.name),
-              "</title></path>", marks, "</g>");
+  return str_cat("<g fill=\"", colour_of(s.colour), "\" stroke=\"", colour_of(s.colour), "\"><path class=\"line\" d=\"",
+                 path, "\"", s.colour >= colours ? " stroke-dasharray=\"5 3\"" : "", "><title>", escape(s.name),
+                 "</title></path>", marks, "</g>");
 }
 
 std::string figure(const std::string& title, const std::string& legend_html, double w, double height,
                    const std::string& svg) {
-  return text("<figure><figcaption>", escape(title), "</figcaption><div class=\"legend\">", legend_html,
-              "</div><div class=\"scroll\"><svg", w > width ? " class=\"wide\"" : "", " viewBox=\"0 0 ", w, " ", height,
-              "\" role=\"img\" aria-label=\"", escape(title), "\">", svg, "</svg></div></figure>\n");
+  return str_cat("<figure><figcaption>", escape(title), "</figcaption><div class=\"legend\">", legend_html,
+                 "</div><div class=\"scroll\"><svg", w > width ? " class=\"wide\"" : "", " viewBox=\"0 0 ", w, " ",
+                 height, "\" role=\"img\" aria-label=\"", escape(title), "\">", svg, "</svg></div></figure>\n");
 }
 
 }  // namespace
@@ -202,26 +203,26 @@ std::string whole(double value) {
 }
 
 std::string page(const std::string& title, const std::string& body_html) {
-  return text("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
-              "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>", escape(title),
-              "</title>\n<style>", style, "</style>\n</head>\n<body>\n<main>\n", body_html,
-              "</main>\n</body>\n</html>\n");
+  return str_cat("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
+                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>", escape(title),
+                 "</title>\n<style>", style, "</style>\n</head>\n<body>\n<main>\n", body_html,
+                 "</main>\n</body>\n</html>\n");
 }
 
 std::string picture(const std::string& png, const std::string& path, const std::string& alt) {
   if (!png.starts_with("\x89PNG\r\n\x1a\n")) fail(path, ": not a PNG picture");
-  return text("<img alt=\"", escape(alt), "\" src=\"data:image/png;base64,", base64(png), "\">");
+  return str_cat("<img alt=\"", escape(alt), "\" src=\"data:image/png;base64,", base64(png), "\">");
 }
 
 std::string swatch(int colour) {
-  return text("<span class=\"swatch\" style=\"background:", colour_of(colour), "\"></span>");
+  return str_cat("<span class=\"swatch\" style=\"background:", colour_of(colour), "\"></span>");
 }
 
 std::string table(const Table& t) {
   const auto row = [&](const char* cell, const std::vector<std::string>& items) {
     std::string out = "<tr>";
     for (size_t i = 0; i < items.size(); ++i)
-      out += text("<", cell, i < t.left ? " class=\"left\">" : ">", items[i], "</", cell, ">");
+      out += str_cat("<", cell, i < t.left ? " class=\"left\">" : ">", items[i], "</", cell, ">");
     return out + "</tr>\n";
   };
   std::string out = "<div class=\"scroll\"><table>\n<thead>" + row("th", t.head) + "</thead>\n<tbody>\n";
@@ -268,21 +269,21 @@ std::string dot_plot(const std::string& title, std::vector<Dot> dots, int colour
     const double at = f.x(i / 10.0);
     svg += line("grid", at, f.top, at, f.bottom) + words(at, f.bottom + 17, "middle", fixed(i / 10.0, 1));
   }
-  svg += line("axis", f.left, f.bottom, f.right, f.bottom) + text("<g fill=\"", colour_of(colour), "\">");
+  svg += line("axis", f.left, f.bottom, f.right, f.bottom) + str_cat("<g fill=\"", colour_of(colour), "\">");
   std::fill(stack.begin(), stack.end(), 0);
   double mean = 0;
   for (const Dot& d : dots) {
     const size_t b = bin(d);
-    svg += text("<circle cx=\"", f.x((double(b) + 0.5) / bins), "\" cy=\"", f.bottom - (stack[b]++ + 0.5) * pitch,
-                "\" r=\"", 0.42 * pitch, "\"><title>", escape(d.name), ": ", fixed(d.value, 3), "</title></circle>");
+    svg += str_cat("<circle cx=\"", f.x((double(b) + 0.5) / bins), "\" cy=\"", f.bottom - (stack[b]++ + 0.5) * pitch,
+                   "\" r=\"", 0.42 * pitch, "\"><title>", escape(d.name), ": ", fixed(d.value, 3), "</title></circle>");
     mean += d.value / double(dots.size());
   }
   const size_t half = dots.size() / 2;
   const double median = dots.size() % 2 == 1 ? dots[half].value : (dots[half - 1].value + dots[half].value) / 2;
   svg += "</g>" + line("axis", f.x(mean), f.top, f.x(mean), f.bottom) +
          line("axis", f.x(median), f.top, f.x(median), f.bottom, " stroke-dasharray=\"4 3\"");
-  const std::string legend = text("<span>", dots.size(), " images</span><span>mean ", fixed(mean, 3),
-                                  " (line)</span><span>median ", fixed(median, 3), " (dashes)</span>");
+  const std::string legend = str_cat("<span>", dots.size(), " images</span><span>mean ", fixed(mean, 3),
+                                     " (line)</span><span>median ", fixed(median, 3), " (dashes)</span>");
   return figure(title, legend, wide, height, svg);
 }
 
@@ -313,9 +314,9 @@ std::string interval_plot(const std::string& title, const std::string& x_name, c
     const std::string colour = colour_of(i.colour);
     svg += words(f.left - 14, y + 4, "end", i.name) + words(f.right + 14, y + 4, "start", i.note) +
            line("line", f.x(i.low), y, f.x(i.high), y, " stroke=\"" + colour + "\"") +
-           text("<circle cx=\"", f.x(i.value), "\" cy=\"", y, "\" r=\"4.5\" fill=\"", colour, "\"><title>",
-                escape(i.series), " ", escape(i.name), ": ", fixed(i.value, 4), ", ", fixed(i.low, 4), " to ",
-                fixed(i.high, 4), "</title></circle>");
+           str_cat("<circle cx=\"", f.x(i.value), "\" cy=\"", y, "\" r=\"4.5\" fill=\"", colour, "\"><title>",
+                   escape(i.series), " ", escape(i.name), ": ", fixed(i.value, 4), ", ", fixed(i.low, 4), " to ",
+                   fixed(i.high, 4), "</title></circle>");
     const std::string entry = "<span>" + swatch(i.colour) + escape(i.series) + "</span>";
     if (!i.series.empty() && legend.find(entry) == std::string::npos) legend += entry;
   }

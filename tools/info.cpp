@@ -56,17 +56,17 @@ const char* cuda_state() {
 void info() {
   const auto row = [](const char* name, const std::string& value) { std::printf("%-14s %s\n", name, value.c_str()); };
   row("gradtrack", GT_VERSION);
-  row("build", text(GT_BUILD_TYPE, ", ", __VERSION__, ", for ", compiled_for()));
+  row("build", str_cat(GT_BUILD_TYPE, ", ", __VERSION__, ", for ", compiled_for()));
   row("cpu", cpu_features());
   row("threads", std::to_string(num_threads()));
-  row("cuda", text(cuda_state(), ": ", cuda_status().reason));
+  row("cuda", str_cat(cuda_state(), ": ", cuda_status().reason));
 #if GT_CUDA && !GT_EMULATE
   row("cuDNN", cudnn::version());
 #endif
   row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
-  row("Eigen", text(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
+  row("Eigen", str_cat(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",
-      text(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
+      str_cat(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
   row("CLI11", CLI11_VERSION);
   row("yaml-cpp", GT_YAML_CPP_VERSION);
 }

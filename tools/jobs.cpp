@@ -67,9 +67,9 @@ pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
 
 /// Why a command failed, by its exit status and the last line that it wrote.
 std::string failure_of(int status, const std::string& log) {
-  if (WIFSIGNALED(status)) return text("killed by signal ", WTERMSIG(status));
+  if (WIFSIGNALED(status)) return str_cat("killed by signal ", WTERMSIG(status));
   const std::vector<TextLine> lines = read_lines(log);
-  return text("exit ", WEXITSTATUS(status), lines.empty() ? "" : ": " + lines.back().text);
+  return str_cat("exit ", WEXITSTATUS(status), lines.empty() ? "" : ": " + lines.back().text);
 }
 
 struct Running {
@@ -127,7 +127,7 @@ class Jobs {
  private:
   void give_up(Job& job, const std::string& why) {
     job.failure = why;
-    observer_.note(text(job.name, ": FAILED: ", why, " (", job.log, ")"));
+    observer_.note(str_cat(job.name, ": FAILED: ", why, " (", job.log, ")"));
   }
 
   const JobObserver& observer_;

@@ -58,7 +58,7 @@ std::vector<Picture> draw(const Track& track, const Image& rgb, int64_t size) {
     const auto [begin, end] = full ? std::pair{int64_t(0), int64_t(f.size())} : truncate(f, options.keep[l], options);
     const std::string name = full ? "full" : "level" + std::to_string(l + 1);
     pictures.push_back({name + ".png",
-                        text(name, ": ", end - begin, " fixations, ", sizes[l].height, "x", sizes[l].width),
+                        str_cat(name, ": ", end - begin, " fixations, ", sizes[l].height, "x", sizes[l].width),
                         with_map(rgb, maps[l])});
   }
   pictures.push_back({"heat.png", "heat map, 768x768", with_map(rgb, heat_map(track, rgb.height, rgb.width))});

@@ -72,8 +72,8 @@ void print_plans(const std::string& path, const std::string& gpu, std::vector<st
   for (const auto& [layer, what, convolution, pass] : passes_of_network(config)) {
     Convolution c = convolution;
     std::printf("%-27s %-2s  %-18s %-16s", layer.c_str(), what.c_str(),
-                text(Shape{c.images, c.height, c.width, c.in}).c_str(),
-                text(Shape{c.out, c.kernel, c.kernel, c.in}).c_str());
+                str_cat(Shape{c.images, c.height, c.width, c.in}).c_str(),
+                str_cat(Shape{c.out, c.kernel, c.kernel, c.in}).c_str());
     for (const Type& type : types) try {
         c.dtype = type.dtype;
         c.tf32 = type.tf32;
@@ -82,7 +82,7 @@ void print_plans(const std::string& path, const std::string& gpu, std::vector<st
                     double(plan.workspace) / (1 << 20));
       } catch (const Error& e) {
         std::printf("  %-12s", "none");
-        missing.push_back(text(path, " on ", gpu, ": ", layer, " ", what, " in ", type.name, ": ", e.what()));
+        missing.push_back(str_cat(path, " on ", gpu, ": ", layer, " ", what, " in ", type.name, ": ", e.what()));
       }
     std::printf("\n");
   }
@@ -107,8 +107,8 @@ void print_times(const std::string& path, const std::vector<std::string>& words)
       sums[t].second += fastest;
       const double flops = 2.0 * double(c.images * c.out_height() * c.out_width() * c.out * c.in * c.kernel * c.kernel);
       std::printf("%-27s %-2s  %-18s %-16s %-4s %4.0f TFLOP/s ", layer.c_str(), what.c_str(),
-                  text(Shape{c.images, c.height, c.width, c.in}).c_str(),
-                  text(Shape{c.out, c.kernel, c.kernel, c.in}).c_str(), types[t].name,
+                  str_cat(Shape{c.images, c.height, c.width, c.in}).c_str(),
+                  str_cat(Shape{c.out, c.kernel, c.kernel, c.in}).c_str(), types[t].name,
                   1e-12 * flops / timed[0].seconds);
       for (const cudnn::TimedPlan& plan : timed)
         std::printf("  %lld: %.1f", (long long)plan.facts.engine, 1e6 * plan.seconds);

@@ -40,7 +40,7 @@ void predict(const Options& o) {
     write_png(stem + "_overlay.png", overlay_mask(to_rgb(image), v.mask, nullptr));
     if (o.maps)
       for (size_t l = 0; l < v.attention.size(); ++l)
-        write_png(text(stem, "_attention", l + 1, ".png"), v.attention[l]);
+        write_png(str_cat(stem, "_attention", l + 1, ".png"), v.attention[l]);
     bar.update(++done, "images");
   }
   if (loaded.gaze == "simulated") std::printf("the network was trained on SIMULATED gaze\n");

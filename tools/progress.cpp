@@ -52,8 +52,8 @@ void ProgressBar::update(int64_t done, const std::string& detail) {
   drawn_ = now();
   constexpr int cells = 20;
   const int full = int(cells * done / (all_ > 0 ? all_ : 1));
-  std::string line = text(title_, " [", std::string(size_t(full), '#'), std::string(size_t(cells - full), '.'), "] ",
-                          done, "/", all_, "  left ", left(done), "  ", detail);
+  std::string line = str_cat(title_, " [", std::string(size_t(full), '#'), std::string(size_t(cells - full), '.'), "] ",
+                             done, "/", all_, "  left ", left(done), "  ", detail);
   line.resize(std::min(line.size(), size_t(terminal_width() - 1)));
   std::fprintf(stderr, "\r%s\033[K", line.c_str());
   std::fflush(stderr);

@@ -46,7 +46,7 @@ const char* map_name(const Options& o) { return of_track(o) ? "track map" : "hea
 
 const char* refined_name(const Options& o) { return o.masks.teacher.empty() ? "after the CRF" : "with the teacher"; }
 
-std::string mask_folder(double threshold) { return text("mask_", threshold); }
+std::string mask_folder(double threshold) { return str_cat("mask_", threshold); }
 
 Image grey_picture(const Tensor& map) {
   Image picture(map.dim(0), map.dim(1), 1);
@@ -116,8 +116,9 @@ void print_table(const std::vector<ImageMasks>& images, const Options& o, bool s
       const MeanStd s = mean_std(values);
       char here[32];
       std::snprintf(here, sizeof here, "%.3f +- %.3f", s.mean, s.std);
-      std::printf("%-32s %-18s %s\n", text(crf ? refined_name(o) : map_name(o), ", at ", o.masks.thresholds[k]).c_str(),
-                  here, of_track(o) ? "-" : published(o.masks.thresholds[k], crf));
+      std::printf("%-32s %-18s %s\n",
+                  str_cat(crf ? refined_name(o) : map_name(o), ", at ", o.masks.thresholds[k]).c_str(), here,
+                  of_track(o) ? "-" : published(o.masks.thresholds[k], crf));
     }
 }
 
@@ -125,13 +126,13 @@ void print_table(const std::vector<ImageMasks>& images, const Options& o, bool s
 void print_by_size(const std::vector<ImageMasks>& images, const Options& o) {
   constexpr double bounds[] = {0, 0.03, 0.06, 0.1, 0.15, 0.25, 0.4, 1};
   std::vector<std::vector<std::string>> rows = {{"label's share of the image", "images"}};
-  for (const double threshold : o.masks.thresholds) rows[0].push_back(text("Dice, area at ", threshold));
+  for (const double threshold : o.masks.thresholds) rows[0].push_back(str_cat("Dice, area at ", threshold));
   for (size_t k = 0; k + 1 < std::size(bounds); ++k) {
     std::vector<const ImageMasks*> these;
     for (const ImageMasks& image : images)
       if (image.share > bounds[k] && image.share <= bounds[k + 1]) these.push_back(&image);
     if (these.empty()) continue;
-    rows.push_back({text(100 * bounds[k], " .. ", 100 * bounds[k + 1], " %"), text(these.size())});
+    rows.push_back({str_cat(100 * bounds[k], " .. ", 100 * bounds[k + 1], " %"), str_cat(these.size())});
     for (size_t t = 0; t < o.masks.thresholds.size(); ++t) {
       std::vector<double> dice, log_area;
       for (const ImageMasks* image : these) {

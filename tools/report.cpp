@@ -35,15 +35,15 @@ std::string results(const std::vector<Run>& runs) {
   std::string out = "<section class=\"results\">\n";
   for (size_t i = 0; i < runs.size(); ++i) {
     const Run& run = runs[i];
-    out += text("<div class=\"result\"><div>", label(runs, i), " <span class=\"quiet\">", escape(run.word("recipe")),
-                "</span></div><div>", gaze_badge(run), "</div>");
+    out += str_cat("<div class=\"result\"><div>", label(runs, i), " <span class=\"quiet\">", escape(run.word("recipe")),
+                   "</span></div><div>", gaze_badge(run), "</div>");
     if (!run.evaluated()) {
       out += "<div class=\"value quiet\">\u2013</div>" + paragraph("Not evaluated yet: gradtrack eval " + run.folder);
     } else {
       const Json& dice = run.eval["dice"];
-      out += text("<div class=\"value\">Dice ", fixed(dice["mean"], 3), " <small>\u00b1 ", fixed(dice["std"], 3),
-                  "</small></div>", "<div class=\"quiet\">", whole(run.eval["images"]), " ",
-                  escape(run.eval["split"].get<std::string>()), " images, mean \u00b1 standard deviation");
+      out += str_cat("<div class=\"value\">Dice ", fixed(dice["mean"], 3), " <small>\u00b1 ", fixed(dice["std"], 3),
+                     "</small></div>", "<div class=\"quiet\">", whole(run.eval["images"]), " ",
+                     escape(run.eval["split"].get<std::string>()), " images, mean \u00b1 standard deviation");
       if (run.eval.contains("untrained")) out += "; untrained " + fixed(run.eval["untrained"]["dice"]["mean"], 3);
       out += "</div>";
     }
@@ -75,7 +75,7 @@ std::string score_table(const std::vector<Run>& runs) {
     const Json& eval = runs[i].eval;
     if (!runs[i].evaluated()) continue;
     t.rows_html.push_back({label(runs, i), gaze_badge(runs[i]),
-                           text(whole(eval["images"]), " ", escape(eval["split"].get<std::string>()))});
+                           str_cat(whole(eval["images"]), " ", escape(eval["split"].get<std::string>()))});
     for (const Score& s : scores) {
       const double mine = eval[s.key]["mean"];
       const bool best = telling && std::all_of(evaluated.begin(), evaluated.end(), [&](const Run* r) {
@@ -89,7 +89,7 @@ std::string score_table(const std::vector<Run>& runs) {
     for (const Score& s : scores) t.rows_html.back().push_back(mean_std(eval["untrained"][s.key], s, false));
   }
   return "<h2>Scores</h2>\n" + html::table(t) +
-         text(
+         str_cat(
              "<p class=\"quiet small\">Mean \u00b1 standard deviation over images. HD95 is the 95th percentile of the ",
              "distance between the two outlines, in pixels of the label: less is better.",
              telling ? " The best mean of each column is bold." : "",
@@ -175,7 +175,7 @@ std::string dice_plots(const std::vector<Run>& runs) {
 std::string scores_of(const Json& image) {
   std::string out;
   for (const Score& s : scores)
-    out += text(out.empty() ? "" : " \u00b7 ", s.name, " ", fixed(image[s.key], s.decimals), s.unit);
+    out += str_cat(out.empty() ? "" : " \u00b7 ", s.name, " ", fixed(image[s.key], s.decimals), s.unit);
   return out;
 }
 
@@ -193,11 +193,11 @@ std::string cases(const Run& run) {
     for (const Json& image : run.eval["per_image"]) {
       if (!image.contains("panel") || image["rank"] != rank) continue;
       const std::string name = image["name"], path = run.folder + "/" + image["panel"].get<std::string>();
-      out += text("<figure><figcaption><span class=\"badge\">", rank, "</span> ", escape(name),
-                  " <span class=\"scores\">", scores_of(image), "</span></figcaption>");
+      out += str_cat("<figure><figcaption><span class=\"badge\">", rank, "</span> ", escape(name),
+                     " <span class=\"scores\">", scores_of(image), "</span></figcaption>");
       if (std::filesystem::exists(path))
-        out += text("<div class=\"scroll\"><div class=\"panel\">", columns(image),
-                    html::picture(read_file(path), path, name + ": " + rank), "</div></div>");
+        out += str_cat("<div class=\"scroll\"><div class=\"panel\">", columns(image),
+                       html::picture(read_file(path), path, name + ": " + rank), "</div></div>");
       else
         out += paragraph("The picture is missing: " + path);
       out += "</figure>\n";
@@ -215,7 +215,7 @@ std::string all_images(const Run& run) {
     t.rows_html.push_back({escape(image["name"].get<std::string>())});
     for (const Score& s : scores) t.rows_html.back().push_back(fixed(image[s.key], s.decimals));
   }
-  return text("<details><summary>All ", images.size(), " images by Dice</summary>", html::table(t), "</details>\n");
+  return str_cat("<details><summary>All ", images.size(), " images by Dice</summary>", html::table(t), "</details>\n");
 }
 
 std::string case_section(const std::vector<Run>& runs) {
@@ -239,14 +239,14 @@ std::string case_section(const std::vector<Run>& runs) {
 std::string duration(double seconds) {
   const int64_t minutes = int64_t(seconds / 60 + 0.5);
   if (seconds < 90) return fixed(seconds, 0) + " s";
-  return minutes < 90 ? text(minutes, " min") : text(minutes / 60, " h ", minutes % 60, " min");
+  return minutes < 90 ? str_cat(minutes, " min") : str_cat(minutes / 60, " h ", minutes % 60, " min");
 }
 
 std::string best_validation(const Run& run) {
   const auto best = std::max_element(run.dice.y.begin(), run.dice.y.end());
   if (best == run.dice.y.end()) return "\u2013";
   const double at = run.dice.x[size_t(best - run.dice.y.begin())];
-  return text(fixed(*best, 3), " <small>at iteration ", whole(at), "</small>");
+  return str_cat(fixed(*best, 3), " <small>at iteration ", whole(at), "</small>");
 }
 
 std::string median_speed(const Run& run) {
@@ -292,14 +292,14 @@ std::string training_facts(const std::vector<Run>& runs) {
 std::string configurations(const std::vector<Run>& runs) {
   std::string out = "<h2>Configuration</h2>\n";
   for (size_t i = 0; i < runs.size(); ++i)
-    out += text("<details><summary>", label(runs, i), ": every key, resolved</summary><pre>", escape(runs[i].config),
-                "</pre></details>\n");
+    out += str_cat("<details><summary>", label(runs, i), ": every key, resolved</summary><pre>", escape(runs[i].config),
+                   "</pre></details>\n");
   return out;
 }
 
 std::string report_page(const std::vector<Run>& runs) {
   const bool simulated = std::any_of(runs.begin(), runs.end(), [](const Run& r) { return r.simulated(); });
-  const std::string title = runs.size() == 1 ? runs[0].name : text(runs.size(), " runs compared");
+  const std::string title = runs.size() == 1 ? runs[0].name : str_cat(runs.size(), " runs compared");
   return html::page(document_title(title, simulated),
                     head_of(runs, title) + results(runs) + score_table(runs) + learning_curves(runs) +
                         dice_plots(runs) + case_section(runs) + training_facts(runs) + configurations(runs) +

@@ -15,15 +15,15 @@ std::string heading(const std::string& title, const std::vector<std::string>& si
   char date[64];
   const std::time_t now = std::time(nullptr);
   std::strftime(date, sizeof date, "%Y-%m-%d", std::localtime(&now));
-  std::string out = text("<header><p class=\"eyebrow\">GradTrack report</p><h1>", escape(title),
-                         "</h1>\n<p class=\"quiet\">Image segmentation trained from eye ", "movements. Made on ", date,
-                         " for research, not for clinical use.</p>\n");
+  std::string out = str_cat("<header><p class=\"eyebrow\">GradTrack report</p><h1>", escape(title),
+                            "</h1>\n<p class=\"quiet\">Image segmentation trained from eye ", "movements. Made on ",
+                            date, " for research, not for clinical use.</p>\n");
   std::string names;
   for (const std::string& name : simulated) names += (names.empty() ? "" : ", ") + escape(name);
   if (!simulated.empty())
-    out += text("<div class=\"warning\"><strong>Simulated gaze</strong>", all ? "" : names + ": ",
-                "Trained on eye movements that a program made from the masks, not on a physician's. ",
-                "These scores must not be quoted as results with recorded gaze.</div>\n");
+    out += str_cat("<div class=\"warning\"><strong>Simulated gaze</strong>", all ? "" : names + ": ",
+                   "Trained on eye movements that a program made from the masks, not on a physician's. ",
+                   "These scores must not be quoted as results with recorded gaze.</div>\n");
   return out + "</header>\n";
 }
 

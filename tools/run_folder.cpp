@@ -79,7 +79,7 @@ void read_metrics(Run& run, const std::string& path) {
   size_t count = 0;
   for (size_t begin = 0, end; begin < all.size(); begin = end + 1) {
     end = std::min(all.find('\n', begin), all.size());
-    const std::string where = text(path, ":", ++count);
+    const std::string where = str_cat(path, ":", ++count);
     const Json line = Json::parse(all.begin() + int64_t(begin), all.begin() + int64_t(end), nullptr, false);
     if (line.is_object())
       read_line(run, line, where);
@@ -91,8 +91,8 @@ void read_metrics(Run& run, const std::string& path) {
 void check_scores(const Json& json, const std::string& where) {
   for (const Score& s : scores) {
     const Json& both = item(json, s.key, &Json::is_object, "an object", where);
-    number(both, "mean", text(where, ": ", s.key));
-    number(both, "std", text(where, ": ", s.key));
+    number(both, "mean", str_cat(where, ": ", s.key));
+    number(both, "std", str_cat(where, ": ", s.key));
   }
 }
 
@@ -105,7 +105,7 @@ Json read_eval(const std::string& path) {
   if (eval.contains("untrained")) check_scores(eval["untrained"], path + ": untrained");
   const Json& images = item(eval, "per_image", &Json::is_array, "a list", path);
   for (size_t i = 0; i < images.size(); ++i) {
-    const std::string where = text(path, ": per_image ", i + 1);
+    const std::string where = str_cat(path, ": per_image ", i + 1);
     string(images[i], "name", where);
     for (const Score& s : scores) number(images[i], s.key, where);
     if (images[i].contains("panel")) string(images[i], "panel", where), string(images[i], "rank", where);

@@ -68,7 +68,7 @@ void print_memory(const StepPlan& plan, Device device) {
   row("gradients", plan.gradients(), "of the parameters, when the backward pass has ended");
   row("workspace", most.workspace(), "at most, in " + name_of(most.name, most.label, most.op));
   row("peak", plan.peak(),
-      text("in the ", plan.part_of(peak), peak.op ? " pass, in " + name_of(peak.name, peak.label, true) : ""));
+      str_cat("in the ", plan.part_of(peak), peak.op ? " pass, in " + name_of(peak.name, peak.label, true) : ""));
   if (*unknown_workspace(device)) std::printf("%s\n", unknown_workspace(device));
 }
 

@@ -60,7 +60,8 @@ Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
   };
   observer.log = [&bar](const TrainReport& r) {
     if (bar->on_terminal()) return;
-    bar->line(text("iteration ", r.iteration, "/", r.iterations, "  left ", bar->left(r.iteration), "  ", facts_of(r)));
+    bar->line(
+        str_cat("iteration ", r.iteration, "/", r.iterations, "  left ", bar->left(r.iteration), "  ", facts_of(r)));
   };
   observer.validation = [&bar, start](const ValidationReport& v) {
     start(v.iteration);

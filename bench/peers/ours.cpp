@@ -55,7 +55,7 @@ Dataset synthetic(const Config& config) {
   dataset.simulated_gaze = true;
   for (int64_t i = 0; i < config.train.batch; ++i) {
     SyntheticCase made = synthesize(config.data.size, uint64_t(config.seed), i);
-    const std::string name = text("synthetic_", i);
+    const std::string name = str_cat("synthetic_", i);
     Sample sample;
     sample.name = name;
     sample.image = std::move(made.image);
@@ -198,8 +198,8 @@ class SingleOp : public Work {
       if (x.requires_grad()) add("gradient." + name, x.grad());
     }
     for (size_t i = 0; i < values.size(); ++i) {
-      add(text("value.", i), values[i]);
-      add(text("input.d", i), gradients_[i]);
+      add(str_cat("value.", i), values[i]);
+      add(str_cat("input.d", i), gradients_[i]);
     }
     return all;
   }

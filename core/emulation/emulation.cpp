@@ -77,8 +77,8 @@ struct Block {
 
 thread_local bool in_kernel = false;  // of the host's thread
 
-std::string show(Site site) { return text(site.file, ":", site.line); }
-std::string show(dim3 v) { return text("(", v.x, ",", v.y, ",", v.z, ")"); }
+std::string show(Site site) { return str_cat(site.file, ":", site.line); }
+std::string show(dim3 v) { return str_cat("(", v.x, ",", v.y, ",", v.z, ")"); }
 bool same(Site a, Site b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0; }
 
 Options options_of_environment() {
@@ -170,7 +170,7 @@ Thread& Machine::self(Site site) {
   return static_cast<Thread&>(*running_);
 }
 
-std::string name(const Thread& thread) { return text("thread ", show(thread.index), " of block ", show(blockIdx)); }
+std::string name(const Thread& thread) { return str_cat("thread ", show(thread.index), " of block ", show(blockIdx)); }
 
 // ---- Running --------------------------------------------------------------------------------------------------------
 
@@ -345,9 +345,9 @@ std::string Machine::deadlock() const {
     const char* const what = t.waits == Wait::warp           ? "its warp"
                              : t.waits == Wait::other_blocks ? "other blocks"
                                                              : "its block";
-    line += text(shown == 1 ? "deadlock: " : "; ", name(t), " waits for ", what, " at ", show(t.site));
+    line += str_cat(shown == 1 ? "deadlock: " : "; ", name(t), " waits for ", what, " at ", show(t.site));
   }
-  if (waiting_.size() > 1) line += text("; ", waiting_.size(), " blocks on the device wait");
+  if (waiting_.size() > 1) line += str_cat("; ", waiting_.size(), " blocks on the device wait");
   return line;
 }
 

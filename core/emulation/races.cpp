@@ -186,9 +186,9 @@ std::unordered_map<const void*, std::string> lines_of(const std::set<const void*
   const ssize_t length = readlink("/proc/self/exe", program, sizeof program);
   Dl_info info{};
   if (places.empty() || length < 0 || dladdr(*places.begin(), &info) == 0) return {};
-  std::string command = text("addr2line -a -i -e '", std::string(program, size_t(length)), "'");
+  std::string command = str_cat("addr2line -a -i -e '", std::string(program, size_t(length)), "'");
   for (const void* pc : places)  // a return address: the call is just before it
-    command += text(" ", static_cast<const void*>(static_cast<const char*>(pc) - uintptr_t(info.dli_fbase) - 1));
+    command += str_cat(" ", static_cast<const void*>(static_cast<const char*>(pc) - uintptr_t(info.dli_fbase) - 1));
   std::istringstream output(output_of(command + " 2>/dev/null"));
   std::unordered_map<const void*, std::string> lines;
   auto place = places.begin();
@@ -216,11 +216,12 @@ std::vector<std::string> races() {
   places.erase(nullptr);
   auto lines = lines_of(places);
   const auto show = [&](const Stamp& s) {
-    return text("thread ", s.thread, " of block ", s.block, " at ", lines[s.pc].empty() ? "?" : lines[s.pc]);
+    return str_cat("thread ", s.thread, " of block ", s.block, " at ", lines[s.pc].empty() ? "?" : lines[s.pc]);
   };
   std::vector<std::string> out;
   for (const Race& r : detector_.races) {
-    out.push_back(text(r.what, ": ", r.bytes, " bytes of ", r.shared ? "shared" : "global", " memory, ", show(r.now)));
+    out.push_back(
+        str_cat(r.what, ": ", r.bytes, " bytes of ", r.shared ? "shared" : "global", " memory, ", show(r.now)));
     if (r.earlier.clock != 0) out.back() += "; earlier " + show(r.earlier);
   }
   return out;

@@ -73,8 +73,8 @@ GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, cons
       set_element(x, i, at);
       if (!(error <= result.worst)) {
         result.worst = error;
-        result.where = text("input ", k, " ", x.shape(), " element ", i, ": backward ", analytic[size_t(i)],
-                            ", differences ", closest);
+        result.where = str_cat("input ", k, " ", x.shape(), " element ", i, ": backward ", analytic[size_t(i)],
+                               ", differences ", closest);
       }
     }
   }

@@ -20,7 +20,7 @@ struct CorrelationSize {
   /// Of the correlation, and of each of its gradients.
   double flops() const { return 2.0 * double(images * height * width) * double(in * out * kernel * kernel); }
   std::string label() const {
-    return text(images, "x", height, "x", width, " ", in, ">", out, " ", kernel, "x", kernel);
+    return str_cat(images, "x", height, "x", width, " ", in, ">", out, " ", kernel, "x", kernel);
   }
 };
 

@@ -377,7 +377,7 @@ void start(const Plan& plan, const Convolution& c, Pass pass, const std::vector<
                               .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, {workspace.raw()})
                               .finalize();
   const cudnnStatus_t status = cudnnBackendExecute(here().handle, plan.descriptor.raw(), pack.raw());
-  if (status != CUDNN_STATUS_SUCCESS) check(status, text(name(pass), " of ", c).c_str());
+  if (status != CUDNN_STATUS_SUCCESS) check(status, str_cat(name(pass), " of ", c).c_str());
 }
 
 Tensor workspace_of(const Plan& plan) { return Tensor({plan.facts.workspace}, DType::u8, Device::cuda); }
@@ -429,7 +429,7 @@ std::ostream& operator<<(std::ostream& out, const Convolution& c) {
 
 std::string version() {
   const size_t v = cudnnGetVersion();
-  return text(v / 10000, ".", v / 100 % 100, ".", v % 100);
+  return str_cat(v / 10000, ".", v / 100 % 100, ".", v % 100);
 }
 
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device) {

@@ -42,7 +42,7 @@ inline std::string description_of(const std::string& gpu) {
   std::string known;
   for (const auto& [name, json] : described_devices) {
     if (gpu == name) return json;
-    known += text(name, ", ");
+    known += str_cat(name, ", ");
   }
   fail("--gpu ", gpu, ": expected ", known, "or here");
 }

@@ -79,7 +79,7 @@ TEST_CASE("device: every op gives the same bits again, in any order of threads",
         for (uint32_t seed = 1; seed <= (order == emulation::Order::shuffled ? seeds : 1); ++seed) {
           emulation::options().order = order;
           emulation::options().seed = seed;
-          again(text("order ", int(order), " seed ", seed));
+          again(str_cat("order ", int(order), " seed ", seed));
         }
       emulation::options() = before;
 #else

@@ -50,7 +50,7 @@ template <class T, class F>
 std::string difference(const char* what, const Managed<T>& values, const F& expected) {
   const std::vector<T> v = values.values();
   for (size_t i = 0; i < v.size(); ++i)
-    if (!(v[i] == T(expected(int(i))))) return text(what, "[", i, "] = ", v[i], ", expected ", T(expected(int(i))));
+    if (!(v[i] == T(expected(int(i))))) return str_cat(what, "[", i, "] = ", v[i], ", expected ", T(expected(int(i))));
   return "";
 }
 

@@ -56,7 +56,7 @@ std::string shuffles_of() {
       for (const int b : {0, 1, 3, 8, 17, 31, 32}) {
         Managed<T> out(32);
         launch({1, 32}, shuffle<T>, kind, b, width, out.data());
-        const std::string wrong = difference(text("kind ", int(kind), " b ", b, " width ", width, " lane ").c_str(),
+        const std::string wrong = difference(str_cat("kind ", int(kind), " b ", b, " width ", width, " lane ").c_str(),
                                              out, [&](int i) { return 10 * source_lane(kind, i, b, width) + 7; });
         if (!wrong.empty()) return wrong;
       }
@@ -98,7 +98,7 @@ std::string votes_of_masks() {
       Managed<unsigned> out(96, 77);
       launch({1, 32}, votes, mask, predicates, out.data());
       const std::string wrong =
-          difference(text("mask ", mask, " predicates ", predicates, " ").c_str(), out, [&](int i) {
+          difference(str_cat("mask ", mask, " predicates ", predicates, " ").c_str(), out, [&](int i) {
             const unsigned ballot = mask & predicates, results[] = {ballot, ballot != 0, ballot == mask};
             return mask >> i / 3 & 1 ? results[i % 3] : 77u;
           });
