@@ -25,8 +25,8 @@ class Source {
     std::string word;      // of an override; "" for a file
     std::string assigned;  // the dotted key that the override sets
     std::string place(const YAML::Mark& mark) const {
-      if (!word.empty()) return text("command line '", word, "'");
-      return mark.is_null() ? file : text(file, ":", mark.line + 1);
+      if (!word.empty()) return str_cat("command line '", word, "'");
+      return mark.is_null() ? file : str_cat(file, ":", mark.line + 1);
     }
   };
 
@@ -86,8 +86,9 @@ std::string bounds(const Range& r) {
 
 std::string expected_list(const KeySpec& spec, const char* numbers) {
   const int64_t max = std::max(spec.length.count, spec.length.max);
-  const std::string count = max > spec.length.count ? text(spec.length.count, " to ", max) : text(spec.length.count);
-  return text("a list of ", count, " ", numbers, bounds(spec.length.each));
+  const std::string count =
+      max > spec.length.count ? str_cat(spec.length.count, " to ", max) : str_cat(spec.length.count);
+  return str_cat("a list of ", count, " ", numbers, bounds(spec.length.each));
 }
 
 template <class T>
@@ -170,7 +171,7 @@ void rename_keys(Layer& layer, const OpenOptions& options, ConfigNotes& notes) {
     new_mapping[to] = value;
     old_mapping.remove(from);
     if (layer.assigned == renamed.from) layer.assigned = renamed.to;
-    notes.warnings.push_back(text(where, ": key '", renamed.from, "' is called '", renamed.to, "' now"));
+    notes.warnings.push_back(str_cat(where, ": key '", renamed.from, "' is called '", renamed.to, "' now"));
   }
 }
 
@@ -376,10 +377,10 @@ std::string format(const std::vector<double>& value) { return format_list(value)
 
 void Writer::add_line(const KeySpec& spec, const std::string& value, const std::string& expected) {
   std::string comment = spec.help.text;
-  if (*spec.help.unit != '\0') comment += text(" [", spec.help.unit, "]");
-  if (!spec.words.empty()) comment += text(" (", expected, ")");
+  if (*spec.help.unit != '\0') comment += str_cat(" [", spec.help.unit, "]");
+  if (!spec.words.empty()) comment += str_cat(" (", expected, ")");
   lines_.push_back(
-      {text(std::string(size_t(2 * depth_), ' '), spec.key, ":", value.empty() ? "" : " ", value), comment});
+      {str_cat(std::string(size_t(2 * depth_), ' '), spec.key, ":", value.empty() ? "" : " ", value), comment});
 }
 
 std::string Writer::yaml() const {

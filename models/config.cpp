@@ -16,7 +16,7 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
     if (!ok) fail(where(key), ": key '", key, "': ", parts...);
   };
   const auto other = [&](const std::string& key, const auto& value) {
-    return text(key, ", ", value, " (", notes.origin(key), ")");
+    return str_cat(key, ", ", value, " (", notes.origin(key), ")");
   };
   require(c.data.size % 16 == 0, "data.size", "expected a multiple of 16, got ", c.data.size);
   require(c.data.channels != 2, "data.channels", "expected 1 or 3, got 2");

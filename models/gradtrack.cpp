@@ -78,7 +78,8 @@ GradTrack::GradTrack(const Config& config, DType dtype, Device device)
   const std::vector<int64_t> channels = decoder_channels(config.model);
   for (size_t l = 0; l < channels.size(); ++l)
     attention_.emplace_back(
-        Scope(parameters_).child(text("attention_", l + 1), text("attention_", channels.size() - l)), channels[l]);
+        Scope(parameters_).child(str_cat("attention_", l + 1), str_cat("attention_", channels.size() - l)),
+        channels[l]);
 }
 
 GradTrack::Output GradTrack::run(const Tensor& images, const Tensors& maps) const {
@@ -101,7 +102,7 @@ Prediction GradTrack::predict(const Tensor& images) const {
 
 std::vector<std::string> GradTrack::loss_terms() const {
   std::vector<std::string> names = {"segmentation"};
-  for (size_t l = 0; l < attention_.size(); ++l) names.push_back(text("track_", l + 1));
+  for (size_t l = 0; l < attention_.size(); ++l) names.push_back(str_cat("track_", l + 1));
   return names;
 }
 
@@ -112,7 +113,7 @@ Losses GradTrack::losses(const Supervised& batch) const {
   Losses losses;
   losses.terms.push_back({"segmentation", segmentation_loss(out.logits, pseudo.target, pseudo.counted, loss_)});
   for (size_t l = 0; l < out.track_losses.size(); ++l)
-    losses.terms.push_back({text("track_", l + 1), out.track_losses[l], loss_.lambda[l]});
+    losses.terms.push_back({str_cat("track_", l + 1), out.track_losses[l], loss_.lambda[l]});
   return losses;
 }
 

@@ -117,8 +117,8 @@ struct Trainer::State {
     for_validation.labels = true;
     val = load_dataset(config.data, "val", for_validation);
     if (!observer.message) return;
-    observer.message(text("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
-                          train.simulated_gaze ? ", SIMULATED gaze" : ""));
+    observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
+                             train.simulated_gaze ? ", SIMULATED gaze" : ""));
   }
 
   void make_pseudo_masks() {
@@ -128,7 +128,7 @@ struct Trainer::State {
     add_pseudo_masks(train, config.data, how, [&](int64_t done) {
       if (observer.pseudo_masks) observer.pseudo_masks(done, all);
     });
-    if (observer.message) observer.message(text("pseudo masks: ", how.thresholds.size(), " of each training image"));
+    if (observer.message) observer.message(str_cat("pseudo masks: ", how.thresholds.size(), " of each training image"));
   }
 
   void open(const std::string& path, bool resume) {
@@ -175,7 +175,7 @@ struct Trainer::State {
     best_dice = counters.value("best_dice", -1.0);
     seconds_before = counters.value("seconds", 0.0);
     optimizer->restore(checkpoint, done, path);
-    if (observer.message) observer.message(text("resuming after iteration ", done));
+    if (observer.message) observer.message(str_cat("resuming after iteration ", done));
   }
 
   void save() {

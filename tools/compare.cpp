@@ -30,7 +30,7 @@ void add_compare_command(CLI::App& app) {
   std::string names, help;
   for (const Recipe& recipe : recipes()) {
     names += (names.empty() ? "" : ",") + std::string(recipe.name);
-    help += text(help.empty() ? "" : "; ", recipe.name, ": ", recipe.about);
+    help += str_cat(help.empty() ? "" : "; ", recipe.name, ": ", recipe.about);
   }
   command->add_option("--recipes", o->recipes, help)
       ->delimiter(',')

@@ -126,7 +126,8 @@ std::string loss_charts(const Run& run) {
     }
     std::vector<html::Series> levels;
     for (size_t l = 0; l < term.levels.size(); ++l)
-      levels.push_back({text("level ", l + 1, l == 0 ? ", coarsest" : ""), term.levels[l].x, term.levels[l].y, int(l)});
+      levels.push_back(
+          {str_cat("level ", l + 1, l == 0 ? ", coarsest" : ""), term.levels[l].x, term.levels[l].y, int(l)});
     charts_of_levels += html::line_chart(term_title(term.name), "iteration", levels);
   }
   return html::line_chart("Training loss", "iteration", losses) + charts_of_levels;

@@ -64,7 +64,7 @@ void read_line(Run& run, const Json& line, const std::string& where) {
     const Json& levels = item(line, "track", &Json::is_array, "a list", where);
     for (size_t l = 0; l < levels.size(); ++l) {
       if (!levels[l].is_number()) fail(where, ": expected numbers in 'track'");
-      add_term(run, text("track_", l + 1), at, levels[l].get<double>());
+      add_term(run, str_cat("track_", l + 1), at, levels[l].get<double>());
     }
     return;
   }
