@@ -49,16 +49,16 @@ std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, co
     }
     parallel_for(count, 1, [&](int64_t i, int64_t) {
       const Sample& sample = dataset.samples[size_t(first + i)];
-      result[size_t(first + i)] = {sample.name, score(masks[size_t(i)], sample.label)};
+      result[size_t(first + i)] = {sample.name, score_masks(masks[size_t(i)], sample.label)};
     });
     if (progress) progress(first + count);
   }
   return result;
 }
 
-MeanStd summarize(const std::vector<ImageScores>& images, double Scores::*value) {
+MeanStd summarize(const std::vector<ImageScores>& images, const Metric& metric) {
   std::vector<double> values;
-  for (const ImageScores& image : images) values.push_back(image.scores.*value);
+  for (const ImageScores& image : images) values.push_back(image.scores.at(metric.key));
   return mean_std(values);
 }
 

@@ -28,17 +28,7 @@ struct ImageScores {
 std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, const DataOptions& data, int64_t batch,
                                   const std::function<void(int64_t done)>& progress = nullptr);
 
-/// One metric: its key in files and what it is read from.
-struct Metric {
-  const char* name;
-  double Scores::*value;
-};
-inline constexpr Metric metrics[] = {{"dice", &Scores::dice},
-                                     {"iou", &Scores::iou},
-                                     {"precision", &Scores::precision},
-                                     {"recall", &Scores::recall},
-                                     {"hd95", &Scores::hd95}};
-
-MeanStd summarize(const std::vector<ImageScores>& images, double Scores::*value);
+/// Mean and standard deviation of a metric over images.
+MeanStd summarize(const std::vector<ImageScores>& images, const Metric& metric);
 
 }  // namespace gt

@@ -225,7 +225,7 @@ struct Trainer::State {
   void validate() {
     const std::vector<ImageScores> scores = evaluate(*model, val, config.data, config.train.batch);
     Json means;
-    for (const Metric& m : metrics) means[m.name] = summarize(scores, m.value).mean;
+    for (const Metric& m : metric_table()) means[m.key] = summarize(scores, m).mean;
     log->add({{"iteration", done}, {"val", means}, {"seconds", seconds()}});
     ValidationReport report{done, means["dice"], means["iou"], means["dice"] > best_dice};
     if (report.best) {

@@ -176,6 +176,24 @@ TEST_CASE("report: what is not there yet is said in a line", "[report]") {
   CHECK(has(read_file(folder / "r/report.html"), "made no pictures"));
 }
 
+TEST_CASE("report: an evaluation without a newer metric shows a dash", "[report]") {
+  const TempFolder folder;
+  make_run(folder / "new", 0.9, "recorded");
+  make_run(folder / "old", 0.7, "recorded");
+  Json eval = evaluation(0.7, "recorded");
+  eval.erase("iou");
+  for (Json& image : eval["per_image"]) image.erase("iou");
+  write(folder / "old/eval.json", eval.dump());
+  for (const char* runs : {"old", "new old"}) {
+    const Result r = report(folder, text(runs, " --out page.html"));
+    INFO(r.err);
+    REQUIRE(r.status == 0);
+    const std::string page = read_file(folder / "page.html");
+    CHECK(count(page, "<td><span class=\"quiet\">\u2013</span></td>") >= 4);  // the mean and three images
+    CHECK(has(page, "Precision 0.750"));
+  }
+}
+
 TEST_CASE("report: what is damaged is an error in one line with file and line", "[report]") {
   const TempFolder folder;
   make_run(folder / "r", 0.7, "recorded");

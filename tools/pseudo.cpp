@@ -92,8 +92,8 @@ ImageMasks make_image(const Sample& sample, const PseudoMasks& how, const Option
     masks.push_back(mask_of(refined, threshold));
     write_png(o.out + "/" + mask_folder(threshold) + file, masks.back());
     if (sample.label.pixels.empty()) continue;
-    made.crf.push_back(score(masks.back(), sample.label).dice);
-    made.map.push_back(score(mask_of(map, threshold), sample.label).dice);
+    made.crf.push_back(score_masks(masks.back(), sample.label).at("dice"));
+    made.map.push_back(score_masks(mask_of(map, threshold), sample.label).at("dice"));
     made.area.push_back(pixels_of(masks.back()) / std::max(labelled, 1.0));
   }
   if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, map, refined, masks, label, o));

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "gaze/metrics.h"
+
 namespace gt {
 
 struct Curve {
@@ -14,23 +16,6 @@ struct Curve {
     y.push_back(value);
   }
 };
-
-/// A metric as eval.json names it and as people do.
-struct Score {
-  const char* key;
-  const char* name;
-  const char* unit;
-  int decimals;
-  bool more_is_better;
-
-  /// "HD95, px"
-  std::string with_unit() const { return std::string(name) + (*unit != 0 ? "," : "") + unit; }
-};
-inline constexpr Score scores[] = {{"dice", "Dice", "", 3, true},
-                                   {"iou", "IoU", "", 3, true},
-                                   {"precision", "Precision", "", 3, true},
-                                   {"recall", "Recall", "", 3, true},
-                                   {"hd95", "HD95", " px", 1, false}};
 
 struct Run {
   using Json = nlohmann::ordered_json;
@@ -44,6 +29,9 @@ struct Run {
   double iterations = 0, seconds = 0;
 
   bool evaluated() const { return !eval.is_null(); }
+  /// Whether the evaluation has this metric: one that an older version made lacks metrics that are newer. All have
+  /// Dice.
+  bool has(const Metric& metric) const { return eval.contains(metric.key); }
   /// What the evaluation, or else the log, says under `key`; "" if neither does.
   std::string word(const char* key) const;
   /// Whether either says that the gaze was simulated.
