@@ -100,6 +100,17 @@ double hausdorff95(const MaskPair& m) {
   return percentile(std::move(distances), 95);
 }
 
+/// Surface Dice at a tolerance in pixels (Nikolov et al., arXiv 1809.04430): the share of both boundaries' pixels
+/// within it of the other boundary. 1 if both masks are empty, 0 if one is.
+template <int Tolerance>
+double surface_dice(const MaskPair& m) {
+  size_t near = 0;
+  for (const std::vector<double>* distances : {&m.prediction_to_label, &m.label_to_prediction})
+    near += size_t(std::count_if(distances->begin(), distances->end(), [](double d) { return d <= Tolerance; }));
+  const size_t all = m.prediction_to_label.size() + m.label_to_prediction.size();
+  return all == 0 ? 1 : double(near) / double(all);
+}
+
 constexpr Metric table[] = {
     // key, name, unit, decimals, higher is better, compared, function, note
     {"dice", "Dice", "", 3, true, true, dice, ""},
@@ -108,6 +119,8 @@ constexpr Metric table[] = {
     {"recall", "Recall", "", 3, true, false, recall, ""},
     {"hd95", "HD95", "px", 1, false, true, hausdorff95,
      "HD95 is the 95th percentile of the distances between the two outlines, in pixels of the label: less is better."},
+    {"surface_dice", "Surface Dice", "", 3, true, true, surface_dice<2>,
+     "Surface Dice is the share of both outlines that lies within 2 pixels of the other."},
 };
 
 }  // namespace

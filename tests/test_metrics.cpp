@@ -128,6 +128,41 @@ TEST_CASE("metrics: hd95 agrees with its definition on random masks", "[metrics]
   }
 }
 
+TEST_CASE("metrics: surface Dice by hand", "[metrics]") {
+  const auto surface_dice = [](const Image& a, const Image& b) { return score_masks(a, b).at("surface_dice"); };
+  const Image empty(1, 8, 1), one = mask({"#......."});
+  CHECK(surface_dice(empty, empty) == 1);
+  CHECK(surface_dice(one, empty) == 0);
+  CHECK(surface_dice(empty, one) == 0);
+  CHECK(surface_dice(one, mask({"..#....."})) == 1);  // 2 pixels apart
+  CHECK(surface_dice(one, mask({"...#...."})) == 0);
+  // The label's four pixels are 0, 1, 2 and 3 from the prediction's one, which is 0 from the label.
+  CHECK(surface_dice(one, mask({"####...."})) == Approx(4.0 / 5));
+  CHECK(surface_dice(mask({"#...", "....", "...."}), mask({"....", "....", "..#."})) == 0);  // the root of 8
+}
+
+TEST_CASE("metrics: surface Dice agrees with its definition on random masks", "[metrics]") {
+  Random random(6);
+  for (int i = 0; i < 200; ++i) {
+    const int64_t h = 1 + random.below(14), w = 1 + random.below(14);
+    const double density = random.uniform(0.02, 0.4);
+    Image a(h, w, 1), b(h, w, 1);
+    for (Image* m : {&a, &b})
+      for (uint8_t& p : m->pixels) p = random.chance(density) ? 255 : 0;
+    const Points pa = boundary_by_definition(a), pb = boundary_by_definition(b);
+    double near = 0;
+    for (const auto& [from, to] : {std::pair{pa, pb}, std::pair{pb, pa}})
+      for (const auto& p : from)
+        near += std::any_of(to.begin(), to.end(), [&](const auto& q) {
+          return std::hypot(double(p.first - q.first), double(p.second - q.second)) <= 2;
+        });
+    const size_t all = pa.size() + pb.size();
+    INFO(h << "x" << w);
+    CHECK(score_masks(a, b).at("surface_dice") == Approx(all == 0 ? 1 : near / double(all)));
+    CHECK(score_masks(b, a).at("surface_dice") == score_masks(a, b).at("surface_dice"));
+  }
+}
+
 TEST_CASE("metrics: masks of different sizes are refused", "[metrics]") {
   CHECK_THROWS_AS(score_masks(Image(2, 3, 1), Image(3, 2, 1)), Error);
   CHECK_THROWS_AS(score_masks(Image(2, 3, 3), Image(2, 3, 3)), Error);
