@@ -10,8 +10,9 @@
 
 namespace gt {
 
-/// Images of the network's size as its input: (B,S,S,C), normalised.
-Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data, Device device);
+/// The network's input, normalised: samples as (B,S,S,C), or one image of any size as (1,S,S,C).
+Tensor network_input(const std::vector<const Sample*>& samples, Device device);
+Tensor network_input(const Image& image, const DataOptions& data, Device device);
 
 /// What the model, on the CPU, says of one image of any size: probability of foreground, (height,width).
 Tensor probability(const Model& model, const DataOptions& data, const Image& image);
@@ -25,7 +26,7 @@ struct ImageScores {
 };
 
 /// Scores of every image of a data set loaded with labels, at the label's own size.
-std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, const DataOptions& data, int64_t batch,
+std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, int64_t batch,
                                   const std::function<void(int64_t done)>& progress = nullptr);
 
 /// Mean and standard deviation of a metric over images.

@@ -87,6 +87,7 @@ DataNeeds supervision(const Config& config) {
   DataNeeds wanted;
   (config.recipe == "full" ? wanted.masks : wanted.gaze) = true;
   wanted.pseudo = config.recipe == "gazemedseg" || (config.recipe == "gradtrack" && config.loss.pseudo == "crf");
+  wanted.seed = uint64_t(config.seed);
   return wanted;
 }
 

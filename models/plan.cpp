@@ -18,6 +18,7 @@ Dataset blank_dataset(const Config& config, int64_t fixations) {
     Sample sample;
     sample.name = std::to_string(i);
     sample.image = Image(side, side, config.data.channels);
+    sample.normalisation = normalisation_of(sample.image, config.data);
     if (wanted.masks) sample.mask = Image(side, side, 1);
     if (wanted.pseudo) sample.pseudo.assign(pseudo_thresholds(config).size(), Image(side, side, 1));
     for (int64_t k = 0; wanted.gaze && k < fixations; ++k) {

@@ -34,19 +34,22 @@ struct ValidationReport {
 /// What a run tells while it goes on; each may be empty.
 struct Observer {
   std::function<void(const std::string&)> note;                 // a line for people
-  std::function<void(int64_t done, int64_t all)> pseudo_masks;  // while they are made, before training
+  std::function<void(int64_t done, int64_t all)> pseudo_masks;  // while the images are loaded and they are made
   std::function<void(const TrainReport&)> iteration;  // after every iteration; losses are the latest that are known
   std::function<void(const TrainReport&)> log;        // every log_every iterations; losses are means
   std::function<void(const ValidationReport&)> validation;
   std::function<bool()> stop;  // asked after every iteration: true saves and ends
 };
 
+/// Throws Error if the folder holds a run and `resume` is off: what Trainer::run() refuses, before data are loaded.
+void require_free_folder(const std::string& folder, bool resume);
+
 /// Throws Error if the device cannot train in the configuration's precision.
 void require_precision(const Config& config, Device device);
 
 class Trainer {
  public:
-  /// Loads the data and makes the network on the device.
+  /// Loads the data, makes the pseudo masks of a recipe that trains on them, and makes the network on the device.
   Trainer(const Config& config, Observer observer, Device device = Device::cpu);
   ~Trainer();
 

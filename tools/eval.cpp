@@ -49,8 +49,7 @@ void print_table(const char* title, const Json& all) {
 std::vector<ImageScores> evaluate_with_progress(const char* title, const Model& model, const Dataset& dataset,
                                                 const Config& config) {
   ProgressBar bar(title, int64_t(dataset.samples.size()));
-  return evaluate(model, dataset, config.data, config.train.batch,
-                  [&bar](int64_t done) { bar.update(done, "images"); });
+  return evaluate(model, dataset, config.train.batch, [&bar](int64_t done) { bar.update(done, "images"); });
 }
 
 /// Pictures of the cases to show, in folder/panels, named in the result's entries.
@@ -72,10 +71,8 @@ void evaluate_run(const Options& o) {
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (!o.data.empty()) config.data.root = o.data;
-  DataNeeds wanted;
-  wanted.labels = true;
-  Dataset dataset = load_dataset(config.data, o.split, wanted);
-  add_tracks(dataset, config);
+  const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
+  const Dataset dataset = load_dataset(config.data, o.split, needs);
   const std::string beside = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : beside.empty() ? "." : beside;
   make_folder(folder);
