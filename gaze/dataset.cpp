@@ -1,7 +1,10 @@
 #include "gaze/dataset.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -23,6 +26,13 @@ struct Entry {
   std::string name;
   std::string place;  // file:line, for messages
 };
+
+std::string list_path(const DataOptions& options, const std::string& split) {
+  if (!fs::is_directory(options.root))
+    fail("data.root: no folder '", options.root,
+         "', expected one with images/, masks/, and train.txt, val.txt or test.txt");
+  return options.root + "/" + split + ".txt";
+}
 
 std::vector<Entry> read_list(const std::string& path) {
   std::vector<Entry> entries;
@@ -93,49 +103,89 @@ Image threshold(Image mask) {
   return mask;
 }
 
-/// `masks` may be null.
-Sample load_sample(const Entry& entry, const Folder& images, const Folder* masks, const DataOptions& options,
-                   const DataNeeds& wanted) {
+/// Files and tracks of a split.
+struct Sources {
+  Folder images;
+  std::optional<Folder> masks;
+  Gaze gaze;
+};
+
+void read_mask(const Entry& entry, const Sources& sources, const Image& image, const DataOptions& options,
+               const DataNeeds& needs, Sample& sample) {
+  const std::string path = sources.masks->find(entry);
+  Image mask = threshold(read_image(path, 1));
+  if (mask.height != image.height || mask.width != image.width)
+    fail(path, ": is ", mask.height, "x", mask.width, ", expected ", image.height, "x", image.width, " as its image ",
+         sources.images.find(entry));
+  if (needs.masks) sample.mask = threshold(resize_image(mask, options.size, options.size));
+  if (needs.labels) sample.label = std::move(mask);
+}
+
+/// A sample, and its image at its own size.
+std::pair<Sample, Image> load_sample(const Entry& entry, const Sources& sources, const DataOptions& options,
+                                     const DataNeeds& needs) {
   Sample sample;
   sample.name = entry.name;
-  sample.path = images.find(entry);
-  const Image image = read_image(sample.path, int(options.channels));
+  Image image = read_image(sources.images.find(entry), int(options.channels));
   sample.image = resize_image(image, options.size, options.size);
-  if (!masks) return sample;
-
-  const std::string mask_path = masks->find(entry);
-  Image mask = threshold(read_image(mask_path, 1));
-  if (mask.height != image.height || mask.width != image.width)
-    fail(mask_path, ": is ", mask.height, "x", mask.width, ", expected ", image.height, "x", image.width,
-         " as its image ", sample.path);
-  if (wanted.masks) sample.mask = threshold(resize_image(mask, options.size, options.size));
-  if (wanted.labels) sample.label = std::move(mask);
-  return sample;
+  sample.normalisation = normalisation_of(sample.image, options);
+  if (sources.masks) read_mask(entry, sources, image, options, needs, sample);
+  if (const auto track = sources.gaze.tracks.find(entry.name); track != sources.gaze.tracks.end()) {
+    sample.track = track->second;
+    degrade(sample.track, options.degrade, needs.seed);
+  }
+  return {std::move(sample), std::move(image)};
 }
 
 }  // namespace
 
 std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }
 
-Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& wanted) {
+Normalisation normalisation_of(const Image& image, const DataOptions& options) {
+  if (options.normalize == "fixed") return {options.mean, options.std};
+  std::array<int64_t, 256> count = {};
+  for (const uint8_t v : image.pixels) ++count[v];
+  double sum = 0, squares = 0;
+  for (size_t v = 0; v < count.size(); ++v) {
+    const double value = double(v) / 255;
+    sum += double(count[v]) * value;
+    squares += double(count[v]) * value * value;
+  }
+  const double n = double(image.pixels.size()), mean = sum / n, variance = std::max(0.0, squares / n - mean * mean);
+  const double std = variance > 1e-12 ? std::sqrt(variance) : 1;
+  return {std::vector(size_t(options.channels), mean), std::vector(size_t(options.channels), std)};
+}
+
+std::vector<std::string> split_names(const DataOptions& options, const std::string& split) {
+  std::vector<std::string> names;
+  for (Entry& entry : read_list(list_path(options, split))) names.push_back(std::move(entry.name));
+  return names;
+}
+
+Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
+                     const LoadHooks& hooks) {
   if (options.channels != 1 && options.channels != 3)
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
-  if (!fs::is_directory(options.root))
-    fail("data.root: no folder '", options.root,
-         "', expected one with images/, masks/, and train.txt, val.txt or test.txt");
-  const std::vector<Entry> entries = read_list(options.root + "/" + split + ".txt");
-  const Folder images(options.root + "/images");
-  std::optional<Folder> masks;
-  if (wanted.masks || wanted.labels) masks.emplace(options.root + "/masks");
-  Gaze gaze;
-  if (wanted.gaze) gaze = read_gaze_of(gaze_path(options), entries, images);
+  const std::vector<Entry> entries = read_list(list_path(options, split));
+  Sources sources{Folder(options.root + "/images"), {}, {}};
+  if (needs.masks || needs.labels) sources.masks.emplace(options.root + "/masks");
+  const std::string gaze = gaze_path(options);
+  if (needs.gaze)
+    sources.gaze = read_gaze_of(gaze, entries, sources.images);
+  else if (needs.optional_gaze && !options.gaze.empty() && fs::exists(gaze))
+    sources.gaze = read_gaze(gaze);
 
-  Dataset dataset{std::vector<Sample>(entries.size()), gaze.simulated};
-  parallel_for_each(int64_t(entries.size()), [&](int64_t at) {
+  const int64_t count = int64_t(entries.size());
+  Dataset dataset{std::vector<Sample>(entries.size()), sources.gaze.simulated};
+  const auto load = [&](int64_t at) {
     const size_t i = size_t(at);
-    dataset.samples[i] = load_sample(entries[i], images, masks ? &*masks : nullptr, options, wanted);
-    if (wanted.gaze) dataset.samples[i].track = gaze.tracks.at(entries[i].name);
-  });
+    auto [sample, image] = load_sample(entries[i], sources, options, needs);
+    dataset.samples[i] = std::move(sample);
+    if (hooks.sample) hooks.sample(dataset, i, image);
+  };
+  std::function<void(int64_t)> progress;
+  if (hooks.progress) progress = [&](int64_t done) { hooks.progress(done, count); };
+  parallel_for_each(count, load, progress);
   return dataset;
 }
 

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -60,36 +62,60 @@ struct AugmentOptions {
   }
 };
 
-struct Sample {
-  std::string name;
-  std::string path;           // of the image's file
-  Image image;                // (size,size,channels), resized
-  Image mask;                 // (size,size,1), 0 or 255, resized; empty unless masks were asked for
-  Image label;                // (own height, own width, 1), 0 or 255; empty unless labels were asked for
-  Track track;                // empty unless gaze was asked for
-  std::vector<Image> pseudo;  // masks (size,size,1), 0 or 255, made from gaze: see gaze/pseudo.h
+/// What is subtracted from an image's values in [0,1], and what they are then divided by; one number per channel.
+struct Normalisation {
+  std::vector<double> mean, std;
 };
 
-/// What a split is loaded for; what is not asked for need not be there.
-struct DataNeeds {
-  bool masks = false;   // training on masks
-  bool labels = false;  // evaluation, at the label's own size
-  bool gaze = false;
-  bool pseudo = false;  // masks made from the gaze: not by load_dataset(), but by add_pseudo_masks() after it
+/// options.mean and options.std or, for `per_image`, the image's own mean and standard deviation over all its values,
+/// as MONAI's NormalizeIntensity (GazeMedSeg's for NCI-ISBI). An image of one value gets the standard deviation 1.
+Normalisation normalisation_of(const Image& image, const DataOptions& options);
+
+struct Sample {
+  std::string name;
+  Image image;                  // (size,size,channels), resized
+  Normalisation normalisation;  // of `image`
+  Image mask;                   // (size,size,1), 0 or 255, resized; empty unless masks are needed
+  Image label;                  // (own height, own width, 1), 0 or 255; empty unless labels are needed
+  Track track;                  // degraded as options.degrade says; empty unless gaze is needed
+  std::vector<Image> pseudo;    // masks (size,size,1), 0 or 255, made from gaze: see gaze/pseudo.h
 };
+
+/// What a split is loaded for. What is not needed may be missing on disk.
+struct DataNeeds {
+  bool masks = false;          // for training on masks
+  bool labels = false;         // for evaluation, at the label's own size
+  bool gaze = false;           // a track for every image
+  bool optional_gaze = false;  // tracks of the images that have one, if there is a fixation table: for pictures
+  bool pseudo = false;         // masks made from gaze: by a hook of load_dataset(), see gaze/pseudo.h
+  uint64_t seed = 0;           // of the random numbers that degrade the gaze: the run's
+};
+
+/// The data set's fixation table.
+std::string gaze_path(const DataOptions& options);
 
 struct Dataset {
   std::vector<Sample> samples;
   bool simulated_gaze = false;
 };
 
-/// The data set's fixation table.
-std::string gaze_path(const DataOptions& options);
+/// What is called while a split is loaded; each may be empty.
+struct LoadHooks {
+  /// For each sample once it is loaded, with its image at its own size. Several threads call it, in no order; it may
+  /// change dataset.samples[index] alone.
+  std::function<void(Dataset& dataset, size_t index, const Image& image)> sample;
+  /// Now and then, by the thread that loads.
+  std::function<void(int64_t done, int64_t count)> progress;
+};
+
+/// The names that a split lists. Throws Error, naming file and line, for a missing or empty list or a duplicate name.
+std::vector<std::string> split_names(const DataOptions& options, const std::string& split);
 
 /// Loads a split, decoding in parallel. Throws Error, naming the file (and line), for: a missing folder or list, an
 /// empty list, a duplicate name, a missing, ambiguous (NAME.jpg beside NAME.png) or undecodable image or mask, a mask
 /// of another size than its image, an image without gaze, and gaze for an image that root/images does not have.
-Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& wanted);
+Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
+                     const LoadHooks& hooks = {});
 
 /// What one iteration trains on. Images and masks are as loaded; geometry and colour say what kernels/augment.cu is to
 /// do with them (colour includes the normalisation); fixations have been moved already.
@@ -107,10 +133,8 @@ struct Batch {
 /// Images of one size, stacked: (B,H,W,C) u8.
 Tensor stack_images(const std::vector<const Image*>& images);
 
-/// geometry (B,2,3) and colour (B,C,C+1) that leave each picture as it is and normalise it: for evaluation. Normalised
-/// by options.mean and std or, per_image, by the picture's own mean and standard deviation over all its values (as
-/// MONAI's NormalizeIntensity does, which GazeMedSeg uses for NCI-ISBI; a picture of one value is not divided).
-std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Image*>& images, const DataOptions& options);
+/// geometry (B,2,3) and colour (B,C,C+1) that normalise B images of C channels and change nothing else: for evaluation.
+std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Normalisation*>& normalisations);
 
 /// Batches of iterations first, first+1, ... prepared ahead by options.threads threads. Batch k depends on (seed, k)
 /// and the data alone: epoch e visits the samples in an order drawn from (seed, e), and what is left at an epoch's end

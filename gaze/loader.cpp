@@ -9,7 +9,6 @@
 #include <numeric>
 #include <stop_token>
 #include <thread>
-#include <tuple>
 #include <utility>
 
 #include "core/random.h"
@@ -55,25 +54,6 @@ void write_geometry(const Augmentation& a, float* out) {
     out[3 * i + 1] = float(m[i][1]);
     out[3 * i + 2] = float(0.5 - 0.5 * (m[i][0] + m[i][1]));
   }
-}
-
-struct Normalisation {
-  std::vector<double> mean, std;  // per channel, of values in [0,1]
-};
-
-Normalisation normalisation(const Image& image, const DataOptions& data) {
-  if (data.normalize == "fixed") return {data.mean, data.std};
-  std::array<int64_t, 256> count = {};
-  for (const uint8_t v : image.pixels) ++count[v];
-  double sum = 0, squares = 0;
-  for (size_t v = 0; v < count.size(); ++v) {
-    const double value = double(v) / 255;
-    sum += double(count[v]) * value;
-    squares += double(count[v]) * value * value;
-  }
-  const double n = double(image.pixels.size()), mean = sum / n, variance = std::max(0.0, squares / n - mean * mean);
-  const double std = variance > 1e-12 ? std::sqrt(variance) : 1;
-  return {std::vector(size_t(data.channels), mean), std::vector(size_t(data.channels), std)};
 }
 
 /// Writes (C,C+1): brightness b, contrast k about 0.5, saturation s about the luma (ITU-R BT.601), then normalisation.
@@ -128,13 +108,13 @@ Tensor stack_images(const std::vector<const Image*>& images) {
   return stacked;
 }
 
-std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Image*>& images, const DataOptions& options) {
-  const int64_t batch = int64_t(images.size());
-  Tensor geometry({batch, 2, 3}), colour({batch, options.channels, options.channels + 1});
+std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Normalisation*>& normalisations) {
+  GT_CHECK(!normalisations.empty(), "no_augmentation: no images");
+  const int64_t batch = int64_t(normalisations.size()), channels = int64_t(normalisations[0]->mean.size());
+  Tensor geometry({batch, 2, 3}), colour({batch, channels, channels + 1});
   for (int64_t b = 0; b < batch; ++b) {
     write_geometry({}, geometry.data<float>() + b * 6);
-    write_colour({}, normalisation(*images[size_t(b)], options),
-                 colour.data<float>() + b * options.channels * (options.channels + 1));
+    write_colour({}, *normalisations[size_t(b)], colour.data<float>() + b * channels * (channels + 1));
   }
   return {geometry, colour};
 }
@@ -185,11 +165,12 @@ Batch Loader::State::make(int64_t iteration) const {
     b.pseudo.push_back(stack_images(pseudo).view({batch, data.size, data.size}));
   }
 
-  std::tie(b.geometry, b.colour) = no_augmentation(images, data);
+  b.geometry = Tensor({batch, 2, 3});
+  b.colour = Tensor({batch, data.channels, data.channels + 1});
   for (int64_t i = 0; i < batch; ++i) {
     const Augmentation a = draw(augment, seed, iteration, i);
     write_geometry(a, b.geometry.data<float>() + i * 6);
-    write_colour(a, normalisation(*images[size_t(i)], data),
+    write_colour(a, dataset.samples[size_t(b.index[size_t(i)])].normalisation,
                  b.colour.data<float>() + i * data.channels * (data.channels + 1));
   }
   if (!tracks.empty()) {
@@ -223,12 +204,12 @@ Loader::Loader(const Dataset& dataset, const DataOptions& data, const AugmentOpt
                int64_t batch, uint64_t seed, int64_t first) {
   GT_CHECK(!dataset.samples.empty() && batch > 0 && first >= 0 && data.threads > 0, "Loader: ", dataset.samples.size(),
            " samples, batch ", batch, ", first ", first, ", threads ", data.threads);
-  GT_CHECK(int64_t(data.mean.size()) == data.channels && int64_t(data.std.size()) == data.channels,
-           "Loader: ", data.channels, " channels, mean has ", data.mean.size(), " and std ", data.std.size());
   const Sample& one = dataset.samples[0];
   for (const Sample& sample : dataset.samples)
     GT_CHECK(sample.image.height == data.size && sample.image.width == data.size &&
-                 sample.image.channels == data.channels && sample.mask.pixels.size() == one.mask.pixels.size() &&
+                 sample.image.channels == data.channels && int64_t(sample.normalisation.mean.size()) == data.channels &&
+                 int64_t(sample.normalisation.std.size()) == data.channels &&
+                 sample.mask.pixels.size() == one.mask.pixels.size() &&
                  sample.track.fixations.empty() == one.track.fixations.empty() &&
                  sample.pseudo.size() == one.pseudo.size(),
              "Loader: sample '", sample.name, "' was not loaded like the others and these options");

@@ -11,6 +11,8 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+// ---- Distances between boundaries -----------------------------------------------------------------------------------
+
 /// Squared distances by Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", Theory of Computing
 /// 8, 2012: d(p) = min_q (p - q)^2 + f(q) is the lower envelope of the parabolas rooted at (q, f(q)), found in linear
 /// time.
@@ -61,50 +63,98 @@ std::vector<int64_t> boundary(const Image& mask) {
   return pixels;
 }
 
-/// Appends the distance of each pixel of `from` to the nearest of `to`.
-void append_distances(const std::vector<int64_t>& from, const std::vector<int64_t>& to, int64_t h, int64_t w,
-                      std::vector<double>& distances) {
+/// The distance of each pixel of `from` to the nearest of `to`, in pixels; infinite if `to` is empty.
+std::vector<double> distances(const std::vector<int64_t>& from, const std::vector<int64_t>& to, int64_t h, int64_t w) {
   std::vector<double> squared(size_t(h * w), infinity);
   for (const int64_t p : to) squared[size_t(p)] = 0;
   LowerEnvelope envelope(std::max(h, w));
   for (int64_t x = 0; x < w; ++x) envelope(squared.data() + x, h, w);
   for (int64_t y = 0; y < h; ++y) envelope(squared.data() + y * w, w, 1);
-  for (const int64_t p : from) distances.push_back(std::sqrt(squared[size_t(p)]));
+  std::vector<double> result;
+  for (const int64_t p : from) result.push_back(std::sqrt(squared[size_t(p)]));
+  return result;
 }
 
-double hausdorff95(const Image& prediction, const Image& label) {
-  const int64_t h = label.height, w = label.width;
-  const std::vector<int64_t> a = boundary(prediction), b = boundary(label);
-  if (a.empty() && b.empty()) return 0;
-  if (a.empty() || b.empty()) return std::hypot(double(h), double(w));
-  std::vector<double> distances;
-  append_distances(a, b, h, w, distances);
-  append_distances(b, a, h, w, distances);
+// ---- The metrics ----------------------------------------------------------------------------------------------------
+
+/// A share with GazeMedSeg's eps: 1 if both numbers are 0.
+double share(double part, double whole) { return (part + 1e-7) / (whole + 1e-7); }
+
+double dice(const MaskPair& m) { return share(2 * m.common, m.predicted + m.labelled); }
+
+double iou(const MaskPair& m) { return share(m.common, m.predicted + m.labelled - m.common); }
+
+/// 0 for an empty prediction of a label that is not empty.
+double precision(const MaskPair& m) { return m.predicted == 0 && m.labelled > 0 ? 0 : share(m.common, m.predicted); }
+
+/// 0 for a prediction on an empty label.
+double recall(const MaskPair& m) { return m.labelled == 0 && m.predicted > 0 ? 0 : share(m.common, m.labelled); }
+
+/// The 95th percentile of both directions' distances together, pixels. 0 if both masks are empty, the image's diagonal
+/// if one is.
+double hausdorff95(const MaskPair& m) {
+  if (m.predicted == 0 && m.labelled == 0) return 0;
+  if (m.predicted == 0 || m.labelled == 0) return std::hypot(m.height, m.width);
+  std::vector<double> distances = m.prediction_to_label;
+  distances.insert(distances.end(), m.label_to_prediction.begin(), m.label_to_prediction.end());
   return percentile(std::move(distances), 95);
 }
 
+/// Surface Dice at a tolerance in pixels (Nikolov et al., arXiv 1809.04430): the share of both boundaries' pixels
+/// within it of the other boundary. 1 if both masks are empty, 0 if one is.
+template <int Tolerance>
+double surface_dice(const MaskPair& m) {
+  size_t near = 0;
+  for (const std::vector<double>* distances : {&m.prediction_to_label, &m.label_to_prediction})
+    near += size_t(std::count_if(distances->begin(), distances->end(), [](double d) { return d <= Tolerance; }));
+  const size_t all = m.prediction_to_label.size() + m.label_to_prediction.size();
+  return all == 0 ? 1 : double(near) / double(all);
+}
+
+constexpr Metric table[] = {
+    // key, name, unit, decimals, higher is better, compared, function, note
+    {"dice", "Dice", "", 3, true, true, dice, ""},
+    {"iou", "IoU", "", 3, true, true, iou, ""},
+    {"precision", "Precision", "", 3, true, false, precision, ""},
+    {"recall", "Recall", "", 3, true, false, recall, ""},
+    {"hd95", "HD95", "px", 1, false, true, hausdorff95,
+     "HD95 is the 95th percentile of the distances between the two outlines, in pixels of the label: less is better."},
+    {"surface_dice", "Surface Dice", "", 3, true, true, surface_dice<2>,
+     "Surface Dice is the share of both outlines that lies within 2 pixels of the other."},
+};
+
 }  // namespace
 
-Scores score(const Image& prediction, const Image& label) {
+std::span<const Metric> metric_table() { return table; }
+
+double Scores::at(std::string_view key) const {
+  for (size_t i = 0; i < std::size(table); ++i)
+    if (key == table[i].key) return values.at(i);
+  fail("there is no metric '", key, "'");
+}
+
+MaskPair::MaskPair(const Image& prediction, const Image& label)
+    : height(double(label.height)), width(double(label.width)) {
   GT_CHECK(prediction.height == label.height && prediction.width == label.width && prediction.channels == 1 &&
                label.channels == 1,
-           "score: prediction is ", prediction.height, "x", prediction.width, "x", prediction.channels, ", label is ",
+           "metrics: prediction is ", prediction.height, "x", prediction.width, "x", prediction.channels, ", label is ",
            label.height, "x", label.width, "x", label.channels, ", expected one size and one channel");
-  double p = 0, t = 0, both = 0;
   for (size_t i = 0; i < label.pixels.size(); ++i) {
-    const bool in_p = foreground(prediction.pixels[i]), in_t = foreground(label.pixels[i]);
-    p += in_p;
-    t += in_t;
-    both += in_p && in_t;
+    const bool in_prediction = foreground(prediction.pixels[i]), in_label = foreground(label.pixels[i]);
+    predicted += in_prediction;
+    labelled += in_label;
+    common += in_prediction && in_label;
   }
-  const auto ratio = [](double part, double whole) { return (part + 1e-7) / (whole + 1e-7); };
-  Scores s;
-  s.dice = ratio(2 * both, p + t);
-  s.iou = ratio(both, p + t - both);
-  s.precision = p == 0 && t > 0 ? 0 : ratio(both, p);  // predicting nothing is not precise where there is something
-  s.recall = t == 0 && p > 0 ? 0 : ratio(both, t);
-  s.hd95 = hausdorff95(prediction, label);
-  return s;
+  const std::vector<int64_t> a = boundary(prediction), b = boundary(label);
+  prediction_to_label = distances(a, b, label.height, label.width);
+  label_to_prediction = distances(b, a, label.height, label.width);
+}
+
+Scores score_masks(const Image& prediction, const Image& label) {
+  const MaskPair masks(prediction, label);
+  Scores scores;
+  for (const Metric& metric : table) scores.values.push_back(metric.value(masks));
+  return scores;
 }
 
 double percentile(std::vector<double> values, double percent) {

@@ -1,6 +1,5 @@
 #include "gaze/pseudo.h"
 
-#include "core/parallel.h"
 #include "kernels/ops.h"
 
 namespace gt {
@@ -19,19 +18,12 @@ Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image
   return add(refined, scale(greater(how.prediction(image), 0.5), how.teacher_weight, -how.teacher_weight / 2));
 }
 
-void add_pseudo_masks(Dataset& dataset, const DataOptions& data, const PseudoMasks& how,
-                      const std::function<void(int64_t done)>& progress) {
-  const auto make = [&](int64_t i) {
-    Sample& sample = dataset.samples[size_t(i)];
-    GT_CHECK(!sample.track.fixations.empty(), "add_pseudo_masks: sample '", sample.name, "' was loaded without gaze");
-    const Image image = read_image(sample.path, int(data.channels));
-    const Tensor map = refined_map(how, how.map(sample.track, image), image);
-    const Tensor small = resize_bilinear(map.view({1, image.height, image.width, 1}), data.size, data.size);
-    sample.pseudo.clear();
-    for (const double threshold : how.thresholds)
-      sample.pseudo.push_back(mask_of(small.view({data.size, data.size}), threshold));
-  };
-  parallel_for_each(int64_t(dataset.samples.size()), make, progress);
+void add_pseudo_masks(Sample& sample, const Image& image, int64_t size, const PseudoMasks& how) {
+  GT_CHECK(!sample.track.fixations.empty(), "add_pseudo_masks: sample '", sample.name, "' was loaded without gaze");
+  const Tensor map = refined_map(how, how.map(sample.track, image), image);
+  const Tensor small = resize_bilinear(map.view({1, image.height, image.width, 1}), size, size).view({size, size});
+  sample.pseudo.clear();
+  for (const double threshold : how.thresholds) sample.pseudo.push_back(mask_of(small, threshold));
 }
 
 }  // namespace gt

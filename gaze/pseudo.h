@@ -52,10 +52,8 @@ Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image
 /// 255 where a map (h,w) is at least the threshold, else 0.
 Image mask_of(const Tensor& map, double threshold);
 
-/// Gives every sample, loaded with gaze, its pseudo masks: the map at the image's own size, refined there (METHOD 1, so
-/// that bilateral_xy is in its pixels), resized bilinearly to the network's size, thresholded. `progress` is told how
-/// many samples are done. Throws Error if an image can no longer be read.
-void add_pseudo_masks(Dataset& dataset, const DataOptions& data, const PseudoMasks& how,
-                      const std::function<void(int64_t done)>& progress = nullptr);
+/// Gives a sample with gaze its pseudo masks (size,size,1), as a hook of load_dataset(). The map is made and refined at
+/// the image's own size (METHOD 1; bilateral_xy is in its pixels), then resized bilinearly and thresholded.
+void add_pseudo_masks(Sample& sample, const Image& image, int64_t size, const PseudoMasks& how);
 
 }  // namespace gt

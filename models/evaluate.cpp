@@ -7,15 +7,27 @@
 
 namespace gt {
 
-Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data, Device device) {
-  const auto [geometry, colour] = no_augmentation(images, data);
+Tensor network_input(const std::vector<const Sample*>& samples, Device device) {
+  std::vector<const Image*> images;
+  std::vector<const Normalisation*> normalisations;
+  for (const Sample* sample : samples) {
+    images.push_back(&sample->image);
+    normalisations.push_back(&sample->normalisation);
+  }
+  const auto [geometry, colour] = no_augmentation(normalisations);
   return augment(stack_images(images).to(device), geometry.to(device), colour.to(device));
+}
+
+Tensor network_input(const Image& image, const DataOptions& data, Device device) {
+  Sample sample;
+  sample.image = resize_image(image, data.size, data.size);
+  sample.normalisation = normalisation_of(sample.image, data);
+  return network_input({&sample}, device);
 }
 
 Tensor probability(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
-  const Image small = resize_image(image, data.size, data.size);
-  const Tensor logits = model.predict(network_input({&small}, data, Device::cpu)).logits;
+  const Tensor logits = model.predict(network_input(image, data, Device::cpu)).logits;
   const Tensor z = resize_bilinear(reshape(logits, {1, data.size, data.size, 1}), image.height, image.width);
   return reshape(sigmoid(z), {image.height, image.width});
 }
@@ -29,16 +41,16 @@ Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
   return mask;
 }
 
-std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, const DataOptions& data, int64_t batch,
+std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, int64_t batch,
                                   const std::function<void(int64_t)>& progress) {
   const NoGrad no_grad;
   const int64_t n = int64_t(dataset.samples.size());
   std::vector<ImageScores> result(dataset.samples.size());
   for (int64_t first = 0; first < n; first += batch) {
     const int64_t count = std::min(batch, n - first);
-    std::vector<const Image*> images;
-    for (int64_t i = first; i < first + count; ++i) images.push_back(&dataset.samples[size_t(i)].image);
-    const Tensor logits = model.predict(network_input(images, data, model.device())).logits.to(Device::cpu);
+    std::vector<const Sample*> samples;
+    for (int64_t i = first; i < first + count; ++i) samples.push_back(&dataset.samples[size_t(i)]);
+    const Tensor logits = model.predict(network_input(samples, model.device())).logits.to(Device::cpu);
     const int64_t pixels = logits.dim(1) * logits.dim(2);
     std::vector<Image> masks;
     for (int64_t i = 0; i < count; ++i) {
@@ -49,16 +61,16 @@ std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, co
     }
     parallel_for(count, 1, [&](int64_t i, int64_t) {
       const Sample& sample = dataset.samples[size_t(first + i)];
-      result[size_t(first + i)] = {sample.name, score(masks[size_t(i)], sample.label)};
+      result[size_t(first + i)] = {sample.name, score_masks(masks[size_t(i)], sample.label)};
     });
     if (progress) progress(first + count);
   }
   return result;
 }
 
-MeanStd summarize(const std::vector<ImageScores>& images, double Scores::*value) {
+MeanStd summarize(const std::vector<ImageScores>& images, const Metric& metric) {
   std::vector<double> values;
-  for (const ImageScores& image : images) values.push_back(image.scores.*value);
+  for (const ImageScores& image : images) values.push_back(image.scores.at(metric.key));
   return mean_std(values);
 }
 

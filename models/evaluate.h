@@ -10,8 +10,9 @@
 
 namespace gt {
 
-/// Images of the network's size as its input: (B,S,S,C), normalised.
-Tensor network_input(const std::vector<const Image*>& images, const DataOptions& data, Device device);
+/// The network's input, normalised: samples as (B,S,S,C), or one image of any size as (1,S,S,C).
+Tensor network_input(const std::vector<const Sample*>& samples, Device device);
+Tensor network_input(const Image& image, const DataOptions& data, Device device);
 
 /// What the model, on the CPU, says of one image of any size: probability of foreground, (height,width).
 Tensor probability(const Model& model, const DataOptions& data, const Image& image);
@@ -25,20 +26,10 @@ struct ImageScores {
 };
 
 /// Scores of every image of a data set loaded with labels, at the label's own size.
-std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, const DataOptions& data, int64_t batch,
+std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, int64_t batch,
                                   const std::function<void(int64_t done)>& progress = nullptr);
 
-/// One metric: its key in files and what it is read from.
-struct Metric {
-  const char* name;
-  double Scores::*value;
-};
-inline constexpr Metric metrics[] = {{"dice", &Scores::dice},
-                                     {"iou", &Scores::iou},
-                                     {"precision", &Scores::precision},
-                                     {"recall", &Scores::recall},
-                                     {"hd95", &Scores::hd95}};
-
-MeanStd summarize(const std::vector<ImageScores>& images, double Scores::*value);
+/// Mean and standard deviation of a metric over images.
+MeanStd summarize(const std::vector<ImageScores>& images, const Metric& metric);
 
 }  // namespace gt

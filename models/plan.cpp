@@ -19,6 +19,7 @@ Dataset blank_dataset(const Config& config, int64_t fixations) {
     Sample sample;
     sample.name = std::to_string(i);
     sample.image = Image(side, side, config.data.channels);
+    sample.normalisation = normalisation_of(sample.image, config.data);
     if (needs.masks) sample.mask = Image(side, side, 1);
     if (needs.pseudo) sample.pseudo.assign(recipe_of(config).pseudo_thresholds(config).size(), Image(side, side, 1));
     for (int64_t k = 0; needs.gaze && k < fixations; ++k) {

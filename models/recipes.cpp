@@ -25,6 +25,7 @@ std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device devi
 
 DataNeeds data_needs(const Config& config) {
   DataNeeds needs = recipe_of(config).needs(config);
+  needs.seed = uint64_t(config.seed);
   needs.pseudo = !recipe_of(config).pseudo_thresholds(config).empty();
   return needs;
 }

@@ -51,6 +51,8 @@ class MetricsLog {
   std::ofstream out_;
 };
 
+bool holds_run(const std::string& folder) { return std::filesystem::exists(folder + "/last.safetensors"); }
+
 void require_same_run(const std::string& folder, const Config& there, const Config& here) {
   const std::string difference = first_difference(result_config(there), result_config(here));
   if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
@@ -110,32 +112,28 @@ struct Trainer::State {
   double seconds() const { return seconds_before + seconds_since(start); }
 
   void load_data() {
-    const DataNeeds for_training = data_needs(config);
-    train = load_dataset(config.data, "train", for_training);
-    for (Sample& sample : train.samples) degrade(sample.track, config.data.degrade, uint64_t(config.seed));
-    DataNeeds for_validation;
-    for_validation.labels = true;
-    val = load_dataset(config.data, "val", for_validation);
+    const DataNeeds needs = data_needs(config);
+    LoadHooks hooks;
+    if (needs.pseudo) {
+      hooks.sample = [how = recipe_of(config).pseudo_masks(config), size = config.data.size](Dataset& dataset, size_t i,
+                                                                                             const Image& image) {
+        add_pseudo_masks(dataset.samples[i], image, size, how);
+      };
+      hooks.progress = observer.pseudo_masks;
+    }
+    train = load_dataset(config.data, "train", needs, hooks);
+    val = load_dataset(config.data, "val", {.labels = true});
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));
-  }
-
-  void make_pseudo_masks() {
-    if (!data_needs(config).pseudo) return;
-    const PseudoMasks how = recipe_of(config).pseudo_masks(config);
-    const int64_t all = int64_t(train.samples.size());
-    add_pseudo_masks(train, config.data, how, [&](int64_t done) {
-      if (observer.pseudo_masks) observer.pseudo_masks(done, all);
-    });
-    if (observer.message) observer.message(str_cat("pseudo masks: ", how.thresholds.size(), " of each training image"));
+    if (needs.pseudo)
+      observer.message(str_cat("pseudo masks: ", train.samples[0].pseudo.size(), " of each training image"));
   }
 
   void open(const std::string& path, bool resume) {
     folder = path;
-    const bool there = std::filesystem::exists(file("last.safetensors"));
-    if (there && !resume)
-      fail(folder, ": holds a run already; resume it with --resume, or choose another folder with --out");
+    require_free_folder(folder, resume);
+    const bool there = holds_run(folder);
     make_folder(folder);
     if (there)
       restore();
@@ -228,9 +226,9 @@ struct Trainer::State {
   }
 
   void validate() {
-    const std::vector<ImageScores> scores = evaluate(*model, val, config.data, config.train.batch);
+    const std::vector<ImageScores> scores = evaluate(*model, val, config.train.batch);
     Json means;
-    for (const Metric& m : metrics) means[m.name] = summarize(scores, m.value).mean;
+    for (const Metric& m : metric_table()) means[m.key] = summarize(scores, m).mean;
     log->add({{"iteration", done}, {"val", means}, {"seconds", seconds()}});
     ValidationReport report{done, means["dice"], means["iou"], means["dice"] > best_dice};
     if (report.best) {
@@ -241,6 +239,11 @@ struct Trainer::State {
     if (observer.validation) observer.validation(report);
   }
 };
+
+void require_free_folder(const std::string& folder, bool resume) {
+  if (holds_run(folder) && !resume)
+    fail(folder, ": holds a run already; resume it with --resume, or choose another folder with --out");
+}
 
 void require_precision(const Config& config, Device device) {
   if (config.precision != "f32" && device == Device::cpu)
@@ -265,7 +268,6 @@ bool Trainer::run(const std::string& folder, bool resume) {
   State& s = *state_;
   const TrainOptions& t = s.config.train;
   s.open(folder, resume);
-  s.make_pseudo_masks();
   if (s.done == 0) s.validate();  // where the untrained network stands
   Loader loader = s.loader();
   LossSums sums;
@@ -305,7 +307,6 @@ int64_t saved_iterations(const std::string& folder, const Config& config) {
 
 std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {
   State& s = *state_;
-  s.make_pseudo_masks();
   Loader loader = s.loader();
   std::unique_ptr<Profile> profile;
   TrainReport report;

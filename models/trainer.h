@@ -36,19 +36,22 @@ struct ValidationReport {
 /// Functions that a run calls to report its progress. Each may be empty.
 struct Observer {
   std::function<void(const std::string&)> message;              // a line for people
-  std::function<void(int64_t done, int64_t all)> pseudo_masks;  // while they are made, before training
+  std::function<void(int64_t done, int64_t all)> pseudo_masks;  // while the images are loaded and their masks are made
   std::function<void(const TrainReport&)> iteration;            // after every iteration; the latest known losses
   std::function<void(const TrainReport&)> log;  // every log_every iterations; mean losses since the last
   std::function<void(const ValidationReport&)> validation;
   std::function<bool()> stop;  // asked every log_every iterations: true saves and ends the run
 };
 
+/// Throws Error if the folder holds a run and `resume` is off: what Trainer::run() refuses, before data are loaded.
+void require_free_folder(const std::string& folder, bool resume);
+
 /// Throws Error if the device cannot train in the configuration's precision.
 void require_precision(const Config& config, Device device);
 
 class Trainer {
  public:
-  /// Loads the data and makes the network on the device.
+  /// Loads the data, makes the pseudo masks of a recipe that trains on them, and makes the network on the device.
   Trainer(const Config& config, Observer observer, Device device = Device::cpu);
   ~Trainer();
 

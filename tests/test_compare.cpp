@@ -100,6 +100,23 @@ TEST_CASE("compare trains every recipe with every seed, and tells what came out"
 
   REQUIRE(run(compare(w, "two", "--jobs 2")).status == 0);
   CHECK(outcome(w, "two") == before);
+
+  // An evaluation by an older version, which did not know HD95.
+  const std::string path = w.tmp / "two/full/seed1/eval.json";
+  Json eval = Json::parse(read_file(path));
+  eval.erase("hd95");
+  for (Json& image : eval["per_image"]) image.erase("hd95");
+  write(path, eval.dump());
+  const Result old = run(compare(w, "two"));
+  INFO(old.err);
+  REQUIRE(old.status == 0);
+  CHECK_FALSE(has(old.err, "full/seed1: eval"));
+  const Json without = Json::parse(outcome(w, "two"));
+  CHECK(without["arms"][0] == json["arms"][0]);
+  CHECK_FALSE(without["arms"][1].contains("hd95"));
+  CHECK_FALSE(without["differences"][0].contains("hd95"));
+  CHECK(without["differences"][0]["dice"] == json["differences"][0]["dice"]);
+  CHECK(has(read_file(w.tmp / "two/report.html"), "<td><span class=\"quiet\">\u2013</span></td>"));
 }
 
 TEST_CASE("compare, interrupted or killed, goes on to the same outcome", "[compare]") {

@@ -222,15 +222,20 @@ TEST_CASE("pseudo masks of a data set: at the network's size, the same with any 
   how.map = [](const Track& track, const Image& image) { return heat_map(track, image.height, image.width); };
   how.thresholds = {0.5, 0.3};
   const auto made = [&](int threads) {
-    DataNeeds wanted;
-    wanted.gaze = true;
-    Dataset dataset = load_dataset(data, "train", wanted);
     const int before = num_threads();
     set_num_threads(threads);
-    int64_t told = 0;
-    add_pseudo_masks(dataset, data, how, [&](int64_t done) { told = done; });
+    int64_t reported = 0;
+    LoadHooks hooks;
+    hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
+      add_pseudo_masks(dataset.samples[i], image, data.size, how);
+    };
+    hooks.progress = [&](int64_t done, int64_t count) {
+      CHECK((done <= count && count == 7));
+      reported = done;
+    };
+    const Dataset dataset = load_dataset(data, "train", {.gaze = true}, hooks);
     set_num_threads(before);
-    CHECK(told == int64_t(dataset.samples.size()));
+    CHECK(reported == 7);
     return dataset;
   };
   const Dataset one = made(1), three = made(3);

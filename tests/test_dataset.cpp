@@ -91,6 +91,73 @@ TEST_CASE("dataset: what is not asked for need not be there", "[dataset]") {
   CHECK(dataset.samples[0].track.fixations.empty());
 }
 
+TEST_CASE("dataset: a hook gets each sample with its image at its own size", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  std::vector<std::string> seen(3);
+  LoadHooks hooks;
+  hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
+    const bool whole = image.height == 20 && image.width == 30 && image.pixels[0] == dataset.samples[i].image.pixels[0];
+    seen[i] = dataset.samples[i].name + (whole ? "" : "?");
+  };
+  int64_t done = 0;
+  hooks.progress = [&](int64_t now, int64_t count) { done = 100 * now + count; };
+  load_dataset(options_for(tmp), "train", everything, hooks);
+  CHECK(seen == std::vector<std::string>{"a", "b", "c"});
+  CHECK(seen == split_names(options_for(tmp), "train"));
+  CHECK(done == 303);
+  hooks.sample = [](Dataset&, size_t i, const Image&) {
+    if (i == 1) fail("no");
+  };
+  CHECK(error_of([&] { load_dataset(options_for(tmp), "train", everything, hooks); }) == "no");
+}
+
+TEST_CASE("dataset: normalisation is computed on loading", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  DataOptions options = options_for(tmp);
+  const Normalisation fixed = load_dataset(options, "train", {}).samples[2].normalisation;
+  CHECK((fixed.mean == options.mean && fixed.std == options.std));
+  options.normalize = "per_image";
+  const Normalisation own = load_dataset(options, "train", {}).samples[2].normalisation;
+  CHECK(own.mean == std::vector<double>(3, own.mean[0]));
+  CHECK(own.mean[0] == Approx('c' / 255.0));
+  CHECK(own.std == std::vector<double>(3, 1));
+}
+
+TEST_CASE("dataset: gaze is degraded on loading, keyed by the seed", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  DataOptions options = options_for(tmp);
+  const Dataset clean = load_dataset(options, "train", everything);
+  options.degrade.position_noise = 0.05;
+  for (const uint64_t seed : {1, 2}) {
+    DataNeeds needs = everything;
+    needs.seed = seed;
+    const Dataset noisy = load_dataset(options, "train", needs);
+    for (size_t i = 0; i < 3; ++i) {
+      Track expected = clean.samples[i].track;
+      degrade(expected, options.degrade, seed);
+      CHECK(expected.fixations[0].x != clean.samples[i].track.fixations[0].x);
+      CHECK(noisy.samples[i].track.fixations[0].x == expected.fixations[0].x);
+    }
+  }
+}
+
+TEST_CASE("dataset: optional gaze may lack images, and the whole table", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  const DataNeeds needs = {.optional_gaze = true};
+  write(tmp / "gaze.csv", gaze_table({"b.jpg,1,0.5,0.5,100", "elsewhere,1,0.5,0.5,100"}));
+  const Dataset some = load_dataset(options_for(tmp), "train", needs);
+  CHECK(some.samples[0].track.fixations.empty());
+  CHECK(some.samples[1].track.fixations.size() == 1);
+  fs::remove(tmp / "gaze.csv");
+  CHECK(load_dataset(options_for(tmp), "train", needs).samples[1].track.fixations.empty());
+  write(tmp / "gaze.csv", "what");
+  CHECK_THROWS_AS(load_dataset(options_for(tmp), "train", needs), Error);
+}
+
 TEST_CASE("dataset: a list may have CRLF, a byte order mark, blank lines and extensions", "[dataset]") {
   const TempFolder tmp;
   make_dataset(tmp);

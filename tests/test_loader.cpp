@@ -21,6 +21,7 @@ Dataset make_dataset(int64_t count, const DataNeeds& wanted = {.masks = true, .g
     Sample s;
     s.name = std::to_string(i);
     s.image = Image(side, side, 3, uint8_t(i));
+    s.normalisation = normalisation_of(s.image, {});
     if (wanted.masks) s.mask = Image(side, side, 1, uint8_t(i));
     for (int64_t k = 0; wanted.gaze && k <= i; ++k)
       s.track.fixations.push_back({0.1 + 0.05 * double(k), 0.3, 100, 100.0 * double(k)});
@@ -125,8 +126,8 @@ TEST_CASE("loader: images are stacked if they are of one size", "[loader]") {
 
 TEST_CASE("loader: no augmentation is the identity and the normalisation", "[loader]") {
   DataOptions data;
-  const Image any(4, 4, 3, 9);
-  const auto [geometry, colour] = no_augmentation({&any, &any}, data);
+  const Normalisation fixed = normalisation_of(Image(4, 4, 3, 9), data);
+  const auto [geometry, colour] = no_augmentation({&fixed, &fixed});
   for (int64_t b = 0; b < 2; ++b) {
     const float* g = geometry.data<float>() + b * 6;
     CHECK((g[0] == 1 && g[1] == 0 && g[2] == 0 && g[3] == 0 && g[4] == 1 && g[5] == 0));
@@ -144,8 +145,8 @@ TEST_CASE("loader: no augmentation is the identity and the normalisation", "[loa
   data.channels = 1;
   data.mean = {0.5};
   data.std = {0.25};
-  const Image grey(2, 2, 1, 9);
-  CHECK(no_augmentation({&grey}, data).second.values<float>() == std::vector<float>{4, -2});
+  const Normalisation grey = normalisation_of(Image(2, 2, 1, 9), data);
+  CHECK(no_augmentation({&grey}).second.values<float>() == std::vector<float>{4, -2});
 }
 
 TEST_CASE("loader: pictures may be normalised by their own mean and standard deviation", "[loader]") {
@@ -155,29 +156,37 @@ TEST_CASE("loader: pictures may be normalised by their own mean and standard dev
   Image grey(1, 4, 1);
   grey.pixels = {51, 51, 102, 204};  // 0.2, 0.2, 0.4, 0.8: mean 0.4, variance 0.06
   const Image flat(1, 4, 1, 51);
-  const std::vector<float> colour = no_augmentation({&grey, &flat}, data).second.values<float>();
+  const Normalisation of_grey = normalisation_of(grey, data), of_flat = normalisation_of(flat, data);
+  CHECK(of_grey.mean[0] == Approx(0.4));
+  CHECK(of_grey.std[0] == Approx(std::sqrt(0.06)));
+  CHECK(of_flat.mean[0] == Approx(0.2));
+  CHECK(of_flat.std[0] == 1);  // its own is 0
+  const std::vector<float> colour = no_augmentation({&of_grey, &of_flat}).second.values<float>();
   REQUIRE(colour.size() == 4);
   CHECK(colour[0] == Approx(1 / std::sqrt(0.06)));
   CHECK(colour[1] == Approx(-0.4 / std::sqrt(0.06)));
-  CHECK(colour[2] == 1);  // nothing to divide by
+  CHECK(colour[2] == 1);
   CHECK(colour[3] == Approx(-0.2));
 
   data.channels = 3;  // over all channels together
   Image rgb(1, 1, 3);
   rgb.pixels = {51, 102, 153};
-  const std::vector<float> m = no_augmentation({&rgb}, data).second.values<float>();
+  const Normalisation of_rgb = normalisation_of(rgb, data);
+  const std::vector<float> m = no_augmentation({&of_rgb}).second.values<float>();
   for (size_t i = 0; i < 3; ++i) {
     CHECK(m[i * 4 + i] == Approx(5 / std::sqrt(2 / 3.)));
     CHECK(m[i * 4 + 3] == Approx(-2 / std::sqrt(2 / 3.)));
   }
 
   // What the network gets of each picture has mean 0 and standard deviation 1, on training's way too.
-  Dataset dataset = make_dataset(4);
-  for (Sample& sample : dataset.samples)
-    for (size_t k = 0; k < sample.image.pixels.size(); ++k) sample.image.pixels[k] = uint8_t(k * k % 251);
   DataOptions options;
   options.size = side;
   options.normalize = "per_image";
+  Dataset dataset = make_dataset(4);
+  for (Sample& sample : dataset.samples) {
+    for (size_t k = 0; k < sample.image.pixels.size(); ++k) sample.image.pixels[k] = uint8_t(k * k % 251);
+    sample.normalisation = normalisation_of(sample.image, options);
+  }
   Loader loader(dataset, options, all_off, MapOptions(), 4, 1, 0);
   const Batch b = loader.next();
   const Tensor x = augment(b.images, b.geometry, b.colour);
@@ -285,8 +294,9 @@ TEST_CASE("loader: samples that do not fit the options are refused", "[loader]")
   Dataset one_without_gaze = make_dataset(3);
   one_without_gaze.samples[1].track = {};
   CHECK(error_of([&] { make(one_without_gaze, 2); }).find("sample '1'") != std::string::npos);
-  data.mean = {0.5};
-  CHECK_THROWS_AS(make(make_dataset(2), 2), Error);
+  Dataset one_unnormalised = make_dataset(3);
+  one_unnormalised.samples[2].normalisation = {};
+  CHECK(error_of([&] { make(one_unnormalised, 2); }).find("sample '2'") != std::string::npos);
 }
 
 TEST_CASE("loader: pseudo masks come with their samples, one tensor for each", "[loader]") {

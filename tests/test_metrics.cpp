@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "tests/catch.h"
+#include "tests/temp_folder.h"
 
 using namespace gt;
 
@@ -52,55 +53,55 @@ double hd95_by_definition(const Image& a, const Image& b) {
 }  // namespace
 
 TEST_CASE("metrics: overlap by hand", "[metrics]") {
-  const Scores s = score(mask({"##..", "##.."}), mask({".##.", ".##."}));
-  CHECK(s.dice == Approx(2 * 2.0 / 8));
-  CHECK(s.iou == Approx(2.0 / 6));
-  CHECK(s.precision == Approx(0.5));
-  CHECK(s.recall == Approx(0.5));
-  const Scores part = score(mask({"#...", "...."}), mask({"####", "...."}));
-  CHECK(part.dice == Approx(2.0 / 5));
-  CHECK(part.precision == Approx(1));
-  CHECK(part.recall == Approx(0.25));
+  const Scores s = score_masks(mask({"##..", "##.."}), mask({".##.", ".##."}));
+  CHECK(s.at("dice") == Approx(2 * 2.0 / 8));
+  CHECK(s.at("iou") == Approx(2.0 / 6));
+  CHECK(s.at("precision") == Approx(0.5));
+  CHECK(s.at("recall") == Approx(0.5));
+  const Scores part = score_masks(mask({"#...", "...."}), mask({"####", "...."}));
+  CHECK(part.at("dice") == Approx(2.0 / 5));
+  CHECK(part.at("precision") == Approx(1));
+  CHECK(part.at("recall") == Approx(0.25));
 }
 
 TEST_CASE("metrics: a perfect prediction", "[metrics]") {
   const Image m = mask({"....", ".##.", "...."});
-  const Scores s = score(m, m);
-  CHECK(s.dice == 1);
-  CHECK(s.iou == 1);
-  CHECK(s.precision == 1);
-  CHECK(s.recall == 1);
-  CHECK(s.hd95 == 0);
+  const Scores s = score_masks(m, m);
+  CHECK(s.at("dice") == 1);
+  CHECK(s.at("iou") == 1);
+  CHECK(s.at("precision") == 1);
+  CHECK(s.at("recall") == 1);
+  CHECK(s.at("hd95") == 0);
 }
 
 TEST_CASE("metrics: both masks empty agree, one empty is the worst", "[metrics]") {
   const Image empty(3, 4, 1), full = mask({"####", "####", "####"});
-  const Scores agree = score(empty, empty);
-  CHECK(agree.dice == 1);
-  CHECK(agree.iou == 1);
-  CHECK(agree.precision == 1);
-  CHECK(agree.recall == 1);
-  CHECK(agree.hd95 == 0);
-  for (const Scores& s : {score(empty, full), score(full, empty)}) {
-    CHECK(s.dice == Approx(0).margin(1e-7));
-    CHECK(s.iou == Approx(0).margin(1e-7));
-    CHECK(s.precision == Approx(0).margin(1e-7));
-    CHECK(s.recall == Approx(0).margin(1e-7));
-    CHECK(s.hd95 == 5);
+  const Scores agree = score_masks(empty, empty);
+  CHECK(agree.at("dice") == 1);
+  CHECK(agree.at("iou") == 1);
+  CHECK(agree.at("precision") == 1);
+  CHECK(agree.at("recall") == 1);
+  CHECK(agree.at("hd95") == 0);
+  for (const Scores& s : {score_masks(empty, full), score_masks(full, empty)}) {
+    CHECK(s.at("dice") == Approx(0).margin(1e-7));
+    CHECK(s.at("iou") == Approx(0).margin(1e-7));
+    CHECK(s.at("precision") == Approx(0).margin(1e-7));
+    CHECK(s.at("recall") == Approx(0).margin(1e-7));
+    CHECK(s.at("hd95") == 5);
   }
 }
 
 TEST_CASE("metrics: foreground is above 127", "[metrics]") {
-  CHECK(score(Image(2, 2, 1, 128), Image(2, 2, 1, 255)).dice == 1);
-  CHECK(score(Image(2, 2, 1, 127), Image(2, 2, 1, 0)).dice == 1);
+  CHECK(score_masks(Image(2, 2, 1, 128), Image(2, 2, 1, 255)).at("dice") == 1);
+  CHECK(score_masks(Image(2, 2, 1, 127), Image(2, 2, 1, 0)).at("dice") == 1);
 }
 
 TEST_CASE("metrics: hd95 by hand", "[metrics]") {
-  CHECK(score(mask({"#....", "....."}), mask({"...#.", "....."})).hd95 == 3);  // both ways 3
-  CHECK(score(mask({"#...", "....", "....", "...."}), mask({"....", "....", "....", "...#"})).hd95 ==
+  CHECK(score_masks(mask({"#....", "....."}), mask({"...#.", "....."})).at("hd95") == 3);  // both ways 3
+  CHECK(score_masks(mask({"#...", "....", "....", "...."}), mask({"....", "....", "....", "...#"})).at("hd95") ==
         Approx(std::sqrt(18.0)));
   // Distances 0 and 4 one way, 0 the other: sorted 0 0 4, rank 0.95 x 2 = 1.9, so 0.9 of the way from 0 to 4.
-  CHECK(score(mask({"#...#"}), mask({"#...."})).hd95 == Approx(3.6));
+  CHECK(score_masks(mask({"#...#"}), mask({"#...."})).at("hd95") == Approx(3.6));
 }
 
 TEST_CASE("metrics: the image's border is a boundary, the inside of a region is not", "[metrics]") {
@@ -108,7 +109,7 @@ TEST_CASE("metrics: the image's border is a boundary, the inside of a region is 
   Image ring = full;
   for (int64_t y = 1; y < 4; ++y)
     for (int64_t x = 1; x < 4; ++x) *ring.at(y, x) = 0;
-  CHECK(score(full, ring).hd95 == 0);
+  CHECK(score_masks(full, ring).at("hd95") == 0);
 }
 
 TEST_CASE("metrics: hd95 agrees with its definition on random masks", "[metrics]") {
@@ -122,14 +123,63 @@ TEST_CASE("metrics: hd95 agrees with its definition on random masks", "[metrics]
       m->pixels[size_t(random.below(h * w))] = 255;
     }
     INFO(h << "x" << w);
-    CHECK(score(a, b).hd95 == Approx(hd95_by_definition(a, b)).margin(1e-12));
-    CHECK(score(b, a).hd95 == score(a, b).hd95);
+    CHECK(score_masks(a, b).at("hd95") == Approx(hd95_by_definition(a, b)).margin(1e-12));
+    CHECK(score_masks(b, a).at("hd95") == score_masks(a, b).at("hd95"));
+  }
+}
+
+TEST_CASE("metrics: surface Dice by hand", "[metrics]") {
+  const auto surface_dice = [](const Image& a, const Image& b) { return score_masks(a, b).at("surface_dice"); };
+  const Image empty(1, 8, 1), one = mask({"#......."});
+  CHECK(surface_dice(empty, empty) == 1);
+  CHECK(surface_dice(one, empty) == 0);
+  CHECK(surface_dice(empty, one) == 0);
+  CHECK(surface_dice(one, mask({"..#....."})) == 1);  // 2 pixels apart
+  CHECK(surface_dice(one, mask({"...#...."})) == 0);
+  // The label's four pixels are 0, 1, 2 and 3 from the prediction's one, which is 0 from the label.
+  CHECK(surface_dice(one, mask({"####...."})) == Approx(4.0 / 5));
+  CHECK(surface_dice(mask({"#...", "....", "...."}), mask({"....", "....", "..#."})) == 0);  // the root of 8
+}
+
+TEST_CASE("metrics: surface Dice agrees with its definition on random masks", "[metrics]") {
+  Random random(6);
+  for (int i = 0; i < 200; ++i) {
+    const int64_t h = 1 + random.below(14), w = 1 + random.below(14);
+    const double density = random.uniform(0.02, 0.4);
+    Image a(h, w, 1), b(h, w, 1);
+    for (Image* m : {&a, &b})
+      for (uint8_t& p : m->pixels) p = random.chance(density) ? 255 : 0;
+    const Points pa = boundary_by_definition(a), pb = boundary_by_definition(b);
+    double near = 0;
+    for (const auto& [from, to] : {std::pair{pa, pb}, std::pair{pb, pa}})
+      for (const auto& p : from)
+        near += std::any_of(to.begin(), to.end(), [&](const auto& q) {
+          return std::hypot(double(p.first - q.first), double(p.second - q.second)) <= 2;
+        });
+    const size_t all = pa.size() + pb.size();
+    INFO(h << "x" << w);
+    CHECK(score_masks(a, b).at("surface_dice") == Approx(all == 0 ? 1 : near / double(all)));
+    CHECK(score_masks(b, a).at("surface_dice") == score_masks(a, b).at("surface_dice"));
   }
 }
 
 TEST_CASE("metrics: masks of different sizes are refused", "[metrics]") {
-  CHECK_THROWS_AS(score(Image(2, 3, 1), Image(3, 2, 1)), Error);
-  CHECK_THROWS_AS(score(Image(2, 3, 3), Image(2, 3, 3)), Error);
+  CHECK_THROWS_AS(score_masks(Image(2, 3, 1), Image(3, 2, 1)), Error);
+  CHECK_THROWS_AS(score_masks(Image(2, 3, 3), Image(2, 3, 3)), Error);
+}
+
+TEST_CASE("metrics: every score has its row of the table, and an unknown key is refused", "[metrics]") {
+  const Image m = mask({"##..", "...."}), other = mask({".#..", "...."});
+  const Scores s = score_masks(m, other);
+  REQUIRE(s.values.size() == metric_table().size());
+  for (size_t i = 0; i < s.values.size(); ++i) {
+    const Metric& metric = metric_table()[i];
+    CHECK(s.at(metric.key) == s.values[i]);
+    CHECK(metric.value(MaskPair(m, other)) == s.values[i]);
+    const double perfect = metric.value(MaskPair(m, m)), worst = metric.value(MaskPair(m, Image(2, 4, 1)));
+    CHECK((metric.higher_is_better ? perfect > worst : perfect < worst));
+  }
+  CHECK(error_of([&] { s.at("what"); }) == "there is no metric 'what'");
 }
 
 TEST_CASE("metrics: mean and standard deviation", "[metrics]") {

@@ -91,8 +91,7 @@ TEST_CASE("report: a run as one page that needs nothing else", "[report]") {
   CHECK(has(page, "Dice 0.812 <small>\u00b1 0.100"));  // the half that is nearest to even
   CHECK(has(page, "recorded gaze"));
   CHECK_FALSE(has(page, "Simulated gaze"));
-  for (const char* chart :
-       {"Training loss", "Track loss", "Validation Dice", "Learning rate", "one dot an image"})
+  for (const char* chart : {"Training loss", "Track loss", "Validation Dice", "Learning rate", "one dot an image"})
     CHECK(has(page, chart));
   CHECK(has(page, "1,234,567"));
   CHECK(has(page, "2 h 0 min"));
@@ -175,6 +174,24 @@ TEST_CASE("report: what is not there yet is said in a line", "[report]") {
   write(folder / "r/eval.json", eval.dump());
   REQUIRE(report(folder, "r").status == 0);
   CHECK(has(read_file(folder / "r/report.html"), "made no pictures"));
+}
+
+TEST_CASE("report: an evaluation without a newer metric shows a dash", "[report]") {
+  const TempFolder folder;
+  make_run(folder / "new", 0.9, "recorded");
+  make_run(folder / "old", 0.7, "recorded");
+  Json eval = evaluation(0.7, "recorded");
+  eval.erase("iou");
+  for (Json& image : eval["per_image"]) image.erase("iou");
+  write(folder / "old/eval.json", eval.dump());
+  for (const char* runs : {"old", "new old"}) {
+    const Result r = report(folder, str_cat(runs, " --out page.html"));
+    INFO(r.err);
+    REQUIRE(r.status == 0);
+    const std::string page = read_file(folder / "page.html");
+    CHECK(count(page, "<td><span class=\"quiet\">\u2013</span></td>") >= 4);  // the mean and three images
+    CHECK(has(page, "Precision 0.750"));
+  }
 }
 
 TEST_CASE("report: what is damaged is an error in one line with file and line", "[report]") {

@@ -27,11 +27,14 @@ Json arm_json(const Comparison& c, size_t i) {
     json["published_dice"] = {{"kvasir_seg", to_json(p->kvasir_seg)}, {"nci_isbi", to_json(p->nci_isbi)}};
   if (c.runs[i].empty()) return json;
   json["simulated_gaze"] = c.simulated(i);
-  for (const Score& s : scores) json[s.key] = to_json(c.over_seeds(i, s.key));
+  for (const Metric& m : metric_table())
+    if (c.has(i, m)) json[m.key] = to_json(c.over_seeds(i, m.key));
   for (const SeedRun& r : c.runs[i]) {
     Json run = {{"seed", r.seed}, {"folder", r.run.folder}, {"command", r.command}};
-    for (const Score& s : scores) run[s.key] = r.run.eval[s.key]["mean"];
-    for (const Score& s : scores) run["per_image"][s.key] = per_image(r.run, s.key);
+    for (const Metric& m : metric_table())
+      if (r.run.has(m)) run[m.key] = r.run.eval[m.key]["mean"];
+    for (const Metric& m : metric_table())
+      if (r.run.has(m)) run["per_image"][m.key] = per_image(r.run, m.key);
     json["runs"].push_back(run);
   }
   return json;
@@ -50,13 +53,13 @@ std::string mean_and_std(const MeanStd& m, int decimals) {
 void print_scores(const Comparison& c) {
   std::vector<std::vector<std::string>> rows = {{"arm", "seeds"}};
   bool any_published = false;
-  for (const Score* s : compared_scores) rows[0].push_back(s->with_unit());
+  for (const Metric* m : compared_metrics()) rows[0].push_back(m->with_unit());
   for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published(c.arm(i)) != nullptr;
   if (any_published) rows[0].insert(rows[0].end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
     rows.push_back({c.arm(i).name, str_cat(c.runs[i].size(), " of ", c.seeds)});
-    for (const Score* s : compared_scores)
-      rows.back().push_back(c.runs[i].empty() ? "-" : mean_and_std(c.over_seeds(i, s->key), s->decimals + 1));
+    for (const Metric* m : compared_metrics())
+      rows.back().push_back(c.has(i, *m) ? mean_and_std(c.over_seeds(i, m->key), m->decimals + 1) : "-");
     if (const PublishedDice* p = published(c.arm(i)))
       rows.back().insert(rows.back().end(), {mean_and_std(p->kvasir_seg, 4), mean_and_std(p->nci_isbi, 4)});
   }
@@ -67,15 +70,15 @@ void print_scores(const Comparison& c) {
 }
 
 void print_differences(const Comparison& c) {
-  std::vector<std::vector<std::string>> rows = {{"difference", "score", "mean", "95 % interval", "p"}};
+  std::vector<std::vector<std::string>> rows = {{"difference", "metric", "mean", "95 % interval", "p"}};
   for (const ArmsDifference& pair : c.differences) {
     std::string name = c.arm(pair.first).name + " - " + c.arm(pair.second).name;
-    for (const auto& [score, d] : pair.scores) {
-      const int decimals = score->decimals + 1;
+    for (const auto& [metric, d] : pair.scores) {
+      const int decimals = metric->decimals + 1;
       char mean[32], interval[64];
       std::snprintf(mean, sizeof mean, "%+.*f", decimals, d.mean);
       std::snprintf(interval, sizeof interval, "%+.*f .. %+.*f", decimals, d.interval.low, decimals, d.interval.high);
-      rows.push_back({std::exchange(name, ""), score->with_unit(), mean, interval, p_text(d.p)});
+      rows.push_back({std::exchange(name, ""), metric->with_unit(), mean, interval, p_text(d.p)});
     }
   }
   if (rows.size() == 1) return;
@@ -87,22 +90,34 @@ void print_differences(const Comparison& c) {
 
 }  // namespace
 
-std::vector<double> per_image(const Run& run, const char* score) {
+std::vector<const Metric*> compared_metrics() {
+  std::vector<const Metric*> compared;
+  for (const Metric& m : metric_table())
+    if (m.compared) compared.push_back(&m);
+  return compared;
+}
+
+std::vector<double> per_image(const Run& run, const char* metric) {
   std::vector<double> values;
-  for (const Json& image : run.eval["per_image"]) values.push_back(image[score]);
+  for (const Json& image : run.eval["per_image"]) values.push_back(image[metric]);
   return values;
 }
 
-MeanStd Comparison::over_seeds(size_t arm, const char* score) const {
+bool Comparison::has(size_t arm, const Metric& metric) const {
+  const auto has_it = [&](const SeedRun& r) { return r.run.has(metric); };
+  return !runs[arm].empty() && std::all_of(runs[arm].begin(), runs[arm].end(), has_it);
+}
+
+MeanStd Comparison::over_seeds(size_t arm, const char* metric) const {
   std::vector<double> means;
-  for (const SeedRun& r : runs[arm]) means.push_back(r.run.eval[score]["mean"]);
+  for (const SeedRun& r : runs[arm]) means.push_back(r.run.eval[metric]["mean"]);
   return mean_std(means);
 }
 
-std::vector<double> Comparison::of_images(size_t arm, const char* score) const {
+std::vector<double> Comparison::of_images(size_t arm, const char* metric) const {
   std::vector<double> means;
   for (const SeedRun& r : runs[arm]) {
-    const std::vector<double> values = per_image(r.run, score);
+    const std::vector<double> values = per_image(r.run, metric);
     means.resize(values.size());
     for (size_t i = 0; i < values.size(); ++i) means[i] += values[i] / double(runs[arm].size());
   }
@@ -130,8 +145,9 @@ std::vector<ArmsDifference> differences_of(const Comparison& c) {
   for (const auto& [first, second] : c.experiment.pairs) {
     if (c.runs[first].empty() || c.runs[second].empty()) continue;
     all.push_back({first, second, {}});
-    for (const Score* s : compared_scores)
-      all.back().scores.push_back({s, paired_difference(c.of_images(first, s->key), c.of_images(second, s->key))});
+    for (const Metric* m : compared_metrics())
+      if (c.has(first, *m) && c.has(second, *m))
+        all.back().scores.push_back({m, paired_difference(c.of_images(first, m->key), c.of_images(second, m->key))});
   }
   return all;
 }
@@ -173,8 +189,8 @@ Json comparison_json(const Comparison& c) {
   for (size_t i = 0; i < c.runs.size(); ++i) json["arms"].push_back(arm_json(c, i));
   for (const ArmsDifference& pair : c.differences) {
     Json both = {{"arm", c.arm(pair.first).name}, {"minus", c.arm(pair.second).name}};
-    for (const auto& [score, d] : pair.scores)
-      both[score->key] = {{"mean", d.mean}, {"low", d.interval.low}, {"high", d.interval.high}, {"p", d.p}};
+    for (const auto& [metric, d] : pair.scores)
+      both[metric->key] = {{"mean", d.mean}, {"low", d.interval.low}, {"high", d.interval.high}, {"p", d.p}};
     json["differences"].push_back(both);
   }
   for (const auto& [run, why] : c.failures) json["failures"].push_back({{"run", run}, {"why", why}});

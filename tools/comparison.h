@@ -21,14 +21,14 @@ struct SeedRun {
 };
 
 /// The score of each image of an evaluated run.
-std::vector<double> per_image(const Run& run, const char* score);
+std::vector<double> per_image(const Run& run, const char* metric);
 
 struct Difference {
-  const Score* score;
+  const Metric* metric;
   PairedDifference value;
 };
 
-/// First minus second arm, for each of compared_scores.
+/// First minus second arm, for each of compared_metrics() that both have.
 struct ArmsDifference {
   size_t first, second;
   std::vector<Difference> scores;
@@ -44,10 +44,12 @@ struct Comparison {
   std::vector<ArmsDifference> differences;                    // differences_of() this
 
   const Arm& arm(size_t i) const { return experiment.arms[i]; }
-  /// Of an arm with runs: of the means over images, mean and standard deviation over seeds.
-  MeanStd over_seeds(size_t arm, const char* score) const;
-  /// Of an arm with runs: each image's score, mean over seeds.
-  std::vector<double> of_images(size_t arm, const char* score) const;
+  /// Whether the arm has runs, and all their evaluations have this metric.
+  bool has(size_t arm, const Metric& metric) const;
+  /// Of an arm that has the metric: of the means over images, mean and standard deviation over seeds.
+  MeanStd over_seeds(size_t arm, const char* metric) const;
+  /// Of an arm that has the metric: each image's score, mean over seeds.
+  std::vector<double> of_images(size_t arm, const char* metric) const;
   /// The images, in the order of of_images(); none if there is no run.
   std::vector<std::string> images() const;
   /// Whether any run, or this arm's, learnt from simulated gaze.
@@ -55,8 +57,8 @@ struct Comparison {
   bool simulated(size_t arm) const;
 };
 
-/// Those of `scores` that arms are compared by.
-inline constexpr const Score* compared_scores[] = {&scores[0], &scores[1], &scores[4]};
+/// The metrics that arms are compared by.
+std::vector<const Metric*> compared_metrics();
 
 /// The published Dice of an arm that is a recipe without other changes; null for other arms.
 const PublishedDice* published(const Arm& arm);
@@ -67,7 +69,7 @@ std::string p_text(double p);
 /// Throws Error, naming the folder, if the runs were not evaluated on the same images.
 void require_same_images(const Comparison& c);
 
-/// Of each of the experiment's pairs whose arms both have runs. Takes a bootstrap for each score.
+/// Of each of the experiment's pairs whose arms both have runs. Takes a bootstrap for each metric.
 std::vector<ArmsDifference> differences_of(const Comparison& c);
 
 /// compare.json.

@@ -18,8 +18,6 @@ using html::fixed;
 
 std::string arm_label(const Comparison& c, size_t i) { return html::swatch(int(i)) + escape(c.arm(i).name); }
 
-std::string dash() { return "<span class=\"quiet\">\u2013</span>"; }
-
 /// A difference's number with its sign.
 std::string with_sign(double value, int decimals) { return str_cat(value > 0 ? "+" : "", fixed(value, decimals)); }
 
@@ -34,22 +32,22 @@ std::string score_table(const Comparison& c) {
   bool any_published = false;
   for (const Arm& arm : c.experiment.arms) any_published |= published(arm) != nullptr;
   html::Table t{{"Arm", "Gaze", "Seeds"}, {}, 3};
-  for (const Score* s : compared_scores) t.head.push_back(s->with_unit());
+  for (const Metric* m : compared_metrics()) t.head.push_back(m->with_unit());
   if (any_published) t.head.insert(t.head.end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
     const bool there = !c.runs[i].empty();
     t.rows_html.push_back(
         {arm_label(c, i), there ? gaze_badge(c.runs[i][0].run) : dash(), str_cat(c.runs[i].size(), " of ", c.seeds)});
     std::vector<std::string>& row = t.rows_html.back();
-    for (const Score* s : compared_scores) row.push_back(there ? cell(c.over_seeds(i, s->key), s->decimals) : dash());
+    for (const Metric* m : compared_metrics())
+      row.push_back(c.has(i, *m) ? cell(c.over_seeds(i, m->key), m->decimals) : dash());
     if (!any_published) continue;
     const PublishedDice* p = published(c.arm(i));
     row.insert(row.end(), {p ? cell(p->kvasir_seg, 3) : "", p ? cell(p->nci_isbi, 3) : ""});
   }
-  std::string out = str_cat(
-      "<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(), " images of ",
-      escape(c.split), ": mean over images, then mean \u00b1 standard deviation over seeds. HD95 is ",
-      "the 95th percentile of the distance between the two outlines, in pixels of the label: less is ", "better.");
+  std::string out = str_cat("<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(),
+                            " images of ", escape(c.split),
+                            ": mean over images, then mean \u00b1 standard deviation over seeds.", metric_notes(true));
   if (any_published)
     out +=
         " * Published: Dice on the test splits of those data sets, trained on recorded gaze by the full-size protocol; "
@@ -61,17 +59,17 @@ std::string score_table(const Comparison& c) {
 
 std::string differences(const Comparison& c) {
   std::vector<html::Interval> forest;
-  html::Table t{{"Difference", "Score"}, {}, 2};
+  html::Table t{{"Difference", "Metric"}, {}, 2};
   t.head.insert(t.head.end(), {"Mean", "95 % interval", "p"});
   for (const ArmsDifference& pair : c.differences) {
     const std::string name = c.arm(pair.first).name + " \u2212 " + c.arm(pair.second).name;
-    for (const auto& [score, d] : pair.scores) {
-      const bool dice = score == compared_scores[0];
+    for (const auto& [metric, d] : pair.scores) {
+      const bool dice = std::string_view(metric->key) == "dice";
       if (dice)
         forest.push_back({name, d.mean, d.interval.low, d.interval.high, int(pair.first), {}, "p " + p_text(d.p)});
       t.rows_html.push_back(
-          {dice ? escape(name) : "", escape(score->with_unit()), with_sign(d.mean, score->decimals),
-           with_sign(d.interval.low, score->decimals) + " \u2026 " + with_sign(d.interval.high, score->decimals),
+          {dice ? escape(name) : "", escape(metric->with_unit()), with_sign(d.mean, metric->decimals),
+           with_sign(d.interval.low, metric->decimals) + " \u2026 " + with_sign(d.interval.high, metric->decimals),
            p_text(d.p)});
     }
   }
@@ -234,15 +232,15 @@ std::string same_cases(const Comparison& c, const std::string& folder, Device de
 
 std::string runs_table(const Comparison& c, const std::string& folder) {
   html::Table t{{"Run", "Report"}, {}, 2};
-  for (const Score* s : compared_scores) t.head.push_back(s->with_unit());
+  for (const Metric* m : compared_metrics()) t.head.push_back(m->with_unit());
   t.head.push_back("Best iteration");
   for (size_t i = 0; i < c.runs.size(); ++i)
     for (const SeedRun& r : c.runs[i]) {
       const std::string place = std::filesystem::path(r.run.folder).lexically_relative(folder).string();
       t.rows_html.push_back({arm_label(c, i) + str_cat(", seed ", r.seed),
                              "<a href=\"" + escape(place) + "/report.html\">" + escape(place) + "</a>"});
-      for (const Score* s : compared_scores)
-        t.rows_html.back().push_back(fixed(r.run.eval[s->key]["mean"], s->decimals));
+      for (const Metric* m : compared_metrics())
+        t.rows_html.back().push_back(r.run.has(*m) ? fixed(r.run.eval[m->key]["mean"], m->decimals) : dash());
       const auto best = std::max_element(r.run.dice.y.begin(), r.run.dice.y.end());
       t.rows_html.back().push_back(
           best == r.run.dice.y.end() ? dash() : html::whole(r.run.dice.x[size_t(best - r.run.dice.y.begin())]));

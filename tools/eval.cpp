@@ -31,27 +31,26 @@ struct Options {
 
 Json summary(const std::vector<ImageScores>& scores) {
   Json all;
-  for (const Metric& m : metrics) {
-    const MeanStd s = summarize(scores, m.value);
-    all[m.name] = {{"mean", s.mean}, {"std", s.std}};
+  for (const Metric& m : metric_table()) {
+    const MeanStd s = summarize(scores, m);
+    all[m.key] = {{"mean", s.mean}, {"std", s.std}};
   }
   return all;
 }
 
 void print_table(const char* title, const Json& all) {
-  std::printf("%-10s %10s %10s\n", title, "mean", "std");
-  for (const Metric& m : metrics) {
-    const bool pixels = std::string(m.name) == "hd95";
-    std::printf("%-10s %10.*f %10.*f%s\n", m.name, pixels ? 2 : 4, all[m.name]["mean"].get<double>(), pixels ? 2 : 4,
-                all[m.name]["std"].get<double>(), pixels ? "  pixels" : "");
+  std::printf("%-14s %10s %10s\n", title, "mean", "std");
+  for (const Metric& m : metric_table()) {
+    const int decimals = m.decimals + 1;
+    std::printf("%-14s %10.*f %10.*f  %s\n", m.key, decimals, all[m.key]["mean"].get<double>(), decimals,
+                all[m.key]["std"].get<double>(), m.unit);
   }
 }
 
 std::vector<ImageScores> evaluate_with_progress(const char* title, const Model& model, const Dataset& dataset,
                                                 const Config& config) {
   ProgressBar bar(title, int64_t(dataset.samples.size()));
-  return evaluate(model, dataset, config.data, config.train.batch,
-                  [&bar](int64_t done) { bar.update(done, "images"); });
+  return evaluate(model, dataset, config.train.batch, [&bar](int64_t done) { bar.update(done, "images"); });
 }
 
 /// Pictures of the cases to show, in folder/panels, named in the result's entries.
@@ -59,7 +58,7 @@ void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::
                   size_t count, const std::string& folder, Json& per_image) {
   if (count > 0) make_folder(folder + "/panels");
   std::vector<double> dice;
-  for (const ImageScores& s : scores) dice.push_back(s.scores.dice);
+  for (const ImageScores& s : scores) dice.push_back(s.scores.at("dice"));
   for (const auto& [i, rank] : cases_to_show(dice, count)) {
     const std::string path = "panels/" + dataset.samples[i].name + ".png";
     const Panel panel = case_panel(*loaded.model, loaded.config, dataset.samples[i]);
@@ -73,10 +72,8 @@ void evaluate_run(const Options& o) {
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (!o.data.empty()) config.data.root = o.data;
-  DataNeeds needs;
-  needs.labels = true;
-  Dataset dataset = load_dataset(config.data, o.split, needs);
-  add_tracks(dataset, config);
+  const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
+  const Dataset dataset = load_dataset(config.data, o.split, needs);
   const std::string beside = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : beside.empty() ? "." : beside;
   make_folder(folder);
@@ -92,7 +89,7 @@ void evaluate_run(const Options& o) {
   Json& per_image = result["per_image"] = Json::array();
   for (const ImageScores& s : scores) {
     per_image.push_back({{"name", s.name}});
-    for (const Metric& m : metrics) per_image.back()[m.name] = s.scores.*m.value;
+    for (const Metric& m : metric_table()) per_image.back()[m.key] = s.scores.at(m.key);
   }
   write_panels(loaded, dataset, scores, size_t(o.panels), folder, per_image);
   write_file(folder + "/eval.json", result.dump(1) + "\n");

@@ -1,12 +1,10 @@
 #include "tools/panels.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <numeric>
 
 #include "core/autograd.h"
 #include "gaze/maps.h"
-#include "gaze/readers.h"
 #include "models/gradtrack.h"
 
 namespace gt {
@@ -35,18 +33,6 @@ Image two_by_two(const std::vector<Image>& pictures) {
 
 }  // namespace
 
-void add_tracks(Dataset& dataset, const Config& config) {
-  const DataOptions& data = config.data;
-  if (data.gaze.empty() || !std::filesystem::exists(gaze_path(data))) return;
-  const Gaze gaze = read_gaze(gaze_path(data));
-  for (Sample& sample : dataset.samples) {
-    const auto track = gaze.tracks.find(sample.name);
-    if (track == gaze.tracks.end()) continue;
-    sample.track = track->second;
-    degrade(sample.track, data.degrade, uint64_t(config.seed));
-  }
-}
-
 std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<double>& dice, size_t count) {
   std::vector<size_t> order(dice.size());
   std::iota(order.begin(), order.end(), size_t(0));
@@ -61,8 +47,7 @@ std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<doub
 
 View view(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
-  const Image small = resize_image(image, data.size, data.size);
-  const Prediction p = model.predict(network_input({&small}, data, model.device()));
+  const Prediction p = model.predict(network_input(image, data, model.device()));
   View v;
   v.mask = predicted_mask(p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
   for (const Tensor& a : p.attention) v.attention.push_back(map_picture(a.to(Device::cpu), image.height, image.width));

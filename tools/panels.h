@@ -10,10 +10,6 @@
 
 namespace gt {
 
-/// Gives the samples their tracks, where the data set has a fixation table and that has them, degraded as in training:
-/// for pictures only, so that gaze on the training images alone will do.
-void add_tracks(Dataset& dataset, const Config& config);
-
 /// Indices of the `count` best, median and worst of the images with this Dice, each with its rank's name; no image
 /// twice.
 std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<double>& dice, size_t count);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "core/autograd.h"
 #include "core/io.h"
@@ -76,11 +77,11 @@ double pixels_of(const Image& mask) {
   return double(std::count_if(mask.pixels.begin(), mask.pixels.end(), foreground));
 }
 
-/// Makes and writes what belongs to one image; its scores are empty without a label.
-ImageMasks make_image(const Sample& sample, const PseudoMasks& how, const Options& o, bool with_panel,
-                      const std::string& label) {
+/// Makes and writes what belongs to one image (own height, own width, 3); its scores are empty without a label.
+ImageMasks make_image(const Dataset& dataset, size_t index, const Image& image, const PseudoMasks& how,
+                      const Options& o) {
+  const Sample& sample = dataset.samples[index];
   const NoGrad no_grad;
-  const Image image = read_image(sample.path, 3);
   const Tensor map = how.map(sample.track, image), refined = refined_map(how, map, image);
   const std::string file = "/" + sample.name + ".png";
   write_png(o.out + "/map" + file, grey_picture(refined));
@@ -92,11 +93,13 @@ ImageMasks make_image(const Sample& sample, const PseudoMasks& how, const Option
     masks.push_back(mask_of(refined, threshold));
     write_png(o.out + "/" + mask_folder(threshold) + file, masks.back());
     if (sample.label.pixels.empty()) continue;
-    made.crf.push_back(score(masks.back(), sample.label).dice);
-    made.map.push_back(score(mask_of(map, threshold), sample.label).dice);
+    made.crf.push_back(score_masks(masks.back(), sample.label).at("dice"));
+    made.map.push_back(score_masks(mask_of(map, threshold), sample.label).at("dice"));
     made.area.push_back(pixels_of(masks.back()) / std::max(labelled, 1.0));
   }
-  if (with_panel) write_png(o.out + "/panels" + file, panel(image, sample, map, refined, masks, label, o));
+  if (int64_t(index) < o.panels)
+    write_png(o.out + "/panels" + file,
+              panel(image, sample, map, refined, masks, dataset.simulated_gaze ? "SIMULATED " : "", o));
   return made;
 }
 
@@ -153,37 +156,36 @@ void make_pseudo_masks(const Options& o) {
   set_num_threads(int(o.threads));
   Config config;
   config.recipe = o.recipe;
-  DataOptions data;
-  data.root = o.data;
-  data.gaze = o.gaze;
-  data.size = 16;  // the images are used at their own size
-  DataNeeds needs;
-  needs.gaze = true;
-  needs.labels = std::filesystem::is_directory(o.data + "/masks");
-  Dataset dataset = load_dataset(data, o.split, needs);
-  for (Sample& sample : dataset.samples) degrade(sample.track, o.degrade, uint64_t(config.seed));
-  const std::string label = dataset.simulated_gaze ? "SIMULATED " : "";
-  make_folder(o.out + "/map");
-  for (const double threshold : o.masks.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
-  if (o.panels > 0) make_folder(o.out + "/panels");
-
   config.pseudo = o.masks;
   config.maps.spread_exponent = o.spread_exponent;
   PseudoMasks how = recipe_of(config).pseudo_masks(config);
   how.thresholds = o.masks.thresholds;
-  const int64_t n = int64_t(dataset.samples.size());
-  std::vector<ImageMasks> made(dataset.samples.size());
-  {
-    ProgressBar bar("pseudo", n);
-    parallel_for_each(
-        n, [&](int64_t i) { made[size_t(i)] = make_image(dataset.samples[size_t(i)], how, o, i < o.panels, label); },
-        [&](int64_t done) { bar.update(done, "images"); });
-  }
-  if (needs.labels) {
+  DataOptions data;
+  data.root = o.data;
+  data.gaze = o.gaze;
+  data.degrade = o.degrade;
+  data.size = 16;  // the images are used at their own size
+  const std::vector<std::string> names = split_names(data, o.split);
+  make_folder(o.out + "/map");
+  for (const double threshold : o.masks.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
+  if (o.panels > 0) make_folder(o.out + "/panels");
+
+  const bool has_labels = std::filesystem::is_directory(o.data + "/masks");
+  std::vector<ImageMasks> made(names.size());
+  std::optional<ProgressBar> bar(std::in_place, "pseudo", int64_t(names.size()));
+  LoadHooks hooks;
+  hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
+    made[i] = make_image(dataset, i, image, how, o);
+  };
+  hooks.progress = [&](int64_t done, int64_t) { bar->update(done, "images"); };
+  const Dataset dataset =
+      load_dataset(data, o.split, {.labels = has_labels, .gaze = true, .seed = uint64_t(config.seed)}, hooks);
+  bar.reset();
+  if (has_labels) {
     print_table(made, o, dataset.simulated_gaze);
     print_by_size(made, o);
   }
-  std::printf("written: %s: map/ and mask_*/ of %lld images%s\n", o.out.c_str(), (long long)n,
+  std::printf("written: %s: map/ and mask_*/ of %lld images%s\n", o.out.c_str(), (long long)names.size(),
               dataset.simulated_gaze ? ", from SIMULATED gaze" : "");
 }
 

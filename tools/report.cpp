@@ -59,8 +59,21 @@ bool comparable(const std::vector<const Run*>& evaluated) {
   });
 }
 
-std::string mean_std(const Json& both, const Score& s, bool best) {
-  return mean_std_html({both["mean"], both["std"]}, s.decimals, best);
+/// A metric of an evaluation, or of its untrained network; a dash if it lacks the metric.
+std::string mean_std(const Json& eval, const Metric& m, bool best) {
+  if (!eval.contains(m.key)) return dash();
+  return mean_std_html({eval[m.key]["mean"], eval[m.key]["std"]}, m.decimals, best);
+}
+
+/// Whether no run has a better mean of this metric.
+bool is_best(const Run& run, const Metric& m, const std::vector<const Run*>& runs) {
+  if (!run.has(m)) return false;
+  const double mine = run.eval[m.key]["mean"];
+  return std::all_of(runs.begin(), runs.end(), [&](const Run* r) {
+    if (!r->has(m)) return true;
+    const double other = r->eval[m.key]["mean"];
+    return m.higher_is_better ? mine >= other : mine <= other;
+  });
 }
 
 std::string score_table(const std::vector<Run>& runs) {
@@ -70,32 +83,25 @@ std::string score_table(const std::vector<Run>& runs) {
   if (evaluated.empty()) return "";
   const bool telling = evaluated.size() > 1 && comparable(evaluated);
   html::Table t{{"Run", "Gaze", "Images"}, {}, 3};
-  for (const Score& s : scores) t.head.push_back(s.with_unit());
+  for (const Metric& m : metric_table()) t.head.push_back(m.with_unit());
   for (size_t i = 0; i < runs.size(); ++i) {
     const Json& eval = runs[i].eval;
     if (!runs[i].evaluated()) continue;
     t.rows_html.push_back({label(runs, i), gaze_badge(runs[i]),
                            str_cat(whole(eval["images"]), " ", escape(eval["split"].get<std::string>()))});
-    for (const Score& s : scores) {
-      const double mine = eval[s.key]["mean"];
-      const bool best = telling && std::all_of(evaluated.begin(), evaluated.end(), [&](const Run* r) {
-                          const double other = r->eval[s.key]["mean"];
-                          return s.more_is_better ? mine >= other : mine <= other;
-                        });
-      t.rows_html.back().push_back(mean_std(eval[s.key], s, best));
-    }
+    for (const Metric& m : metric_table())
+      t.rows_html.back().push_back(mean_std(eval, m, telling && is_best(runs[i], m, evaluated)));
     if (!eval.contains("untrained")) continue;
     t.rows_html.push_back({"<span class=\"quiet\">untrained</span>", "", ""});
-    for (const Score& s : scores) t.rows_html.back().push_back(mean_std(eval["untrained"][s.key], s, false));
+    for (const Metric& m : metric_table()) t.rows_html.back().push_back(mean_std(eval["untrained"], m, false));
   }
   return "<h2>Scores</h2>\n" + html::table(t) +
-         str_cat(
-             "<p class=\"quiet small\">Mean \u00b1 standard deviation over images. HD95 is the 95th percentile of the ",
-             "distance between the two outlines, in pixels of the label: less is better.",
-             telling ? " The best mean of each column is bold." : "",
-             evaluated.size() > 1 && !telling ? " The runs were evaluated on different images: no best one is marked."
-                                              : "",
-             "</p>\n");
+         str_cat("<p class=\"quiet small\">Mean \u00b1 standard deviation over images.", metric_notes(false),
+                 telling ? " The best mean of each column is bold." : "",
+                 evaluated.size() > 1 && !telling
+                     ? " The runs were evaluated on different images: no best one is marked."
+                     : "",
+                 "</p>\n");
 }
 
 /// The series of one curve of every run.
@@ -175,8 +181,10 @@ std::string dice_plots(const std::vector<Run>& runs) {
 
 std::string scores_of(const Json& image) {
   std::string out;
-  for (const Score& s : scores)
-    out += str_cat(out.empty() ? "" : " \u00b7 ", s.name, " ", fixed(image[s.key], s.decimals), s.unit);
+  for (const Metric& m : metric_table())
+    if (image.contains(m.key))
+      out += str_cat(out.empty() ? "" : " \u00b7 ", m.name, " ", fixed(image[m.key], m.decimals), *m.unit ? " " : "",
+                     m.unit);
   return out;
 }
 
@@ -208,13 +216,14 @@ std::string cases(const Run& run) {
 
 std::string all_images(const Run& run) {
   html::Table t{{"Image"}, {}, 1};
-  for (const Score& s : scores) t.head.push_back(s.name);
+  for (const Metric& m : metric_table()) t.head.push_back(m.name);
   std::vector<Json> images = run.eval["per_image"];
   std::stable_sort(images.begin(), images.end(),
                    [](const Json& a, const Json& b) { return a["dice"].get<double>() > b["dice"].get<double>(); });
   for (const Json& image : images) {
     t.rows_html.push_back({escape(image["name"].get<std::string>())});
-    for (const Score& s : scores) t.rows_html.back().push_back(fixed(image[s.key], s.decimals));
+    for (const Metric& m : metric_table())
+      t.rows_html.back().push_back(image.contains(m.key) ? fixed(image[m.key], m.decimals) : dash());
   }
   return str_cat("<details><summary>All ", images.size(), " images by Dice</summary>", html::table(t), "</details>\n");
 }

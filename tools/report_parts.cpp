@@ -43,4 +43,13 @@ std::string mean_std_html(const MeanStd& m, int decimals, bool best) {
   return (best ? "<b>" + mean + "</b>" : mean) + " <small>\u00b1 " + html::fixed(m.std, decimals) + "</small>";
 }
 
+std::string dash() { return "<span class=\"quiet\">\u2013</span>"; }
+
+std::string metric_notes(bool compared_only) {
+  std::string notes;
+  for (const Metric& m : metric_table())
+    if (*m.note != 0 && (m.compared || !compared_only)) notes += " " + escape(m.note);
+  return notes;
+}
+
 }  // namespace gt

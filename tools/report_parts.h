@@ -24,4 +24,10 @@ std::string gaze_badge(const Run& run);
 /// "0.812 +- 0.034", the mean bold if it is the best.
 std::string mean_std_html(const MeanStd& m, int decimals, bool best = false);
 
+/// What stands where there is no value.
+std::string dash();
+
+/// The notes of all metrics, or of those that comparisons show, as text of a paragraph: each after a blank.
+std::string metric_notes(bool compared_only);
+
 }  // namespace gt

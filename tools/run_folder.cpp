@@ -88,26 +88,35 @@ void read_metrics(Run& run, const std::string& path) {
   }
 }
 
-void check_scores(const Json& json, const std::string& where) {
-  for (const Score& s : scores) {
-    const Json& both = item(json, s.key, &Json::is_object, "an object", where);
-    number(both, "mean", str_cat(where, ": ", s.key));
-    number(both, "std", str_cat(where, ": ", s.key));
+/// The metrics that an evaluation has. Dice must be among them.
+std::vector<const Metric*> metrics_in(const Json& eval) {
+  std::vector<const Metric*> there;
+  for (const Metric& m : metric_table())
+    if (eval.contains(m.key) || std::string_view(m.key) == "dice") there.push_back(&m);
+  return there;
+}
+
+void check_scores(const Json& json, const std::vector<const Metric*>& metrics, const std::string& where) {
+  for (const Metric* m : metrics) {
+    const Json& both = item(json, m->key, &Json::is_object, "an object", where);
+    number(both, "mean", str_cat(where, ": ", m->key));
+    number(both, "std", str_cat(where, ": ", m->key));
   }
 }
 
 Json read_eval(const std::string& path) {
   const Json eval = Json::parse(read_file(path), nullptr, false);
   if (!eval.is_object()) fail(path, ": not a JSON object");
-  check_scores(eval, path);
+  const std::vector<const Metric*> metrics = metrics_in(eval);
+  check_scores(eval, metrics, path);
   string(eval, "split", path);
   number(eval, "images", path);
-  if (eval.contains("untrained")) check_scores(eval["untrained"], path + ": untrained");
+  if (eval.contains("untrained")) check_scores(eval["untrained"], metrics, path + ": untrained");
   const Json& images = item(eval, "per_image", &Json::is_array, "a list", path);
   for (size_t i = 0; i < images.size(); ++i) {
     const std::string where = str_cat(path, ": per_image ", i + 1);
     string(images[i], "name", where);
-    for (const Score& s : scores) number(images[i], s.key, where);
+    for (const Metric* m : metrics) number(images[i], m->key, where);
     if (images[i].contains("panel")) string(images[i], "panel", where), string(images[i], "rank", where);
     if (!images[i].contains("panel_columns")) continue;
     for (const Json& c : item(images[i], "panel_columns", &Json::is_array, "a list", where))

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "gaze/metrics.h"
+
 namespace gt {
 
 struct Curve {
@@ -17,23 +19,6 @@ struct Curve {
 
 /// The mean of curves, at the x of the first one, over those that have a value there.
 Curve mean_curve(const std::vector<Curve>& curves);
-
-/// A metric as eval.json names it and as people do.
-struct Score {
-  const char* key;
-  const char* name;
-  const char* unit;
-  int decimals;
-  bool more_is_better;
-
-  /// "HD95, px"
-  std::string with_unit() const { return std::string(name) + (*unit != 0 ? "," : "") + unit; }
-};
-inline constexpr Score scores[] = {{"dice", "Dice", "", 3, true},
-                                   {"iou", "IoU", "", 3, true},
-                                   {"precision", "Precision", "", 3, true},
-                                   {"recall", "Recall", "", 3, true},
-                                   {"hd95", "HD95", " px", 1, false}};
 
 /// A loss term over the iterations: one curve, or one per level for terms NAME_1, NAME_2 ...
 struct LossCurves {
@@ -56,6 +41,9 @@ struct Run {
   /// The term of this name, or null.
   const LossCurves* term(const std::string& name) const;
   bool evaluated() const { return !eval.is_null(); }
+  /// Whether the evaluation has this metric: one that an older version made lacks metrics that are newer. All have
+  /// Dice.
+  bool has(const Metric& metric) const { return eval.contains(metric.key); }
   /// What the evaluation, or else the log, says under `key`; "" if neither does.
   std::string word(const char* key) const;
   /// Whether either says that the gaze was simulated.

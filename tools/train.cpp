@@ -98,6 +98,7 @@ void train(const Options& o) {
                why.empty() ? "" : (" (" + why + ")").c_str(), num_threads(), o.profile > 0 ? "trace" : "run",
                o.out.c_str());
   if (o.profile > 0) return profile(config, device, o);
+  require_free_folder(o.out, o.resume);
   std::unique_ptr<ProgressBar> bar;
   Trainer trainer(config, observe(bar, config), device);
   std::signal(SIGINT, [](int) { interrupted = 1; });

@@ -59,6 +59,7 @@ Dataset synthetic(const Config& config) {
     Sample sample;
     sample.name = name;
     sample.image = std::move(made.image);
+    sample.normalisation = normalisation_of(sample.image, config.data);
     sample.track = simulate_track(made.mask, name, uint64_t(config.seed));
     dataset.samples.push_back(std::move(sample));
   }

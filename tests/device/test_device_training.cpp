@@ -38,6 +38,7 @@ Dataset tiny_dataset() {
       for (int64_t c = 0; c < 3; ++c)
         s.image.pixels[size_t(3 * i + c)] = uint8_t(random.below(100) + (inside ? 120 : 0));
     }
+    s.normalisation = normalisation_of(s.image, {});
     for (int64_t k = 0; k < 2 + n; ++k)
       s.track.fixations.push_back({(x + random.uniform(-2, 2)) / side, (y + random.uniform(-2, 2)) / side,
                                    random.uniform(100, 400), 300.0 * double(k)});
