@@ -17,6 +17,7 @@
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
 #include "kernels/cpu/image_loops.h"
+#include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
@@ -26,14 +27,14 @@ namespace {
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
-struct Plus {
+struct Sum {
   template <class T>
   GT_HD T operator()(T a, T b) const {
     return a + b;
   }
 };
 
-struct Times {
+struct Product {
   template <class T>
   GT_HD T operator()(T a, T b) const {
     return a * b;
@@ -86,7 +87,7 @@ void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
 /// y_c = sum_p x_pc, times a_pc unless a is null.
 template <class T>
 void sum_pixels(const ImageShape& s, const T* x, const T* a, T* y) {
-  const std::vector<double> sums = channel_sums<1>(s, [=](int64_t) {
+  const std::vector<double> sums = reduce_pixels<1>(s, [=](int64_t) {
     return [=](int64_t i, int64_t) { return std::array{a == nullptr ? double(x[i]) : double(x[i]) * double(a[i])}; };
   });
   std::copy(sums.begin(), sums.end(), y);
@@ -107,33 +108,31 @@ void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T*
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
-using cuda::sum_threads;
+using namespace gpu;
 
-/// partial[block] = sum of the block's `chunk` elements, which is a multiple of all vector lengths.
+/// The sum of each chunk.
 template <class T>
-__global__ void __launch_bounds__(sum_threads) sum_kernel(int64_t n, int64_t chunk, const T* x, double* partial) {
+__global__ void __launch_bounds__(reduce_threads) sum_kernel(ChunkPartition partition, const T* x, double* partial) {
   constexpr int N = vector_length<T>;
-  const int64_t begin = int64_t(blockIdx.x) * chunk, end = begin + chunk < n ? begin + chunk : n;
+  const int64_t end = partition.end();
   double sum = 0;
 #pragma unroll 4
-  for (int64_t i = begin + int64_t(threadIdx.x) * N; i + N <= end; i += sum_threads * N) {
+  for (int64_t i = partition.begin() + int64_t(threadIdx.x) * N; i + N <= end; i += reduce_threads * N) {
     const auto v = load<N>(x + i);
     for (int j = 0; j < N; ++j) sum += double(v.v[j]);
   }
-  const int64_t tail = end - end % N + threadIdx.x;  // of the last block
+  const int64_t tail = end - end % N + threadIdx.x;  // of the last chunk
   if (tail < end) sum += double(x[tail]);
-  sum = cuda::block_sum<sum_threads>(sum);
+  sum = block_reduce<reduce_threads>(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-/// y = factor * sum of the partial sums, in one block.
 template <class T>
-__global__ void __launch_bounds__(sum_threads) total_kernel(int64_t n, const double* partial, double factor, T* y) {
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < n; i += sum_threads) sum += partial[i];
-  sum = cuda::block_sum<sum_threads>(sum);
-  if (threadIdx.x == 0) *y = T(factor * sum);
-}
+struct StoreScaled {
+  double factor;
+  T* y;
+  __device__ void operator()(int64_t, double sum) const { *y = T(factor * sum); }
+};
 
 template <class T>
 __global__ void __launch_bounds__(256) sum_backward_kernel(int64_t n, const T* dy, double factor, T* dx) {
@@ -165,30 +164,31 @@ __global__ void __launch_bounds__(256)
         for (int j = 0; j < N; ++j) sum += double(v.v[j]) * double(w.v[j]);
       }
     }
-  for (int d = lanes / 2; d > 0; d /= 2) sum += __shfl_xor_sync(full_mask, sum, d);
+  sum = subwarp_reduce(sum, lanes);
   if (lane == 0 && p < pixels) y[p] = T(sum);
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    spread_pixels_kernel(int64_t pixels, int64_t channels, PixelTiles tiles, const T* a, const T* x, T* y) {
-  const int64_t p = tiles.column();
+__global__ void __launch_bounds__(RowPartition::threads)
+    spread_pixels_kernel(int64_t pixels, int64_t channels, RowPartition partition, const T* a, const T* x, T* y) {
+  const int64_t p = partition.column();
   if (p >= pixels) return;
   const T factor = a[p];
-  for (int64_t c = tiles.first() * N; c < channels; c += tiles.step() * N) {
+  for (int64_t c = partition.first_vector() * N; c < channels; c += partition.vector_step() * N) {
     Vector<T, N> v;
     if (x != nullptr) v = load<N>(x + p * channels + c);
-    for (int j = 0; j < N; ++j) v.v[j] = x == nullptr ? factor : Times{}(factor, v.v[j]);
+    for (int j = 0; j < N; ++j) v.v[j] = x == nullptr ? factor : Product{}(factor, v.v[j]);
     store(y + p * channels + c, v);
   }
 }
 
 template <int N, class F, class T>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    across_channels_kernel(F f, int64_t pixels, int64_t channels, PixelTiles tiles, const T* x, const T* b, T* y) {
-  const int64_t p = tiles.column();
+__global__ void __launch_bounds__(RowPartition::threads)
+    across_channels_kernel(F f, int64_t pixels, int64_t channels, RowPartition partition, const T* x, const T* b,
+                           T* y) {
+  const int64_t p = partition.column();
   if (p >= pixels) return;
-  for (int64_t c = tiles.first() * N; c < channels; c += tiles.step() * N) {
+  for (int64_t c = partition.first_vector() * N; c < channels; c += partition.vector_step() * N) {
     auto v = load<N>(x + p * channels + c);
     const auto second = load<N>(b + c);
     for (int j = 0; j < N; ++j) v.v[j] = f(v.v[j], second.v[j]);
@@ -197,15 +197,9 @@ __global__ void __launch_bounds__(PixelTiles::threads)
 }
 
 template <class T>
-struct Element {
-  const T* x;
-  __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]); }
-};
-
-template <class T>
-struct Product {
+struct ProductOfElements {
   const T *x, *a;
-  __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]) * double(a[i]); }
+  __device__ double operator()(int64_t i) const { return double(x[i]) * double(a[i]); }
 };
 #endif
 
@@ -216,12 +210,10 @@ namespace cuda {
 
 template <class T>
 void sum_forward(int64_t n, const T* x, double factor, T* y) {
-  constexpr int64_t step = 1 << 12;  // 16 elements of each thread
-  const int64_t chunk = step * std::max<int64_t>(1, (n / max_partials + step - 1) / step);
-  const int64_t blocks = (n + chunk - 1) / chunk;
-  const Tensor partial({blocks}, DType::f64, Device::cuda);
-  launch({blocks_for(blocks, 1), sum_threads}, sum_kernel<T>, n, chunk, x, partial.data<double>());
-  launch({1, sum_threads}, total_kernel<T>, blocks, partial.data<double>(), factor, y);
+  const ChunkPartition partition(n);
+  Tensor partial({partition.blocks}, DType::f64, Device::cuda);
+  launch({partition.grid(1), reduce_threads}, sum_kernel<T>, partition, x, partial.data<double>());
+  reduce_rows(1, partition.blocks, partial.data<double>(), StoreScaled<T>{factor, y});
 }
 
 template <class T>
@@ -232,8 +224,7 @@ void sum_backward(int64_t n, const T* dy, double factor, T* dx) {
 template <class T>
 void sum_channels(const ImageShape& s, const T* x, const T* a, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
-    int lanes = 1;
-    while (lanes < warp_size && lanes * N < s.channels) lanes *= 2;
+    const int lanes = next_power_of_two((s.channels + N - 1) / N, warp_size);
     launch({blocks_for(s.pixels, 256 / lanes), 256}, sum_channels_kernel<N, T>, s.pixels, s.channels, lanes, x, a, y);
   });
 }
@@ -241,26 +232,26 @@ void sum_channels(const ImageShape& s, const T* x, const T* a, T* y) {
 template <class T>
 void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
-    const PixelTiles tiles(s.pixels, s.channels / N);
-    launch({tiles.grid(s.channels / N), tiles.threads}, spread_pixels_kernel<N, T>, s.pixels, s.channels, tiles, a, x,
-           y);
+    const RowPartition partition(s.pixels, s.channels / N);
+    launch({partition.grid_of_row(s.channels / N), partition.threads}, spread_pixels_kernel<N, T>, s.pixels, s.channels,
+           partition, a, x, y);
   });
 }
 
 template <class T>
 void sum_pixels(const ImageShape& s, const T* x, const T* a, T* y) {
   if (a == nullptr)
-    channel_sums<1>(s, Element<T>{x}, y);
+    gpu::reduce_pixels(s, ElementOf<T>{x}, y);
   else
-    channel_sums<1>(s, Product<T>{x, a}, y);
+    gpu::reduce_pixels(s, ProductOfElements<T>{x, a}, y);
 }
 
 template <class F, class T>
 void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T* y) {
   with_vectors<T>(s.channels, [&]<int N>() {
-    const PixelTiles tiles(s.pixels, s.channels / N);
-    launch({tiles.grid(s.channels / N), tiles.threads}, across_channels_kernel<N, F, T>, f, s.pixels, s.channels, tiles,
-           x, b, y);
+    const RowPartition partition(s.pixels, s.channels / N);
+    launch({partition.grid_of_row(s.channels / N), partition.threads}, across_channels_kernel<N, F, T>, f, s.pixels,
+           s.channels, partition, x, b, y);
   });
 }
 
@@ -326,7 +317,7 @@ Tensor add_channels(const Tensor& x, const Tensor& b) {
   check_second("add_channels", x, b, {s.channels});
   const Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), across_channels, Plus{}, s, x.data<T>(), b.data<T>(), y.data<T>());
+    GT_DISPATCH(x.device(), across_channels, Sum{}, s, x.data<T>(), b.data<T>(), y.data<T>());
   });
   return record("add_channels", y, {x, b}, [s, b_needs = b.requires_grad()](const Tensor& dy) -> Tensors {
     if (!b_needs) return {dy, {}};
@@ -343,13 +334,13 @@ Tensor mul_channels(const Tensor& x, const Tensor& g) {
   check_second("mul_channels", x, g, {s.channels});
   const Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), across_channels, Times{}, s, x.data<T>(), g.data<T>(), y.data<T>());
+    GT_DISPATCH(x.device(), across_channels, Product{}, s, x.data<T>(), g.data<T>(), y.data<T>());
   });
   const bool x_needs = x.requires_grad(), g_needs = g.requires_grad();
   return record("mul_channels", y, {x, g}, [=, x = x.detach(), g = g.detach()](const Tensor& dy) -> Tensors {
     const Tensor dx = gradient_of(x, x_needs), dg = gradient_of(g, g_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      if (x_needs) GT_DISPATCH(dy.device(), across_channels, Times{}, s, dy.data<T>(), g.data<T>(), dx.data<T>());
+      if (x_needs) GT_DISPATCH(dy.device(), across_channels, Product{}, s, dy.data<T>(), g.data<T>(), dx.data<T>());
       if (g_needs) GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), x.data<T>(), dg.data<T>());
     });
     return {dx, dg};

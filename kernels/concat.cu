@@ -14,7 +14,7 @@
 #include "core/launch.cuh"
 #include "kernels/common/op_helpers.h"
 #include "kernels/cpu/image_loops.h"
-#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/pixel_passes.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
@@ -48,7 +48,7 @@ void concat_forward(const Joined& n, const T* a, const T* b, const T* bias, T* y
 template <class T>
 void concat_backward(const Joined& n, const T* dy, T* da, T* db, T* dbias) {
   const ImageShape shape{1, n.pixels, n.channels()};
-  std::vector<double> partial(dbias == nullptr ? 0 : size_t(shape.blocks() * n.c2));
+  std::vector<double> partial(dbias == nullptr ? 0 : size_t(image_blocks(shape) * n.c2));
   for_blocks(shape, [&](int64_t block, int64_t, int64_t begin, int64_t end) {
     for (int64_t p = begin / n.channels(); p < end / n.channels(); ++p) {
       const T *from = dy + p * n.channels(), *of_b = from + n.c1;
@@ -70,6 +70,8 @@ void concat_backward(const Joined& n, const T* dy, T* da, T* db, T* dbias) {
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
     concat_forward_kernel(Joined n, PixelPartition partition, const S* a, const S* b, const T* bias, S* y) {
@@ -92,7 +94,7 @@ __global__ void __launch_bounds__(row_threads)
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 4)
     concat_backward_kernel(Joined n, PixelPartition partition, const S* dy, S* da, S* db, double* partial) {
-  sum_channels<1, W, 4, T>(partition, n.c1 + n.c2, partial, [=](int64_t, int64_t c, T(&sums)[1][W]) {
+  store_partials<1, W, 4, T>(partition, n.c1 + n.c2, partial, [=](int64_t, int64_t c, T(&sums)[1][W]) {
     const bool of_a = c < n.c1;
     const int64_t width = of_a ? n.c1 : n.c2;
     S* const to = of_a ? da : db;
@@ -108,15 +110,15 @@ __global__ void __launch_bounds__(row_threads, 4)
 
 namespace cuda {
 
-PixelPartition cut_pixels(const Joined& n, int width) {
-  return PixelPartition(1, n.pixels, power_of_two((n.channels() + width - 1) / width, row_threads));
+PixelPartition partition_pixels(const Joined& n, int width) {
+  return PixelPartition(1, n.pixels, next_power_of_two((n.channels() + width - 1) / width, row_threads));
 }
 
 /// bias may be null.
 template <class S, class T = compute_t<S>>
 void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
-    const PixelPartition partition = cut_pixels(n, W);
+    const PixelPartition partition = partition_pixels(n, W);
     launch({partition.grid, row_threads}, concat_forward_kernel<W, S>, n, partition, a, b, bias, y);
   });
 }
@@ -125,11 +127,13 @@ void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y
 template <class S, class T = compute_t<S>>
 void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
-    const PixelPartition partition = cut_pixels(n, W);
+    const PixelPartition partition = partition_pixels(n, W);
     const Tensor partial({partition.blocks, n.channels()}, DType::f64, Device::cuda);
     launch({partition.grid, row_threads}, concat_backward_kernel<W, S>, n, partition, dy, da, db,
            partial.data<double>());
-    if (dbias != nullptr) add_blocks(1, partition.blocks, n.c2, n.channels(), partial.data<double>() + n.c1, dbias);
+    if (dbias != nullptr)
+      reduce_partials(1, partition.blocks, n.c2, n.channels(), partial.data<double>() + n.c1,
+                      StoreSums<T>{dbias, n.c2});
   });
 }
 
@@ -156,9 +160,10 @@ Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias) {
            " on ", a.device(), " and ", b.dtype(), " on ", b.device());
   const int64_t c1 = a.dim(-1), c2 = b.dim(-1);
   GT_CHECK(c1 + c2 > 0, "concat: expected at least one channel, got ", a.shape(), " and ", b.shape());
-  const DType wide = b.dtype() == DType::bf16 ? DType::f32 : b.dtype();
-  GT_CHECK(!bias.defined() || (bias.shape() == Shape{c2} && bias.dtype() == wide && bias.device() == b.device()),
-           "concat: b is ", b.dtype(), b.shape(), " on ", b.device(), ", its bias is expected to be ", wide, Shape{c2});
+  const DType compute = compute_dtype(b.dtype());
+  GT_CHECK(!bias.defined() || (bias.shape() == Shape{c2} && bias.dtype() == compute && bias.device() == b.device()),
+           "concat: b is ", b.dtype(), b.shape(), " on ", b.device(), ", its bias is expected to be ", compute,
+           Shape{c2});
   Shape shape = a.shape();
   shape.back() = c1 + c2;
   const Tensor y(std::move(shape), a.dtype(), a.device());
@@ -171,7 +176,7 @@ Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias) {
   return record("concat", y, {a, b, bias}, [=, a_shape = a.shape(), b_shape = b.shape()](const Tensor& dy) -> Tensors {
     const Tensor da = a_needs ? Tensor(a_shape, dy.dtype(), dy.device()) : Tensor{};
     const Tensor db = b_needs ? Tensor(b_shape, dy.dtype(), dy.device()) : Tensor{};
-    const Tensor dbias = bias_needs ? Tensor({n.c2}, wide, dy.device()) : Tensor{};
+    const Tensor dbias = bias_needs ? Tensor({n.c2}, compute, dy.device()) : Tensor{};
     visit_activation(dy.dtype(), [&]<class S>() {
       GT_DISPATCH_ACTIVATION(S, dy.device(), concat_backward, n, dy.data<S>(), pointer<S>(da), pointer<S>(db),
                              pointer<compute_t<S>>(dbias));

@@ -9,8 +9,8 @@
 #include "core/autograd.h"
 #include "kernels/common/numerics.h"
 #include "kernels/common/op_helpers.h"
-#include "kernels/conv_cuda.h"
 #include "kernels/cpu/convolution.h"
+#include "kernels/cuda/convolution.h"
 #include "kernels/ops.h"
 
 namespace gt {
@@ -52,6 +52,8 @@ void conv2d_weight_gradient(const CorrelationSize& n, const T* dy, const T* x, T
 #if GT_CUDA
 namespace cuda {
 
+using namespace gpu;
+
 Convolution convolution(const CorrelationSize& n, DType dtype) {
   return convolution_of_conv2d({n.images, n.height, n.width, n.in}, {n.out, n.in, n.kernel, n.kernel}, dtype, tf32());
 }
@@ -73,7 +75,7 @@ void conv2d_data_gradient(const CorrelationSize& n, const S* dy, const S* w, S* 
 template <class S, class T = compute_t<S>>
 void conv2d_weight_gradient(const CorrelationSize& n, const S* dy, const S* x, T* dw, T* dbias) {
   convolve_weight_gradient(convolution(n, dtype_of<S>()), x, dy, dw);
-  if (dbias != nullptr) sum_pixels(n.images * n.height * n.width, n.out, dy, dbias);
+  if (dbias != nullptr) bias_gradient(n.images * n.height * n.width, n.out, dy, dbias);
 }
 
 }  // namespace cuda

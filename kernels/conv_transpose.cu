@@ -13,8 +13,8 @@
 #include "core/parallel.h"
 #include "kernels/common/numerics.h"
 #include "kernels/common/op_helpers.h"
-#include "kernels/conv_cuda.h"
 #include "kernels/cpu/convolution.h"
+#include "kernels/cuda/convolution.h"
 #include "kernels/ops.h"
 
 namespace gt {
@@ -83,6 +83,8 @@ void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const T* dy, co
 #if GT_CUDA
 namespace cuda {
 
+using namespace gpu;
+
 Convolution convolution(const CorrelationSize& n, DType dtype) {
   return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 4, 2, 2}, dtype, tf32());
 }
@@ -106,7 +108,7 @@ void conv_transpose2x2_data_gradient(const CorrelationSize& n, const S* dy, cons
 template <class S, class T = compute_t<S>>
 void conv_transpose2x2_weight_gradient(const CorrelationSize& n, const S* dy, const S* x, T* dw, T* dbias) {
   convolve_weight_gradient(convolution(n, dtype_of<S>()), dy, x, dw);
-  if (dbias != nullptr) sum_pixels(4 * n.images * n.height * n.width, n.out / 4, dy, dbias);
+  if (dbias != nullptr) bias_gradient(4 * n.images * n.height * n.width, n.out / 4, dy, dbias);
 }
 
 }  // namespace cuda

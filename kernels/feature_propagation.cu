@@ -27,7 +27,7 @@
 #include "core/parallel.h"
 #include "kernels/common/math.h"
 #include "kernels/common/op_helpers.h"
-#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
 
@@ -149,6 +149,8 @@ void propagation_backward(const Pixels& pixels, const T* features, const T* a, c
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 constexpr int propagation_threads = 128, group = 8, block_pixels = propagation_threads / group;
 constexpr int all_taps = 32, own_taps = all_taps / group;  // with some that there are not; a lane's share of them
 
@@ -205,13 +207,10 @@ template <class T>
 __device__ OwnTaps<T> own_weights(const Window& window, const OwnTaps<T>& s) {
   T largest = 0, sum = 0;
   window.for_own([&](int j, int) { largest = s.v[j] > largest ? s.v[j] : largest; });
-  for (int d = group / 2; d > 0; d /= 2) {
-    const T other = __shfl_xor_sync(full_mask, largest, d);
-    largest = other > largest ? other : largest;
-  }
+  largest = subwarp_reduce(largest, group, Max{});
   OwnTaps<T> a;
   window.for_own([&](int j, int) { sum += a.v[j] = unscaled_weight(s.v[j], largest); });
-  sum = segment_sum(sum, group);
+  sum = subwarp_reduce(sum, group);
   window.for_own([&](int j, int) { a.v[j] /= sum; });
   return a;
 }
@@ -224,7 +223,7 @@ __device__ void gather_values(const Window& window, const OwnTaps<T>& factor, co
     window.for_own([&](int j, int k) {
       if (window.has(k)) sum += factor.v[j] * x[window.pixel(k) * channels + c];
     });
-    sum = segment_sum(sum, group);
+    sum = subwarp_reduce(sum, group);
     if (window.valid && window.lane() == 0) out[window.p * channels + c] = sum;
   }
 }
@@ -247,7 +246,7 @@ __global__ void __launch_bounds__(propagation_threads)
       for (int w = 0; w < W; ++w) dots[k] += own.v[w] * other.v[w];
     }
   }
-  spread_sums<group, all_taps>(dots);
+  subwarp_reduce_scatter<group, all_taps>(dots);
   OwnTaps<T> s;
   window.for_own([&](int j, int k) { correlation[window.p * taps + k] = s.v[j] = dots[j]; });
   gather_values(window, own_weights(window, s), values, pixels.values, y);
@@ -267,7 +266,7 @@ __global__ void __launch_bounds__(propagation_threads)
   const OwnTaps<T> weight = own_weights(window, s);
   T mean = 0;
   for (int j = 0; j < own_taps; ++j) mean += weight.v[j] * da.v[j];
-  mean = segment_sum(mean, group);
+  mean = subwarp_reduce(mean, group);
   window.for_own([&](int j, int k) {
     a[window.p * taps + k] = weight.v[j];
     ds[window.p * taps + k] = correlation_gradient(s.v[j], weight.v[j], da.v[j], mean);

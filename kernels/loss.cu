@@ -19,7 +19,7 @@
 #include "core/parallel.h"
 #include "kernels/common/math.h"
 #include "kernels/common/op_helpers.h"
-#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
@@ -101,7 +101,7 @@ constexpr int64_t block_size = 1024;
 
 /// The sums over elements [begin, end).
 template <class Loss, class T>
-Sums sum_block(const Samples<T>& s, int64_t begin, int64_t end) {
+Sums sum_terms(const Samples<T>& s, int64_t begin, int64_t end) {
   double first = 0, second = 0;
 #pragma omp simd reduction(+ : first, second)
   for (int64_t i = begin; i < end; ++i) {
@@ -115,7 +115,7 @@ Sums sum_block(const Samples<T>& s, int64_t begin, int64_t end) {
 template <class T>
 void bce_forward(const Samples<T>& s, Sums* sums, T* mean) {
   *sums = parallel_sum<Sums>(s.batch * s.n, block_size,
-                             [&](int64_t begin, int64_t end) { return sum_block<Bce>(s, begin, end); });
+                             [&](int64_t begin, int64_t end) { return sum_terms<Bce>(s, begin, end); });
   *mean = T(Bce::mean(*sums));
 }
 
@@ -126,7 +126,7 @@ void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
   std::vector<Sums> partial(size_t(s.batch * blocks));
   parallel_for(s.batch * blocks, 1, [&](int64_t k, int64_t) {
     const int64_t image = k / blocks, begin = k % blocks * block_size;
-    partial[size_t(k)] = sum_block<Dice>(s, image * s.n + begin, image * s.n + std::min(begin + block_size, s.n));
+    partial[size_t(k)] = sum_terms<Dice>(s, image * s.n + begin, image * s.n + std::min(begin + block_size, s.n));
   });
   double loss = 0;
   for (int64_t image = 0; image < s.batch; ++image) {
@@ -165,6 +165,8 @@ void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T*
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 constexpr int loss_threads = 256;
 
 /// The elements that a block takes, counted through all images. Loops count from 0 to `count`: where they count from
@@ -174,11 +176,10 @@ struct LossBlock {
   int64_t begin;
   int count;
 
-  __device__ LossBlock(int64_t n, unsigned blocks, int64_t size) : image(blockIdx.x / blocks) {
-    const int64_t first = int64_t(blockIdx.x % blocks) * size;
-    begin = image * n + first;
-    count = int(first + size < n ? size : n - first);
-  }
+  __device__ explicit LossBlock(const ChunkPartition& partition)
+      : image(unsigned(partition.array())),
+        begin(image * partition.size + partition.begin()),
+        count(int(partition.end() - partition.begin())) {}
 };
 
 template <int W, class T>
@@ -192,9 +193,9 @@ __device__ Vector<T, W> weights(const Samples<T>& s, int64_t i) {
 /// partial (B,blocks): the sums of each block of `size` elements.
 template <class Loss, int W, class T>
 __global__ void __launch_bounds__(loss_threads)
-    loss_sums_kernel(Samples<T> s, unsigned blocks, int64_t size, Sums* partial) {
+    loss_sums_kernel(Samples<T> s, ChunkPartition partition, Sums* partial) {
   using Elements = Vector<T, W>;
-  const LossBlock block(s.n, blocks, size);
+  const LossBlock block(partition);
   Sums sums;
   for (int k = int(threadIdx.x) * W; k < block.count; k += loss_threads * W) {
     const int64_t i = block.begin + k;
@@ -202,7 +203,7 @@ __global__ void __launch_bounds__(loss_threads)
     const Elements m = weights<W>(s, i);
     for (int w = 0; w < W; ++w) sums += Loss::terms(z.v[w], t.v[w], m.v[w]);
   }
-  sums = {cuda::block_sum<loss_threads>(sums.first), cuda::block_sum<loss_threads>(sums.second)};
+  sums = {block_reduce<loss_threads>(sums.first), block_reduce<loss_threads>(sums.second)};
   if (threadIdx.x == 0) partial[blockIdx.x] = sums;
 }
 
@@ -212,7 +213,7 @@ __global__ void __launch_bounds__(loss_threads)
     bce_mean_kernel(int64_t blocks, const Sums* partial, Sums* sums, T* mean) {
   Sums s;
   for (int64_t k = threadIdx.x; k < blocks; k += loss_threads) s += partial[k];
-  s = {cuda::block_sum<loss_threads>(s.first), cuda::block_sum<loss_threads>(s.second)};
+  s = {block_reduce<loss_threads>(s.first), block_reduce<loss_threads>(s.second)};
   if (threadIdx.x > 0) return;
   *sums = s;
   *mean = T(Bce::mean(s));
@@ -227,20 +228,20 @@ __global__ void __launch_bounds__(loss_threads)
   for (int64_t image = warp; image < batch; image += loss_threads / warp_size) {
     Sums s;
     for (int64_t k = lane; k < blocks; k += warp_size) s += partial[image * blocks + k];
-    s = {eps + cuda::warp_sum(s.first), eps + cuda::warp_sum(s.second)};
+    s = {eps + warp_reduce(s.first), eps + warp_reduce(s.second)};
     if (lane > 0) continue;
     sums[image] = s;
     loss += Dice::loss(s) / double(batch);
   }
-  loss = cuda::block_sum<loss_threads>(loss);
+  loss = block_reduce<loss_threads>(loss);
   if (threadIdx.x == 0) *mean = T(loss);
 }
 
 template <template <class> class Gradient, int W, class T>
 __global__ void __launch_bounds__(loss_threads)
-    loss_backward_kernel(Samples<T> s, unsigned blocks, int64_t size, const Sums* sums, const T* dy, T* dz, T* dt) {
+    loss_backward_kernel(Samples<T> s, ChunkPartition partition, const Sums* sums, const T* dy, T* dz, T* dt) {
   using Elements = Vector<T, W>;
-  const LossBlock block(s.n, blocks, size);
+  const LossBlock block(partition);
   const Gradient<T> gradient(sums[block.image], double(*dy), s.batch);
   for (int k = int(threadIdx.x) * W; k < block.count; k += loss_threads * W) {
     const int64_t i = block.begin + k;
@@ -261,42 +262,41 @@ __global__ void __launch_bounds__(loss_threads)
 
 namespace cuda {
 
-/// f.operator()<W>(blocks of an image, their size), W elements a thread at once.
+/// f.operator()<W>(partition of an image), W elements a thread at once.
 template <class T, class F>
-void visit_blocks(const Samples<T>& s, const F& f) {
+void visit_chunks(const Samples<T>& s, const F& f) {
   const int64_t size = items_per_block(s.batch * s.n, loss_threads * vector_length<T>, 1, 32);
-  with_vectors<T>(s.n, [&]<int W>() { f.template operator()<W>(blocks_for(s.n, int(size)), size); });
+  with_vectors<T>(s.n, [&]<int W>() { f.template operator()<W>(ChunkPartition(s.n, size)); });
 }
 
 /// The blocks' sums (B,blocks).
 template <class Loss, class T>
-Tensor block_sums(const Samples<T>& s) {
+Tensor partial_sums(const Samples<T>& s) {
   Tensor partial;
-  visit_blocks(s, [&]<int W>(unsigned blocks, int64_t size) {
-    partial = Tensor({s.batch, blocks, 2}, DType::f64, Device::cuda);
-    launch({blocks_for(s.batch * blocks, 1), loss_threads}, loss_sums_kernel<Loss, W, T>, s, blocks, size,
-           sums_of(partial));
+  visit_chunks(s, [&]<int W>(const ChunkPartition& partition) {
+    partial = Tensor({s.batch, partition.blocks, 2}, DType::f64, Device::cuda);
+    launch({partition.grid(s.batch), loss_threads}, loss_sums_kernel<Loss, W, T>, s, partition, sums_of(partial));
   });
   return partial;
 }
 
 template <class T>
 void bce_forward(const Samples<T>& s, Sums* sums, T* mean) {
-  const Tensor partial = block_sums<Bce>(s);
+  const Tensor partial = partial_sums<Bce>(s);
   launch({1, loss_threads}, bce_mean_kernel<T>, partial.size() / 2, sums_of(partial), sums, mean);
 }
 
 template <class T>
 void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
-  const Tensor partial = block_sums<Dice>(s);
+  const Tensor partial = partial_sums<Dice>(s);
   launch({1, loss_threads}, dice_mean_kernel<T>, s.batch, partial.dim(1), sums_of(partial), eps, sums, mean);
 }
 
 template <template <class> class Gradient, class T>
 void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T* dt) {
-  visit_blocks(s, [&]<int W>(unsigned blocks, int64_t size) {
-    launch({blocks_for(s.batch * blocks, 1), loss_threads}, loss_backward_kernel<Gradient, W, T>, s, blocks, size, sums,
-           dy, dz, dt);
+  visit_chunks(s, [&]<int W>(const ChunkPartition& partition) {
+    launch({partition.grid(s.batch), loss_threads}, loss_backward_kernel<Gradient, W, T>, s, partition, sums, dy, dz,
+           dt);
   });
 }
 

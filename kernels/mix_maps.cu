@@ -14,13 +14,12 @@
 #include "core/parallel.h"
 #include "kernels/common/math.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/common/tracks.h"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
 
 namespace gt {
 namespace {
-
-constexpr int64_t max_levels = 8;
 
 /// A level's maps, one behind the other.
 template <class T>
@@ -102,6 +101,8 @@ void mix_maps_backward(const Mixing<T>& n) {
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 constexpr int block = 256;  // threads
 
 /// Blocks over a map, N pixels a thread.

@@ -1,9 +1,10 @@
-// Group normalisation (Wu and He 2018), alone and with what a network has around it: the bias of the convolution before
-// it and the leaky ReLU behind it. norm.h tells what they compute; group_norm is the case bias = 0, slope = 1.
+// Group normalisation (Wu and He, 2018), alone and fused with what surrounds it in a network: the bias of the
+// convolution before it and the leaky ReLU after it. norm.h has the maths; group_norm is the case bias = 0, slope = 1.
 //
-// Saved: x, bias, gamma, beta, (mu, r) per image and group, on the CPU the sums of x and on CUDA the lines of z per
-// image and channel; z is computed again for its sign. Per element of size s forward moves 3s in two passes and takes 7
-// FLOPs, backward moves 5s in two passes and takes 12; on CUDA 2s and 3s where that can be (norm_cuda.cu).
+// Saved: x, bias, gamma, beta; mu and r per image and group; per image and channel the sums of x on the CPU, the affine
+// functions of z on CUDA. Backward computes z again for its sign. With elements of s bytes, forward moves 3s an element
+// in two passes and takes 7 FLOPs; backward moves 5s in two passes and takes 12. On CUDA it can be 2s and 3s
+// (norm_cuda.cu).
 #include "kernels/norm.h"
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/cpu/image_loops.h"
 #include "kernels/ops.h"
 
 namespace gt {
@@ -23,18 +25,19 @@ namespace {
 
 namespace cpu {
 
-/// For each of images [first, last), and each place in a tile, the line scale x + shift of the channel there.
+/// The channels' affine functions for images [first, last), once for each element of a tile.
 template <class T>
-struct Lines {
+struct TiledAffines {
   int64_t first, tile;
   std::vector<T> scales, shifts;  // (last-first,tile)
 
-  /// line(b, c) gives {scale, shift}.
+  /// affine(b, c) gives that of channel c in image b.
   template <class F>
-  Lines(const ImageShape& shape, int64_t first, int64_t last, const F& line) : first(first), tile(shape.tile()) {
+  TiledAffines(const ImageShape& shape, int64_t first, int64_t last, const F& affine)
+      : first(first), tile(tile_elements(shape)) {
     for (int64_t b = first; b < last; ++b)
       for (int64_t j = 0; j < tile; ++j) {
-        const auto [scale, shift] = line(b, j % shape.channels);
+        const auto [scale, shift] = affine(b, j % shape.channels);
         scales.push_back(T(scale));
         shifts.push_back(T(shift));
       }
@@ -44,10 +47,10 @@ struct Lines {
   const T* shift(int64_t image) const { return shifts.data() + (image - first) * tile; }
 };
 
-/// Statistics of group k of all images', from the sums of x and x^2 over each channel of each image (B,2,C); leaves the
-/// sums of x in their place.
+/// Writes the statistics of group k of (B,G), and its channels' sums of x, from the sums of x and x^2 over each channel
+/// of each image (B,2,C).
 template <class T>
-void finish_group(const Normed<T>& in, const std::vector<double>& sums, int64_t k) {
+void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int64_t k) {
   const Norm& norm = in.norm;
   const int64_t channels = norm.shape.channels, image = k / norm.groups,
                 first = k % norm.groups * norm.group_channels();
@@ -60,7 +63,8 @@ void finish_group(const Normed<T>& in, const std::vector<double>& sums, int64_t 
   in.stats[k] = statistics(group, norm.group_size(), norm.eps);
 }
 
-/// f(first, last) for consecutive images, as many as leave a pass's `tensors` in the caches for the next pass.
+/// f(first, last) for runs of images, so many that what a pass reads of `tensors` tensors stays in the caches for the
+/// next pass.
 template <class T, class F>
 void for_images(const ImageShape& shape, int64_t tensors, const F& f) {
   constexpr int64_t cached = 16 << 20;
@@ -70,7 +74,7 @@ void for_images(const ImageShape& shape, int64_t tensors, const F& f) {
 }
 
 template <class T>
-void norm_forward(const Normed<T>& in, T* y) {
+void norm_forward(const NormInputs<T>& in, T* y) {
   const ImageShape& shape = in.norm.shape;
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
@@ -81,11 +85,11 @@ void norm_forward(const Normed<T>& in, T* y) {
         return std::array{v, v * v};
       };
     };
-    channel_sums<2>(shape, first, last, moments, sums);
+    reduce_pixels<2>(shape, first, last, moments, sums);
     for (int64_t k = first * in.norm.groups; k < last * in.norm.groups; ++k) finish_group(in, sums, k);
-    const Lines<T> z_affines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
+    const TiledAffines<T> z(shape, first, last, [&](int64_t b, int64_t c) { return in.affine(b, c); });
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
-      const T *scale = z_affines.scale(image), *shift = z_affines.shift(image), slope = T(in.norm.slope);
+      const T *scale = z.scale(image), *shift = z.shift(image), slope = T(in.norm.slope);
       map_tiles(shape, begin, end, y, [=](int64_t i, int64_t j) {
         return activate(Affine<T>{scale[j], shift[j]}(x[i]), slope);
       });
@@ -93,16 +97,16 @@ void norm_forward(const Normed<T>& in, T* y) {
   });
 }
 
-/// Sums over pixels and images, of each channel.
+/// A channel's sums over the pixels of all images.
 struct ParameterSums {
   double dz = 0, dz_xhat = 0, dx = 0;
 };
 
-/// From the sums of dz and dz x over each channel of each image (B,2,C), for images [first, last): their shares of the
-/// parameters' gradients (C), and what dx has beside gamma r dz, as lines in x.
+/// For images [first_image, last_image), from the sums of dz and dz x over each channel of each image (B,2,C): adds to
+/// `parameters` (C), and returns gradient_affine() of each channel.
 template <class T>
-Lines<T> finish_sums(const Normed<T>& in, int64_t first_image, int64_t last_image, const std::vector<double>& sums,
-                     std::vector<ParameterSums>& parameters) {
+TiledAffines<T> finish_sums(const NormInputs<T>& in, int64_t first_image, int64_t last_image,
+                            const std::vector<double>& sums, std::vector<ParameterSums>& parameters) {
   const Norm& norm = in.norm;
   const int64_t channels = norm.shape.channels;
   std::vector<GradientMeans> means;  // (last-first,G)
@@ -114,31 +118,30 @@ Lines<T> finish_sums(const Normed<T>& in, int64_t first_image, int64_t last_imag
       const double dz_xhat = sum_with_xhat(in.channel(b, c), sums[size_t((2 * b + 1) * channels + c)], dz);
       parameters[size_t(c)].dz += dz;
       parameters[size_t(c)].dz_xhat += dz_xhat;
-      of_group += in.mean_shares(c, dz, dz_xhat);
+      of_group += in.mean_terms(c, dz, dz_xhat);
     }
     means.push_back(of_group);
   }
-  const auto rest = [&](int64_t b, int64_t c) {
+  const auto affine = [&](int64_t b, int64_t c) {
     return gradient_affine(in.channel(b, c), means[size_t(in.group(b - first_image, c))]);
   };
   for (int64_t b = first_image; b < last_image; ++b)
     for (int64_t c = 0; c < channels; ++c)
-      parameters[size_t(c)].dx += sum_of_gradients(in.line(b, c).scale, sums[size_t(2 * b * channels + c)], rest(b, c),
-                                                   in.sums[b * channels + c], double(norm.shape.pixels));
-  return Lines<T>(norm.shape, first_image, last_image, rest);
+      parameters[size_t(c)].dx += sum_of_gradients(in.affine(b, c).scale, sums[size_t(2 * b * channels + c)],
+                                                   affine(b, c), in.sums[b * channels + c], double(norm.shape.pixels));
+  return TiledAffines<T>(norm.shape, first_image, last_image, affine);
 }
 
 template <class T>
-void norm_backward(const Normed<T>& in, const T* dy, const NormGradients<T>& g) {
+void norm_backward(const NormInputs<T>& in, const T* dy, const NormGradients<T>& g) {
   const ImageShape& shape = in.norm.shape;
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
   std::vector<ParameterSums> parameters(size_t(shape.channels));
   for_images<T>(shape, 2, [&](int64_t first, int64_t last) {
-    const Lines<T> z_affines(shape, first, last, [&](int64_t b, int64_t c) { return in.line(b, c); });
+    const TiledAffines<T> z(shape, first, last, [&](int64_t b, int64_t c) { return in.affine(b, c); });
     const auto dz_of = [&](int64_t image) {
-      return [=, scale = z_affines.scale(image), shift = z_affines.shift(image), slope = T(in.norm.slope)](int64_t i,
-                                                                                                           int64_t j) {
+      return [=, scale = z.scale(image), shift = z.shift(image), slope = T(in.norm.slope)](int64_t i, int64_t j) {
         return activation_gradient(dy[i], Affine<T>{scale[j], shift[j]}(x[i]), slope);
       };
     };
@@ -148,11 +151,11 @@ void norm_backward(const Normed<T>& in, const T* dy, const NormGradients<T>& g) 
         return std::array{dz, dz * double(x[i])};
       };
     };
-    channel_sums<2>(shape, first, last, gradient_sums, sums);
-    const Lines<T> x_lines = finish_sums(in, first, last, sums, parameters);
+    reduce_pixels<2>(shape, first, last, gradient_sums, sums);
+    const TiledAffines<T> affines = finish_sums(in, first, last, sums, parameters);
     if (g.dx == nullptr) return;
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
-      const T *gamma_r = z_affines.scale(image), *scale = x_lines.scale(image), *shift = x_lines.shift(image);
+      const T *gamma_r = z.scale(image), *scale = affines.scale(image), *shift = affines.shift(image);
       map_tiles(shape, begin, end, g.dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
         return input_gradient(gamma_r[j], dz_at(i, j), Affine<T>{scale[j], shift[j]}(x[i]));
       });
@@ -170,8 +173,8 @@ void norm_backward(const Normed<T>& in, const T* dy, const NormGradients<T>& g) 
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 template <class S, class T = compute_t<S>>
-Normed<S> normed(const Norm& norm, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                 const Tensor& stats, const Tensor& sums, const Tensor& lines) {
+NormInputs<S> inputs(const Norm& norm, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
+                     const Tensor& stats, const Tensor& sums, const Tensor& affines) {
   return {norm,
           x.data<S>(),
           pointer<T>(bias),
@@ -179,7 +182,7 @@ Normed<S> normed(const Norm& norm, const Tensor& x, const Tensor& bias, const Te
           beta.data<T>(),
           reinterpret_cast<Statistics*>(stats.data<double>()),
           pointer<double>(sums),
-          lines.defined() ? affine_pointer<T>(lines) : nullptr};
+          reinterpret_cast<Affine<T>*>(pointer<T>(affines))};
 }
 
 /// bias may be undefined.
@@ -187,19 +190,19 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
                  const Norm& norm) {
   GT_CHECK(x.rank() == 4 && x.size() > 0, name, ": expected x (B,H,W,C), not empty, got ", x.shape());
   GT_CHECK(norm.groups > 0 && x.dim(3) % norm.groups == 0, name, ": x is ", x.shape(), ", whose ", x.dim(3),
-           " channels cannot be cut into ", norm.groups, " groups");
-  const DType wide = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
+           " channels are not a multiple of ", norm.groups, " groups");
+  const DType compute = compute_dtype(x.dtype());
   for (const Tensor& p : {gamma, beta, bias.defined() ? bias : beta})
-    GT_CHECK(p.shape() == Shape{x.dim(3)} && p.dtype() == wide && p.device() == x.device(), name, ": x is ", x.dtype(),
-             x.shape(), " on ", x.device(), ", so its parameters are expected to be ", wide, " of shape (", x.dim(3),
-             "), got ", p.dtype(), p.shape(), " on ", p.device());
+    GT_CHECK(p.shape() == Shape{x.dim(3)} && p.dtype() == compute && p.device() == x.device(), name, ": x is ",
+             x.dtype(), x.shape(), " on ", x.device(), ", so its parameters are expected to be ", compute,
+             " of shape (", x.dim(3), "), got ", p.dtype(), p.shape(), " on ", p.device());
   const Tensor y(x.shape(), x.dtype(), x.device());
   const Tensor stats({x.dim(0), norm.groups, 2}, DType::f64, x.device());
   const bool on_cuda = x.device() == Device::cuda;
   const Tensor sums = on_cuda ? Tensor{} : Tensor({x.dim(0), x.dim(3)}, DType::f64, x.device());
-  const Tensor lines = on_cuda ? affines_of(norm.shape, wide, x.device()) : Tensor{};
+  const Tensor affines = on_cuda ? empty_affines(norm.shape, compute, x.device()) : Tensor{};
   visit_activation(x.dtype(), [&]<class S>() {
-    GT_DISPATCH_ACTIVATION(S, x.device(), norm_forward, normed<S>(norm, x, bias, gamma, beta, stats, sums, lines),
+    GT_DISPATCH_ACTIVATION(S, x.device(), norm_forward, inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines),
                            y.data<S>());
   });
   return record(name, y, {x, bias, gamma, beta},
@@ -210,7 +213,7 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
                   visit_activation(x.dtype(), [&]<class S>() {
                     using T = compute_t<S>;
                     GT_DISPATCH_ACTIVATION(
-                        S, x.device(), norm_backward, normed<S>(norm, x, bias, gamma, beta, stats, sums, lines),
+                        S, x.device(), norm_backward, inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines),
                         dy.data<S>(),
                         NormGradients<S>{pointer<S>(dx), pointer<T>(dbias), dgamma.data<T>(), dbeta.data<T>()});
                   });

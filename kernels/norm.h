@@ -1,7 +1,7 @@
-// What the normalisations compute, for both their bodies (norm.cu, norm_cuda.cu).
+// Maths of the normalisations, for the CPU (norm.cu) and CUDA (norm_cuda.cu).
 //
-// x (B,H,W,C) in G groups of consecutive channels; an image's group has n = H W C / G elements, with mean mu and
-// variance v (over n) of x + bias.
+// x (B,H,W,C) has G groups of consecutive channels. A group of an image has n = H W C / G elements; mu and v are the
+// mean and the variance (over n) of x + bias there.
 //
 //   xhat = (x + bias - mu) r,  r = (v + eps)^-1/2      z = gamma xhat + beta      y = z > 0 ? z : slope z
 //
@@ -10,17 +10,17 @@
 //   dbeta = sum dz      dgamma = sum dz xhat      dbias = sum dx      (over B, H, W)
 //   dx = r (gamma dz - mean(gamma dz) - xhat mean(gamma dz xhat))     (means over the group)
 //
-// In a channel of an image z is a line in x, and so is dx beside its share of dz: every pass is a multiply-add or two.
-// The bias only moves a channel's mean, by as much as it is, and its gradient follows from the channel's sums of x and
-// dz: it costs nothing here, where behind a convolution its gradient is one more pass over dx. Sums run in double, so
-// that taking the square of the mean off the mean of squares does no harm.
+// In a channel of an image, z is an affine function of x, and dx is gamma r dz plus another one. So a pass takes one or
+// two multiply-adds an element. The bias only shifts a channel's mean, and its gradient follows from the channel's sums
+// of x and dz, so both cost nothing. Behind a convolution the gradient would take another pass over dx. Sums are in
+// double, so that E[x^2] - E[x]^2 loses no digits that matter.
 #pragma once
 
 #include <cmath>
 
 #include "core/tensor.h"
-#include "kernels/common/leaky_relu.h"
-#include "kernels/cpu/image_loops.h"
+#include "kernels/common/image_shape.h"
+#include "kernels/common/math.h"
 
 namespace gt::norm {
 
@@ -34,133 +34,133 @@ struct Norm {
   GT_HD double group_size() const { return double(shape.pixels * group_channels()); }
 };
 
-/// Sums of x and x^2, or of x + bias and its squares.
+/// Sums of some values and of their squares.
 struct Moments {
   double sum = 0, squares = 0;
 
-  /// Those of the same n values and a bias.
+  /// The moments of the n values after `bias` is added to each.
   GT_HD Moments with_bias(double bias, double n) const {
     return {sum + n * bias, squares + bias * (2 * sum + n * bias)};
   }
   GT_HD void operator+=(const Moments& other) { sum += other.sum, squares += other.squares; }
 };
 
-/// Mean and 1 / sqrt(variance + eps) of a group of x + bias, or, in a channel, as x has them.
+/// Mean and 1 / sqrt(variance + eps): of a group of x + bias, or of x in one of its channels.
 struct Statistics {
   double mean, rstd;
 
+  /// For x itself, in a channel of the group.
   GT_HD Statistics in_channel(double bias) const { return {mean - bias, rstd}; }
 };
 
+/// From the moments of n values.
 GT_HD inline Statistics statistics(const Moments& m, double n, double eps) {
   const double mean = m.sum / n, variance = m.squares / n - mean * mean;
   return {mean, 1 / std::sqrt((variance > 0 ? variance : 0) + eps)};
 }
 
-/// scale x + shift.
+/// x -> scale x + shift.
 template <class T>
 struct Affine {
   T scale, shift;
   GT_HD T operator()(T x) const { return scale * x + shift; }
 };
 
-// The statistics below are those in a channel.
+// Statistics in the functions below are those of a channel.
 
-/// z in x.
-GT_HD inline Affine<double> normalising_line(const Statistics& s, double gamma, double beta) {
+/// z as a function of x.
+GT_HD inline Affine<double> normalization(const Statistics& s, double gamma, double beta) {
   const double scale = s.rstd * gamma;
   return {scale, beta - s.mean * scale};
 }
 
+/// y from z.
 template <class T>
 GT_HD inline T activate(T z, T slope) {
-  return z * leak(z, slope);
+  return z * math::leak(z, slope);
 }
 
-/// dz.
+/// dz from dy.
 template <class T>
 GT_HD inline T activation_gradient(T dy, T z, T slope) {
-  return dy * leak(z, slope);
+  return dy * math::leak(z, slope);
 }
 
+/// dx from dz and the value at x of gradient_affine().
 template <class T>
-GT_HD inline T input_gradient(T gamma_r, T dz, T rest) {
-  return gamma_r * dz + rest;
+GT_HD inline T input_gradient(T gamma_r, T dz, T affine) {
+  return gamma_r * dz + affine;
 }
 
 /// sum dz xhat from the sums of dz x and dz.
 GT_HD inline double sum_with_xhat(const Statistics& s, double dz_x, double dz) { return s.rstd * (dz_x - s.mean * dz); }
 
-/// A group's means of gamma dz and gamma dz xhat.
+/// A group's means of gamma dz and of gamma dz xhat.
 struct GradientMeans {
   double dz = 0, dz_xhat = 0;
 
   GT_HD void operator+=(const GradientMeans& other) { dz += other.dz, dz_xhat += other.dz_xhat; }
 };
 
-/// What dx has beside gamma r dz, in x.
+/// dx - gamma r dz as a function of x.
 GT_HD inline Affine<double> gradient_affine(const Statistics& s, const GradientMeans& means) {
   const double scale = -s.rstd * s.rstd * means.dz_xhat;
   return {scale, -s.rstd * means.dz - s.mean * scale};
 }
 
-/// sum dx over n values from the sums of dz and x and the line of what dx has beside gamma r dz.
-GT_HD inline double sum_of_gradients(double gamma_r, double dz, const Affine<double>& rest, double x, double n) {
-  return gamma_r * dz + rest.scale * x + rest.shift * n;
+/// sum dx over n elements of a channel, from their sums of dz and x.
+GT_HD inline double sum_of_gradients(double gamma_r, double dz, const Affine<double>& affine, double x, double n) {
+  return gamma_r * dz + affine.scale * x + affine.shift * n;
 }
 
-/// What goes in and what is saved of it. S is the type of x, y and their gradients.
+/// The inputs of a norm and what it saves for backward. S is the type of x, y and their gradients.
 template <class S, class T = compute_t<S>>
-struct Normed {
+struct NormInputs {
   Norm norm;
-  const S* x;         // (B,P,C)
-  const T* bias;      // (C) or null
-  const T* gamma;     // (C)
-  const T* beta;      // (C)
-  Statistics* stats;  // (B,G)
-  double* sums;       // (B,C), of x; on the CPU
-  Affine<T>* lines;   // (B,C), z in x; on CUDA
+  const S* x;          // (B,P,C)
+  const T* bias;       // (C) or null
+  const T* gamma;      // (C)
+  const T* beta;       // (C)
+  Statistics* stats;   // (B,G)
+  double* sums;        // (B,C), of x; on the CPU
+  Affine<T>* affines;  // (B,C), z as a function of x; on CUDA
 
   GT_HD double bias_of(int64_t c) const { return bias == nullptr ? 0 : double(bias[c]); }
+  /// Index of channel c's group in (B,G).
   GT_HD int64_t group(int64_t image, int64_t c) const { return image * norm.groups + norm.group_of(c); }
   GT_HD Statistics channel(int64_t image, int64_t c) const { return stats[group(image, c)].in_channel(bias_of(c)); }
-  /// z in x, by its group's statistics.
-  GT_HD Affine<double> affine_by(const Statistics& of_group, int64_t c) const {
-    return normalising_line(of_group.in_channel(bias_of(c)), double(gamma[c]), double(beta[c]));
+  /// z as a function of x in channel c, from the statistics of its group.
+  GT_HD Affine<double> affine(const Statistics& of_group, int64_t c) const {
+    return normalization(of_group.in_channel(bias_of(c)), double(gamma[c]), double(beta[c]));
   }
-  GT_HD Affine<double> line(int64_t image, int64_t c) const { return affine_by(stats[group(image, c)], c); }
-  /// What sums of dz and dz xhat over a channel add to its group's means.
-  GT_HD GradientMeans mean_shares(int64_t c, double dz, double dz_xhat) const {
+  GT_HD Affine<double> affine(int64_t image, int64_t c) const { return affine(stats[group(image, c)], c); }
+  /// What channel c adds to its group's means, from the channel's sums of dz and dz xhat.
+  GT_HD GradientMeans mean_terms(int64_t c, double dz, double dz_xhat) const {
     return {double(gamma[c]) * dz / norm.group_size(), double(gamma[c]) * dz_xhat / norm.group_size()};
   }
 };
 
-/// What is to be filled; dx and dbias are null where nobody needs them.
+/// The gradients to write: dx (B,P,C), the others (C). dx and dbias are null where not needed.
 template <class S, class T = compute_t<S>>
 struct NormGradients {
   S* dx;
   T *dbias, *dgamma, *dbeta;
 };
 
-/// SharedArena for a line in each channel of every image, (B,C,2).
-inline Tensor affines_of(const ImageShape& shape, DType dtype, Device device) {
+/// An affine function for each channel of every image, (B,C,2), not initialised.
+inline Tensor empty_affines(const ImageShape& shape, DType dtype, Device device) {
   return Tensor({shape.images, shape.channels, 2}, dtype, device);
-}
-
-template <class T>
-Affine<T>* affine_pointer(const Tensor& lines) {
-  return reinterpret_cast<Affine<T>*>(lines.data<T>());
 }
 
 #if GT_CUDA
 namespace cuda {
 
-/// Statistics, lines and y.
+/// Writes the statistics, the affine functions and y.
 template <class S>
-void norm_forward(const Normed<S>& in, S* y);
+void norm_forward(const NormInputs<S>& in, S* y);
 
 template <class S>
-void norm_backward(const Normed<S>& in, const S* dy, const NormGradients<S>& g);
+void norm_backward(const NormInputs<S>& in, const S* dy, const NormGradients<S>& g);
 
 }  // namespace cuda
 #endif

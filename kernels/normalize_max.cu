@@ -9,6 +9,7 @@
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
@@ -62,92 +63,44 @@ void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* max
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 constexpr int threads = 256;
 
-/// How a map of `size` elements is cut: `blocks` blocks of `chunk` elements, a multiple of all vector lengths.
-struct Partition {
-  int64_t size, chunk;
-  unsigned blocks;
-
-  explicit Partition(int64_t size) : size(size) {
-    constexpr int64_t step = 1 << 12, max_blocks = 1024;
-    chunk = step * std::max<int64_t>(1, (size / max_blocks + step - 1) / step);
-    blocks = std::max(1u, unsigned((size + chunk - 1) / chunk));  // an empty map has a maximum as well
-  }
-
-  // The running block's map, number in it, and the running thread's elements in the map: [begin, end) in steps of
-  // threads N, N at a time.
-  __device__ int64_t map() const { return blockIdx.x / blocks; }
-  __device__ unsigned block() const { return blockIdx.x % blocks; }
-  __device__ int64_t begin(int N) const { return block() * chunk + int64_t(threadIdx.x) * N; }
-  __device__ int64_t end() const {
-    const int64_t end = (block() + 1) * chunk;
-    return end < size ? end : size;
-  }
-};
-
-/// A value above 0 and where it is, or 0.
-template <class T>
-struct Peak {
-  T value = 0;
-  int32_t place = 0;
-
-  /// Takes the larger; of equal ones, that of the lower place.
-  __device__ void meet(T v, int32_t at) {
-    if (v > value || (v == value && at < place)) value = v, place = at;
-  }
-};
-
-template <class T>
-__device__ Peak<T> warp_peak(Peak<T> peak) {
-  for (int d = warp_size / 2; d > 0; d /= 2) {
-    const T value = __shfl_xor_sync(full_mask, peak.value, d);
-    const int32_t place = __shfl_xor_sync(full_mask, peak.place, d);
-    peak.meet(value, place);
-  }
-  return peak;
-}
-
-/// The block's peak, in every thread. Once in a kernel.
-template <class T>
-__device__ Peak<T> block_peak(Peak<T> peak) {
-  constexpr int warps = threads / warp_size;
-  GT_SHARED(T, values, [warps]);
-  GT_SHARED(int32_t, places, [warps]);
-  const int lane = int(threadIdx.x) % warp_size, warp = int(threadIdx.x) / warp_size;
-  peak = warp_peak(peak);
-  if (lane == 0) values[warp] = peak.value, places[warp] = peak.place;
-  __syncthreads();
-  peak = {};
-  if (lane < warps) peak = {values[lane], places[lane]};
-  return warp_peak(peak);
+/// The first of a thread's elements in the running chunk, N at a time. The next ones are threads N further.
+template <int N>
+__device__ int64_t first_element(const ChunkPartition& partition) {
+  return partition.begin() + int64_t(threadIdx.x) * N;
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(threads) peaks_kernel(Partition partition, const T* s, T* values, int32_t* places) {
-  s += partition.map() * partition.size;
-  Peak<T> peak;
+__global__ void __launch_bounds__(threads)
+    peaks_kernel(ChunkPartition partition, const T* s, T* values, int32_t* places) {
+  s += partition.array() * partition.size;
+  ArgMax<T> peak = ArgMax<T>::none();
 #pragma unroll 4
-  for (int64_t i = partition.begin(N); i < partition.end(); i += threads * N) {
+  for (int64_t i = first_element<N>(partition); i < partition.end(); i += threads * N) {
     const auto v = load<N>(s + i);
     for (int j = 0; j < N; ++j)
       if (v.v[j] > peak.value) peak = {v.v[j], int32_t(i + j)};
   }
-  peak = block_peak(peak);
-  if (threadIdx.x == 0) values[blockIdx.x] = peak.value, places[blockIdx.x] = peak.place;
+  peak = block_reduce<threads>(peak, Max{});
+  if (threadIdx.x == 0) values[blockIdx.x] = peak.value, places[blockIdx.x] = peak.index;
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(threads) divide_kernel(Partition partition, const T* values, const int32_t* places,
-                                                         const T* s, T* y, T* maximum, int32_t* place) {
-  const int64_t map = partition.map(), first = map * partition.blocks;
-  Peak<T> peak;
-  for (unsigned b = threadIdx.x; b < partition.blocks; b += threads) peak.meet(values[first + b], places[first + b]);
-  peak = block_peak(peak);
-  if (partition.block() == 0 && threadIdx.x == 0) maximum[map] = peak.value, place[map] = peak.place;
+__global__ void __launch_bounds__(threads)
+    divide_kernel(ChunkPartition partition, const T* values, const int32_t* places, const T* s, T* y, T* maximum,
+                  int32_t* place) {
+  const int64_t map = partition.array(), first = map * partition.blocks;
+  ArgMax<T> peak = ArgMax<T>::none();
+  for (unsigned b = threadIdx.x; b < partition.blocks; b += threads)
+    peak = Max{}(peak, ArgMax<T>{values[first + b], places[first + b]});
+  peak = block_reduce<threads>(peak, Max{});
+  if (partition.block() == 0 && threadIdx.x == 0) maximum[map] = peak.value, place[map] = peak.index;
   s += map * partition.size, y += map * partition.size;
 #pragma unroll 4
-  for (int64_t i = partition.begin(N); i < partition.end(); i += threads * N) {
+  for (int64_t i = first_element<N>(partition); i < partition.end(); i += threads * N) {
     auto v = load<N>(s + i);
     for (int j = 0; j < N; ++j) v.v[j] = over(v.v[j], peak.value);
     store(y + i, v);
@@ -156,13 +109,13 @@ __global__ void __launch_bounds__(threads) divide_kernel(Partition partition, co
 
 template <int N, class T>
 __global__ void __launch_bounds__(threads)
-    gradient_kernel(Partition partition, const T* y, const T* maximum, const T* dy, T* ds, double* sums) {
-  const int64_t map = partition.map();
+    gradient_kernel(ChunkPartition partition, const T* y, const T* maximum, const T* dy, T* ds, double* sums) {
+  const int64_t map = partition.array();
   const T m = maximum[map];
   y += map * partition.size, dy += map * partition.size, ds += map * partition.size;
   double sum = 0;
 #pragma unroll 4
-  for (int64_t i = partition.begin(N); i < partition.end(); i += threads * N) {
+  for (int64_t i = first_element<N>(partition); i < partition.end(); i += threads * N) {
     auto g = load<N>(dy + i);
     const auto v = load<N>(y + i);
     for (int j = 0; j < N; ++j) {
@@ -171,20 +124,22 @@ __global__ void __launch_bounds__(threads)
     }
     store(ds + i, g);
   }
-  sum = cuda::block_sum<threads>(sum);
+  sum = block_reduce<threads>(sum);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-/// The gradient through the maximum, a block a map.
+/// Adds the gradient through a map's maximum, given its sum of dy y.
 template <class T>
-__global__ void __launch_bounds__(threads)
-    maximum_gradient_kernel(Partition partition, const double* sums, const T* maximum, const int32_t* place, T* ds) {
-  const int64_t map = blockIdx.x;
-  double sum = 0;
-  for (unsigned b = threadIdx.x; b < partition.blocks; b += threads) sum += sums[map * partition.blocks + b];
-  sum = cuda::block_sum<threads>(sum);
-  if (threadIdx.x == 0 && maximum[map] > 0) ds[map * partition.size + place[map]] -= T(sum / double(maximum[map]));
-}
+struct AddMaximumGradient {
+  int64_t size;
+  const T* maximum;
+  const int32_t* place;
+  T* ds;
+
+  __device__ void operator()(int64_t map, double sum) const {
+    if (maximum[map] > 0) ds[map * size + place[map]] -= T(sum / double(maximum[map]));
+  }
+};
 #endif
 
 }  // namespace
@@ -194,11 +149,11 @@ namespace cuda {
 
 template <class T>
 void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* place) {
-  const Partition partition(size);
+  const ChunkPartition partition(size);
   const Tensor values({maps, partition.blocks}, dtype_of<T>(), Device::cuda),
       places({maps, partition.blocks}, DType::i32, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
-    const unsigned blocks = blocks_for(maps * int64_t(partition.blocks), 1);
+    const unsigned blocks = partition.grid(maps);
     launch({blocks, threads}, peaks_kernel<N, T>, partition, s, values.data<T>(), places.data<int32_t>());
     launch({blocks, threads}, divide_kernel<N, T>, partition, values.data<T>(), places.data<int32_t>(), s, y, maximum,
            place);
@@ -208,13 +163,12 @@ void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maxi
 template <class T>
 void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* maximum, const int32_t* place, const T* dy,
                             T* ds) {
-  const Partition partition(size);
+  const ChunkPartition partition(size);
   const Tensor sums({maps, partition.blocks}, DType::f64, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
-    const unsigned blocks = blocks_for(maps * int64_t(partition.blocks), 1);
+    const unsigned blocks = partition.grid(maps);
     launch({blocks, threads}, gradient_kernel<N, T>, partition, y, maximum, dy, ds, sums.data<double>());
-    launch({blocks_for(maps, 1), threads}, maximum_gradient_kernel<T>, partition, sums.data<double>(), maximum, place,
-           ds);
+    reduce_rows(maps, partition.blocks, sums.data<double>(), AddMaximumGradient<T>{size, maximum, place, ds});
   });
 }
 

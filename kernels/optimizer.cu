@@ -94,6 +94,8 @@ void multi_tensor_step(const std::vector<Span<T, N>>& spans, const double* rates
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 constexpr int step_threads = 256;
 
 /// As many spans as a kernel's parameter holds, cut into slots of 16 bytes, the last of a span perhaps not full.

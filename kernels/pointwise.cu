@@ -7,7 +7,6 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
-#include "kernels/common/leaky_relu.h"
 #include "kernels/common/math.h"
 #include "kernels/common/op_helpers.h"
 #include "kernels/cpu/nontemporal.h"
@@ -88,11 +87,11 @@ struct LeakyRelu {
   static constexpr Of saved = Of::output;
   template <class T>
   GT_HD T f(T x) const {
-    return x * leak(x, T(slope));
+    return x * math::leak(x, T(slope));
   }
   template <class T>
   GT_HD T df(T y) const {
-    return leak(y, T(slope));
+    return math::leak(y, T(slope));
   }
 };
 
@@ -185,7 +184,7 @@ constexpr int64_t block = 1 << 14;  // elements
 template <class T, class F>
 void fill(int64_t n, T* y, const F& f) {
   parallel_for(n, block, [&](int64_t begin, int64_t end) {
-    map_elements(end - begin, streams<T>(n), y + begin, [=](int64_t i) { return f(begin + i); });
+    map_elements(end - begin, exceeds_caches<T>(n), y + begin, [=](int64_t i) { return f(begin + i); });
   });
 }
 
@@ -218,6 +217,8 @@ void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* d
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 template <class T, int In, int Out>
 struct Streams {
   const T* x[In];

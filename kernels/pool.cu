@@ -12,6 +12,7 @@
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
 
@@ -106,15 +107,18 @@ void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 template <int N, class T>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    max_pool2x2_forward_kernel(int64_t width, int64_t channels, PixelTiles tiles, const T* x, T* y, uint8_t* place) {
+__global__ void __launch_bounds__(RowPartition::threads)
+    max_pool2x2_forward_kernel(int64_t width, int64_t channels, RowPartition partition, const T* x, T* y,
+                               uint8_t* place) {
   using C = compute_t<T>;
-  const int64_t row = tiles.row(), column = tiles.column(), pitch = 2 * width * channels;
+  const int64_t row = partition.row(), column = partition.column(), pitch = 2 * width * channels;
   if (column >= width) return;
   x += row * 2 * pitch + column * 2 * channels;
   const int64_t to = (row * width + column) * channels;
-  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
+  for (int64_t c = partition.lane() * N; c < channels; c += partition.lanes * N) {
     const auto x0 = load<N>(x + c), x1 = load<N>(x + c + channels);
     const auto x2 = load<N>(x + c + pitch), x3 = load<N>(x + c + pitch + channels);
     Vector<T, N> values;
@@ -130,14 +134,14 @@ __global__ void __launch_bounds__(PixelTiles::threads)
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    max_pool2x2_backward_kernel(int64_t width, int64_t channels, PixelTiles tiles, const T* dy, const uint8_t* place,
-                                const T* skip, T* dx) {
+__global__ void __launch_bounds__(RowPartition::threads)
+    max_pool2x2_backward_kernel(int64_t width, int64_t channels, RowPartition partition, const T* dy,
+                                const uint8_t* place, const T* skip, T* dx) {
   using C = compute_t<T>;
-  const int64_t row = tiles.row(), column = tiles.column(), pitch = 2 * width * channels;
+  const int64_t row = partition.row(), column = partition.column(), pitch = 2 * width * channels;
   if (column >= width) return;
   const int64_t from = (row * width + column) * channels, first = row * 2 * pitch + column * 2 * channels;
-  for (int64_t c = tiles.lane() * N; c < channels; c += tiles.lanes * N) {
+  for (int64_t c = partition.lane() * N; c < channels; c += partition.lanes * N) {
     const auto gradient = load<N>(dy + from + c);
     const auto places = load<N>(place + from + c);
     const auto at = [=](int k) { return first + c + (k / 2) * pitch + (k % 2) * channels; };
@@ -157,8 +161,9 @@ namespace cuda {
 template <class T>
 void max_pool2x2_forward(int64_t rows, int64_t width, int64_t channels, const T* x, T* y, uint8_t* place) {
   with_vectors<T>(channels, [&]<int N>() {
-    const PixelTiles tiles(width, channels / N);
-    launch({tiles.blocks(rows), tiles.threads}, max_pool2x2_forward_kernel<N, T>, width, channels, tiles, x, y, place);
+    const RowPartition partition(width, channels / N);
+    launch({partition.grid(rows), partition.threads}, max_pool2x2_forward_kernel<N, T>, width, channels, partition, x,
+           y, place);
   });
 }
 
@@ -167,9 +172,9 @@ template <class T>
 void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T* dy, const uint8_t* place,
                           const T* skip, T* dx) {
   with_vectors<T>(channels, [&]<int N>() {
-    const PixelTiles tiles(width, channels / N);
-    launch({tiles.blocks(rows), tiles.threads}, max_pool2x2_backward_kernel<N, T>, width, channels, tiles, dy, place,
-           skip, dx);
+    const RowPartition partition(width, channels / N);
+    launch({partition.grid(rows), partition.threads}, max_pool2x2_backward_kernel<N, T>, width, channels, partition, dy,
+           place, skip, dx);
   });
 }
 

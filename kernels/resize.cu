@@ -18,6 +18,7 @@
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
 
@@ -149,10 +150,12 @@ void resize_backward(const Resize& r, const T* dy, T* dx) {
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+using namespace gpu;
+
 template <int N, class T>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    resize_forward_kernel(Resize r, PixelTiles tiles, const T* x, T* y) {
-  const int64_t k = tiles.row(), output = tiles.column();
+__global__ void __launch_bounds__(RowPartition::threads)
+    resize_forward_kernel(Resize r, RowPartition partition, const T* x, T* y) {
+  const int64_t k = partition.row(), output = partition.column();
   if (output >= r.columns.outputs) return;
   const int64_t image = int32_t(k) / r.rows.outputs;
   const Tap row = tap(int32_t(k) % r.rows.outputs, r.rows), column = tap(int32_t(output), r.columns);
@@ -162,7 +165,7 @@ __global__ void __launch_bounds__(PixelTiles::threads)
   const int64_t left = column.lower * r.channels, right = column.upper * r.channels;
   const T v = T(row.weight), w = T(column.weight);
   y += (k * r.columns.outputs + output) * r.channels;
-  for (int64_t c = tiles.lane() * N; c < r.channels; c += tiles.lanes * N) {
+  for (int64_t c = partition.lane() * N; c < r.channels; c += partition.lanes * N) {
     const auto lower_left = load<N>(lower + left + c), lower_right = load<N>(lower + right + c);
     const auto upper_left = load<N>(upper + left + c), upper_right = load<N>(upper + right + c);
     Vector<T, N> value;
@@ -173,14 +176,14 @@ __global__ void __launch_bounds__(PixelTiles::threads)
 }
 
 template <int N, class T>
-__global__ void __launch_bounds__(PixelTiles::threads)
-    resize_backward_kernel(Resize r, PixelTiles tiles, const T* dy, T* dx) {
-  if (tiles.column() >= r.columns.inputs) return;
-  const int32_t k = int32_t(tiles.row()), row = k % r.rows.inputs, column = int32_t(tiles.column());
+__global__ void __launch_bounds__(RowPartition::threads)
+    resize_backward_kernel(Resize r, RowPartition partition, const T* dy, T* dx) {
+  if (partition.column() >= r.columns.inputs) return;
+  const int32_t k = int32_t(partition.row()), row = k % r.rows.inputs, column = int32_t(partition.column());
   const Readers rows = readers(row, r.rows), columns = readers(column, r.columns);
   dy += int64_t(k / r.rows.inputs) * r.rows.outputs * r.columns.outputs * r.channels;
   dx += (int64_t(k) * r.columns.inputs + column) * r.channels;
-  for (int64_t c = tiles.lane() * N; c < r.channels; c += tiles.lanes * N) {
+  for (int64_t c = partition.lane() * N; c < r.channels; c += partition.lanes * N) {
     Vector<T, N> sum{};
     for (int32_t i = rows.begin; i < rows.end; ++i) {
       const T v = T(tap(i, r.rows).of(row));
@@ -201,16 +204,18 @@ namespace cuda {
 template <class T>
 void resize_forward(const Resize& r, const T* x, T* y) {
   with_vectors<T>(r.channels, [&]<int N>() {
-    const PixelTiles tiles(r.columns.outputs, r.channels / N);
-    launch({tiles.blocks(r.images * r.rows.outputs), tiles.threads}, resize_forward_kernel<N, T>, r, tiles, x, y);
+    const RowPartition partition(r.columns.outputs, r.channels / N);
+    launch({partition.grid(r.images * r.rows.outputs), partition.threads}, resize_forward_kernel<N, T>, r, partition, x,
+           y);
   });
 }
 
 template <class T>
 void resize_backward(const Resize& r, const T* dy, T* dx) {
   with_vectors<T>(r.channels, [&]<int N>() {
-    const PixelTiles tiles(r.columns.inputs, r.channels / N);
-    launch({tiles.blocks(r.images * r.rows.inputs), tiles.threads}, resize_backward_kernel<N, T>, r, tiles, dy, dx);
+    const RowPartition partition(r.columns.inputs, r.channels / N);
+    launch({partition.grid(r.images * r.rows.inputs), partition.threads}, resize_backward_kernel<N, T>, r, partition,
+           dy, dx);
   });
 }
 

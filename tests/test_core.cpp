@@ -226,7 +226,7 @@ TEST_CASE("parallel_sum has the same bits for any number of threads", "[core][pa
 TEST_CASE("a FastDivider divides", "[core]") {
   const uint32_t most = (uint32_t(1) << 31) - 1;
   for (const uint32_t d : {1u, 2u, 3u, 5u, 7u, 49u, 64u, 641u, 65535u, 65537u, 1000003u, most - 1, most, most + 1}) {
-    const FastDivider by(d);
+    const gpu::FastDivider by(d);
     const auto check = [&](uint32_t n) {
       INFO(n << " / " << d);
       CHECK(by.quotient(n) == n / d);
@@ -236,5 +236,5 @@ TEST_CASE("a FastDivider divides", "[core]") {
     for (uint64_t multiple = d; multiple <= most; multiple *= 3)
       check(uint32_t(multiple)), check(uint32_t(multiple - 1));
   }
-  CHECK(FastDivider().quotient(77) == 77);
+  CHECK(gpu::FastDivider().quotient(77) == 77);
 }

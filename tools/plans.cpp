@@ -8,7 +8,7 @@
 #include "tools/run_config.h"
 
 #if GT_CUDA && !GT_EMULATE
-#include "kernels/conv_cuda.h"
+#include "kernels/cuda/convolution.h"
 #include "kernels/libraries/cudnn_devices.h"
 #endif
 
@@ -40,8 +40,8 @@ std::vector<PassOfLayer> passes_of_network(const Config& config) {
     std::string layer;
     for (const auto& [name, parameter] : model->parameters().named())
       if (parameter.same_buffer(w)) layer = name.substr(0, name.rfind(".weight"));
-    Convolution c =
-        (transposed ? convolution_of_transpose : convolution_of_conv2d)(x.shape(), w.shape(), DType::f32, false);
+    Convolution c = (transposed ? gpu::convolution_of_transpose : gpu::convolution_of_conv2d)(x.shape(), w.shape(),
+                                                                                              DType::f32, false);
     if (is_to_one(c)) continue;
     c.images = config.train.batch;
     passes.push_back({layer, "y", c,

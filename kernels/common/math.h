@@ -118,4 +118,10 @@ GT_HD inline T bce(T z, T t) {
   return softplus(z) - t * z;
 }
 
+/// The leaky ReLU is y = x leak(x), and dy/dx = leak(x): 1 where x > 0, else slope.
+template <class T>
+GT_HD inline T leak(T x, T slope) {
+  return x > 0 ? T(1) : slope;
+}
+
 }  // namespace gt::math

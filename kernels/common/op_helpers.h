@@ -7,6 +7,9 @@
 
 namespace gt {
 
+/// The compute dtype for activations of this dtype: f32 for bf16, otherwise the same. Parameters have it too.
+inline DType compute_dtype(DType activations) { return activations == DType::bf16 ? DType::f32 : activations; }
+
 /// The elements; null for an undefined tensor.
 template <class T>
 T* pointer(const Tensor& t) {

@@ -8,6 +8,7 @@
 
 #include "core/tensor.h"
 #include "kernels/common/numerics.h"
+#include "kernels/common/op_helpers.h"
 
 namespace gt {
 
@@ -75,12 +76,13 @@ void correlate_weight_gradient(const CorrelationSize& size, const PixelView<cons
 /// What the convolutions ask of their weights beyond the shape of w: x's type, f32 for bf16, and its device, and a bias
 /// (out) or none.
 inline void check_weights(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias, int64_t out) {
-  const DType wide = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
-  GT_CHECK(w.dtype() == wide && w.device() == x.device(), op, ": x is ", x.dtype(), " on ", x.device(), ", w ",
+  const DType compute = compute_dtype(x.dtype());
+  GT_CHECK(w.dtype() == compute && w.device() == x.device(), op, ": x is ", x.dtype(), " on ", x.device(), ", w ",
            w.dtype(), " on ", w.device());
   if (!bias.defined()) return;
-  GT_CHECK(bias.shape() == Shape{out} && bias.dtype() == wide && bias.device() == x.device(), op, ": expected a bias ",
-           wide, Shape{out}, " on ", x.device(), ", got ", bias.dtype(), bias.shape(), " on ", bias.device());
+  GT_CHECK(bias.shape() == Shape{out} && bias.dtype() == compute && bias.device() == x.device(), op,
+           ": expected a bias ", compute, Shape{out}, " on ", x.device(), ", got ", bias.dtype(), bias.shape(), " on ",
+           bias.device());
 }
 
 }  // namespace gt

@@ -1,5 +1,5 @@
-// CPU loops over images (B,P,C), P pixels of C channels each, that vectorise however few channels there are: they go by
-// tiles of several pixels, and what belongs to the channels (factors, sums) is laid out once for each pixel of a tile.
+// CPU loops over images (B,P,C) that are vectorised however few channels there are. They go by tiles of several pixels.
+// What belongs to channels, factors or sums, is laid out once for each pixel of a tile.
 #pragma once
 
 #include <algorithm>
@@ -7,26 +7,26 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/common/image_shape.h"
 #include "kernels/cpu/nontemporal.h"
 
 namespace gt {
 
-/// The shape (B,P,C), C at least 1, and how it is cut into work.
-struct ImageShape {
-  int64_t images, pixels, channels;
+/// Elements of a tile: whole pixels, at least 128 elements.
+inline int64_t tile_elements(const ImageShape& shape) {
+  return shape.channels * ((127 + shape.channels) / shape.channels);
+}
 
-  int64_t size() const { return images * pixels * channels; }
-  /// Elements of a tile: whole pixels.
-  int64_t tile() const { return channels * ((127 + channels) / channels); }
-  /// A thread's unit of work.
-  int64_t block_pixels() const { return std::max<int64_t>(1, (1 << 14) / channels); }
-  int64_t blocks() const { return (pixels + block_pixels() - 1) / block_pixels(); }  // of an image
-};
+/// Pixels of a block, a thread's unit of work, and blocks of an image.
+inline int64_t block_pixels(const ImageShape& shape) { return std::max<int64_t>(1, (1 << 14) / shape.channels); }
+inline int64_t image_blocks(const ImageShape& shape) {
+  return (shape.pixels + block_pixels(shape) - 1) / block_pixels(shape);
+}
 
 /// The values of the channels, once for each pixel of a tile.
 template <class T, class U>
 std::vector<T> tiled(const ImageShape& shape, const U* values /* (C) */) {
-  std::vector<T> tile(size_t(shape.tile()));
+  std::vector<T> tile(size_t(tile_elements(shape)));
   for (size_t j = 0; j < tile.size(); ++j) tile[j] = T(values[int64_t(j) % shape.channels]);
   return tile;
 }
@@ -35,43 +35,45 @@ std::vector<T> tiled(const ImageShape& shape, const U* values /* (C) */) {
 template <class F>
 void for_blocks(const ImageShape& shape, int64_t first_image, int64_t last_image, F&& f) {
   if (shape.size() == 0) return;
-  parallel_for((last_image - first_image) * shape.blocks(), 1, [&](int64_t k, int64_t) {
-    const int64_t block = first_image * shape.blocks() + k, image = block / shape.blocks();
-    const int64_t first = block % shape.blocks() * shape.block_pixels();
-    const int64_t last = std::min(first + shape.block_pixels(), shape.pixels);
+  const int64_t blocks = image_blocks(shape);
+  parallel_for((last_image - first_image) * blocks, 1, [&](int64_t k, int64_t) {
+    const int64_t block = first_image * blocks + k, image = block / blocks;
+    const int64_t first = block % blocks * block_pixels(shape);
+    const int64_t last = std::min(first + block_pixels(shape), shape.pixels);
     f(block, image, (image * shape.pixels + first) * shape.channels, (image * shape.pixels + last) * shape.channels);
   });
 }
 
-/// The same for all images.
+/// f(block, image, begin, end) for every block of all images, over the threads.
 template <class F>
 void for_blocks(const ImageShape& shape, F&& f) {
   for_blocks(shape, 0, shape.images, f);
 }
 
-/// f(pixel) for every pixel of every image, over the threads.
+/// f(pixel) for every pixel, counted through all images, over the threads.
 template <class F>
 void for_pixels(const ImageShape& shape, const F& f) {
   if (shape.size() == 0) return;
-  parallel_for(shape.images * shape.pixels, shape.block_pixels(), [&](int64_t begin, int64_t end) {
+  parallel_for(shape.images * shape.pixels, block_pixels(shape), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) f(p);
   });
 }
 
-/// y[i] = f(i, j) for elements [begin, end) of whole pixels, j being the place in the tile.
+/// y[i] = f(i, j) for elements [begin, end), whole pixels; j is the index of element i in its tile.
 template <class T, class F>
 void map_tiles(const ImageShape& shape, int64_t begin, int64_t end, T* y, const F& f) {
-  const bool past_caches = streams<T>(shape.size());
-  for (int64_t i = begin; i < end; i += shape.tile()) {
-    const int64_t count = std::min(shape.tile(), end - i);
-    map_elements(count, past_caches, y + i, [=](int64_t j) { return f(i + j, j); });
+  const bool nontemporal = exceeds_caches<T>(shape.size());
+  const int64_t tile = tile_elements(shape);
+  for (int64_t i = begin; i < end; i += tile) {
+    const int64_t count = std::min(tile, end - i);
+    map_elements(count, nontemporal, y + i, [=](int64_t j) { return f(i + j, j); });
   }
 }
 
-/// sum (N,tile) += f(i, j) for elements [begin, end) of whole pixels, j being the place in the tile.
+/// sum (N,tile) += f(i, j) for elements [begin, end), whole pixels; j is the index of element i in its tile.
 template <int64_t N, class F>
 void sum_tiles(int64_t tile, int64_t begin, int64_t end, double* __restrict sum, const F& f) {
-  constexpr int64_t rows = 4;  // of tiles, added up before they go to memory
+  constexpr int64_t rows = 4;  // tiles whose terms are added before they go to memory
   int64_t i = begin;
   for (; i + rows * tile <= end; i += rows * tile)
 #pragma GCC ivdep
@@ -91,30 +93,29 @@ void sum_tiles(int64_t tile, int64_t begin, int64_t end, double* __restrict sum,
   }
 }
 
-/// Adds N sums over the pixels of images [first, last) to theirs in sums (B,N,C): f = make(image) is called as f(i, j)
-/// for element i, j being its place in the tile, and gives the terms of the N sums. In double, so that squares may be
-/// summed.
+/// Adds N sums over the pixels of images [first, last) to those images' part of sums (B,N,C). f = make(image) is called
+/// as f(i, j) for element i, whose index in its tile is j, and returns the terms of the N sums. Sums are in double.
 template <int64_t N, class Make>
-void channel_sums(const ImageShape& shape, int64_t first_image, int64_t last_image, const Make& make,
-                  std::vector<double>& sums) {
-  const int64_t tile = shape.tile(), width = N * shape.channels, first_block = first_image * shape.blocks();
-  std::vector<double> partial(size_t((last_image - first_image) * shape.blocks() * width));
+void reduce_pixels(const ImageShape& shape, int64_t first_image, int64_t last_image, const Make& make,
+                   std::vector<double>& sums) {
+  const int64_t tile = tile_elements(shape), width = N * shape.channels, blocks = image_blocks(shape);
+  std::vector<double> partial(size_t((last_image - first_image) * blocks * width));
   for_blocks(shape, first_image, last_image, [&](int64_t block, int64_t image, int64_t begin, int64_t end) {
     std::vector<double> sum(size_t(N * tile));
     sum_tiles<N>(tile, begin, end, sum.data(), make(image));
-    double* out = partial.data() + (block - first_block) * width;
+    double* out = partial.data() + (block - first_image * blocks) * width;
     for (int64_t n = 0; n < N; ++n)
       for (int64_t j = 0; j < tile; ++j) out[n * shape.channels + j % shape.channels] += sum[size_t(n * tile + j)];
   });
   for (int64_t k = 0; k < int64_t(partial.size()); ++k)
-    sums[size_t((first_image + k / (shape.blocks() * width)) * width + k % width)] += partial[size_t(k)];
+    sums[size_t((first_image + k / (blocks * width)) * width + k % width)] += partial[size_t(k)];
 }
 
-/// The same of all images.
+/// N sums over the pixels of every image, (B,N,C).
 template <int64_t N, class Make>
-std::vector<double> channel_sums(const ImageShape& shape, const Make& make) {
+std::vector<double> reduce_pixels(const ImageShape& shape, const Make& make) {
   std::vector<double> sums(size_t(shape.images * N * shape.channels));
-  channel_sums<N>(shape, 0, shape.images, make, sums);
+  reduce_pixels<N>(shape, 0, shape.images, make, sums);
   return sums;
 }
 

@@ -1,5 +1,5 @@
-// Writing tensors that no cache holds. A plain store first reads the line that it overwrites, so an op that makes a
-// large tensor by plain stores moves half as many bytes again as it must; stores past the caches do not.
+// Writing tensors that no cache can hold. A plain store first reads the cache line that it overwrites, so an op that
+// writes a large tensor moves half as many bytes again as it must. Non-temporal stores bypass the caches and do not.
 #pragma once
 
 #include <algorithm>
@@ -11,16 +11,16 @@
 
 namespace gt {
 
-/// Whether a tensor of `size` elements is written past the caches: by the time it is read they would have lost its
-/// beginning anyway, and what is read while it is written stays in them.
+/// Whether a tensor of `size` elements is written by non-temporal stores. It is larger than the caches, which would
+/// have lost its beginning before it is read; and what is read meanwhile stays in them.
 template <class T>
-constexpr bool streams(int64_t size) {
+constexpr bool exceeds_caches(int64_t size) {
   return size * int64_t(sizeof(T)) >= int64_t(32) << 20;
 }
 
-/// y[i] = x[i], past the caches where the processor can and y is aligned.
+/// y[i] = x[i] by non-temporal stores. Copies plainly where the processor has none, or y or n is not aligned to them.
 template <class T>
-inline void stream(int64_t n, const T* __restrict x, T* __restrict y) {
+inline void store_nontemporal(int64_t n, const T* __restrict x, T* __restrict y) {
 #if defined(__AVX__)
   if (uintptr_t(y) % sizeof(__m256i) == 0 && n * sizeof(T) % sizeof(__m256i) == 0) {
     const auto* from = reinterpret_cast<const __m256i*>(x);
@@ -33,21 +33,21 @@ inline void stream(int64_t n, const T* __restrict x, T* __restrict y) {
   std::copy_n(x, n, y);
 }
 
-/// y[i] = f(i) for i in [0, n), past the caches if so said.
+/// y[i] = f(i) for i in [0, n), by non-temporal stores if `nontemporal`.
 template <class T, class F>
-inline void map_elements(int64_t n, bool past_caches, T* y, const F& f) {
-  if (!past_caches) {
+inline void map_elements(int64_t n, bool nontemporal, T* y, const F& f) {
+  if (!nontemporal) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] = f(i);
     return;
   }
-  constexpr int64_t room = 512;
-  alignas(64) T values[room];
-  for (int64_t first = 0; first < n; first += room) {
-    const int64_t count = std::min(room, n - first);
+  constexpr int64_t capacity = 512;
+  alignas(64) T values[capacity];
+  for (int64_t first = 0; first < n; first += capacity) {
+    const int64_t count = std::min(capacity, n - first);
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) values[i] = f(first + i);
-    stream(count, values, y + first);
+    store_nontemporal(count, values, y + first);
   }
 }
 

@@ -1,4 +1,4 @@
-// Division by a number that many threads divide by: a GPU has no instruction for it and takes some twenty.
+// Division by a number that many threads divide by. A GPU has no instruction for it and takes about twenty.
 #pragma once
 
 #include <bit>
@@ -7,16 +7,16 @@
 #include "core/check.h"
 #include "core/device.h"
 
-namespace gt {
+namespace gt::gpu {
 
-/// n / d and n % d for n below 2^31, by a multiplication and a shift (Granlund and Montgomery 1994).
+/// n / d and n % d for n below 2^31, by a multiplication and a shift (Granlund and Montgomery, 1994).
 class FastDivider {
  public:
-  FastDivider() = default;  // by 1
+  FastDivider() = default;  ///< d = 1
 
-  /// d from 1 to 2^31.
+  /// Throws Error unless d is from 1 to 2^31.
   explicit FastDivider(uint32_t d) : divisor_(d), shift_(d == 1 ? 0 : 32 - std::countl_zero(d - 1)) {
-    GT_CHECK(d >= 1 && d <= uint32_t(1) << 31, "FastDivider: ", d);
+    GT_CHECK(d >= 1 && d <= uint32_t(1) << 31, "FastDivider: divisor ", d, ", expected 1 to 2^31");
     factor_ = uint32_t(((uint64_t(1) << shift_) - d) * (uint64_t(1) << 32) / d + 1);
   }
 
@@ -27,4 +27,4 @@ class FastDivider {
   uint32_t divisor_ = 1, factor_ = 1, shift_ = 0;
 };
 
-}  // namespace gt
+}  // namespace gt::gpu

@@ -1,22 +1,22 @@
-// How CUDA kernels go over elements: 16 bytes at a time where rows are whole vectors, else one element. Over pixels of
-// C channels, a fixed group of a block's threads takes a pixel, so neighbours read neighbours and nobody divides by C.
+// Access to 16 bytes at a time. Kernels take 16 bytes of each tensor a thread where every row is a whole number of such
+// vectors, and one element a thread elsewhere.
 #pragma once
 
-#include <algorithm>
 #include <bit>
 
 #include "core/launch.cuh"
 
 #if GT_CUDA
 
-namespace gt {
+namespace gt::gpu {
 
-/// N elements that are loaded and stored as one; they start at a multiple of N.
+/// N elements that are loaded and stored as one. They start at a multiple of N.
 template <class T, int N>
 struct alignas(N * sizeof(T)) Vector {
   T v[N];
 };
 
+/// Elements of 16 bytes.
 template <class T>
 inline constexpr int vector_length = int(16 / sizeof(T));
 
@@ -25,8 +25,8 @@ __device__ Vector<T, N> load(const T* from) {
   return *reinterpret_cast<const Vector<T, N>*>(from);
 }
 
-/// In one access if it is of 16 bytes, which the compiler would sometimes take apart. `to` is device memory, not
-/// shared.
+/// Writes a vector to device memory; `to` must not be shared memory. 16 bytes are one instruction, which the compiler
+/// would sometimes take apart.
 template <class T, int N>
 __device__ void store(T* to, const Vector<T, N>& vector) {
 #if !GT_EMULATE
@@ -39,8 +39,8 @@ __device__ void store(T* to, const Vector<T, N>& vector) {
   *reinterpret_cast<Vector<T, N>*>(to) = vector;
 }
 
-/// Starts to copy N elements to shared memory. The thread finds them there after wait_for_copies(), other threads after
-/// a barrier behind that.
+/// Starts to copy N elements to shared memory. The thread sees them after wait_for_copies(), other threads after a
+/// further barrier.
 template <int N, class T>
 __device__ void copy_to_shared(T* shared, const T* from) {
 #if !GT_EMULATE
@@ -59,7 +59,8 @@ __device__ inline void wait_for_copies() {
 #endif
 }
 
-/// Calls f.operator()<N>(), N the elements that a thread takes at once where every row has a multiple of `length`.
+/// Calls f.operator()<N>(), N the elements that a thread takes at once from rows of `length` elements: a vector if
+/// `length` is a multiple of it, else one.
 template <class T, class F>
 void with_vectors(int64_t length, F&& f) {
   if (length % vector_length<T> == 0)
@@ -68,34 +69,6 @@ void with_vectors(int64_t length, F&& f) {
     f.template operator()<1>();
 }
 
-/// Blocks of 256 threads over rows of `width` pixels, `vectors` vectors each: `lanes` threads to a pixel, at most 128,
-/// which go over it in equal rounds; `parts` blocks to a row.
-struct PixelTiles {
-  static constexpr int threads = 256;
-  int lanes;
-  unsigned parts;
-
-  PixelTiles(int64_t width, int64_t vectors) {
-    const int64_t rounds = std::max<int64_t>(1, (vectors + 127) / 128);
-    lanes = int(std::max<int64_t>(1, (vectors + rounds - 1) / rounds));
-    parts = std::max(1u, blocks_for(width, threads / lanes));
-  }
-  unsigned blocks(int64_t rows) const { return blocks_for(rows * int64_t(parts), 1); }
-  /// Of one row whose pixels have so many vectors: where they are many, several blocks share a pixel.
-  dim3 grid(int64_t vectors) const { return {parts, unsigned(std::clamp<int64_t>(vectors / lanes / 2, 1, 1024))}; }
-
-  /// The running thread's row, its pixel in that row, which is `width` or more if it has none, and its place there.
-  __device__ int64_t row() const { return blockIdx.x / parts; }
-  __device__ int64_t column() const {
-    const int pixels = threads / lanes, pixel = int(threadIdx.x) / lanes;
-    return pixel < pixels ? int64_t(blockIdx.x % parts) * pixels + pixel : int64_t(1) << 62;
-  }
-  __device__ int lane() const { return int(threadIdx.x) % lanes; }
-  /// The same among all blocks of grid(), and how many threads share a pixel.
-  __device__ int64_t first() const { return lane() + int64_t(blockIdx.y) * lanes; }
-  __device__ int64_t step() const { return int64_t(gridDim.y) * lanes; }
-};
-
-}  // namespace gt
+}  // namespace gt::gpu
 
 #endif

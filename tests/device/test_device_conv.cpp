@@ -5,7 +5,7 @@
 
 #include "core/random.h"
 #include "kernels/cases/op_case.h"
-#include "kernels/conv_cuda.h"
+#include "kernels/cuda/convolution.h"
 
 using namespace gt;
 
@@ -25,8 +25,8 @@ void check_bias(int64_t pixels, int64_t channels) {
   Random random(1);
   const Tensor y = numbers<T>({pixels, channels}, random), bias = numbers<Wide>({channels}, random);
   const Tensor there = y.to(Device::cuda), sums({channels}, dtype_of<Wide>(), Device::cuda);
-  sum_pixels<T, Wide>(pixels, channels, there.data<T>(), sums.data<Wide>());
-  add_bias<T, Wide>(pixels, channels, bias.to(Device::cuda).template data<Wide>(), there.data<T>());
+  gpu::bias_gradient<T, Wide>(pixels, channels, there.data<T>(), sums.data<Wide>());
+  gpu::add_bias<T, Wide>(pixels, channels, bias.to(Device::cuda).template data<Wide>(), there.data<T>());
   const std::vector<Wide> sum = sums.values<Wide>();
   const std::vector<T> added = there.values<T>();
   double wrong = 0, off = 0;

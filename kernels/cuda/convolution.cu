@@ -2,18 +2,18 @@
 // own copies them there, once for a forward pass and its data gradient, and another brings their gradient back, both
 // rounding on the way. With elements of s bytes there and t here that moves s + t bytes for each, twice in a step; 1x1
 // kernels of one type need none. A bias that cuDNN does not add reads and writes y; the bias gradient reads dy.
-#include "kernels/conv_cuda.h"
+#include "kernels/cuda/convolution.h"
 
 #include "core/launch.cuh"
-#include "kernels/cuda/conv_to_one.cuh"
-#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/convolution_to_one.cuh"
+#include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/reduce.cuh"
 
 #if GT_CUDA
 
 #include <algorithm>
 
-namespace gt {
+namespace gt::gpu {
 namespace {
 
 constexpr int block = 256;  // threads, unless said otherwise
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(block)
 
 template <bool to_channels_last, class From, class To>
 void reorder_weights(const Convolution& n, From* from, To* to) {
-  const int lanes = power_of_two(n.in, run);
+  const int lanes = next_power_of_two(n.in, run);
   const unsigned grid = blocks_for(blocks_for(n.out, block / lanes) * int64_t(blocks_for(n.in, lanes)), 1);
   const auto with_taps = [&]<int taps>() {
     launch({grid, block}, reorder_weights_kernel<taps, From, To, to_channels_last>, n.out, n.in, lanes, from, to);
@@ -145,12 +145,6 @@ __global__ void __launch_bounds__(block)
   for (int64_t i = first; i < size; i += stride) y[i] = S(T(y[i]) + b);
 }
 
-template <class T>
-struct AddElement {
-  const T* x;
-  __device__ void operator()(int64_t, int64_t i, int64_t, double* sum) const { sum[0] += double(x[i]); }
-};
-
 }  // namespace
 
 // ---- What the ops call ----------------------------------------------------------------------------------------------
@@ -163,8 +157,8 @@ void add_bias(int64_t pixels, int64_t channels, const T* bias, S* y) {
 }
 
 template <class S, class T>
-void sum_pixels(int64_t pixels, int64_t channels, const S* x, T* sums) {
-  cuda::channel_sums<1>({1, pixels, channels}, AddElement<S>{x}, sums);
+void bias_gradient(int64_t pixels, int64_t channels, const S* x, T* sums) {
+  reduce_pixels({1, pixels, channels}, ElementOf<S>{x}, sums);
 }
 
 Tensor arranged_weights(const Convolution& n, const Tensor& w) {
@@ -221,11 +215,11 @@ void convolve_weight_gradient(const Convolution& n, const S* x, const S* dy, T* 
   template void convolve_data_gradient(const Convolution&, const S*, const S*, S*);              \
   template void convolve_weight_gradient(const Convolution&, const S*, const S*, compute_t<S>*); \
   template void add_bias(int64_t, int64_t, const compute_t<S>*, S*);                             \
-  template void sum_pixels(int64_t, int64_t, const S*, compute_t<S>*);
+  template void bias_gradient(int64_t, int64_t, const S*, compute_t<S>*);
 GT_INSTANTIATE(float)
 GT_INSTANTIATE(double)
 GT_INSTANTIATE(bf16)
 
-}  // namespace gt
+}  // namespace gt::gpu
 
 #endif

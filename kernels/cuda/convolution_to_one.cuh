@@ -4,13 +4,13 @@
 // x (P,C) and w (C) of type S, as are y and dy (P); sums of the type that maths is done in.
 #pragma once
 
-#include "kernels/cuda/pixel_partition.cuh"
+#include "kernels/cuda/pixel_passes.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 
 #if GT_CUDA
 
-namespace gt {
+namespace gt::gpu {
 
 /// bias may be null. A pixel's threads, lanes of a warp, take 4 pixels at once, so that as many loads are on their way.
 template <int W, class S, class T = compute_t<S>>
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(row_threads)
     }
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-      const T sum = segment_sum(sums[k], partition.lanes);
+      const T sum = subwarp_reduce(sums[k], partition.lanes);
       if (partition.lane() == 0 && first + k * partition.rows() < end) y[first + k * partition.rows()] = S(sum + b);
     }
   }
@@ -64,7 +64,7 @@ struct PixelAndGradient {
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
     gradient_sums_to_one_kernel(int64_t channels, PixelPartition partition, const S* x, const S* dy, double* partial) {
-  sum_channels<1, W, 4, T>(partition, channels, partial, [=](int64_t, int64_t, T(&sums)[1][W]) {
+  store_partials<1, W, 4, T>(partition, channels, partial, [=](int64_t, int64_t, T(&sums)[1][W]) {
     return PixelPass{[=](int64_t p, int64_t i) {
                        return PixelAndGradient<T, S, W>{load<W>(x + i), T(dy[p])};
                      },
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(row_threads)
 
 /// How pixels of so many channels, in vectors of W, are partition; a pixel's threads are at most a warp.
 inline PixelPartition pixels_to_one(int64_t pixels, int64_t channels, int W) {
-  return PixelPartition(1, pixels, power_of_two((channels + W - 1) / W, warp_size));
+  return PixelPartition(1, pixels, next_power_of_two((channels + W - 1) / W, warp_size));
 }
 
 template <class S, class T = compute_t<S>>
@@ -102,10 +102,10 @@ void weight_gradient_to_one(int64_t pixels, int64_t channels, const S* x, const 
     const Tensor partial({partition.blocks, channels}, DType::f64, Device::cuda);
     launch({partition.grid, row_threads}, gradient_sums_to_one_kernel<W, S>, channels, partition, x, dy,
            partial.data<double>());
-    cuda::add_blocks(1, partition.blocks, channels, channels, partial.data<double>(), dw);
+    reduce_partials(1, partition.blocks, channels, channels, partial.data<double>(), StoreSums<T>{dw, channels});
   });
 }
 
-}  // namespace gt
+}  // namespace gt::gpu
 
 #endif

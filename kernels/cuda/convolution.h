@@ -8,7 +8,7 @@
 
 #include "kernels/libraries/cudnn.h"
 
-namespace gt {
+namespace gt::gpu {
 
 using cudnn::Convolution;
 
@@ -23,7 +23,7 @@ inline Convolution convolution_of_transpose(const Shape& x, const Shape& w, DTyp
   return {x[0], 2 * x[1], 2 * x[2], w[1], w[0], 2, 0, 2, dtype, tf32 && dtype == DType::f32};
 }
 
-/// Whether it is 1x1 to one channel, which is done without cuDNN (conv_to_one.cuh).
+/// Whether it is 1x1 to one channel, which is done without cuDNN (convolution_to_one.cuh).
 inline bool is_to_one(const Convolution& n) { return n.kernel == 1 && n.out == 1 && n.stride == 1; }
 
 /// w (K,C,R,R) as the functions below take it, w itself where it can be: (K,R,R,C) in n's type, of f64 (K,C,R,R).
@@ -47,8 +47,8 @@ void add_bias(int64_t pixels, int64_t channels, const T* bias, S* y);
 
 /// sums (C) = the sum of x (P,C) over P, in double, always in the same order.
 template <class S, class T>
-void sum_pixels(int64_t pixels, int64_t channels, const S* x, T* sums);
+void bias_gradient(int64_t pixels, int64_t channels, const S* x, T* sums);
 
-}  // namespace gt
+}  // namespace gt::gpu
 
 #endif

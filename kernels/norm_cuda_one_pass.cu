@@ -1,0 +1,319 @@
+// The norms on CUDA in one pass over device memory: a block keeps its pixels of an image in shared memory, waits for
+// the sums of the image's other blocks at a barrier (grid_barrier.cuh), and continues with the kept pixels. Besides
+// elements, forward moves 16 bytes per group and block, backward also 24 per channel and block.
+#include <algorithm>
+#include <optional>
+
+#include "kernels/cuda/grid_barrier.cuh"
+#include "kernels/cuda/shared_arena.cuh"
+#include "kernels/norm_cuda.cuh"
+
+#if GT_CUDA
+
+namespace gt::norm {
+namespace {
+
+using namespace gpu;
+
+__device__ unsigned counters[GridBarrier::counter_count(max_barriers)];  // of the barriers, one for each image
+
+// ---- What a block holds ---------------------------------------------------------------------------------------------
+
+/// Neighbouring groups that a launch is for, in all images.
+struct GroupRange {
+  int64_t first, count;
+
+  __device__ ChannelRange channels(const Norm& norm) const {
+    return {norm.shape.channels, first * norm.group_channels(), count * norm.group_channels()};
+  }
+};
+
+/// A block's pixels of a tensor in shared memory, (pixels, channels of the range).
+template <class S, int W>
+struct SharedTile {
+  S* elements;
+  int64_t begin;  // the first pixel
+  ChannelRange channels;
+
+  /// The W elements from the tensor's element i on, which is in pixel p.
+  __device__ Vector<S, W> at(int64_t p, int64_t i) const { return load<W>(elements + index(p, i)); }
+
+  /// Starts to copy the elements that the thread will read from the tensor.
+  __device__ void fetch(const PixelPartition& partition, const S* tensor) const {
+    for_channels<W, 1>(partition, channels, [&](int64_t, int64_t) {
+      return PixelPass{[](int64_t, int64_t) { return 0; },
+                       [&](int64_t p, int64_t i, int) { copy_to_shared<W>(elements + index(p, i), tensor + i); }};
+    });
+  }
+
+ private:
+  __device__ int index(int64_t p, int64_t i) const {
+    return int(p - begin) * int(channels.count) + int(i - p * channels.stride - channels.first);
+  }
+};
+
+/// A block's shared memory besides its pixels, for a launch of C channels in G groups.
+template <class T>
+struct ForwardArena : SharedArena {
+  double* sums;        // (2,C), of x and x^2
+  Statistics* stats;   // (G)
+  Affine<T>* affines;  // (C), z as a function of x; written over the sums
+
+  GT_HD explicit ForwardArena(int64_t channels, int64_t groups, char* begin = nullptr)
+      : SharedArena(begin),
+        sums(take<double>(2 * channels)),
+        stats(take<Statistics>(groups)),
+        affines(reinterpret_cast<Affine<T>*>(sums)) {}
+};
+
+template <class T>
+struct BackwardArena : SharedArena {
+  double* sums;          // (channel_sums,C)
+  GradientMeans* means;  // (G)
+  Affine<T>* affines;    // (C), gradient_affine()
+
+  GT_HD explicit BackwardArena(int64_t channels, int64_t groups, char* begin = nullptr)
+      : SharedArena(begin),
+        sums(take<double>(channel_sums * channels)),
+        means(take<GradientMeans>(groups)),
+        affines(take<Affine<T>>(channels)) {}
+};
+
+// ---- Sums over an image's blocks ------------------------------------------------------------------------------------
+
+/// The warp's sum of f(i) over i in [0, n), in every lane. A Pair is two doubles.
+template <class Pair, class F>
+__device__ Pair warp_reduce_pairs(int64_t n, const F& f) {
+  Pair own;
+#pragma unroll 2
+  for (int64_t i = threadIdx.x % warp_size; i < n; i += warp_size) own += f(i);
+  auto& [a, b] = own;
+  return {warp_reduce(a), warp_reduce(b)};
+}
+
+/// Sums over each group's channels and over the image's blocks. The running block adds term(i) for channel i of the
+/// range; when all of the image's blocks have arrived, some thread calls use(g, sum) for each group. partial
+/// (B,blocks,G) is workspace.
+template <class Pair, class Term, class Use>
+__device__ void reduce_image(const GridBarrier& barrier, const PixelPartition& partition, int64_t groups,
+                             int64_t group_channels, Pair* partial, const Term& term, const Use& use) {
+  Pair* const of_image = partial + partition.image() * partition.blocks * groups;
+  const int64_t warp = threadIdx.x / warp_size, warps = row_threads / warp_size;
+  const bool first_lane = threadIdx.x % warp_size == 0;
+  for (int64_t g = warp; g < groups; g += warps) {
+    const Pair sum = warp_reduce_pairs<Pair>(group_channels, [&](int64_t k) { return term(g * group_channels + k); });
+    if (first_lane) of_image[partition.block() * groups + g] = sum;
+  }
+  barrier.arrive_and_wait(partition.image(), partition.blocks);
+  for (int64_t g = warp; g < groups; g += warps) {
+    const Pair sum = warp_reduce_pairs<Pair>(partition.blocks, [&](int64_t b) { return of_image[b * groups + g]; });
+    if (first_lane) use(g, sum);
+  }
+  __syncthreads();
+}
+
+// ---- Kernels --------------------------------------------------------------------------------------------------------
+
+/// The statistics, affine functions and y of the launch's groups. partial (B,blocks,G) is workspace.
+template <class S, int W, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads, 3)
+    norm_kernel(NormInputs<S> in, GroupRange groups, PixelPartition all, Moments* partial, S* y) {
+  GT_DYNAMIC_SHARED(char, shared);
+  const Norm& norm = in.norm;
+  const ChannelRange channels = groups.channels(norm);
+  const GridBarrier barrier{counters};
+  const PixelPartition partition = all.with_ticket(barrier.ticket());
+  ForwardArena<T> arena(channels.count, groups.count, shared);
+  const SharedTile<S, W> x{arena.template take<S>(partition.block_pixels * channels.count), partition.begin(),
+                           channels};
+  x.fetch(partition, in.x);
+  const auto read = [=](int64_t p, int64_t i) { return x.at(p, i); };
+  wait_for_copies();
+
+  block_reduce_pixels<2, W, 2, T>(
+      partition, channels, [&](int64_t, int64_t, T(&sums)[2][W]) { return moments_pass(sums, read); },
+      [=](int n, int64_t i, double sum) { arena.sums[n * channels.count + i] = sum; });
+  reduce_image(
+      barrier, partition, groups.count, norm.group_channels(), partial,
+      [&](int64_t i) {
+        return Moments{arena.sums[i], arena.sums[channels.count + i]}.with_bias(
+            in.bias_of(channels.first + i), double(partition.end() - partition.begin()));
+      },
+      [&](int64_t g, const Moments& m) {
+        arena.stats[g] = statistics(m, norm.group_size(), norm.eps);
+        if (partition.block() == 0) in.stats[partition.image() * norm.groups + groups.first + g] = arena.stats[g];
+      });
+  for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
+    const int64_t c = channels.first + i;
+    const Affine<double> z = in.affine(arena.stats[norm.group_of(i)], c);
+    arena.affines[i] = {T(z.scale), T(z.shift)};
+    if (partition.block() == 0) in.affines[partition.image() * channels.stride + c] = arena.affines[i];
+  }
+  __syncthreads();
+  for_channels<W, 2>(partition, channels, [&](int64_t, int64_t c) {
+    return normalise_pass(load<W>(arena.affines + c - channels.first), T(norm.slope), y, read);
+  });
+  barrier.leave(norm.shape.images);
+}
+
+/// dx, unless it is null, and the blocks' channel sums (B,blocks,channel_sums,C), for the launch's groups. partial
+/// (B,blocks,G) is workspace.
+template <class S, int W, class T = compute_t<S>>
+__global__ void __launch_bounds__(row_threads, 3)
+    norm_gradients_kernel(NormInputs<S> in, GroupRange groups, PixelPartition all, const S* dy, GradientMeans* partial,
+                          double* block_sums, S* dx) {
+  GT_DYNAMIC_SHARED(char, shared);
+  const Norm& norm = in.norm;
+  const ChannelRange channels = groups.channels(norm);
+  const GridBarrier barrier{counters};
+  const PixelPartition partition = all.with_ticket(barrier.ticket());
+  BackwardArena<T> arena(channels.count, groups.count, shared);
+  const int64_t tile = partition.block_pixels * channels.count;
+  const SharedTile<S, W> x{arena.template take<S>(tile), partition.begin(), channels};
+  const SharedTile<S, W> gradient{arena.template take<S>(tile), partition.begin(), channels};
+  x.fetch(partition, in.x);
+  gradient.fetch(partition, dy);
+  const auto read = [=](int64_t p, int64_t i) { return XAndGradient<S, W>{x.at(p, i), gradient.at(p, i)}; };
+  const int64_t image = partition.image();
+  const auto affines_of_z = [=](int64_t c) { return load<W>(in.affines + image * channels.stride + c); };
+  wait_for_copies();
+
+  block_reduce_pixels<channel_sums, W, 2, T>(
+      partition, channels,
+      [&](int64_t, int64_t c, T(&sums)[channel_sums][W]) {
+        return gradient_sums_pass(sums, affines_of_z(c), T(norm.slope), read);
+      },
+      [=](int n, int64_t i, double sum) { arena.sums[n * channels.count + i] = sum; });
+  const auto sums = [=](ChannelSum which) { return arena.sums + which * channels.count; };
+  reduce_image(
+      barrier, partition, groups.count, norm.group_channels(), partial,
+      [&](int64_t i) {
+        const int64_t c = channels.first + i;
+        double& dz_xhat = sums(of_dz_xhat)[i];  // here still the sum of dz x
+        dz_xhat = sum_with_xhat(in.channel(image, c), dz_xhat, sums(of_dz)[i]);
+        return in.mean_terms(c, sums(of_dz)[i], dz_xhat);
+      },
+      [&](int64_t g, const GradientMeans& means) { arena.means[g] = means; });
+  double* const to = block_sums + (image * partition.blocks + partition.block()) * channel_sums * channels.stride;
+  for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
+    const int64_t c = channels.first + i;
+    const Affine<double> affine = gradient_affine(in.channel(image, c), arena.means[norm.group_of(i)]);
+    const double dz = sums(of_dz)[i], x_sum = sums(of_dx)[i];
+    arena.affines[i] = {T(affine.scale), T(affine.shift)};
+    to[of_dz * channels.stride + c] = dz;
+    to[of_dz_xhat * channels.stride + c] = sums(of_dz_xhat)[i];
+    to[of_dx * channels.stride + c] =
+        sum_of_gradients(in.affine(image, c).scale, dz, affine, x_sum, double(partition.end() - partition.begin()));
+  }
+  __syncthreads();
+  if (dx != nullptr)
+    for_channels<W, 2>(partition, channels, [&](int64_t, int64_t c) {
+      return input_gradient_pass(affines_of_z(c), load<W>(arena.affines + c - channels.first), T(norm.slope), dx, read);
+    });
+  barrier.leave(norm.shape.images);
+}
+
+// ---- Launches -------------------------------------------------------------------------------------------------------
+
+struct OnePass {
+  int64_t launches;  // each for an equal number of groups
+  PixelPartition partition;
+  size_t shared_bytes;
+
+  /// Workspace for two doubles for each group of a launch in each block.
+  Tensor empty_pairs(const Norm& norm) const {
+    return Tensor({norm.shape.images, partition.blocks, norm.groups / launches, 2}, DType::f64, Device::cuda);
+  }
+  /// launch() for each range of groups.
+  template <class S, class... Parameters, class... Arguments>
+  void launch_each(void (*kernel)(Parameters...), const NormInputs<S>& in, const Arguments&... arguments) const {
+    const int64_t count = in.norm.groups / launches;
+    for (int64_t i = 0; i < launches; ++i)
+      launch({partition.grid, row_threads, shared_bytes}, kernel, in, GroupRange{i * count, count}, partition,
+             arguments...);
+  }
+};
+
+/// How a kernel runs whose blocks keep their pixels of `tensors` tensors, W elements a thread, and need `Arena` besides
+/// them. Returns nothing if it cannot.
+///
+/// The partition has as many blocks as the device holds at once. If the device cannot hold all pixels, the blocks are
+/// as large as they can be. An image's blocks may be half of those the device holds, so that other blocks read while
+/// these wait. Where an image has more, the groups are split over 2, 4, .. launches. They are not split further than to
+/// 64 bytes of a pixel, which memory moves as one. A block must hold at least as many pixels as it has thread rows.
+template <class S, int W, class Arena, class... Parameters>
+std::optional<OnePass> in_one_pass(const Norm& norm, int64_t tensors, void (*kernel)(Parameters...)) {
+  // Bytes: three blocks on an H100's multiprocessor, with what block_reduce_rows() takes.
+  constexpr int64_t max_shared = 66 * 1024 + 512;
+  const ImageShape& shape = norm.shape;
+  for (int64_t launches = 1; norm.groups % launches == 0; launches *= 2) {
+    const int64_t channels = shape.channels / launches;
+    if (launches > 1 && (channels % W != 0 || channels * int64_t(sizeof(S)) < 64)) return {};
+    const int lanes = lanes_of_pixel(channels, W), rows = row_threads / lanes;
+    const auto shared_bytes = [&](int64_t units) {  // a unit is a pixel for every thread row
+      Arena arena(channels, norm.groups / launches);
+      for (int64_t i = 0; i < tensors; ++i) arena.template take<S>(units * rows * channels);
+      return arena.bytes();
+    };
+    const int64_t without_pixels = int64_t(shared_bytes(0)), unit_bytes = int64_t(shared_bytes(1)) - without_pixels;
+    const int64_t max = std::min<int64_t>(max_units, (max_shared - without_pixels) / unit_bytes);
+    if (max <= 0) continue;
+    const int64_t resident = blocks_at_once(kernel, row_threads, shared_bytes(max));
+    if (resident == 0) continue;
+    const int64_t pixels_at_once = rows * resident;
+    const int64_t units =
+        std::clamp<int64_t>((shape.images * shape.pixels + pixels_at_once - 1) / pixels_at_once, 1, max);
+    const PixelPartition partition(shape.images, shape.pixels, lanes, units * rows);
+    if (barriers_fit(shape.images, partition.blocks, resident))
+      return OnePass{launches, partition, shared_bytes(units)};
+  }
+  return {};
+}
+
+}  // namespace
+
+template <class S>
+bool norm_forward_in_one_pass(const NormInputs<S>& in, S* y) {
+  using T = compute_t<S>;
+  const Norm& norm = in.norm;
+  bool done = false;
+  with_vectors<S>(norm.shape.channels, [&]<int W>() {
+    const auto kernel = norm_kernel<S, W>;
+    const auto one_pass = in_one_pass<S, W, ForwardArena<T>>(norm, 1, kernel);
+    done = one_pass.has_value();
+    if (!done) return;
+    Tensor partial = one_pass->empty_pairs(norm);
+    one_pass->launch_each(kernel, in, reinterpret_cast<Moments*>(partial.data<double>()), y);
+  });
+  return done;
+}
+
+template <class S>
+bool norm_backward_in_one_pass(const NormInputs<S>& in, const S* dy, const NormGradients<S>& g) {
+  using T = compute_t<S>;
+  const Norm& norm = in.norm;
+  bool done = false;
+  with_vectors<S>(norm.shape.channels, [&]<int W>() {
+    const auto kernel = norm_gradients_kernel<S, W>;
+    const auto one_pass = in_one_pass<S, W, BackwardArena<T>>(norm, 2, kernel);
+    done = one_pass.has_value();
+    if (!done) return;
+    Tensor partial = one_pass->empty_pairs(norm);
+    Tensor block_sums = empty_partials(norm.shape, one_pass->partition, channel_sums);
+    one_pass->launch_each(kernel, in, dy, reinterpret_cast<GradientMeans*>(partial.data<double>()),
+                          block_sums.data<double>(), g.dx);
+    reduce_parameter_gradients(norm, one_pass->partition.grid, block_sums, g);
+  });
+  return done;
+}
+
+#define GT_INSTANTIATE(S)                                           \
+  template bool norm_forward_in_one_pass(const NormInputs<S>&, S*); \
+  template bool norm_backward_in_one_pass(const NormInputs<S>&, const S*, const NormGradients<S>&);
+GT_INSTANTIATE(float)
+GT_INSTANTIATE(double)
+GT_INSTANTIATE(bf16)
+
+}  // namespace gt::norm
+
+#endif
