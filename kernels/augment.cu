@@ -309,11 +309,11 @@ void check_pixels(const char* op, const Tensor& pixels, int rank, const char* sh
 template <class T>
 Augmentation<T> augmentation(const Tensor& pixels, const Tensor& geometry) {
   const int64_t channels = pixels.rank() == 4 ? pixels.dim(3) : 1;
-  return {pixels.data<uint8_t>(), geometry.data<T>(), pixels.dim(0), pixels.dim(1), pixels.dim(2), channels};
+  return {operand<uint8_t>(pixels), operand<T>(geometry), pixels.dim(0), pixels.dim(1), pixels.dim(2), channels};
 }
 
 Tracks tracks_of(const Tensor& offsets, const Tensor& xy) {
-  return {offsets.data<int32_t>(), offsets.dim(0) - 1, xy.dim(0)};
+  return {operand<int32_t>(offsets), offsets.dim(0) - 1, xy.dim(0)};
 }
 
 }  // namespace
@@ -328,18 +328,19 @@ Tensor augment(const Tensor& images, const Tensor& geometry, const Tensor& colou
   GT_CHECK(colour.shape() == expected && colour.dtype() == geometry.dtype(), "augment: colour is ", colour.dtype(),
            colour.shape(), ", expected ", geometry.dtype(), expected);
   GT_CHECK(!colour.requires_grad(), "augment: colour has no gradient");
-  const Tensor out(images.shape(), geometry.dtype(), images.device());
+  Tensor out(images.shape(), geometry.dtype(), images.device());
   visit_float(geometry.dtype(), [&]<class T>() {
-    GT_DISPATCH(images.device(), augment_forward, augmentation<T>(images, geometry), colour.data<T>(), out.data<T>());
+    GT_DISPATCH(images.device(), augment_forward, augmentation<T>(images, geometry), operand<T>(colour),
+                operand<T>(out));
   });
   return out;
 }
 
 Tensor augment_masks(const Tensor& masks, const Tensor& geometry) {
   check_pixels("augment_masks", masks, 3, "(B,H,W)", geometry);
-  const Tensor out(masks.shape(), geometry.dtype(), masks.device());
+  Tensor out(masks.shape(), geometry.dtype(), masks.device());
   visit_float(geometry.dtype(), [&]<class T>() {
-    GT_DISPATCH(masks.device(), augment_masks_forward, augmentation<T>(masks, geometry), out.data<T>());
+    GT_DISPATCH(masks.device(), augment_masks_forward, augmentation<T>(masks, geometry), operand<T>(out));
   });
   return out;
 }
@@ -351,18 +352,18 @@ Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& 
   GT_CHECK(geometry.shape() == expected && geometry.dtype() == xy.dtype(), "augment_fixations: geometry is ",
            geometry.dtype(), geometry.shape(), ", expected ", xy.dtype(), expected);
   GT_CHECK(!geometry.requires_grad(), "augment_fixations: geometry has no gradient");
-  const Tensor out(xy.shape(), xy.dtype(), xy.device());
+  Tensor out(xy.shape(), xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
     check_invertible<T>(geometry);
-    GT_DISPATCH(xy.device(), augment_fixations_forward, xy.data<T>(), tracks_of(offsets, xy), geometry.data<T>(),
-                out.data<T>());
+    GT_DISPATCH(xy.device(), augment_fixations_forward, operand<T>(xy), tracks_of(offsets, xy), operand<T>(geometry),
+                operand<T>(out));
   });
   return record("augment_fixations", out, {xy},
                 [offsets = offsets.detach(), geometry = geometry.detach()](const Tensor& dy) -> Tensors {
-                  const Tensor dxy = gradient_of(dy, true);
+                  Tensor dxy = empty_gradient(dy, true);
                   visit_float(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(dy.device(), augment_fixations_backward, dy.data<T>(), tracks_of(offsets, dy),
-                                geometry.data<T>(), dxy.data<T>());
+                    GT_DISPATCH(dy.device(), augment_fixations_backward, operand<T>(dy), tracks_of(offsets, dy),
+                                operand<T>(geometry), operand<T>(dxy));
                   });
                   return {dxy};
                 });

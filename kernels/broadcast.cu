@@ -262,6 +262,10 @@ namespace {
 
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
+/// The factor of a sum or broadcast without factors.
+template <class T>
+constexpr const T* none = nullptr;
+
 /// x (..,C) as one image of pixels. Throws Error unless it has a last dimension of one or more.
 ImageShape channels_of(const char* name, const Tensor& x) {
   GT_CHECK(x.rank() >= 1 && x.dim(-1) >= 1, name, ": expected x (..,C) with C at least 1, got ", x.shape());
@@ -277,13 +281,13 @@ void check_second(const char* name, const Tensor& x, const Tensor& b, const Shap
 }
 
 Tensor scaled_sum(const char* name, const Tensor& x, double factor) {
-  const Tensor y({}, x.dtype(), x.device());
+  Tensor y({}, x.dtype(), x.device());
   visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), sum_forward, x.size(), x.data<T>(), factor, y.data<T>()); });
+              [&]<class T>() { GT_DISPATCH(x.device(), sum_forward, x.size(), operand<T>(x), factor, operand<T>(y)); });
   return record(name, y, {x}, [factor, shape = x.shape()](const Tensor& dy) -> Tensors {
-    const Tensor dx(shape, dy.dtype(), dy.device());
+    Tensor dx(shape, dy.dtype(), dy.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), sum_backward, dx.size(), dy.data<T>(), factor, dx.data<T>());
+      GT_DISPATCH(dy.device(), sum_backward, dx.size(), operand<T>(dy), factor, operand<T>(dx));
     });
     return {dx};
   });
@@ -300,13 +304,13 @@ Tensor mean(const Tensor& x) {
 
 Tensor sum_last(const Tensor& x) {
   const ImageShape s = channels_of("sum_last", x);
-  const Tensor y(without_last(x.shape()), x.dtype(), x.device()), none;
+  Tensor y(without_last(x.shape()), x.dtype(), x.device());
   visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), sum_channels, s, x.data<T>(), pointer<T>(none), y.data<T>()); });
+              [&]<class T>() { GT_DISPATCH(x.device(), sum_channels, s, operand<T>(x), none<T>, operand<T>(y)); });
   return record("sum_last", y, {x}, [s, shape = x.shape()](const Tensor& dy) -> Tensors {
-    const Tensor dx(shape, dy.dtype(), dy.device()), none;
+    Tensor dx(shape, dy.dtype(), dy.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), spread_pixels, s, dy.data<T>(), pointer<T>(none), dx.data<T>());
+      GT_DISPATCH(dy.device(), spread_pixels, s, operand<T>(dy), none<T>, operand<T>(dx));
     });
     return {dx};
   });
@@ -315,16 +319,15 @@ Tensor sum_last(const Tensor& x) {
 Tensor add_channels(const Tensor& x, const Tensor& b) {
   const ImageShape s = channels_of("add_channels", x);
   check_second("add_channels", x, b, {s.channels});
-  const Tensor y(x.shape(), x.dtype(), x.device());
+  Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), across_channels, Sum{}, s, x.data<T>(), b.data<T>(), y.data<T>());
+    GT_DISPATCH(x.device(), across_channels, Sum{}, s, operand<T>(x), operand<T>(b), operand<T>(y));
   });
   return record("add_channels", y, {x, b}, [s, b_needs = b.requires_grad()](const Tensor& dy) -> Tensors {
     if (!b_needs) return {dy, {}};
-    const Tensor db({s.channels}, dy.dtype(), dy.device()), none;
-    visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), pointer<T>(none), db.data<T>());
-    });
+    Tensor db({s.channels}, dy.dtype(), dy.device());
+    visit_float(dy.dtype(),
+                [&]<class T>() { GT_DISPATCH(dy.device(), sum_pixels, s, operand<T>(dy), none<T>, operand<T>(db)); });
     return {dy, db};
   });
 }
@@ -332,16 +335,17 @@ Tensor add_channels(const Tensor& x, const Tensor& b) {
 Tensor mul_channels(const Tensor& x, const Tensor& g) {
   const ImageShape s = channels_of("mul_channels", x);
   check_second("mul_channels", x, g, {s.channels});
-  const Tensor y(x.shape(), x.dtype(), x.device());
+  Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), across_channels, Product{}, s, x.data<T>(), g.data<T>(), y.data<T>());
+    GT_DISPATCH(x.device(), across_channels, Product{}, s, operand<T>(x), operand<T>(g), operand<T>(y));
   });
   const bool x_needs = x.requires_grad(), g_needs = g.requires_grad();
   return record("mul_channels", y, {x, g}, [=, x = x.detach(), g = g.detach()](const Tensor& dy) -> Tensors {
-    const Tensor dx = gradient_of(x, x_needs), dg = gradient_of(g, g_needs);
+    Tensor dx = empty_gradient(x, x_needs), dg = empty_gradient(g, g_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      if (x_needs) GT_DISPATCH(dy.device(), across_channels, Product{}, s, dy.data<T>(), g.data<T>(), dx.data<T>());
-      if (g_needs) GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), x.data<T>(), dg.data<T>());
+      if (x_needs)
+        GT_DISPATCH(dy.device(), across_channels, Product{}, s, operand<T>(dy), operand<T>(g), operand<T>(dx));
+      if (g_needs) GT_DISPATCH(dy.device(), sum_pixels, s, operand<T>(dy), operand<T>(x), operand<T>(dg));
     });
     return {dx, dg};
   });
@@ -350,15 +354,16 @@ Tensor mul_channels(const Tensor& x, const Tensor& g) {
 Tensor mul_pixels(const Tensor& x, const Tensor& a) {
   const ImageShape s = channels_of("mul_pixels", x);
   check_second("mul_pixels", x, a, without_last(x.shape()));
-  const Tensor y(x.shape(), x.dtype(), x.device());
-  visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), spread_pixels, s, a.data<T>(), x.data<T>(), y.data<T>()); });
+  Tensor y(x.shape(), x.dtype(), x.device());
+  visit_float(x.dtype(), [&]<class T>() {
+    GT_DISPATCH(x.device(), spread_pixels, s, operand<T>(a), operand<T>(x), operand<T>(y));
+  });
   const bool x_needs = x.requires_grad(), a_needs = a.requires_grad();
   return record("mul_pixels", y, {x, a}, [=, x = x.detach(), a = a.detach()](const Tensor& dy) -> Tensors {
-    const Tensor dx = gradient_of(x, x_needs), da = gradient_of(a, a_needs);
+    Tensor dx = empty_gradient(x, x_needs), da = empty_gradient(a, a_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      if (x_needs) GT_DISPATCH(dy.device(), spread_pixels, s, a.data<T>(), dy.data<T>(), dx.data<T>());
-      if (a_needs) GT_DISPATCH(dy.device(), sum_channels, s, dy.data<T>(), x.data<T>(), da.data<T>());
+      if (x_needs) GT_DISPATCH(dy.device(), spread_pixels, s, operand<T>(a), operand<T>(dy), operand<T>(dx));
+      if (a_needs) GT_DISPATCH(dy.device(), sum_channels, s, operand<T>(dy), operand<T>(x), operand<T>(da));
     });
     return {dx, da};
   });

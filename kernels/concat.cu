@@ -128,7 +128,7 @@ template <class S, class T = compute_t<S>>
 void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
     const PixelPartition partition = partition_pixels(n, W);
-    const Tensor partial({partition.blocks, n.channels()}, DType::f64, Device::cuda);
+    Tensor partial({partition.blocks, n.channels()}, DType::f64, Device::cuda);
     launch({partition.grid, row_threads}, concat_backward_kernel<W, S>, n, partition, dy, da, db,
            partial.data<double>());
     if (dbias != nullptr)
@@ -166,20 +166,20 @@ Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias) {
            Shape{c2});
   Shape shape = a.shape();
   shape.back() = c1 + c2;
-  const Tensor y(std::move(shape), a.dtype(), a.device());
+  Tensor y(std::move(shape), a.dtype(), a.device());
   const Joined n{y.size() / (c1 + c2), c1, c2};
   visit_activation(a.dtype(), [&]<class S>() {
-    GT_DISPATCH_ACTIVATION(S, a.device(), concat_forward, n, a.data<S>(), b.data<S>(), pointer<compute_t<S>>(bias),
-                           y.data<S>());
+    GT_DISPATCH_ACTIVATION(S, a.device(), concat_forward, n, operand<S>(a), operand<S>(b),
+                           operand_or_null<compute_t<S>>(bias), operand<S>(y));
   });
   const bool a_needs = a.requires_grad(), b_needs = b.requires_grad(), bias_needs = bias.requires_grad();
   return record("concat", y, {a, b, bias}, [=, a_shape = a.shape(), b_shape = b.shape()](const Tensor& dy) -> Tensors {
-    const Tensor da = a_needs ? Tensor(a_shape, dy.dtype(), dy.device()) : Tensor{};
-    const Tensor db = b_needs ? Tensor(b_shape, dy.dtype(), dy.device()) : Tensor{};
-    const Tensor dbias = bias_needs ? Tensor({n.c2}, compute, dy.device()) : Tensor{};
+    Tensor da = a_needs ? Tensor(a_shape, dy.dtype(), dy.device()) : Tensor{};
+    Tensor db = b_needs ? Tensor(b_shape, dy.dtype(), dy.device()) : Tensor{};
+    Tensor dbias = bias_needs ? Tensor({n.c2}, compute, dy.device()) : Tensor{};
     visit_activation(dy.dtype(), [&]<class S>() {
-      GT_DISPATCH_ACTIVATION(S, dy.device(), concat_backward, n, dy.data<S>(), pointer<S>(da), pointer<S>(db),
-                             pointer<compute_t<S>>(dbias));
+      GT_DISPATCH_ACTIVATION(S, dy.device(), concat_backward, n, operand<S>(dy), operand_or_null<S>(da),
+                             operand_or_null<S>(db), operand_or_null<compute_t<S>>(dbias));
     });
     return {da, db, dbias};
   });

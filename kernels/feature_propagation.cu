@@ -346,23 +346,24 @@ Tensor feature_propagation(const Tensor& features, const Tensor& values) {
            " ", values.shape(), ", expected (B,H,W,C) and (B,H,W,K) of one type");
   const Pixels pixels{features.dim(0), features.dim(1), features.dim(2), features.dim(3), values.dim(3)};
   const Shape window{pixels.images, pixels.height, pixels.width, taps};
-  const Tensor y(values.shape(), values.dtype(), values.device());
-  const Tensor correlation(window, values.dtype(), values.device());
+  Tensor y(values.shape(), values.dtype(), values.device());
+  Tensor correlation(window, values.dtype(), values.device());
   visit_float(values.dtype(), [&]<class T>() {
-    GT_DISPATCH(values.device(), propagation_forward, pixels, features.data<T>(), values.data<T>(), y.data<T>(),
-                correlation.data<T>());
+    GT_DISPATCH(values.device(), propagation_forward, pixels, operand<T>(features), operand<T>(values), operand<T>(y),
+                operand<T>(correlation));
   });
   return record("feature_propagation", y, {features, values},
                 [=, features = features.detach(), values = values.detach(), features_need = features.requires_grad(),
                  values_need = values.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor a(window, dy.dtype(), dy.device()), ds(window, dy.dtype(), dy.device());
-                  const Tensor dfeatures = gradient_of(features, features_need);
-                  const Tensor dvalues = gradient_of(values, values_need);
+                  Tensor a(window, dy.dtype(), dy.device()), ds(window, dy.dtype(), dy.device());
+                  Tensor dfeatures = empty_gradient(features, features_need);
+                  Tensor dvalues = empty_gradient(values, values_need);
                   visit_float(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(dy.device(), propagation_weights, pixels, values.data<T>(), correlation.data<T>(),
-                                dy.data<T>(), a.data<T>(), ds.data<T>());
-                    GT_DISPATCH(dy.device(), propagation_backward, pixels, features.data<T>(), a.data<T>(),
-                                ds.data<T>(), dy.data<T>(), pointer<T>(dfeatures), pointer<T>(dvalues));
+                    GT_DISPATCH(dy.device(), propagation_weights, pixels, operand<T>(values), operand<T>(correlation),
+                                operand<T>(dy), operand<T>(a), operand<T>(ds));
+                    GT_DISPATCH(dy.device(), propagation_backward, pixels, operand<T>(features), operand<T>(a),
+                                operand<T>(ds), operand<T>(dy), operand_or_null<T>(dfeatures),
+                                operand_or_null<T>(dvalues));
                   });
                   return {dfeatures, dvalues};
                 });

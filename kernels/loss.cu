@@ -48,7 +48,7 @@ struct Sums {
 /// SharedArena for `count` sums on x's device, and they as the kernels take them.
 Tensor empty_sums(int64_t count, const Tensor& x) { return Tensor({count, 2}, DType::f64, x.device()); }
 
-Sums* sums_of(const Tensor& t) { return reinterpret_cast<Sums*>(t.data<double>()); }
+Sums* as_sums(double* pairs) { return reinterpret_cast<Sums*>(pairs); }
 
 /// bce_with_logits sums the losses and the weights.
 struct Bce {
@@ -275,7 +275,8 @@ Tensor partial_sums(const Samples<T>& s) {
   Tensor partial;
   visit_chunks(s, [&]<int W>(const ChunkPartition& partition) {
     partial = Tensor({s.batch, partition.blocks, 2}, DType::f64, Device::cuda);
-    launch({partition.grid(s.batch), loss_threads}, loss_sums_kernel<Loss, W, T>, s, partition, sums_of(partial));
+    launch({partition.grid(s.batch), loss_threads}, loss_sums_kernel<Loss, W, T>, s, partition,
+           as_sums(partial.data<double>()));
   });
   return partial;
 }
@@ -283,13 +284,14 @@ Tensor partial_sums(const Samples<T>& s) {
 template <class T>
 void bce_forward(const Samples<T>& s, Sums* sums, T* mean) {
   const Tensor partial = partial_sums<Bce>(s);
-  launch({1, loss_threads}, bce_mean_kernel<T>, partial.size() / 2, sums_of(partial), sums, mean);
+  launch({1, loss_threads}, bce_mean_kernel<T>, partial.size() / 2, as_sums(partial.data<double>()), sums, mean);
 }
 
 template <class T>
 void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
   const Tensor partial = partial_sums<Dice>(s);
-  launch({1, loss_threads}, dice_mean_kernel<T>, s.batch, partial.dim(1), sums_of(partial), eps, sums, mean);
+  launch({1, loss_threads}, dice_mean_kernel<T>, s.batch, partial.dim(1), as_sums(partial.data<double>()), eps, sums,
+         mean);
 }
 
 template <template <class> class Gradient, class T>
@@ -308,7 +310,7 @@ namespace {
 template <class T>
 Samples<T> samples(const Tensor& z, const Tensor& t, const Tensor& m) {
   const int64_t batch = z.rank() == 0 ? 1 : z.dim(0);
-  return {z.data<T>(), t.data<T>(), pointer<T>(m), batch, batch == 0 ? 0 : z.size() / batch};
+  return {operand<T>(z), operand<T>(t), operand_or_null<T>(m), batch, batch == 0 ? 0 : z.size() / batch};
 }
 
 void check_loss(const char* op, const Tensor& z, const Tensor& t, const Tensor& m) {
@@ -323,7 +325,7 @@ void check_loss(const char* op, const Tensor& z, const Tensor& t, const Tensor& 
 /// z (B,..) as one image, for the loss that sums over all.
 template <class T>
 Samples<T> all_samples(const Tensor& z, const Tensor& t, const Tensor& m) {
-  return {z.data<T>(), t.data<T>(), pointer<T>(m), 1, z.size()};
+  return {operand<T>(z), operand<T>(t), operand_or_null<T>(m), 1, z.size()};
 }
 
 }  // namespace
@@ -332,17 +334,18 @@ Samples<T> all_samples(const Tensor& z, const Tensor& t, const Tensor& m) {
 
 Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m) {
   check_loss("bce_with_logits", z, t, m);
-  const Tensor sums = empty_sums(1, z), loss({}, z.dtype(), z.device());
+  Tensor sums = empty_sums(1, z), loss({}, z.dtype(), z.device());
   visit_float(z.dtype(), [&]<class T>() {
-    GT_DISPATCH(z.device(), bce_forward, all_samples<T>(z, t, m), sums_of(sums), loss.data<T>());
+    GT_DISPATCH(z.device(), bce_forward, all_samples<T>(z, t, m), as_sums(operand<double>(sums)), operand<T>(loss));
   });
   return record("bce_with_logits", loss, {z, t},
                 [z = z.detach(), t = t.detach(), m = detached(m), sums, z_needs = z.requires_grad(),
                  t_needs = t.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor dz = gradient_of(z, z_needs), dt = gradient_of(t, t_needs);
+                  Tensor dz = empty_gradient(z, z_needs), dt = empty_gradient(t, t_needs);
                   visit_float(z.dtype(), [&]<class T>() {
-                    GT_DISPATCH(z.device(), loss_backward<BceGradient>, all_samples<T>(z, t, m), sums_of(sums),
-                                dy.data<T>(), pointer<T>(dz), pointer<T>(dt));
+                    GT_DISPATCH(z.device(), loss_backward<BceGradient>, all_samples<T>(z, t, m),
+                                as_sums(operand<double>(sums)), operand<T>(dy), operand_or_null<T>(dz),
+                                operand_or_null<T>(dt));
                   });
                   return {dz, dt};
                 });
@@ -352,17 +355,18 @@ Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m, double eps) 
   check_loss("dice_loss", z, t, m);
   GT_CHECK(z.rank() >= 1 && z.dim(0) >= 1, "dice_loss: logits are ", z.shape(), ", expected (B,..)");
   GT_CHECK(eps > 0, "dice_loss: eps is ", eps, ", expected more than 0");
-  const Tensor sums = empty_sums(z.dim(0), z), loss({}, z.dtype(), z.device());
+  Tensor sums = empty_sums(z.dim(0), z), loss({}, z.dtype(), z.device());
   visit_float(z.dtype(), [&]<class T>() {
-    GT_DISPATCH(z.device(), dice_forward, samples<T>(z, t, m), eps, sums_of(sums), loss.data<T>());
+    GT_DISPATCH(z.device(), dice_forward, samples<T>(z, t, m), eps, as_sums(operand<double>(sums)), operand<T>(loss));
   });
   return record("dice_loss", loss, {z, t},
                 [z = z.detach(), t = t.detach(), m = detached(m), sums, z_needs = z.requires_grad(),
                  t_needs = t.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor dz = gradient_of(z, z_needs), dt = gradient_of(t, t_needs);
+                  Tensor dz = empty_gradient(z, z_needs), dt = empty_gradient(t, t_needs);
                   visit_float(z.dtype(), [&]<class T>() {
-                    GT_DISPATCH(z.device(), loss_backward<DiceGradient>, samples<T>(z, t, m), sums_of(sums),
-                                dy.data<T>(), pointer<T>(dz), pointer<T>(dt));
+                    GT_DISPATCH(z.device(), loss_backward<DiceGradient>, samples<T>(z, t, m),
+                                as_sums(operand<double>(sums)), operand<T>(dy), operand_or_null<T>(dz),
+                                operand_or_null<T>(dt));
                   });
                   return {dz, dt};
                 });

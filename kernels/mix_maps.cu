@@ -203,14 +203,14 @@ namespace {
 template <class T>
 Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors& maps, const Tensors& d_splats,
                  const Tensors& d_distances, const Tensor& zoom, const std::vector<double>& tau, double share) {
-  Mixing<T> n{.levels = 0, .images = zoom.size(), .zoom = zoom.data<T>(), .share = T(share)};
+  Mixing<T> n{.levels = 0, .images = zoom.size(), .zoom = operand<T>(zoom), .share = T(share)};
   for (size_t l = 0; l < distances.size(); ++l) {
     if (!maps[l].defined()) continue;
-    n.level[n.levels++] = {splats.empty() ? nullptr : splats[l].data<T>(),
-                           distances[l].data<T>(),
-                           maps[l].data<T>(),
-                           d_splats.empty() ? nullptr : pointer<T>(d_splats[l]),
-                           d_distances.empty() ? nullptr : pointer<T>(d_distances[l]),
+    n.level[n.levels++] = {splats.empty() ? nullptr : operand<T>(splats[l]),
+                           operand<T>(distances[l]),
+                           operand<T>(maps[l]),
+                           d_splats.empty() ? nullptr : operand_or_null<T>(d_splats[l]),
+                           d_distances.empty() ? nullptr : operand_or_null<T>(d_distances[l]),
                            distances[l].size() / zoom.size(),
                            1 / (2 * tau[l] * tau[l])};
   }
@@ -251,7 +251,7 @@ Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& 
       "mix_maps", maps, inputs, [=, mixed_splats = splats.size(), zoom = zoom.detach()](const Tensors& dy) -> Tensors {
         Tensors all;
         for (size_t i = 0; i < needs.size(); ++i)
-          all.push_back(gradient_of(saved[i % levels], needs[i] && dy[i % levels].defined()));
+          all.push_back(empty_gradient(saved[i % levels], needs[i] && dy[i % levels].defined()));
         const auto middle = all.begin() + ptrdiff_t(mixed_splats);
         visit_float(zoom.dtype(), [&]<class T>() {
           GT_DISPATCH(

@@ -150,7 +150,7 @@ namespace cuda {
 template <class T>
 void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* place) {
   const ChunkPartition partition(size);
-  const Tensor values({maps, partition.blocks}, dtype_of<T>(), Device::cuda),
+  Tensor values({maps, partition.blocks}, dtype_of<T>(), Device::cuda),
       places({maps, partition.blocks}, DType::i32, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
     const unsigned blocks = partition.grid(maps);
@@ -164,7 +164,7 @@ template <class T>
 void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* maximum, const int32_t* place, const T* dy,
                             T* ds) {
   const ChunkPartition partition(size);
-  const Tensor sums({maps, partition.blocks}, DType::f64, Device::cuda);
+  Tensor sums({maps, partition.blocks}, DType::f64, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
     const unsigned blocks = partition.grid(maps);
     launch({blocks, threads}, gradient_kernel<N, T>, partition, y, maximum, dy, ds, sums.data<double>());
@@ -180,17 +180,17 @@ void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* max
 Tensor normalize_max(const Tensor& s) {
   GT_CHECK(s.rank() >= 1 && s.dim(0) >= 1, "normalize_max: expected maps (B,..) with B at least 1, got ", s.shape());
   const int64_t maps = s.dim(0), size = s.size() / maps;
-  const Tensor y(s.shape(), s.dtype(), s.device()), maximum({maps}, s.dtype(), s.device());
-  const Tensor place({maps}, DType::i32, s.device());
+  Tensor y(s.shape(), s.dtype(), s.device()), maximum({maps}, s.dtype(), s.device());
+  Tensor place({maps}, DType::i32, s.device());
   visit_float(s.dtype(), [&]<class T>() {
-    GT_DISPATCH(s.device(), normalize_max_forward, maps, size, s.data<T>(), y.data<T>(), maximum.data<T>(),
-                place.data<int32_t>());
+    GT_DISPATCH(s.device(), normalize_max_forward, maps, size, operand<T>(s), operand<T>(y), operand<T>(maximum),
+                operand<int32_t>(place));
   });
   return record("normalize_max", y, {s}, [=, y = y.detach()](const Tensor& dy) -> Tensors {
-    const Tensor ds(y.shape(), y.dtype(), y.device());
+    Tensor ds(y.shape(), y.dtype(), y.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), normalize_max_backward, maps, size, y.data<T>(), maximum.data<T>(),
-                  place.data<int32_t>(), dy.data<T>(), ds.data<T>());
+      GT_DISPATCH(dy.device(), normalize_max_backward, maps, size, operand<T>(y), operand<T>(maximum),
+                  operand<int32_t>(place), operand<T>(dy), operand<T>(ds));
     });
     return {ds};
   });

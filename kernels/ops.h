@@ -14,6 +14,7 @@
 
 #include "core/autograd.h"
 #include "core/tensor.h"
+#include "kernels/common/numerics.h"
 
 namespace gt {
 
@@ -47,12 +48,13 @@ Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias = {});
 
 // ---- dense ----------------------------------------------------------------------------------------------------------
 /// a b, each optionally transposed: (M,K) (K,N) -> (M,N).
-Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false,
+              const Numerics& numerics = {});
 /// Convolution with zero padding that keeps the size: x (B,H,W,C), w (K,C,R,R) with R 1 or 3, bias (K) or undefined ->
 /// (B,H,W,K). Weights are laid out as PyTorch's.
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Numerics& numerics = {});
 /// Transposed convolution, kernel 2, stride 2: x (B,H,W,C), w (C,K,2,2), bias (K) or undefined -> (B,2H,2W,K).
-Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias, const Numerics& numerics = {});
 /// Maximum of each 2x2 block: (B,H,W,C) -> (B,H/2,W/2,C); H and W even. The first of equal values gets the gradient.
 Tensor max_pool2x2(const Tensor& x);
 /// {max_pool2x2(x), x}, x for a skip connection: both gradients become that of x in one pass.

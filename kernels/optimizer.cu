@@ -175,7 +175,7 @@ std::vector<Span<T, N>> spans_of(const std::array<const Tensors*, N>& lists) {
   for (size_t k = 0; k < lists[0]->size(); ++k) {
     if (!(*lists[1])[k].defined()) continue;
     Span<T, N> span{{}, first, first + (*lists[0])[k].size()};
-    for (size_t n = 0; n < N; ++n) span.data[n] = (*lists[n])[k].template data<T>();
+    for (size_t n = 0; n < N; ++n) span.data[n] = operand<T>((*lists[n])[k]);
     first = span.last;
     spans.push_back(span);
   }

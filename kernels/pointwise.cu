@@ -336,9 +336,9 @@ void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* d
 
 template <class Op>
 Tensor apply(const Op& op, const Tensor& x) {
-  const Tensor y(x.shape(), x.dtype(), x.device());
+  Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), unary_forward, op, x.size(), x.data<T>(), y.data<T>()); });
+              [&]<class T>() { GT_DISPATCH(x.device(), unary_forward, op, x.size(), operand<T>(x), operand<T>(y)); });
   return y;
 }
 
@@ -347,9 +347,10 @@ Tensor unary(const char* name, const Op& op, const Tensor& x) {
   const Tensor y = apply(op, x);
   const Tensor saved = Op::saved == Of::input ? x.detach() : Op::saved == Of::output ? y.detach() : Tensor{};
   return record(name, y, {x}, [op, saved](const Tensor& dy) -> Tensors {
-    const Tensor dx(dy.shape(), dy.dtype(), dy.device());
+    Tensor dx(dy.shape(), dy.dtype(), dy.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), unary_backward, op, dy.size(), pointer<T>(saved), dy.data<T>(), dx.data<T>());
+      GT_DISPATCH(dy.device(), unary_backward, op, dy.size(), operand_or_null<T>(saved), operand<T>(dy),
+                  operand<T>(dx));
     });
     return {dx};
   });
@@ -360,17 +361,17 @@ Tensor binary(const char* name, const Op& op, const Tensor& a, const Tensor& b) 
   GT_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype() && a.device() == b.device(), name,
            ": expected two tensors of one shape, type and device, got ", a.dtype(), a.shape(), " on ", a.device(),
            " and ", b.dtype(), b.shape(), " on ", b.device());
-  const Tensor y(a.shape(), a.dtype(), a.device());
+  Tensor y(a.shape(), a.dtype(), a.device());
   visit_float(a.dtype(), [&]<class T>() {
-    GT_DISPATCH(a.device(), binary_forward, op, a.size(), a.data<T>(), b.data<T>(), y.data<T>());
+    GT_DISPATCH(a.device(), binary_forward, op, a.size(), operand<T>(a), operand<T>(b), operand<T>(y));
   });
   const Tensor saved_a = Op::linear ? Tensor{} : a.detach(), saved_b = Op::linear ? Tensor{} : b.detach();
   const bool a_needs = a.requires_grad(), b_needs = b.requires_grad();
   return record(name, y, {a, b}, [=](const Tensor& dy) -> Tensors {
-    const Tensor da = gradient_of(dy, a_needs), db = gradient_of(dy, b_needs);
+    Tensor da = empty_gradient(dy, a_needs), db = empty_gradient(dy, b_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), binary_backward, op, dy.size(), pointer<T>(saved_a), pointer<T>(saved_b), dy.data<T>(),
-                  pointer<T>(da), pointer<T>(db));
+      GT_DISPATCH(dy.device(), binary_backward, op, dy.size(), operand_or_null<T>(saved_a), operand_or_null<T>(saved_b),
+                  operand<T>(dy), operand_or_null<T>(da), operand_or_null<T>(db));
     });
     return {da, db};
   });

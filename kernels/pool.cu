@@ -187,20 +187,20 @@ Tensors pool(const char* name, const Tensor& x, bool skip) {
            ": expected x (B,H,W,C) with H and W even, not empty, got ", x.shape());
   const Shape half = {x.dim(0), x.dim(1) / 2, x.dim(2) / 2, x.dim(3)};
   const int64_t rows = half[0] * half[1], width = half[2], channels = half[3];
-  const Tensor y(half, x.dtype(), x.device()), place(half, DType::u8, x.device());
+  Tensor y(half, x.dtype(), x.device()), place(half, DType::u8, x.device());
   visit_activation(x.dtype(), [&]<class T>() {
-    GT_DISPATCH_ACTIVATION(T, x.device(), max_pool2x2_forward, rows, width, channels, x.data<T>(), y.data<T>(),
-                           place.data<uint8_t>());
+    GT_DISPATCH_ACTIVATION(T, x.device(), max_pool2x2_forward, rows, width, channels, operand<T>(x), operand<T>(y),
+                           operand<uint8_t>(place));
   });
   Tensors outputs{y};
   if (skip) outputs.push_back(x.detach());
   return record(name, outputs, {x}, [=, shape = x.shape()](const Tensors& dy) -> Tensors {
     const Tensor d_skip = skip ? dy[1] : Tensor{};
     if (!dy[0].defined()) return {d_skip};
-    const Tensor dx(shape, dy[0].dtype(), dy[0].device());
+    Tensor dx(shape, dy[0].dtype(), dy[0].device());
     visit_activation(dx.dtype(), [&]<class T>() {
-      GT_DISPATCH_ACTIVATION(T, dx.device(), max_pool2x2_backward, rows, width, channels, dy[0].data<T>(),
-                             place.data<uint8_t>(), pointer<T>(d_skip), dx.data<T>());
+      GT_DISPATCH_ACTIVATION(T, dx.device(), max_pool2x2_backward, rows, width, channels, operand<T>(dy[0]),
+                             operand<uint8_t>(place), operand_or_null<T>(d_skip), operand<T>(dx));
     });
     return {dx};
   });

@@ -232,12 +232,12 @@ Tensor resize_bilinear(const Tensor& x, int64_t height, int64_t width) {
   for (const int64_t side : {x.dim(1), x.dim(2), height, width})
     GT_CHECK(side < int64_t(1) << 31, "resize_bilinear: expected sides below 2^31, got ", side);
   const Resize r{x.dim(0), x.dim(3), {x.dim(1), height}, {x.dim(2), width}};
-  const Tensor y({r.images, height, width, r.channels}, x.dtype(), x.device());
-  visit_float(x.dtype(), [&]<class T>() { GT_DISPATCH(x.device(), resize_forward, r, x.data<T>(), y.data<T>()); });
+  Tensor y({r.images, height, width, r.channels}, x.dtype(), x.device());
+  visit_float(x.dtype(), [&]<class T>() { GT_DISPATCH(x.device(), resize_forward, r, operand<T>(x), operand<T>(y)); });
   return record("resize_bilinear", y, {x}, [r, shape = x.shape()](const Tensor& dy) -> Tensors {
-    const Tensor dx(shape, dy.dtype(), dy.device());
+    Tensor dx(shape, dy.dtype(), dy.device());
     visit_float(dy.dtype(),
-                [&]<class T>() { GT_DISPATCH(dy.device(), resize_backward, r, dy.data<T>(), dx.data<T>()); });
+                [&]<class T>() { GT_DISPATCH(dy.device(), resize_backward, r, operand<T>(dy), operand<T>(dx)); });
     return {dx};
   });
 }

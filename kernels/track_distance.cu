@@ -150,18 +150,18 @@ Tensors distance_maps(const Tensor& xy, const Tensor& ranges, const std::vector<
   check_track_distance(xy, ranges, sizes);
   Tensors maps = empty_maps(sizes, ranges.dim(1), xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
-    GT_DISPATCH(xy.device(), track_distance_forward, xy.data<T>(), ranges.data<int32_t>(), ranges.dim(1), sizes,
-                pointers<T>(maps));
+    GT_DISPATCH(xy.device(), track_distance_forward, operand<T>(xy), operand<int32_t>(ranges), ranges.dim(1), sizes,
+                operands_or_null<T>(maps));
   });
-  return record("track_distance", maps, {xy},
-                [xy = xy.detach(), ranges = ranges.detach(), sizes](const Tensors& dy) -> Tensors {
-                  const Tensor dxy = gradient_of(xy, true);
-                  visit_float(xy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(xy.device(), track_distance_backward, xy.data<T>(), xy.dim(0), ranges.data<int32_t>(),
-                                ranges.dim(1), sizes, pointers<T>(dy), dxy.data<T>());
-                  });
-                  return {dxy};
-                });
+  return record(
+      "track_distance", maps, {xy}, [xy = xy.detach(), ranges = ranges.detach(), sizes](const Tensors& dy) -> Tensors {
+        Tensor dxy = empty_gradient(xy, true);
+        visit_float(xy.dtype(), [&]<class T>() {
+          GT_DISPATCH(xy.device(), track_distance_backward, operand<T>(xy), xy.dim(0), operand<int32_t>(ranges),
+                      ranges.dim(1), sizes, operands_or_null<T>(dy), operand<T>(dxy));
+        });
+        return {dxy};
+      });
 }
 
 }  // namespace

@@ -9,19 +9,21 @@ namespace gt {
 /// kernel x kernel convolution that keeps the size: (B,H,W,in) -> (B,H,W,out).
 struct Conv2d {
   Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel);
-  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias); }
-  Tensor without_bias(const Tensor& x) const { return conv2d(x, weight, {}); }
+  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias, numerics); }
+  Tensor without_bias(const Tensor& x) const { return conv2d(x, weight, {}, numerics); }
   Tensor weight;  // (out,in,kernel,kernel)
   Tensor bias;    // (out)
+  Numerics numerics;
 };
 
 /// Doubles the size: (B,H,W,in) -> (B,2H,2W,out).
 struct ConvTranspose2x2 {
   ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out);
-  Tensor operator()(const Tensor& x) const { return conv_transpose2x2(x, weight, bias); }
-  Tensor without_bias(const Tensor& x) const { return conv_transpose2x2(x, weight, {}); }
+  Tensor operator()(const Tensor& x) const { return conv_transpose2x2(x, weight, bias, numerics); }
+  Tensor without_bias(const Tensor& x) const { return conv_transpose2x2(x, weight, {}, numerics); }
   Tensor weight;  // (in,out,2,2)
   Tensor bias;    // (out)
+  Numerics numerics;
 };
 
 /// Group normalisation, then leaky ReLU, fused. The bias of the convolution before it is added on the way, which costs

@@ -9,6 +9,7 @@
 
 #include "core/io.h"
 #include "core/tensor.h"
+#include "kernels/common/numerics.h"
 
 namespace gt {
 
@@ -17,8 +18,8 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 /// The parameters of a model, in the order in which its modules asked for them.
 class Parameters {
  public:
-  explicit Parameters(uint64_t seed, DType dtype = DType::f32, Device device = Device::cpu)
-      : seed_(seed), dtype_(dtype), device_(device) {}
+  explicit Parameters(uint64_t seed, DType dtype = DType::f32, Device device = Device::cpu, Numerics numerics = {})
+      : seed_(seed), dtype_(dtype), device_(device), numerics_(numerics) {}
 
   /// Uniform in [-bound, bound], drawn from a random stream that is keyed by (seed, stream); no other parameter changes
   /// it. `stream` is the name unless given.
@@ -27,19 +28,22 @@ class Parameters {
 
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
+  /// How the modules of these parameters compute.
+  const Numerics& numerics() const { return numerics_; }
   const NamedTensors& named() const { return named_; }
   Tensors tensors() const;
   int64_t count() const;  ///< numbers in all of them
 
   /// Overwrites every parameter by the tensor of its name in `file`. Throws Error, naming `source` and the parameter,
   /// where one is missing or of another shape; nothing is overwritten then.
-  void assign(const SafeTensors& file, const std::string& source) const;
+  void load(const SafeTensors& file, const std::string& source);
 
  private:
   Tensor add(const std::string& name, Tensor value);
   uint64_t seed_;
   DType dtype_;
   Device device_;
+  Numerics numerics_;
   NamedTensors named_;
 };
 
@@ -58,6 +62,7 @@ class Scope {
   Tensor constant(const std::string& name, const Shape& shape, double value) const {
     return parameters_.constant(prefix_ + name, shape, value);
   }
+  const Numerics& numerics() const { return parameters_.numerics(); }
 
  private:
   Scope(Parameters& parameters, std::string prefix, std::string stream)

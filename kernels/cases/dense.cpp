@@ -15,7 +15,8 @@ using Triples = std::function<void(const std::function<void(int64_t iy, int64_t 
 
 /// y[iy] = sum of the products listed for it + bias[iy % K], recorded; bias (K) may be undefined.
 Tensor sum_of_products(Shape shape, const Triples& each, const Tensor& x, const Tensor& w, const Tensor& bias) {
-  const Tensor x64 = x.cast(DType::f64), w64 = w.cast(DType::f64), y = Tensor::zeros(shape, DType::f64);
+  const Tensor x64 = x.cast(DType::f64), w64 = w.cast(DType::f64);
+  Tensor y = Tensor::zeros(shape, DType::f64);
   const double *xs = x64.data<double>(), *ws = w64.data<double>();
   double* ys = y.data<double>();
   const int64_t outputs = shape.back();
@@ -27,8 +28,8 @@ Tensor sum_of_products(Shape shape, const Triples& each, const Tensor& x, const 
   return record("sum_of_products", y.cast(x.dtype()), {x, w, bias},
                 [=, dtype = x.dtype(), has_bias = bias.defined()](const Tensor& dy) -> Tensors {
                   const Tensor dy64 = dy.cast(DType::f64);
-                  const Tensor dx = Tensor::zeros(x64.shape(), DType::f64), dw = Tensor::zeros(w64.shape(), DType::f64);
-                  const Tensor dbias = Tensor::zeros({outputs}, DType::f64);
+                  Tensor dx = Tensor::zeros(x64.shape(), DType::f64), dw = Tensor::zeros(w64.shape(), DType::f64);
+                  Tensor dbias = Tensor::zeros({outputs}, DType::f64);
                   const double *dys = dy64.data<double>(), *xs = x64.data<double>(), *ws = w64.data<double>();
                   each([&](int64_t iy, int64_t ix, int64_t iw) {
                     dx.data<double>()[ix] += dys[iy] * ws[iw];
@@ -101,15 +102,6 @@ Tensor naive_max_pool2x2(const Tensor& x) {
   return sum_of_products({B, H / 2, W / 2, C}, each, x, Tensor::full({1}, 1, x.dtype()), {});
 }
 
-/// conv2d() by one method, its gradients too.
-Tensor conv2d_by(ConvolutionMethod method, const Tensors& t) {
-  const ConvolutionMethod before = convolution_method();
-  set_convolution_method(method);
-  const Tensor y = conv2d(t[0], t[1], t[2]);
-  set_convolution_method(before);
-  return y;
-}
-
 /// The 3x3 convolutions of kvasir_small.yaml at 128 pixels and the widest of kvasir.yaml.
 std::vector<Sizes> conv3x3_sizes() {
   return {{8, 128, 128, 3, 16, 1},  {8, 128, 128, 16, 16, 1}, {8, 64, 64, 32, 32, 1},   {8, 32, 32, 64, 64, 1},
@@ -142,7 +134,7 @@ OpCase conv2d_case(const std::string& name, int64_t kernel, ConvolutionMethod me
             t.push_back(s[5] ? make.param(make.wide(make.normal({s[4]}))) : Tensor{});
             return t;
           },
-          .op = [=](const Tensors& t) -> Tensors { return {conv2d_by(method, t)}; },
+          .op = [=](const Tensors& t) -> Tensors { return {conv2d(t[0], t[1], t[2], {.convolution = method})}; },
           .composed = [](const Tensors& t) -> Tensors { return {naive_conv2d(t[0], t[1], t[2])}; },
           .wrong =
               [] {

@@ -68,7 +68,7 @@ Tensor divide(const Tensor& a, const Tensor& b) {
   const Tensor divisor = b.cast(DType::f64);
   for (int64_t i = 0; i < y.size(); ++i) y.data<double>()[i] /= divisor.data<double>()[i];
   return record("divide", y.cast(a.dtype()), {a, b}, [y, divisor](const Tensor& dy) -> Tensors {
-    const Tensor da = dy.cast(DType::f64), db = da.clone();
+    Tensor da = dy.cast(DType::f64), db = da.clone();
     for (int64_t i = 0; i < da.size(); ++i) {
       da.data<double>()[i] /= divisor.data<double>()[i];
       db.data<double>()[i] = -da.data<double>()[i] * y.data<double>()[i];
@@ -115,7 +115,7 @@ Tensors propagation_inputs(const Sizes& s, Maker& m) {
 /// The matrix (P,P) that gives every pixel what stands `down` below and `right` beside it, 0 outside.
 Tensor shift_matrix(const Shape& images, int64_t down, int64_t right, DType dtype) {
   const int64_t height = images[1], width = images[2], pixels = images[0] * height * width;
-  const Tensor shift = Tensor::zeros({pixels, pixels}, DType::f64);
+  Tensor shift = Tensor::zeros({pixels, pixels}, DType::f64);
   for (int64_t p = 0; p < pixels; ++p) {
     const int64_t y = p / width % height + down, x = p % width + right;
     if (y >= 0 && y < height && x >= 0 && x < width) shift.data<double>()[p * pixels + p + down * width + right] = 1;
@@ -144,7 +144,8 @@ Tensors composed_propagation(const Tensors& x) {
 
 /// xy, offsets, geometry of sizes {B, n}: turned, scaled, sheared, mirrored and shifted at random.
 Tensors moving_inputs(const Sizes& s, Maker& m) {
-  const Tensor offsets = offsets_of(s), geometry({s[0], 2, 3}, DType::f64);
+  const Tensor offsets = offsets_of(s);
+  Tensor geometry({s[0], 2, 3}, DType::f64);
   for (int64_t b = 0; b < s[0]; ++b) {
     const double angle = m.random.uniform(-3, 3), sx = m.random.uniform(0.5, 2), sy = m.random.chance(0.5) ? 1 : -1;
     const std::array<double, 6> g{sx * std::cos(angle), -sy * std::sin(angle), m.random.uniform(-1, 1),
@@ -158,7 +159,7 @@ Tensors moving_inputs(const Sizes& s, Maker& m) {
 Tensors composed_moving(const Tensors& x) {
   const int64_t count = x[0].dim(0);
   const Tensor geometry = x[2].cast(DType::f64);
-  const Tensor inverse = Tensor::zeros({2 * count, 2 * count}, DType::f64), shift({count, 2}, DType::f64);
+  Tensor inverse = Tensor::zeros({2 * count, 2 * count}, DType::f64), shift({count, 2}, DType::f64);
   for (int64_t b = 0; b + 1 < x[1].dim(0); ++b)
     for (int64_t i = x[1].data<int32_t>()[b]; i < x[1].data<int32_t>()[b + 1]; ++i) {
       const double* g = geometry.data<double>() + 6 * b;

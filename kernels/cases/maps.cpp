@@ -231,7 +231,7 @@ Tensors naive_distance(const Tensor& xy, const Tensor& kept, const std::vector<M
   return record("naive_distance", cast_all(maps, xy.dtype()), {xy},
                 [=, dtype = xy.dtype()](const Tensors& dy) -> Tensors {
                   const Tensors grad = cast_all(dy, DType::f64);
-                  const Tensor dxy = Tensor::zeros(xy64.shape(), DType::f64);
+                  Tensor dxy = Tensor::zeros(xy64.shape(), DType::f64);
                   for_each_pixel([&](size_t l, int64_t i, double px, double py, const Nearest& n) {
                     if (!grad[l].defined() || n.start < 0 || n.distance == 0) return;
                     const double g = -grad[l].data<double>()[i] / n.distance;

@@ -2,12 +2,11 @@
 // the partial sums of a weight gradient become one.
 #pragma once
 
-#include "kernels/cpu/conv_tiles.h"  // first: its pragma is for the whole file
-
 #include <algorithm>
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/cpu/conv_tiles.h"
 #include "kernels/cpu/convolution.h"
 
 namespace gt::tiles {
@@ -82,7 +81,7 @@ void add_bias(const T* dy, int64_t pixels, T* dbias) {
 
 // Adds the chunks' partial sums [chunk][c][i][j][group] (a chunk is `stride` elements) in order and puts them in place.
 template <class T>
-void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
+void unpack_gradient(const Correlation& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
                      const WeightView<T>& dw, T* dbias) {
   const int64_t taps = n.kernel * n.kernel, width = group.width<T>(), used = std::min(width, n.out - group.first);
   const int64_t at_once = grain(16 * chunks * taps * width);
@@ -108,11 +107,11 @@ void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, i
 // which adds its part to sums [c][i][j][group], followed by the bias's [group]; then puts all sums in place. The chunks
 // are about eight pieces of work, whatever the number of groups, but no more than are worth it.
 template <class T, class F>
-void sum_gradient(const CorrelationSize& n, int64_t worth, const WeightView<T>& dw, T* dbias, F&& add) {
+void sum_gradient(const Correlation& n, int64_t worth, const WeightView<T>& dw, T* dbias, F&& add) {
   const std::vector<Group> groups = make_groups<T>(n.out);
   const int64_t count = int64_t(groups.size()), terms = n.kernel * n.kernel * n.in + 1;
   const int64_t stride = padded_width<T>(groups) * terms, chunks = std::clamp<int64_t>(8 / count, 1, worth);
-  const Tensor partial({chunks, stride}, dtype_of<T>());
+  Tensor partial({chunks, stride}, dtype_of<T>());
   parallel_for(chunks * count, 1, [&](int64_t item, int64_t) {
     const int64_t chunk = item / count;
     const Group& group = groups[size_t(item % count)];

@@ -4,10 +4,6 @@
 // channels. Operands are packed as conv_cpu.cpp says.
 #pragma once
 
-// GCC's predictive commoning carries broadcast inputs from one iteration to the next. In the weight gradient of 16
-// channels it then runs out of registers and spills: 71 % of the peak FLOPs instead of 82 % (GCC 12, AVX-512).
-#pragma GCC optimize("no-predictive-commoning")
-
 #include <algorithm>
 #include <array>
 #include <cstdint>

@@ -12,23 +12,23 @@
 
 namespace gt {
 
-/// x has `in` channels, y has `out`; both have images * height * width pixels. Kernels are R x R, R = 1 or 3. An op's
-/// gradients keep to the method of its value.
-struct CorrelationSize {
+/// A correlation of x, `in` channels, with kernels R x R, R = 1 or 3, to y, `out` channels. x and y have
+/// images x height x width pixels.
+struct Correlation {
   int64_t images, height, width, in, out, kernel;
-  ConvolutionMethod method = convolution_method();
+  Numerics numerics{};
 
-  /// Of the correlation, and of each of its gradients.
+  /// Of the correlation, and of each of its two gradients.
   double flops() const { return 2.0 * double(images * height * width) * double(in * out * kernel * kernel); }
   std::string label() const {
     return str_cat(images, "x", height, "x", width, " ", in, ">", out, " ", kernel, "x", kernel);
   }
 };
 
-/// The size of the convolution that weights are made ready for: making them ready takes none of its operations.
+/// The correlation that weights are laid out for. A profile labels that with the correlation, without its FLOPs.
 struct WeightsFor {
-  CorrelationSize size;
-  std::string label() const { return size.label(); }
+  Correlation correlation;
+  std::string label() const { return correlation.label(); }
 };
 
 /// Pixel (b, r, p) starts at data + b * image + r * row + p * pixel; its channels lie side by side, or in parts of so
@@ -64,13 +64,13 @@ struct WeightView {
 /// y(b,r,p,k) = bias[k] + sum over c, i, j of x(b, r+i-h, p+j-h, c) w(k,c,i,j), with h = R/2 and x = 0 outside the
 /// image; a null bias is 0.
 template <class T>
-void correlate(const CorrelationSize& size, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+void correlate(const Correlation& size, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
                const PixelView<T>& y);
 
 /// The weight gradient of correlate(): dw(k,c,i,j) = sum over b, r, p of dy(b,r,p,k) x(b, r+i-h, p+j-h, c), and
 /// dbias[k] = sum over b, r, p of dy(b,r,p,k) unless dbias is null.
 template <class T>
-void correlate_weight_gradient(const CorrelationSize& size, const PixelView<const T>& x, const PixelView<const T>& dy,
+void correlate_weight_gradient(const Correlation& size, const PixelView<const T>& x, const PixelView<const T>& dy,
                                const WeightView<T>& dw, T* dbias);
 
 /// What the convolutions ask of their weights beyond the shape of w: x's type, f32 for bf16, and its device, and a bias

@@ -1,9 +1,8 @@
-#include "kernels/cpu/conv_groups.h"  // first: its pragma is for the whole file
-
 #include "kernels/cpu/winograd.h"
 
 #include <omp.h>
 
+#include "kernels/cpu/conv_groups.h"
 #include "kernels/cpu/winograd_tiles.h"
 
 namespace gt {
@@ -22,7 +21,7 @@ constexpr int64_t place_size(int64_t rows, int64_t width) { return (rows + 1) * 
 
 /// The tiles of all images, one after another.
 struct TileGrid {
-  TileGrid(const CorrelationSize& n, int m)
+  TileGrid(const Correlation& n, int m)
       : m(m), rows(ceil_div(n.height, m)), columns(ceil_div(n.width, m)), count(n.images * rows * columns) {}
 
   struct Place {
@@ -35,7 +34,7 @@ struct TileGrid {
 };
 
 /// The side of the tiles: whichever needs fewer products, the images' edges counted in.
-int tile_side(const CorrelationSize& n) { return TileGrid(n, 2).products() <= TileGrid(n, 4).products() ? 2 : 4; }
+int tile_side(const Correlation& n) { return TileGrid(n, 2).products() <= TileGrid(n, 4).products() ? 2 : 4; }
 
 // ---- Pixels of a tile -----------------------------------------------------------------------------------------------
 
@@ -59,7 +58,7 @@ void store_some(T* to, Vector<T> v, int64_t count) {
 // N x N pixels from (top, left) of image b, `count` channels of each, zeros outside the image. view starts at the first
 // of the channels.
 template <class T, int N>
-[[gnu::always_inline]] inline void load_tile(const CorrelationSize& n, const PixelView<const T>& view, int64_t b,
+[[gnu::always_inline]] inline void load_tile(const Correlation& n, const PixelView<const T>& view, int64_t b,
                                              int64_t top, int64_t left, int64_t count, Vector<T> (&d)[N][N]) {
   const T* corner = view.at(b, top, left);
   if (top >= 0 && left >= 0 && top + N <= n.height && left + N <= n.width && count >= lanes<T>) {
@@ -78,7 +77,7 @@ template <class T, int N>
 
 // What of M x M pixels from (top, left) is inside the image.
 template <class T, int M>
-void store_tile(const CorrelationSize& n, const PixelView<T>& view, int64_t b, int64_t top, int64_t left, int64_t count,
+void store_tile(const Correlation& n, const PixelView<T>& view, int64_t b, int64_t top, int64_t left, int64_t count,
                 const Vector<T> (&y)[M][M]) {
   T* corner = view.at(b, top, left);
   for (int i = 0; i < M && top + i < n.height; ++i)
@@ -90,7 +89,7 @@ void store_tile(const CorrelationSize& n, const PixelView<T>& view, int64_t b, i
 
 // Input of `count` tiles to [place][C / 16][tile][16].
 template <class T, int M>
-void transform_input(const CorrelationSize& n, const TileGrid& grid, const PixelView<const T>& x, int64_t first,
+void transform_input(const Correlation& n, const TileGrid& grid, const PixelView<const T>& x, int64_t first,
                      int64_t count, T* to) {
   constexpr int N = M + 2;
   const int64_t blocks = ceil_div(n.in, block), stride = place_size(blocks * count, block);
@@ -111,7 +110,7 @@ void transform_input(const CorrelationSize& n, const TileGrid& grid, const Pixel
 
 // Products [place][tile][V vectors] to `used` channels of y, which starts at the first of them, plus the bias.
 template <class T, int M, int V>
-void transform_output(const CorrelationSize& n, const TileGrid& grid, const T* products, int64_t first, int64_t count,
+void transform_output(const Correlation& n, const TileGrid& grid, const T* products, int64_t first, int64_t count,
                       const T* bias, int64_t used, const PixelView<T>& y) {
   constexpr int N = M + 2;
   constexpr int64_t width = V * lanes<T>;
@@ -137,8 +136,8 @@ void transform_output(const CorrelationSize& n, const TileGrid& grid, const T* p
 // The output's gradient, V vectors of channels of which `used` are there, to [place][tile][V vectors]. dy starts at the
 // first of them.
 template <class T, int M, int V>
-void transform_output_gradient(const CorrelationSize& n, const TileGrid& grid, const PixelView<const T>& dy,
-                               int64_t first, int64_t count, int64_t used, T* to) {
+void transform_output_gradient(const Correlation& n, const TileGrid& grid, const PixelView<const T>& dy, int64_t first,
+                               int64_t count, int64_t used, T* to) {
   constexpr int N = M + 2;
   constexpr int64_t width = V * lanes<T>;
   for (int64_t t = 0; t < count; ++t) {
@@ -157,8 +156,7 @@ void transform_output_gradient(const CorrelationSize& n, const TileGrid& grid, c
 
 // Weights to [group][place][c][channel of the group], zeros in missing ones.
 template <class T, int M>
-void transform_weights(const CorrelationSize& n, const WeightView<const T>& w, const std::vector<Group>& groups,
-                       T* to) {
+void transform_weights(const Correlation& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* to) {
   constexpr int N = M + 2, L = lanes<T>;
   const int64_t blocks = ceil_div(n.in, block);
   parallel_for(int64_t(groups.size()) * blocks, 1, [&](int64_t item, int64_t) {
@@ -187,7 +185,7 @@ void transform_weights(const CorrelationSize& n, const WeightView<const T>& w, c
 
 // Sums of products [place][c][V vectors] to the weights' gradient [c][i][j][V vectors], to which they are added.
 template <class T, int M, int V>
-void add_weight_gradient(const CorrelationSize& n, const T* sums, T* dw) {
+void add_weight_gradient(const Correlation& n, const T* sums, T* dw) {
   constexpr int N = M + 2;
   constexpr int64_t width = V * lanes<T>;
   for (int64_t c = 0; c < n.in; ++c)
@@ -238,14 +236,14 @@ void add_products(int64_t channels, int64_t count, const T* input, const T* grad
 // ---- Correlation and weight gradient for one side of the tiles ------------------------------------------------------
 
 template <class T, int M>
-void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+void correlate_tiles(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
                      const PixelView<T>& y) {
   constexpr int64_t places = (M + 2) * (M + 2);
   const TileGrid grid(n, M);
   const std::vector<Group> groups = make_groups<T>(n.out);
-  const Tensor weights({places * place_size(n.in, padded_width<T>(groups))}, dtype_of<T>());
+  Tensor weights({places * place_size(n.in, padded_width<T>(groups))}, dtype_of<T>());
   transform_weights<T, M>(n, w, groups, weights.data<T>());
-  const Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
+  Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
   if (bias != nullptr) std::copy_n(bias, n.out, offset.data<T>());
 
   // Small maps make few batches of tiles: the output channels are shared out as well then.
@@ -253,7 +251,7 @@ void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, cons
   const int64_t parts = std::clamp<int64_t>(16 / batches, 1, int64_t(groups.size()));
   const int64_t blocks = ceil_div(n.in, block), input = places * place_size(blocks * tiles_at_once, block);
   const int64_t most = place_size(tiles_at_once, groups[0].width<T>());
-  const Tensor scratch({num_threads(), input + places * most}, dtype_of<T>());
+  Tensor scratch({num_threads(), input + places * most}, dtype_of<T>());
   parallel_for(parts * batches, 1, [&](int64_t item, int64_t) {
     const int64_t part = item / batches, batch = item % batches;
     const int64_t first = grid.count * batch / batches, count = grid.count * (batch + 1) / batches - first;
@@ -278,14 +276,14 @@ void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, cons
 }
 
 template <class T, int M>
-void weight_gradient_tiles(const CorrelationSize& n, const PixelView<const T>& x, const PixelView<const T>& dy,
+void weight_gradient_tiles(const Correlation& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                            const WeightView<T>& dw, T* dbias) {
   constexpr int64_t places = (M + 2) * (M + 2), sum_of_tile = M + 3;  // the place of points 1 and 1: all pixels' sum
   const TileGrid grid(n, M);
   const int64_t vectors = make_groups<T>(n.out)[0].vectors, most = vectors * lanes<T>;
   const int64_t blocks = ceil_div(n.in, block), input = places * place_size(blocks * tiles_at_once_in_gradient, block);
   const int64_t gradient = places * place_size(tiles_at_once_in_gradient, most);
-  const Tensor scratch({num_threads(), input + gradient + places * place_size(n.in, most)}, dtype_of<T>());
+  Tensor scratch({num_threads(), input + gradient + places * place_size(n.in, most)}, dtype_of<T>());
   const int64_t worth = ceil_div(grid.count, tiles_at_once_in_gradient);
   sum_gradient(n, worth, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* dw_of_chunk) {
     constexpr int64_t width = V * lanes<T>;
@@ -311,28 +309,28 @@ void weight_gradient_tiles(const CorrelationSize& n, const PixelView<const T>& x
 
 }  // namespace
 
-bool takes_winograd(const CorrelationSize& n) {
-  if (n.kernel != 3 || n.method == ConvolutionMethod::direct) return false;
-  return n.method == ConvolutionMethod::winograd || std::min(n.in, n.out) >= fewest_channels;
+bool takes_winograd(const Correlation& n) {
+  if (n.kernel != 3 || n.numerics.convolution == ConvolutionMethod::direct) return false;
+  return n.numerics.convolution == ConvolutionMethod::winograd || std::min(n.in, n.out) >= fewest_channels;
 }
 
 template <class T>
-void winograd_correlate(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w,
-                        const T* bias, const PixelView<T>& y) {
+void winograd_correlate(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+                        const PixelView<T>& y) {
   (tile_side(n) == 2 ? correlate_tiles<T, 2> : correlate_tiles<T, 4>)(n, x, w, bias, y);
 }
 
 template <class T>
-void winograd_weight_gradient(const CorrelationSize& n, const PixelView<const T>& x, const PixelView<const T>& dy,
+void winograd_weight_gradient(const Correlation& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                               const WeightView<T>& dw, T* dbias) {
   (tile_side(n) == 2 ? weight_gradient_tiles<T, 2> : weight_gradient_tiles<T, 4>)(n, x, dy, dw, dbias);
 }
 
-#define GT_INSTANTIATE(T)                                                                                            \
-  template void winograd_correlate<T>(const CorrelationSize&, const PixelView<const T>&, const WeightView<const T>&, \
-                                      const T*, const PixelView<T>&);                                                \
-  template void winograd_weight_gradient<T>(const CorrelationSize&, const PixelView<const T>&,                       \
-                                            const PixelView<const T>&, const WeightView<T>&, T*);
+#define GT_INSTANTIATE(T)                                                                                             \
+  template void winograd_correlate<T>(const Correlation&, const PixelView<const T>&, const WeightView<const T>&,      \
+                                      const T*, const PixelView<T>&);                                                 \
+  template void winograd_weight_gradient<T>(const Correlation&, const PixelView<const T>&, const PixelView<const T>&, \
+                                            const WeightView<T>&, T*);
 GT_INSTANTIATE(float)
 GT_INSTANTIATE(double)
 

@@ -9,14 +9,14 @@
 namespace gt {
 
 /// Whether a correlation is computed this way, as its method says.
-bool takes_winograd(const CorrelationSize& size);
+bool takes_winograd(const Correlation& size);
 
 /// The same as correlate() and correlate_weight_gradient(), for 3x3.
 template <class T>
-void winograd_correlate(const CorrelationSize& size, const PixelView<const T>& x, const WeightView<const T>& w,
+void winograd_correlate(const Correlation& size, const PixelView<const T>& x, const WeightView<const T>& w,
                         const T* bias, const PixelView<T>& y);
 template <class T>
-void winograd_weight_gradient(const CorrelationSize& size, const PixelView<const T>& x, const PixelView<const T>& dy,
+void winograd_weight_gradient(const Correlation& size, const PixelView<const T>& x, const PixelView<const T>& dy,
                               const WeightView<T>& dw, T* dbias);
 
 }  // namespace gt

@@ -99,7 +99,7 @@ template <class S, class T = compute_t<S>>
 void weight_gradient_to_one(int64_t pixels, int64_t channels, const S* x, const S* dy, T* dw) {
   with_vectors<S>(channels, [&]<int W>() {
     const PixelPartition partition = pixels_to_one(pixels, channels, W);
-    const Tensor partial({partition.blocks, channels}, DType::f64, Device::cuda);
+    Tensor partial({partition.blocks, channels}, DType::f64, Device::cuda);
     launch({partition.grid, row_threads}, gradient_sums_to_one_kernel<W, S>, channels, partition, x, dy,
            partial.data<double>());
     reduce_partials(1, partition.blocks, channels, channels, partial.data<double>(), StoreSums<T>{dw, channels});

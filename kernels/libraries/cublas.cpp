@@ -132,7 +132,7 @@ void multiply(const Product& p, const void* a, const void* b, void* y) {
   auto found = plans.find(p);
   if (found == plans.end()) found = plans.emplace(p, make_plan(p)).first;
   const Plan& plan = found->second;
-  const Tensor workspace({int64_t(plan.workspace)}, DType::u8, Device::cuda);
+  Tensor workspace({int64_t(plan.workspace)}, DType::u8, Device::cuda);
   const float one = 1, zero = 0;
   const double one64 = 1, zero64 = 0;
   const bool f64 = p.dtype == DType::f64;

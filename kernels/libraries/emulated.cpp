@@ -47,13 +47,13 @@ namespace {
 
 /// A convolution as a correlation on the CPU. Of a 2x2 kernel with stride 2 it is one of 1x1: each 2x2 block of x is a
 /// pixel of 4C channels (i,j,c), in two parts a row apart, and that is how each filter (2,2,C) lies as well.
-struct Correlation {
-  CorrelationSize size;
+struct EmulatedConvolution {
+  Correlation size;
   PixelView<float> x;
   WeightView<float> w;
 };
 
-Correlation correlation_of(const Convolution& c, float* x, float* w) {
+EmulatedConvolution emulate(const Convolution& c, float* x, float* w) {
   const int64_t taps = c.kernel * c.kernel, row = c.width * c.in;
   if (c.kernel == 2 && c.stride == 2 && c.padding == 0)
     return {{c.images, c.height / 2, c.width / 2, 4 * c.in, c.out, 1},
@@ -81,10 +81,10 @@ struct Operands {
       : x(c.dtype, x_, c.images * c.height * c.width * c.in),
         w(c.dtype, w_, c.out * c.kernel * c.kernel * c.in),
         y(c.dtype, y_, c.images * c.out_height() * c.out_width() * c.out),
-        correlation(correlation_of(c, x.data(), w.data())),
+        convolution(emulate(c, x.data(), w.data())),
         y_view(all_pixels(y.data(), c.out_height(), c.out_width(), c.out)) {}
   Floats x, w, y;
-  Correlation correlation;
+  EmulatedConvolution convolution;
   PixelView<float> y_view;
 };
 
@@ -94,7 +94,7 @@ bool forward(const Convolution& c, const void* x, const void* w, const void*, vo
   if (only_counted()) return false;
   Operands o(c, x, w, y);
   const float* no_bias = nullptr;
-  correlate(o.correlation.size, read(o.correlation.x), read(o.correlation.w), no_bias, o.y_view);
+  correlate(o.convolution.correlation, read(o.convolution.x), read(o.convolution.w), no_bias, o.y_view);
   o.y.store();
   return false;
 }
@@ -102,12 +102,12 @@ bool forward(const Convolution& c, const void* x, const void* w, const void*, vo
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx) {
   if (only_counted()) return;
   Operands o(c, dx, w, dy);
-  CorrelationSize size = o.correlation.size;
+  Correlation size = o.convolution.correlation;
   std::swap(size.in, size.out);
-  const auto& [data, out, in, row, column] = o.correlation.w;
+  const auto& [data, out, in, row, column] = o.convolution.w;
   const WeightView<const float> flipped{data + (size.kernel - 1) * (row + column), in, out, -row, -column};
   const float* no_bias = nullptr;
-  correlate(size, read(o.y_view), flipped, no_bias, o.correlation.x);
+  correlate(size, read(o.y_view), flipped, no_bias, o.convolution.x);
   o.x.store();
 }
 
@@ -115,7 +115,7 @@ void weight_gradient(const Convolution& c, const void* x, const void* dy, void* 
   if (only_counted()) return;
   Operands o(c, x, dw, dy);
   float* no_bias = nullptr;
-  correlate_weight_gradient(o.correlation.size, read(o.correlation.x), read(o.y_view), o.correlation.w, no_bias);
+  correlate_weight_gradient(o.convolution.correlation, read(o.convolution.x), read(o.y_view), o.convolution.w, no_bias);
   o.w.store();
 }
 
