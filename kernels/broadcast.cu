@@ -1,4 +1,4 @@
-// Sums, and small tensors spread over large ones. Seen as x (P,C), P pixels of C channels:
+// Sums, and small tensors broadcast to large ones. With x seen as (P,C), P pixels of C channels:
 //
 //   sum, mean      y   = sum_pc x_pc (/ PC)    dx_pc = dy (/ PC)
 //   sum_last       y_p = sum_c x_pc            dx_pc = dy_p
@@ -6,9 +6,9 @@
 //   mul_channels   y_pc = x_pc g_c             dx_pc = dy_pc g_c    dg_c = sum_p dy_pc x_pc
 //   mul_pixels     y_pc = x_pc a_p             dx_pc = dy_pc a_p    da_p = sum_c dy_pc x_pc
 //
-// Saved: the factors of products, nothing else. Each pass reads or writes each large tensor in it once and takes a FLOP
-// or two per element. Sums run in double. On CUDA a pass is a launch, and a sum over pixels two: the second adds what
-// the first one's blocks found.
+// Saved: the factors of products. Each pass reads or writes each of its large tensors once and takes one or two FLOPs
+// an element. Sums are in double. On CUDA a pass is one launch, a sum over pixels two: the second adds the partial sums
+// of the first one's blocks.
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -47,7 +47,7 @@ namespace cpu {
 
 constexpr int64_t block = 1 << 14;  // elements
 
-/// sum_i x_i, times a_i unless a is null.
+/// sum_i x_i a_i over n elements; a null a counts as 1.
 template <class T>
 double inner(const T* x, const T* a, int64_t n) {
   double s = 0;
@@ -67,13 +67,13 @@ void sum_backward(int64_t n, const T* dy, double factor, T* dx) {
   parallel_for(n, block, [&](int64_t begin, int64_t end) { std::fill(dx + begin, dx + end, T(factor * double(*dy))); });
 }
 
-/// y_p = sum_c x_pc, times a_pc unless a is null.
+/// y_p = sum_c x_pc a_pc; a null a counts as 1.
 template <class T>
 void sum_channels(const ImageShape& s, const T* x, const T* a, T* y) {
   for_pixels(s, [=, n = s.channels](int64_t p) { y[p] = T(inner(x + p * n, a == nullptr ? a : a + p * n, n)); });
 }
 
-/// y_pc = a_p, times x_pc unless x is null.
+/// y_pc = a_p x_pc; a null x counts as 1.
 template <class T>
 void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
   for_pixels(s, [=](int64_t p) {
@@ -84,7 +84,7 @@ void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
   });
 }
 
-/// y_c = sum_p x_pc, times a_pc unless a is null.
+/// y_c = sum_p x_pc a_pc; a null a counts as 1.
 template <class T>
 void sum_pixels(const ImageShape& s, const T* x, const T* a, T* y) {
   const std::vector<double> sums = reduce_pixels<1>(s, [=](int64_t) {
@@ -110,7 +110,7 @@ void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T*
 #if GT_CUDA
 using namespace gpu;
 
-/// The sum of each chunk.
+/// partial (blocks): the sum of each chunk of x.
 template <class T>
 __global__ void __launch_bounds__(reduce_threads) sum_kernel(ChunkPartition partition, const T* x, double* partial) {
   constexpr int N = vector_length<T>;
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(256) sum_backward_kernel(int64_t n, const T* d
     for (int64_t tail = i; tail < n; ++tail) dx[tail] = value;
 }
 
-/// y_p = sum_c x_pc (a_pc): `lanes` threads of a warp, a power of two, to a pixel.
+/// y_p = sum_c x_pc a_pc; a null a counts as 1. `lanes` threads of a warp, a power of two, share a pixel.
 template <int N, class T>
 __global__ void __launch_bounds__(256)
     sum_channels_kernel(int64_t pixels, int64_t channels, int lanes, const T* x, const T* a, T* y) {
@@ -201,11 +201,6 @@ struct ProductOfElements {
   const T *x, *a;
   __device__ double operator()(int64_t i) const { return double(x[i]) * double(a[i]); }
 };
-#endif
-
-}  // namespace
-
-#if GT_CUDA
 namespace cuda {
 
 template <class T>
@@ -258,15 +253,13 @@ void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T*
 }  // namespace cuda
 #endif
 
-namespace {
-
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 /// The factor of a sum or broadcast without factors.
 template <class T>
 constexpr const T* none = nullptr;
 
-/// x (..,C) as one image of pixels. Throws Error unless it has a last dimension of one or more.
+/// The shape of x (..,C) as one image. Throws Error unless C is at least 1.
 ImageShape channels_of(const char* name, const Tensor& x) {
   GT_CHECK(x.rank() >= 1 && x.dim(-1) >= 1, name, ": expected x (..,C) with C at least 1, got ", x.shape());
   return {1, x.size() / x.dim(-1), x.dim(-1)};
@@ -276,8 +269,7 @@ Shape without_last(const Shape& shape) { return Shape(shape.begin(), shape.end()
 
 void check_second(const char* name, const Tensor& x, const Tensor& b, const Shape& expected) {
   GT_CHECK(b.shape() == expected && b.dtype() == x.dtype() && b.device() == x.device(), name, ": x is ", x.dtype(),
-           x.shape(), " on ", x.device(), ", so the second is expected to have shape ", expected, ", got ", b.dtype(),
-           b.shape(), " on ", b.device());
+           x.shape(), " on ", x.device(), ", the second tensor is ", b.dtype(), b.shape(), " on ", b.device());
 }
 
 Tensor scaled_sum(const char* name, const Tensor& x, double factor) {
@@ -298,7 +290,7 @@ Tensor scaled_sum(const char* name, const Tensor& x, double factor) {
 Tensor sum(const Tensor& x) { return scaled_sum("sum", x, 1); }
 
 Tensor mean(const Tensor& x) {
-  GT_CHECK(x.size() > 0, "mean: x is empty, ", x.shape());
+  GT_CHECK(x.size() > 0, "mean: x is ", x.shape(), ", expected at least one element");
   return scaled_sum("mean", x, 1 / double(x.size()));
 }
 

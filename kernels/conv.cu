@@ -1,11 +1,12 @@
-// 2-D convolution (as everywhere in deep learning, a correlation), zero padding that keeps the size, stride 1:
+// Convolution in two dimensions (a correlation, as is usual in deep learning), stride 1, zero padding that keeps the
+// size:
 //   y(b,r,p,k) = bias(k) + sum_{c,i,j} x(b, r+i-h, p+j-h, c) w(k,c,i,j),   h = R/2
 //   dx(b,r,p,c) = sum_{k,i,j} dy(b, r-i+h, p-j+h, k) w(k,c,i,j)            (w flipped and transposed)
 //   dw(k,c,i,j) = sum_{b,r,p} dy(b,r,p,k) x(b, r+i-h, p+j-h, c),           dbias(k) = sum_{b,r,p} dy(b,r,p,k)
-// x (B,H,W,C), w (K,C,R,R), bias (K) or undefined -> y (B,H,W,K).
-// Saved for backward: x and w, both alive anyway; on CUDA w as cuDNN wants it. Where x is bf16, w and bias are f32.
-// Forward: 2 R^2 B H W C K FLOPs, reads x, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads
-// dy and w and writes dx for the one, reads dy and x and writes dw for the other.
+// x (B,H,W,C), w (K,C,R,R), bias (K) or undefined -> y (B,H,W,K). If x is bf16, w and bias are f32.
+//
+// Saved: x and w, both alive anyway; on CUDA w in cuDNN's layout. Forward takes 2 R^2 B H W C K FLOPs, reads x, w and
+// bias and writes y. Backward takes as many FLOPs for each of dx and dw. For dx it reads dy and w, for dw dy and x.
 #include "core/autograd.h"
 #include "kernels/common/numerics.h"
 #include "kernels/common/op_helpers.h"
@@ -20,7 +21,7 @@ namespace {
 
 namespace cpu {
 
-/// w for conv2d_forward and conv2d_data_gradient.
+/// w as conv2d_forward() and conv2d_data_gradient() take it.
 Tensor conv2d_weights(const WeightsFor&, DType, const Tensor& w) { return w.detach(); }
 
 template <class T>
@@ -61,7 +62,7 @@ Convolution convolution(const Correlation& n, DType dtype) {
 }
 
 Tensor conv2d_weights(const WeightsFor& n, DType dtype, const Tensor& w) {
-  return arranged_weights(convolution(n.correlation, dtype), w);
+  return packed_weights(convolution(n.correlation, dtype), w);
 }
 
 template <class S, class T = compute_t<S>>

@@ -1,12 +1,12 @@
-// Transposed convolution, kernel 2, stride 2: every input pixel makes a block of 2x2 output pixels.
+// Transposed convolution, kernel 2, stride 2: every input pixel makes a block of 2 x 2 output pixels.
 //   y(b,2r+i,2p+j,k) = bias(k) + sum_c x(b,r,p,c) w(c,k,i,j)
 //   dx(b,r,p,c) = sum_{k,i,j} dy(b,2r+i,2p+j,k) w(c,k,i,j)
 //   dw(c,k,i,j) = sum_{b,r,p} x(b,r,p,c) dy(b,2r+i,2p+j,k),   dbias(k) = sum of dy(..,k)
-// x (B,H,W,C), w (C,K,2,2), bias (K) or undefined -> y (B,2H,2W,K).
-// Read as H x W pixels of 4K channels (i,j,k), in two parts a row apart, y is a 1x1 convolution of x.
-// Saved for backward: x and w, both alive anyway; on CUDA w as cuDNN wants it. Where x is bf16, w and bias are f32.
-// Forward: 8 B H W C K FLOPs, reads x, w and bias, writes y. Backward: as many FLOPs for each of dx and dw; reads dy
-// and w and writes dx for the one, reads dy and x and writes dw for the other.
+// x (B,H,W,C), w (C,K,2,2), bias (K) or undefined -> y (B,2H,2W,K). If x is bf16, w and bias are f32.
+// Seen as H x W pixels of 4K channels (i,j,k), in two parts one row apart, y is a 1 x 1 convolution of x.
+//
+// Saved: x and w, both alive anyway; on CUDA w in cuDNN's layout. Forward takes 8 B H W C K FLOPs, reads x, w and bias
+// and writes y. Backward takes as many FLOPs for each of dx and dw. For dx it reads dy and w, for dw dy and x.
 #include <vector>
 
 #include "core/autograd.h"
@@ -24,14 +24,15 @@ namespace {
 
 namespace cpu {
 
-/// The large image (B,2H,2W,K) as H x W pixels of 4K channels (i,j,k).
+/// The large image (B,2H,2W,K) seen as H x W pixels of 4K channels (i,j,k).
 template <class T>
 PixelView<T> blocks_of_pixels(T* large, const Correlation& n) {
   const int64_t part = n.out / 2, row = n.width * part;
   return {large, 2 * n.height * row, 2 * row, part, part, row};
 }
 
-/// Calls f(s, t) for each place s in the weights of the 1x1 convolution, [c][i][j][k], and t in w, [c][k][i][j].
+/// f(s, t) for each weight, with index s in the weights of the 1 x 1 convolution, [c][i][j][k], and t in w,
+/// [c][k][i][j].
 template <class F>
 void for_weights(const Correlation& n, F&& f) {
   const int64_t outputs = n.out / 4;
@@ -42,7 +43,7 @@ void for_weights(const Correlation& n, F&& f) {
   });
 }
 
-/// w for conv_transpose2x2_forward and conv_transpose2x2_data_gradient.
+/// w as conv_transpose2x2_forward() and conv_transpose2x2_data_gradient() take it.
 Tensor conv_transpose2x2_weights(const WeightsFor&, DType, const Tensor& w) { return w.detach(); }
 
 template <class T>
@@ -90,7 +91,7 @@ Convolution convolution(const Correlation& n, DType dtype) {
 }
 
 Tensor conv_transpose2x2_weights(const WeightsFor& n, DType dtype, const Tensor& w) {
-  return arranged_weights(convolution(n.correlation, dtype), w);
+  return packed_weights(convolution(n.correlation, dtype), w);
 }
 
 template <class S, class T = compute_t<S>>

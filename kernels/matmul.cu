@@ -1,8 +1,8 @@
-// Matrix product y = op(a) op(b), op the identity or the transpose: (M,K) (K,N) -> (M,N).
-//   d op(a) = dy op(b)^T,   d op(b) = op(a)^T dy; where a (or b) came transposed, so does its gradient.
-// Saved for backward: a and b.
-// Forward: 2 M N K FLOPs, reads a and b, writes y. Backward: as many FLOPs for each of da and db, each of which reads
-// two of the matrices and writes the third.
+// Matrix product y = op(a) op(b), each op the identity or the transpose: (M,K) (K,N) -> (M,N).
+//   d op(a) = dy op(b)^T,   d op(b) = op(a)^T dy;   da and db are transposed if a and b were.
+//
+// Saved: a and b. Forward takes 2 M N K FLOPs, reads a and b and writes y. Backward takes as many FLOPs for each of da
+// and db, and for each reads two matrices and writes the third.
 #include "core/autograd.h"
 #include "kernels/common/numerics.h"
 #include "kernels/cpu/gemm.h"

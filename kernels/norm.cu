@@ -1,10 +1,10 @@
-// Group normalisation (Wu and He, 2018), alone and fused with what surrounds it in a network: the bias of the
-// convolution before it and the leaky ReLU after it. norm.h has the maths; group_norm is the case bias = 0, slope = 1.
+// Group normalisation (Wu and He, 2018), alone and fused with the bias of the convolution before it and the leaky ReLU
+// after it. norm.h has the maths; group_norm is the case bias = 0, slope = 1.
 //
-// Saved: x, bias, gamma, beta; mu and r per image and group; per image and channel the sums of x on the CPU, the affine
-// functions of z on CUDA. Backward computes z again for its sign. With elements of s bytes, forward moves 3s an element
-// in two passes and takes 7 FLOPs; backward moves 5s in two passes and takes 12. On CUDA it can be 2s and 3s
-// (norm_cuda.cu).
+// Saved: x, bias, gamma, beta; mu and r of each image and group. For each image and channel also the sum of x on the
+// CPU, and the affine function of z on CUDA. Backward computes z again for its sign. With elements of s bytes, forward
+// moves 3s an element in two passes and takes 7 FLOPs; backward moves 5s in two passes and takes 12. On CUDA it can be
+// 2s and 3s (norm_cuda.cu).
 #include "kernels/norm.h"
 
 #include <algorithm>
@@ -63,8 +63,8 @@ void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int6
   in.stats[k] = statistics(group, norm.group_size(), norm.eps);
 }
 
-/// f(first, last) for runs of images, so many that what a pass reads of `tensors` tensors stays in the caches for the
-/// next pass.
+/// f(first, last) for runs of images. What a pass reads of `tensors` tensors in a run stays in the caches for the next
+/// pass.
 template <class T, class F>
 void for_images(const ImageShape& shape, int64_t tensors, const F& f) {
   constexpr int64_t cached = 16 << 20;
@@ -102,8 +102,8 @@ struct ParameterSums {
   double dz = 0, dz_xhat = 0, dx = 0;
 };
 
-/// For images [first_image, last_image), from the sums of dz and dz x over each channel of each image (B,2,C): adds to
-/// `parameters` (C), and returns gradient_affine() of each channel.
+/// Adds images [first_image, last_image) to `parameters` (C), and returns gradient_affine() of each of their channels.
+/// sums (B,2,C) are those of dz and dz x over each channel.
 template <class T>
 TiledAffines<T> finish_sums(const NormInputs<T>& in, int64_t first_image, int64_t last_image,
                             const std::vector<double>& sums, std::vector<ParameterSums>& parameters) {

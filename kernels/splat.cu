@@ -3,8 +3,8 @@
 // xy (N,2), weight (L,N), sigma (L,B,2), offsets (B+1) -> L maps (B,H_l,W_l).
 //
 // Saved: xy, weight, sigma, offsets, and if normalised the maxima and their indices. Backward computes the profiles
-// again: (H+W) N exponentials are few beside the sums. Per image of n fixations and level, forward writes 4 H W bytes
-// and takes 2 n H W FLOPs; backward reads 4 H W bytes and takes 6 n H W FLOPs.
+// again: (H+W) N exponentials cost little compared with the sums. For each level of an image of n fixations, forward
+// writes 4 H W bytes and takes 2 n H W FLOPs. Backward reads 4 H W bytes and takes 6 n H W FLOPs.
 //
 // On the CPU both are products of small matrices: S = gy^T (w gx) over the fixations, and moments^T G over the rows.
 #include "kernels/splat.h"

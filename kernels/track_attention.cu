@@ -4,7 +4,7 @@
 //
 // Saved: F, w, b, A, M; only A is new memory, and it is an output anyway. A pixel's features stay in the first cache
 // between the dot product and their second use, so F and G come from memory once. In f32, forward reads 4 P (C+1)
-// bytes, writes 4 P (C+1) and takes 4 P C FLOPs; backward reads 4 P (2C+2), writes 4 P C and takes 8 P C FLOPs.
+// bytes, writes 4 P (C+1) and takes 4 P C FLOPs. Backward reads 4 P (2C+2) bytes, writes 4 P C and takes 8 P C FLOPs.
 #include "kernels/track_attention.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// Track Attention on CUDA. A thread row of a PixelPartition holds a pixel's features in registers, 1, 2 or 4 vectors of
-// 16 bytes a thread, and reads the next pixel while it works on one. Pixels of other or more channels take a second
-// kernel each way, in which a warp takes the dot product of a pixel and then the block its channels. Each direction is
-// one launch, and one more if it leaves sums.
+// Track Attention on CUDA. A thread row of a PixelPartition holds a pixel's features in registers, and meanwhile reads
+// the next pixel. A thread has 1, 2 or 4 vectors of 16 bytes. Pixels with more channels, or no whole vectors, take
+// other kernels: there a warp computes a pixel's dot product, and then the block its channels. Each direction is one
+// launch, and one more if there are sums over pixels.
 #include "kernels/track_attention.h"
 
 #include "kernels/common/op_helpers.h"

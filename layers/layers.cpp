@@ -11,7 +11,8 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel) : nu
 }
 
 ConvTranspose2x2::ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out) : numerics(scope.numerics()) {
-  const double bound = 1 / std::sqrt(double(out * 4));  // PyTorch counts a transposed kernel's fan in by its outputs
+  const double bound =
+      1 / std::sqrt(double(out * 4));  // as PyTorch, whose fan in of a transposed kernel counts its outputs
   weight = scope.uniform("weight", {in, out, 2, 2}, bound);
   bias = scope.uniform("bias", {out}, bound);
 }
