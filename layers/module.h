@@ -52,7 +52,7 @@ class Scope {
  public:
   Scope(Parameters& parameters) : parameters_(parameters) {}
   Scope operator/(const std::string& name) const { return child(name, name); }
-  /// A child whose first values are drawn from the streams of another name.
+  /// A child whose initial values come from the random streams of the name `stream`.
   Scope child(const std::string& name, const std::string& stream) const {
     return Scope(parameters_, prefix_ + name + ".", stream_ + stream + ".");
   }
