@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include "core/range.h"
 
@@ -42,12 +43,14 @@ Device choose_device(const std::string& word, std::string* why = nullptr);
 /// Throws Error unless kernels can run on this device in this program, or could in a dry run.
 void require_device(Device device);
 
+struct bf16;  // core/bf16.h
+
 [[noreturn]] void refuse_bf16();
 
 /// Throws Error if T is bf16 and the device is the CPU.
 template <class T>
 void require_activation_dtype(Device device) {
-  if (sizeof(T) == 2 && device == Device::cpu) refuse_bf16();
+  if (std::is_same_v<T, bf16> && device == Device::cpu) refuse_bf16();
 }
 
 /// A block of device memory, aligned to 64 bytes and not initialised (debug builds, and the emulated device, fill it
@@ -106,15 +109,15 @@ void reset_peak_bytes();
 #define GT_DISPATCH_ACTIVATION(T, where, fn, ...)                                                   \
   do {                                                                                              \
     ::gt::require_activation_dtype<T>(where);                                                       \
-    if constexpr (sizeof(T) == 2)                                                                   \
+    if constexpr (std::is_same_v<T, ::gt::bf16>)                                                    \
       ::gt::OpRange(#fn, where)([&](auto&&... arguments) { cuda::fn(arguments...); }, __VA_ARGS__); \
     else                                                                                            \
       GT_DISPATCH(where, fn, __VA_ARGS__);                                                          \
   } while (0)
 #else
-#define GT_DISPATCH_ACTIVATION(T, where, fn, ...)                      \
-  do {                                                                 \
-    ::gt::require_activation_dtype<T>(where);                          \
-    if constexpr (sizeof(T) != 2) GT_DISPATCH(where, fn, __VA_ARGS__); \
+#define GT_DISPATCH_ACTIVATION(T, where, fn, ...)                                      \
+  do {                                                                                 \
+    ::gt::require_activation_dtype<T>(where);                                          \
+    if constexpr (!std::is_same_v<T, ::gt::bf16>) GT_DISPATCH(where, fn, __VA_ARGS__); \
   } while (0)
 #endif

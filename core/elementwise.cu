@@ -67,21 +67,21 @@ void for_elements(int64_t n, const F& f) {
 
 void fill_elements(const Tensor& t, double value) {
   visit_any(t.dtype(), [&]<class T>() {
-    GT_DISPATCH(t.device(), for_elements, t.size(), Fill<T>{t.data<T>(), T(value)});
+    GT_DISPATCH(t.device(), for_elements, t.size(), Fill<T>{operand<T>(t), T(value)});
   });
 }
 
 void convert_elements(const Tensor& from, const Tensor& to) {
   visit_any(from.dtype(), [&]<class From>() {
     visit_any(to.dtype(), [&]<class To>() {
-      GT_DISPATCH(to.device(), for_elements, to.size(), Convert<From, To>{from.data<From>(), to.data<To>()});
+      GT_DISPATCH(to.device(), for_elements, to.size(), Convert<From, To>{operand<From>(from), operand<To>(to)});
     });
   });
 }
 
 void add_elements(const Tensor& sum, const Tensor& x) {
   visit_activation(sum.dtype(), [&]<class T>() {
-    GT_DISPATCH(sum.device(), for_elements, sum.size(), Add<T>{x.data<T>(), sum.data<T>()});
+    GT_DISPATCH(sum.device(), for_elements, sum.size(), Add<T>{operand<T>(x), operand<T>(sum)});
   });
 }
 

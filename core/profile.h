@@ -74,7 +74,6 @@ class Profile {
   Device device_;  // whose memory is followed
   std::vector<ProfiledRange> ranges_;
   std::vector<size_t> open_;
-  bool counts_operands_ = false;  // an op's arguments are being made
 };
 
 }  // namespace gt

@@ -23,7 +23,7 @@ enum class Launched { kernel, library_call, copy };
 // What a range tells current_profile, which must not be null.
 void begin_range(const char* name);
 void end_range();
-void count_operand(size_t bytes);  // of a tensor that an op's body is given
+void count_operand(size_t bytes);  // of a tensor that an op's body is given; see operand() in core/tensor.h
 void count_flops(double flops);
 void count_launch(Launched what);
 void note_memory(Device device, int64_t bytes);  // in live buffers there
@@ -49,8 +49,8 @@ class NamedRange {
   NamedRange& operator=(const NamedRange&) = delete;
 };
 
-/// The range of an op's body on a device. Made before the body's arguments are, it sees which tensors those are; one
-/// that knows flops() or label() is asked for them.
+/// The range of an op's body on a device. It begins before the body's arguments are made, so that the range counts the
+/// operands among them. Arguments with flops() or label() are asked for these.
 class OpRange {
  public:
   OpRange(const char* name, Device device) : range_(name), device_(device) {}

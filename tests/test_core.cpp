@@ -142,7 +142,7 @@ TEST_CASE("a profile holds every range with its operands' bytes, FLOPs and own t
     {
       const NamedRange step("step");
       for (int k = 0; k < 2; ++k)
-        GT_DISPATCH(Device::cpu, double_values, Work{}, x.size(), x.data<float>(), y.data<float>());
+        GT_DISPATCH(Device::cpu, double_values, Work{}, x.size(), operand<float>(x), operand<float>(y));
     }
     const std::vector<ProfiledRange>& ranges = profile.ranges();
     REQUIRE(ranges.size() == 5);  // the step, and twice the op and what fills its scratch

@@ -40,7 +40,7 @@ TEST_CASE("device: every op agrees with the CPU, values and gradients", "[device
       for (const DType dtype : {DType::f32, DType::f64})
         check_close(c, dtype, results(c, sizes, dtype, Device::cuda), results(c, sizes, dtype, Device::cpu),
                     dtype == DType::f32 ? c.f32_tolerance : 1e-12);
-      if (c.stored)
+      if (c.bf16_activations)
         check_close(c, DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
                     2e-2);
     }
@@ -121,7 +121,7 @@ TEST_CASE("device: ops whose blocks meet agree where the device holds too few of
     if (!c.name.starts_with("group_norm") && c.name != "splat_normalized") continue;
     for (const Sizes& sizes : c.sizes)
       for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
-        if (dtype == DType::bf16 && !c.stored) continue;
+        if (dtype == DType::bf16 && !c.bf16_activations) continue;
         const Tensors one_pass = results(c, sizes, dtype, Device::cuda);
         for (const size_t blocks : {1, 5}) {
           emulation::options().blocks_at_once = blocks;
@@ -138,10 +138,10 @@ TEST_CASE("device: ops whose blocks meet agree with the CPU at the size of a tra
   if (no_device()) return;
   for (const OpCase& c : op_cases()) {
     if (c.name != "group_norm" && c.name != "splat_normalized") continue;
-    const Sizes sizes = c.stored ? Sizes{3, 224, 224, 128, 4} : Sizes{64, 40, 28, 28, 56, 56, 112, 112, 224, 224};
+    const Sizes sizes = c.bf16_activations ? Sizes{3, 224, 224, 128, 4} : Sizes{64, 40, 28, 28, 56, 56, 112, 112, 224, 224};
     check_close(c, DType::f32, results(c, sizes, DType::f32, Device::cuda), results(c, sizes, DType::f32, Device::cpu),
                 1e-4);
-    if (c.stored)
+    if (c.bf16_activations)
       check_close(c, DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
                   2e-2);
   }
