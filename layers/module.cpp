@@ -35,7 +35,7 @@ int64_t Parameters::count() const {
   return n;
 }
 
-void Parameters::assign(const SafeTensors& file, const std::string& source) const {
+void Parameters::assign(const SafeTensors& file, const std::string& source) {
   Tensors found;
   for (const auto& [name, parameter] : named_) {
     const Tensor* value = file.find(name);

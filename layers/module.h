@@ -33,7 +33,7 @@ class Parameters {
 
   /// Overwrites every parameter by the tensor of its name in `file`. Throws Error, naming `source` and the parameter,
   /// where one is missing or of another shape; nothing is overwritten then.
-  void assign(const SafeTensors& file, const std::string& source) const;
+  void assign(const SafeTensors& file, const std::string& source);
 
  private:
   Tensor add(const std::string& name, Tensor value);

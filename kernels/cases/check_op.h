@@ -10,8 +10,9 @@
 namespace gt {
 
 struct GradCheck {
-  double worst = 0;   ///< relative error
-  std::string where;  ///< input and element it is at
+  double worst = 0;      ///< the largest relative error
+  std::string where;     ///< its input and element
+  int64_t elements = 0;  ///< number of elements compared
 };
 
 /// Gradients of `op` at `inputs` (f64) by backward() against central differences of fourth order, element by element

@@ -36,7 +36,7 @@ class Floats {
 
 /// Counts a library's call; whether that is all, in a dry run.
 bool only_counted() {
-  if (current_profile != nullptr) count_launch(Launched::library_call);
+  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::library_call);
   return dry_run();
 }
 
