@@ -130,7 +130,7 @@ bool has_gradients(const Tensors& inputs) {
 
 /// The types that a row's activations may have on a device.
 std::vector<DType> types_of(const OpCase& c, Device device) {
-  if (device == Device::cuda && c.stored) return {DType::f32, DType::bf16};
+  if (device == Device::cuda && c.bf16_activations) return {DType::f32, DType::bf16};
   return {DType::f32};
 }
 

@@ -43,7 +43,7 @@ inline OpCase augment_case() {
       float* g = geometry.data<float>() + 6 * b;
       g[0] = -1, g[2] = 1, g[4] = 1;
     }
-    return {images, geometry, m.wide(m.uniform({s[0], 3, 4}, 0.5, 1.5))};
+    return {images, geometry, m.compute(m.uniform({s[0], 3, 4}, 0.5, 1.5))};
   };
   c.op = [](const Tensors& x) -> Tensors { return {augment(x[0], x[1], x[2])}; };
   c.cost = [](const Sizes& s) { return Cost{double(s[0] * s[1] * s[1] * 3) * (1 + 4), 0}; };

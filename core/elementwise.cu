@@ -69,21 +69,21 @@ void for_elements(int64_t n, const F& f) {
 
 void fill_elements(Tensor& x, double value) {
   visit_any(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), for_elements, x.size(), Fill<T>{x.data<T>(), T(value)});
+    GT_DISPATCH(x.device(), for_elements, x.size(), Fill<T>{operand<T>(x), T(value)});
   });
 }
 
 void convert_elements(const Tensor& x, Tensor& y) {
   visit_any(x.dtype(), [&]<class X>() {
     visit_any(y.dtype(), [&]<class Y>() {
-      GT_DISPATCH(y.device(), for_elements, y.size(), Convert<X, Y>{x.data<X>(), y.data<Y>()});
+      GT_DISPATCH(y.device(), for_elements, y.size(), Convert<X, Y>{operand<X>(x), operand<Y>(y)});
     });
   });
 }
 
 void add_elements(Tensor& sum, const Tensor& x) {
   visit_activation(sum.dtype(), [&]<class T>() {
-    GT_DISPATCH(sum.device(), for_elements, sum.size(), Add<T>{x.data<T>(), sum.data<T>()});
+    GT_DISPATCH(sum.device(), for_elements, sum.size(), Add<T>{operand<T>(x), operand<T>(sum)});
   });
 }
 

@@ -39,7 +39,6 @@ void begin_range(const char* name) {
   p.ranges_.push_back({name, "", int(p.open_.size()), p.now(), open_end, 0});
   p.open_.push_back(p.ranges_.size() - 1);
   p.innermost().live_before = p.innermost().max_live = live_bytes(p.device_);
-  p.counts_operands_ = true;
 }
 
 void end_range() {
@@ -54,12 +53,11 @@ void end_range() {
     p.innermost().own -= range.end - range.begin;
     p.innermost().max_live = std::max(p.innermost().max_live, range.max_live);
   }
-  p.counts_operands_ = false;
 }
 
 void count_operand(size_t bytes) {
   Profile& p = *current_profile;
-  if (p.counts_operands_ && !p.open_.empty()) p.innermost().bytes += double(bytes);
+  if (!p.open_.empty()) p.innermost().bytes += double(bytes);
 }
 
 void count_flops(double flops) { current_profile->innermost().flops += flops; }
@@ -91,7 +89,6 @@ void label_range(const std::string& label) { current_profile->innermost().label 
 
 void begin_op_body(Device device) {
   Profile& p = *current_profile;
-  p.counts_operands_ = false;
   p.innermost().op = true;
   p.innermost().live_before = live_bytes(p.device_);
   if (device == Device::cuda) synchronize(device);

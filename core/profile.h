@@ -75,8 +75,7 @@ class Profile {
   int64_t start_;  // ns of the steady clock
   Device device_;  // whose memory is followed
   std::vector<ProfiledRange> ranges_;
-  std::vector<size_t> open_;      // indices of the open ranges, outermost first
-  bool counts_operands_ = false;  // from the beginning of a range to that of its op's body
+  std::vector<size_t> open_;  // indices of the open ranges, outermost first
 };
 
 }  // namespace gt

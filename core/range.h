@@ -57,7 +57,7 @@ class NamedRange {
 };
 
 /// The range of an op's body on a device. It is constructed before the body's arguments are evaluated, so that it
-/// counts the tensors among them. An argument with flops() or label() reports those.
+/// counts the operands among them (see operand() in core/tensor.h). An argument with flops() or label() reports those.
 class OpRange {
  public:
   OpRange(const char* name, Device device) : range_(name), device_(device) {}

@@ -71,7 +71,6 @@ class Tensor {
   template <class T>
   T* data() const {
     GT_CHECK(dtype() == dtype_of<T>(), "tensor holds ", dtype(), ", asked for ", dtype_of<T>());
-    if (current_profile != nullptr) profiling::count_operand(bytes());
     return static_cast<T*>(raw());
   }
   void* raw() const;
@@ -132,6 +131,21 @@ Tensor Tensor::of(Shape shape, const std::vector<T>& values) {
            values.size());
   std::copy(values.begin(), values.end(), t.data<T>());
   return t;
+}
+
+/// The elements of a tensor that an op's body reads or writes, for the arguments of GT_DISPATCH. A Profile counts the
+/// tensor's bytes.
+template <class T>
+T* operand(const Tensor& t) {
+  T* const elements = t.data<T>();
+  if (current_profile != nullptr) profiling::count_operand(t.bytes());
+  return elements;
+}
+
+/// operand(), or null for an undefined tensor.
+template <class T>
+T* operand_or_null(const Tensor& t) {
+  return t.defined() ? operand<T>(t) : nullptr;
 }
 
 /// Calls f.operator()<T>() with the C++ type of any element type.

@@ -1,16 +1,16 @@
-// Augmentation: one affine map per image moves its pixels, its mask and its fixations alike.
+// Augmentation: one affine map per image moves its pixels, its mask and its fixations.
 //
 //   y[b](p) = colour[b] (c, 1),  c = images[b] at q / 255,  q = geometry[b] (p_x, p_y, 1), in image sides
 //
-// images (B,H,W,C) u8, geometry (B,2,3), colour (B,C,C+1) -> (B,H,W,C) in geometry's type. Between pixel centres images
-// are read bilinearly, outside the outermost centres their edge pixels are repeated. A mask is 1 where its bilinear
-// value is at least one half. A fixation at q goes to p with q = geometry[b] (p, 1): p = A^-1 (q - t), geometry[b] = (A
-// | t).
+// images (B,H,W,C) u8, geometry (B,2,3), colour (B,C,C+1) -> (B,H,W,C) in geometry's dtype. Images are read bilinearly
+// between pixel centres; beyond the outermost centres their edge pixels are repeated. A mask is 1 where its bilinear
+// value is at least one half. A fixation at q moves to p with q = geometry[b] (p, 1). With geometry[b] = (A | t) that
+// is p = A^-1 (q - t).
 //
-// Saved: for the fixations their geometry, the transpose of A^-1 being the gradient; images and masks have none. Per
-// element, forward reads 1 byte and writes 4; a pixel takes 20 + 8 C + 2 C^2 FLOPs.
+// Saved: the geometry, for fixations, whose gradient is the transpose of A^-1. Images and masks have no gradient. An
+// element takes 1 byte read and 4 written, a pixel 20 + 8 C + 2 C^2 FLOPs.
 //
-// CUDA: one launch each, a thread per pixel or fixation. Fixations behind the last track get 0.
+// CUDA: one launch each, a thread for each pixel or fixation. Fixations after the last track become 0.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -28,8 +28,8 @@ constexpr int64_t max_channels = 8;
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
-/// Where output pixel (u, v) is read, in pixels of the image: (xu (u+1/2) + xv (v+1/2) + x, likewise y), measured from
-/// the first pixel's centre. In pixels instead of image sides the identity and flips are exact whatever the size.
+/// Where output pixel (u, v) is read, in pixels from the centre of the first one: (xu (u+1/2) + xv (v+1/2) + x, yu
+/// (u+1/2) + yv (v+1/2) + y). In pixels, unlike in image sides, the identity and flips are exact for every size.
 template <class T>
 struct PixelGeometry {
   T xu, xv, x, yu, yv, y;
@@ -43,15 +43,16 @@ struct PixelGeometry {
         y(g[5] * T(height) - T(0.5)) {}
 };
 
-/// Two neighbouring pixels along an axis and the second one's weight.
+/// Two neighbouring pixels along an axis, and the weight of the second.
 template <class T>
 struct Neighbours {
   int64_t first, second;
   T weight;
 };
 
-/// Position s, clamped to the pixel centres 0 .. n-1. Within 1e-4 of a centre it counts as there, so that a turn by a
-/// right angle, whose sine and cosine are rounded, copies pixels instead of blending them by a millionth.
+/// The neighbours of position s, clamped to the pixel centres 0 .. n-1. A position within 1e-4 of a centre counts as
+/// the centre. A rotation by a right angle, whose sine and cosine are rounded, thus copies pixels instead of blending
+/// them.
 template <class T>
 GT_HD inline Neighbours<T> neighbours(T s, int64_t n) {
   s = s > 0 ? s : T(0);
@@ -62,7 +63,7 @@ GT_HD inline Neighbours<T> neighbours(T s, int64_t n) {
   return {first, first + 1 < n ? first + 1 : first, s - T(first)};
 }
 
-/// Bilinear value of one channel between four pixels, given by their places.
+/// The bilinear value of one channel between four pixels; `row` and `pixel` are the distances of rows and of pixels.
 template <class T>
 GT_HD inline T bilinear(const uint8_t* pixels, const Neighbours<T>& y, const Neighbours<T>& x, int64_t row,
                         int64_t pixel) {
@@ -73,7 +74,8 @@ GT_HD inline T bilinear(const uint8_t* pixels, const Neighbours<T>& y, const Nei
   return top + y.weight * (bottom - top);
 }
 
-/// A pixel of `out` (C) from its image (H,W,C) and colour (C,C+1). C is an integer, or one that the compiler knows.
+/// A pixel of `out` (C) from its image (H,W,C) and colour (C,C+1). The number of channels is an integer or a
+/// compile-time constant.
 template <class T, class Count>
 GT_HD inline void augment_pixel(const uint8_t* image, const Neighbours<T>& y, const Neighbours<T>& x, int64_t width,
                                 Count channels, const T* colour, T* out) {
@@ -87,13 +89,13 @@ GT_HD inline void augment_pixel(const uint8_t* image, const Neighbours<T>& y, co
   }
 }
 
-/// A pixel of a mask (H,W).
+/// A pixel of an augmented mask, from the mask (H,W).
 template <class T>
 GT_HD inline T augment_mask_pixel(const uint8_t* mask, const Neighbours<T>& y, const Neighbours<T>& x, int64_t width) {
   return bilinear(mask, y, x, width, int64_t(1)) >= T(127.5) ? T(1) : T(0);
 }
 
-/// Inverse of an affine map q = A p + t as p = I (q - t).
+/// The inverse of an affine map q = A p + t, as p = I (q - t).
 template <class T>
 struct Inverse {
   T xx, xy, yx, yy;  // I
@@ -128,7 +130,7 @@ struct Augmentation {
   int64_t batch, height, width, channels;
 };
 
-/// Fixations (N,2), packed in B tracks.
+/// N = count fixations, packed in B tracks.
 struct Tracks {
   const int32_t* offsets;  // (B+1)
   int64_t batch, count;
@@ -140,7 +142,7 @@ namespace cpu {
 
 constexpr int64_t block_rows = 8;
 
-/// Calls f(b, i, y, x) for every output pixel i of image b, read between rows y and columns x.
+/// f(b, i, y, x) for every output pixel i, of image b, which is read between rows y and columns x.
 template <class T, class F>
 void for_each_pixel(const Augmentation<T>& a, const F& f) {
   parallel_for(a.batch * a.height, block_rows, [&](int64_t begin, int64_t end) {
@@ -174,7 +176,7 @@ void augment_masks_forward(const Augmentation<T>& a, T* out) {
   });
 }
 
-/// Calls f(i, inverse of its geometry) for every fixation.
+/// f(i, inverse) for every fixation i, with the inverse of its geometry.
 template <class T, class F>
 void for_each_fixation(const Tracks& tracks, const T* geometry, const F& f) {
   for (int64_t b = 0; b < tracks.batch; ++b) {
@@ -201,7 +203,7 @@ void augment_fixations_backward(const T* dy, const Tracks& tracks, const T* geom
 #if GT_CUDA
 constexpr int tile_width = 32, tile_height = 8, tile_pixels = tile_width * tile_height;  // of a block
 
-/// A thread per pixel: f(b, i, y, x) for output pixel i, read between rows y and columns x of image b.
+/// A thread for each output pixel i, of image b: f(a, b, i, y, x), where it is read between rows y and columns x.
 template <class T, class F>
 __global__ void __launch_bounds__(tile_pixels) pixels_kernel(Augmentation<T> a, F f) {
   const int64_t b = blockIdx.z, column = int64_t(blockIdx.x) * tile_width + threadIdx.x;
@@ -234,15 +236,15 @@ struct MaskPixel {
   }
 };
 
-/// A thread per fixation, moved or, backward, its gradient.
+/// A thread for each fixation: moves it, or backward its gradient.
 template <class T, bool backward>
 __global__ void __launch_bounds__(256) fixations_kernel(const T* from, Tracks tracks, const T* geometry, T* to) {
   const int64_t i = int64_t(blockIdx.x) * 256 + threadIdx.x;
   if (i >= tracks.count) return;
-  int64_t track = 0, behind = tracks.batch;  // the last track that does not begin after i is in [track, behind)
-  while (behind - track > 1) {
-    const int64_t middle = (track + behind) / 2;
-    (tracks.offsets[middle] <= i ? track : behind) = middle;
+  int64_t track = 0, end = tracks.batch;  // the last track that begins at or before i is in [track, end)
+  while (end - track > 1) {
+    const int64_t middle = (track + end) / 2;
+    (tracks.offsets[middle] <= i ? track : end) = middle;
   }
   if (tracks.batch == 0 || i >= tracks.offsets[tracks.batch]) {
     to[2 * i] = to[2 * i + 1] = 0;
@@ -262,7 +264,7 @@ void for_each_pixel(const Augmentation<T>& a, const F& f) {
          pixels_kernel<T, F>, a, f);
 }
 
-/// colour (B,C,C+1); channels at most max_channels, each number of them a kernel of its own.
+/// colour (B,C,C+1); at most max_channels channels. There is a kernel for each number of channels.
 template <class T, int channels = 1>
 void augment_forward(const Augmentation<T>& a, const T* colour, T* out) {
   if (a.channels == channels) return for_each_pixel(a, ImagePixel<T, channels>{colour, out});
@@ -287,33 +289,35 @@ void augment_fixations_backward(const T* dy, const Tracks& tracks, const T* geom
 }  // namespace cuda
 #endif
 
-/// Throws Error where a geometry's determinant is lost in rounding. On CUDA this would have to wait for the device.
+/// Throws Error if a geometry's determinant is lost in rounding. Not checked on CUDA, where that would wait for the
+/// device.
 template <class T>
 void check_invertible(const Tensor& geometry) {
   for (int64_t b = 0; b < geometry.dim(0) && geometry.device() == Device::cpu; ++b) {
     const T* g = geometry.data<T>() + 6 * b;
     const T norm2 = g[0] * g[0] + g[1] * g[1] + g[3] * g[3] + g[4] * g[4];
-    GT_CHECK(std::fabs(determinant(g)) > T(1e-6) * norm2, "augment_fixations: geometry ", b, " cannot be inverted: ((",
-             g[0], ",", g[1], "),(", g[3], ",", g[4], "))");
+    GT_CHECK(std::fabs(determinant(g)) > T(1e-6) * norm2, "augment_fixations: geometry ", b,
+             " cannot be inverted, expected a determinant above rounding: ((", g[0], ",", g[1], "),(", g[3], ",", g[4],
+             "))");
   }
 }
 
 void check_pixels(const char* op, const Tensor& pixels, int rank, const char* shape, const Tensor& geometry) {
   GT_CHECK(pixels.rank() == rank && pixels.dtype() == DType::u8 && pixels.size() > 0, op, ": pixels are ",
-           pixels.dtype(), pixels.shape(), ", expected u8", shape, " and not empty");
+           pixels.dtype(), pixels.shape(), ", expected u8", shape, ", not empty");
   const Shape expected{pixels.dim(0), 2, 3};
   GT_CHECK(geometry.shape() == expected, op, ": geometry is ", geometry.shape(), ", expected ", expected);
-  GT_CHECK(!geometry.requires_grad(), op, ": geometry has no gradient");
+  GT_CHECK(!geometry.requires_grad(), op, ": geometry requires a gradient, expected none");
 }
 
 template <class T>
 Augmentation<T> augmentation(const Tensor& pixels, const Tensor& geometry) {
   const int64_t channels = pixels.rank() == 4 ? pixels.dim(3) : 1;
-  return {pixels.data<uint8_t>(), geometry.data<T>(), pixels.dim(0), pixels.dim(1), pixels.dim(2), channels};
+  return {operand<uint8_t>(pixels), operand<T>(geometry), pixels.dim(0), pixels.dim(1), pixels.dim(2), channels};
 }
 
 Tracks tracks_of(const Tensor& offsets, const Tensor& xy) {
-  return {offsets.data<int32_t>(), offsets.dim(0) - 1, xy.dim(0)};
+  return {operand<int32_t>(offsets), offsets.dim(0) - 1, xy.dim(0)};
 }
 
 }  // namespace
@@ -327,19 +331,20 @@ Tensor augment(const Tensor& images, const Tensor& geometry, const Tensor& colou
   const Shape expected{images.dim(0), channels, channels + 1};
   GT_CHECK(colour.shape() == expected && colour.dtype() == geometry.dtype(), "augment: colour is ", colour.dtype(),
            colour.shape(), ", expected ", geometry.dtype(), expected);
-  GT_CHECK(!colour.requires_grad(), "augment: colour has no gradient");
-  const Tensor out(images.shape(), geometry.dtype(), images.device());
+  GT_CHECK(!colour.requires_grad(), "augment: colour requires a gradient, expected none");
+  Tensor out(images.shape(), geometry.dtype(), images.device());
   visit_float(geometry.dtype(), [&]<class T>() {
-    GT_DISPATCH(images.device(), augment_forward, augmentation<T>(images, geometry), colour.data<T>(), out.data<T>());
+    GT_DISPATCH(images.device(), augment_forward, augmentation<T>(images, geometry), operand<T>(colour),
+                operand<T>(out));
   });
   return out;
 }
 
 Tensor augment_masks(const Tensor& masks, const Tensor& geometry) {
   check_pixels("augment_masks", masks, 3, "(B,H,W)", geometry);
-  const Tensor out(masks.shape(), geometry.dtype(), masks.device());
+  Tensor out(masks.shape(), geometry.dtype(), masks.device());
   visit_float(geometry.dtype(), [&]<class T>() {
-    GT_DISPATCH(masks.device(), augment_masks_forward, augmentation<T>(masks, geometry), out.data<T>());
+    GT_DISPATCH(masks.device(), augment_masks_forward, augmentation<T>(masks, geometry), operand<T>(out));
   });
   return out;
 }
@@ -350,19 +355,19 @@ Tensor augment_fixations(const Tensor& xy, const Tensor& offsets, const Tensor& 
   const Shape expected{offsets.dim(0) - 1, 2, 3};
   GT_CHECK(geometry.shape() == expected && geometry.dtype() == xy.dtype(), "augment_fixations: geometry is ",
            geometry.dtype(), geometry.shape(), ", expected ", xy.dtype(), expected);
-  GT_CHECK(!geometry.requires_grad(), "augment_fixations: geometry has no gradient");
-  const Tensor out(xy.shape(), xy.dtype(), xy.device());
+  GT_CHECK(!geometry.requires_grad(), "augment_fixations: geometry requires a gradient, expected none");
+  Tensor out(xy.shape(), xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
     check_invertible<T>(geometry);
-    GT_DISPATCH(xy.device(), augment_fixations_forward, xy.data<T>(), tracks_of(offsets, xy), geometry.data<T>(),
-                out.data<T>());
+    GT_DISPATCH(xy.device(), augment_fixations_forward, operand<T>(xy), tracks_of(offsets, xy), operand<T>(geometry),
+                operand<T>(out));
   });
   return record("augment_fixations", out, {xy},
                 [offsets = offsets.detach(), geometry = geometry.detach()](const Tensor& dy) -> Tensors {
-                  const Tensor dxy = gradient_of(dy, true);
+                  Tensor dxy = empty_gradient(dy, true);
                   visit_float(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(dy.device(), augment_fixations_backward, dy.data<T>(), tracks_of(offsets, dy),
-                                geometry.data<T>(), dxy.data<T>());
+                    GT_DISPATCH(dy.device(), augment_fixations_backward, operand<T>(dy), tracks_of(offsets, dy),
+                                operand<T>(geometry), operand<T>(dxy));
                   });
                   return {dxy};
                 });

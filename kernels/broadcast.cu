@@ -1,4 +1,4 @@
-// Sums, and small tensors spread over large ones. Seen as x (P,C), P pixels of C channels:
+// Sums, and small tensors broadcast to large ones. With x seen as (P,C), P pixels of C channels:
 //
 //   sum, mean      y   = sum_pc x_pc (/ PC)    dx_pc = dy (/ PC)
 //   sum_last       y_p = sum_c x_pc            dx_pc = dy_p
@@ -6,9 +6,9 @@
 //   mul_channels   y_pc = x_pc g_c             dx_pc = dy_pc g_c    dg_c = sum_p dy_pc x_pc
 //   mul_pixels     y_pc = x_pc a_p             dx_pc = dy_pc a_p    da_p = sum_c dy_pc x_pc
 //
-// Saved: the factors of products, nothing else. Each pass reads or writes each large tensor in it once and takes a FLOP
-// or two per element. Sums run in double. On CUDA a pass is a launch, and a sum over pixels two: the second adds what
-// the first one's blocks found.
+// Saved: the factors of products. Each pass reads or writes each of its large tensors once and takes one or two FLOPs
+// an element. Sums are in double. On CUDA a pass is one launch, a sum over pixels two: the second adds the partial sums
+// of the first one's blocks.
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -47,7 +47,7 @@ namespace cpu {
 
 constexpr int64_t block = 1 << 14;  // elements
 
-/// sum_i x_i, times a_i unless a is null.
+/// sum_i x_i a_i over n elements; a null a counts as 1.
 template <class T>
 double inner(const T* x, const T* a, int64_t n) {
   double s = 0;
@@ -67,13 +67,13 @@ void sum_backward(int64_t n, const T* dy, double factor, T* dx) {
   parallel_for(n, block, [&](int64_t begin, int64_t end) { std::fill(dx + begin, dx + end, T(factor * double(*dy))); });
 }
 
-/// y_p = sum_c x_pc, times a_pc unless a is null.
+/// y_p = sum_c x_pc a_pc; a null a counts as 1.
 template <class T>
 void sum_channels(const ImageShape& s, const T* x, const T* a, T* y) {
   for_pixels(s, [=, n = s.channels](int64_t p) { y[p] = T(inner(x + p * n, a == nullptr ? a : a + p * n, n)); });
 }
 
-/// y_pc = a_p, times x_pc unless x is null.
+/// y_pc = a_p x_pc; a null x counts as 1.
 template <class T>
 void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
   for_pixels(s, [=](int64_t p) {
@@ -84,7 +84,7 @@ void spread_pixels(const ImageShape& s, const T* a, const T* x, T* y) {
   });
 }
 
-/// y_c = sum_p x_pc, times a_pc unless a is null.
+/// y_c = sum_p x_pc a_pc; a null a counts as 1.
 template <class T>
 void sum_pixels(const ImageShape& s, const T* x, const T* a, T* y) {
   const std::vector<double> sums = reduce_pixels<1>(s, [=](int64_t) {
@@ -110,7 +110,7 @@ void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T*
 #if GT_CUDA
 using namespace gpu;
 
-/// The sum of each chunk.
+/// partial (blocks): the sum of each chunk of x.
 template <class T>
 __global__ void __launch_bounds__(reduce_threads) sum_kernel(ChunkPartition partition, const T* x, double* partial) {
   constexpr int N = vector_length<T>;
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(256) sum_backward_kernel(int64_t n, const T* d
     for (int64_t tail = i; tail < n; ++tail) dx[tail] = value;
 }
 
-/// y_p = sum_c x_pc (a_pc): `lanes` threads of a warp, a power of two, to a pixel.
+/// y_p = sum_c x_pc a_pc; a null a counts as 1. `lanes` threads of a warp, a power of two, share a pixel.
 template <int N, class T>
 __global__ void __launch_bounds__(256)
     sum_channels_kernel(int64_t pixels, int64_t channels, int lanes, const T* x, const T* a, T* y) {
@@ -201,11 +201,6 @@ struct ProductOfElements {
   const T *x, *a;
   __device__ double operator()(int64_t i) const { return double(x[i]) * double(a[i]); }
 };
-#endif
-
-}  // namespace
-
-#if GT_CUDA
 namespace cuda {
 
 template <class T>
@@ -258,11 +253,13 @@ void across_channels(const F& f, const ImageShape& s, const T* x, const T* b, T*
 }  // namespace cuda
 #endif
 
-namespace {
-
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
-/// x (..,C) as one image of pixels. Throws Error unless it has a last dimension of one or more.
+/// The factor of a sum or broadcast without factors.
+template <class T>
+constexpr const T* none = nullptr;
+
+/// The shape of x (..,C) as one image. Throws Error unless C is at least 1.
 ImageShape channels_of(const char* name, const Tensor& x) {
   GT_CHECK(x.rank() >= 1 && x.dim(-1) >= 1, name, ": expected x (..,C) with C at least 1, got ", x.shape());
   return {1, x.size() / x.dim(-1), x.dim(-1)};
@@ -272,18 +269,17 @@ Shape without_last(const Shape& shape) { return Shape(shape.begin(), shape.end()
 
 void check_second(const char* name, const Tensor& x, const Tensor& b, const Shape& expected) {
   GT_CHECK(b.shape() == expected && b.dtype() == x.dtype() && b.device() == x.device(), name, ": x is ", x.dtype(),
-           x.shape(), " on ", x.device(), ", so the second is expected to have shape ", expected, ", got ", b.dtype(),
-           b.shape(), " on ", b.device());
+           x.shape(), " on ", x.device(), ", the second tensor is ", b.dtype(), b.shape(), " on ", b.device());
 }
 
 Tensor scaled_sum(const char* name, const Tensor& x, double factor) {
-  const Tensor y({}, x.dtype(), x.device());
+  Tensor y({}, x.dtype(), x.device());
   visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), sum_forward, x.size(), x.data<T>(), factor, y.data<T>()); });
+              [&]<class T>() { GT_DISPATCH(x.device(), sum_forward, x.size(), operand<T>(x), factor, operand<T>(y)); });
   return record(name, y, {x}, [factor, shape = x.shape()](const Tensor& dy) -> Tensors {
-    const Tensor dx(shape, dy.dtype(), dy.device());
+    Tensor dx(shape, dy.dtype(), dy.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), sum_backward, dx.size(), dy.data<T>(), factor, dx.data<T>());
+      GT_DISPATCH(dy.device(), sum_backward, dx.size(), operand<T>(dy), factor, operand<T>(dx));
     });
     return {dx};
   });
@@ -294,19 +290,19 @@ Tensor scaled_sum(const char* name, const Tensor& x, double factor) {
 Tensor sum(const Tensor& x) { return scaled_sum("sum", x, 1); }
 
 Tensor mean(const Tensor& x) {
-  GT_CHECK(x.size() > 0, "mean: x is empty, ", x.shape());
+  GT_CHECK(x.size() > 0, "mean: x is ", x.shape(), ", expected at least one element");
   return scaled_sum("mean", x, 1 / double(x.size()));
 }
 
 Tensor sum_last(const Tensor& x) {
   const ImageShape s = channels_of("sum_last", x);
-  const Tensor y(without_last(x.shape()), x.dtype(), x.device()), none;
+  Tensor y(without_last(x.shape()), x.dtype(), x.device());
   visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), sum_channels, s, x.data<T>(), pointer<T>(none), y.data<T>()); });
+              [&]<class T>() { GT_DISPATCH(x.device(), sum_channels, s, operand<T>(x), none<T>, operand<T>(y)); });
   return record("sum_last", y, {x}, [s, shape = x.shape()](const Tensor& dy) -> Tensors {
-    const Tensor dx(shape, dy.dtype(), dy.device()), none;
+    Tensor dx(shape, dy.dtype(), dy.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), spread_pixels, s, dy.data<T>(), pointer<T>(none), dx.data<T>());
+      GT_DISPATCH(dy.device(), spread_pixels, s, operand<T>(dy), none<T>, operand<T>(dx));
     });
     return {dx};
   });
@@ -315,16 +311,15 @@ Tensor sum_last(const Tensor& x) {
 Tensor add_channels(const Tensor& x, const Tensor& b) {
   const ImageShape s = channels_of("add_channels", x);
   check_second("add_channels", x, b, {s.channels});
-  const Tensor y(x.shape(), x.dtype(), x.device());
+  Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), across_channels, Sum{}, s, x.data<T>(), b.data<T>(), y.data<T>());
+    GT_DISPATCH(x.device(), across_channels, Sum{}, s, operand<T>(x), operand<T>(b), operand<T>(y));
   });
   return record("add_channels", y, {x, b}, [s, b_needs = b.requires_grad()](const Tensor& dy) -> Tensors {
     if (!b_needs) return {dy, {}};
-    const Tensor db({s.channels}, dy.dtype(), dy.device()), none;
-    visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), pointer<T>(none), db.data<T>());
-    });
+    Tensor db({s.channels}, dy.dtype(), dy.device());
+    visit_float(dy.dtype(),
+                [&]<class T>() { GT_DISPATCH(dy.device(), sum_pixels, s, operand<T>(dy), none<T>, operand<T>(db)); });
     return {dy, db};
   });
 }
@@ -332,16 +327,17 @@ Tensor add_channels(const Tensor& x, const Tensor& b) {
 Tensor mul_channels(const Tensor& x, const Tensor& g) {
   const ImageShape s = channels_of("mul_channels", x);
   check_second("mul_channels", x, g, {s.channels});
-  const Tensor y(x.shape(), x.dtype(), x.device());
+  Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(), [&]<class T>() {
-    GT_DISPATCH(x.device(), across_channels, Product{}, s, x.data<T>(), g.data<T>(), y.data<T>());
+    GT_DISPATCH(x.device(), across_channels, Product{}, s, operand<T>(x), operand<T>(g), operand<T>(y));
   });
   const bool x_needs = x.requires_grad(), g_needs = g.requires_grad();
   return record("mul_channels", y, {x, g}, [=, x = x.detach(), g = g.detach()](const Tensor& dy) -> Tensors {
-    const Tensor dx = gradient_of(x, x_needs), dg = gradient_of(g, g_needs);
+    Tensor dx = empty_gradient(x, x_needs), dg = empty_gradient(g, g_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      if (x_needs) GT_DISPATCH(dy.device(), across_channels, Product{}, s, dy.data<T>(), g.data<T>(), dx.data<T>());
-      if (g_needs) GT_DISPATCH(dy.device(), sum_pixels, s, dy.data<T>(), x.data<T>(), dg.data<T>());
+      if (x_needs)
+        GT_DISPATCH(dy.device(), across_channels, Product{}, s, operand<T>(dy), operand<T>(g), operand<T>(dx));
+      if (g_needs) GT_DISPATCH(dy.device(), sum_pixels, s, operand<T>(dy), operand<T>(x), operand<T>(dg));
     });
     return {dx, dg};
   });
@@ -350,15 +346,16 @@ Tensor mul_channels(const Tensor& x, const Tensor& g) {
 Tensor mul_pixels(const Tensor& x, const Tensor& a) {
   const ImageShape s = channels_of("mul_pixels", x);
   check_second("mul_pixels", x, a, without_last(x.shape()));
-  const Tensor y(x.shape(), x.dtype(), x.device());
-  visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), spread_pixels, s, a.data<T>(), x.data<T>(), y.data<T>()); });
+  Tensor y(x.shape(), x.dtype(), x.device());
+  visit_float(x.dtype(), [&]<class T>() {
+    GT_DISPATCH(x.device(), spread_pixels, s, operand<T>(a), operand<T>(x), operand<T>(y));
+  });
   const bool x_needs = x.requires_grad(), a_needs = a.requires_grad();
   return record("mul_pixels", y, {x, a}, [=, x = x.detach(), a = a.detach()](const Tensor& dy) -> Tensors {
-    const Tensor dx = gradient_of(x, x_needs), da = gradient_of(a, a_needs);
+    Tensor dx = empty_gradient(x, x_needs), da = empty_gradient(a, a_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      if (x_needs) GT_DISPATCH(dy.device(), spread_pixels, s, a.data<T>(), dy.data<T>(), dx.data<T>());
-      if (a_needs) GT_DISPATCH(dy.device(), sum_channels, s, dy.data<T>(), x.data<T>(), da.data<T>());
+      if (x_needs) GT_DISPATCH(dy.device(), spread_pixels, s, operand<T>(a), operand<T>(dy), operand<T>(dx));
+      if (a_needs) GT_DISPATCH(dy.device(), sum_channels, s, operand<T>(dy), operand<T>(x), operand<T>(da));
     });
     return {dx, da};
   });

@@ -1,12 +1,15 @@
 // Ops that only move data.
-//   reshape   the same buffer under another shape, both ways.
-//   concat    (P,C1), (P,C2) -> (P,C1+C2), a pixel's channels of a before those of b + bias; backward splits dy again,
-//             and sums b's part over the pixels for dbias (C2).
-// The bias is that of a transposed convolution, to which cuDNN cannot add it: on the way it costs a FLOP and no bytes.
-// Nor can cuDNN write b where it goes: for an image whose pixels are not one behind the other it asks for a workspace
-// of its size, and copies. Saved: nothing. concat reads and writes each element once forward and once backward. CUDA:
-// one launch forward, one or, for dbias, two backward, 16 bytes at a time where C1 and C2 allow it; a, b and y may be
-// bf16.
+//   reshape   one buffer under another shape, forward and backward.
+//   concat    a (P,C1), b (P,C2), bias (C2) -> y (P,C1+C2): the channels of a, then those of b + bias, pixel by pixel.
+//             Backward splits dy, and sums b's part over the pixels for dbias (C2).
+// The bias is that of a transposed convolution, which cuDNN cannot add. Here it costs a FLOP an element and no bytes.
+// Nor can cuDNN write b in its place in y: for pixels that are not contiguous it takes a workspace of b's size and
+// copies.
+//
+// Saved: nothing. concat reads and writes each element once forward and once backward.
+//
+// CUDA: one launch forward; one backward, two with dbias; 16 bytes at a time if C1 and C2 are whole vectors. a, b and y
+// may be bf16.
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -22,7 +25,7 @@
 namespace gt {
 namespace {
 
-struct Joined {
+struct ConcatShape {
   int64_t pixels, c1, c2;
   int64_t channels() const { return c1 + c2; }
 };
@@ -33,7 +36,7 @@ namespace cpu {
 
 /// bias may be null.
 template <class T>
-void concat_forward(const Joined& n, const T* a, const T* b, const T* bias, T* y) {
+void concat_forward(const ConcatShape& n, const T* a, const T* b, const T* bias, T* y) {
   for_pixels({1, n.pixels, n.channels()}, [=](int64_t p) {
     T* to = std::copy_n(a + p * n.c1, n.c1, y + p * n.channels());
     const T* from = b + p * n.c2;
@@ -44,9 +47,9 @@ void concat_forward(const Joined& n, const T* a, const T* b, const T* bias, T* y
   });
 }
 
-/// da, db and dbias are null where nobody needs them.
+/// da, db and dbias may be null.
 template <class T>
-void concat_backward(const Joined& n, const T* dy, T* da, T* db, T* dbias) {
+void concat_backward(const ConcatShape& n, const T* dy, T* da, T* db, T* dbias) {
   const ImageShape shape{1, n.pixels, n.channels()};
   std::vector<double> partial(dbias == nullptr ? 0 : size_t(image_blocks(shape) * n.c2));
   for_blocks(shape, [&](int64_t block, int64_t, int64_t begin, int64_t end) {
@@ -74,7 +77,7 @@ using namespace gpu;
 
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    concat_forward_kernel(Joined n, PixelPartition partition, const S* a, const S* b, const T* bias, S* y) {
+    concat_forward_kernel(ConcatShape n, PixelPartition partition, const S* a, const S* b, const T* bias, S* y) {
   for_channels<W, 4>(partition, n.c1 + n.c2, [=](int64_t, int64_t c) {
     const bool of_a = c < n.c1, add = !of_a && bias != nullptr;
     const int64_t width = of_a ? n.c1 : n.c2;
@@ -90,10 +93,10 @@ __global__ void __launch_bounds__(row_threads)
   });
 }
 
-/// Splits dy, and sums its channels over the block's pixels: partial (blocks,C1+C2).
+/// Splits dy, and sums its channels over the pixels of each block -> partial (blocks,C1+C2).
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 4)
-    concat_backward_kernel(Joined n, PixelPartition partition, const S* dy, S* da, S* db, double* partial) {
+    concat_backward_kernel(ConcatShape n, PixelPartition partition, const S* dy, S* da, S* db, double* partial) {
   store_partials<1, W, 4, T>(partition, n.c1 + n.c2, partial, [=](int64_t, int64_t c, T(&sums)[1][W]) {
     const bool of_a = c < n.c1;
     const int64_t width = of_a ? n.c1 : n.c2;
@@ -106,29 +109,28 @@ __global__ void __launch_bounds__(row_threads, 4)
   });
 }
 
-}  // namespace
-
 namespace cuda {
 
-PixelPartition partition_pixels(const Joined& n, int width) {
-  return PixelPartition(1, n.pixels, next_power_of_two((n.channels() + width - 1) / width, row_threads));
+/// A thread takes W channels.
+PixelPartition partition_pixels(const ConcatShape& n, int W) {
+  return PixelPartition(1, n.pixels, next_power_of_two((n.channels() + W - 1) / W, row_threads));
 }
 
 /// bias may be null.
 template <class S, class T = compute_t<S>>
-void concat_forward(const Joined& n, const S* a, const S* b, const T* bias, S* y) {
+void concat_forward(const ConcatShape& n, const S* a, const S* b, const T* bias, S* y) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
     const PixelPartition partition = partition_pixels(n, W);
     launch({partition.grid, row_threads}, concat_forward_kernel<W, S>, n, partition, a, b, bias, y);
   });
 }
 
-/// da, db and dbias are null where nobody needs them.
+/// da, db and dbias may be null.
 template <class S, class T = compute_t<S>>
-void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
+void concat_backward(const ConcatShape& n, const S* dy, S* da, S* db, T* dbias) {
   with_vectors<S>(std::gcd(n.c1, n.c2), [&]<int W>() {
     const PixelPartition partition = partition_pixels(n, W);
-    const Tensor partial({partition.blocks, n.channels()}, DType::f64, Device::cuda);
+    Tensor partial({partition.blocks, n.channels()}, DType::f64, Device::cuda);
     launch({partition.grid, row_threads}, concat_backward_kernel<W, S>, n, partition, dy, da, db,
            partial.data<double>());
     if (dbias != nullptr)
@@ -138,8 +140,6 @@ void concat_backward(const Joined& n, const S* dy, S* da, S* db, T* dbias) {
 }
 
 }  // namespace cuda
-
-namespace {
 #endif
 
 }  // namespace
@@ -147,7 +147,7 @@ namespace {
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
 Tensor reshape(const Tensor& x, Shape shape) {
-  GT_CHECK(x.size() == shape.size(), "reshape: x is ", x.shape(), ", which does not fit ", shape);
+  GT_CHECK(x.size() == shape.size(), "reshape: x is ", x.shape(), ", expected the size of ", shape);
   return record("reshape", x.view(std::move(shape)), {x},
                 [before = x.shape()](const Tensor& dy) -> Tensors { return {dy.view(before)}; });
 }
@@ -162,24 +162,24 @@ Tensor concat(const Tensor& a, const Tensor& b, const Tensor& bias) {
   GT_CHECK(c1 + c2 > 0, "concat: expected at least one channel, got ", a.shape(), " and ", b.shape());
   const DType compute = compute_dtype(b.dtype());
   GT_CHECK(!bias.defined() || (bias.shape() == Shape{c2} && bias.dtype() == compute && bias.device() == b.device()),
-           "concat: b is ", b.dtype(), b.shape(), " on ", b.device(), ", its bias is expected to be ", compute,
-           Shape{c2});
+           "concat: b is ", b.dtype(), b.shape(), " on ", b.device(), ", its bias ", bias.dtype(), bias.shape(), " on ",
+           bias.device(), ", expected ", compute, Shape{c2});
   Shape shape = a.shape();
   shape.back() = c1 + c2;
-  const Tensor y(std::move(shape), a.dtype(), a.device());
-  const Joined n{y.size() / (c1 + c2), c1, c2};
+  Tensor y(std::move(shape), a.dtype(), a.device());
+  const ConcatShape n{y.size() / (c1 + c2), c1, c2};
   visit_activation(a.dtype(), [&]<class S>() {
-    GT_DISPATCH_ACTIVATION(S, a.device(), concat_forward, n, a.data<S>(), b.data<S>(), pointer<compute_t<S>>(bias),
-                           y.data<S>());
+    GT_DISPATCH_ACTIVATION(S, a.device(), concat_forward, n, operand<S>(a), operand<S>(b),
+                           operand_or_null<compute_t<S>>(bias), operand<S>(y));
   });
   const bool a_needs = a.requires_grad(), b_needs = b.requires_grad(), bias_needs = bias.requires_grad();
   return record("concat", y, {a, b, bias}, [=, a_shape = a.shape(), b_shape = b.shape()](const Tensor& dy) -> Tensors {
-    const Tensor da = a_needs ? Tensor(a_shape, dy.dtype(), dy.device()) : Tensor{};
-    const Tensor db = b_needs ? Tensor(b_shape, dy.dtype(), dy.device()) : Tensor{};
-    const Tensor dbias = bias_needs ? Tensor({n.c2}, compute, dy.device()) : Tensor{};
+    Tensor da = a_needs ? Tensor(a_shape, dy.dtype(), dy.device()) : Tensor{};
+    Tensor db = b_needs ? Tensor(b_shape, dy.dtype(), dy.device()) : Tensor{};
+    Tensor dbias = bias_needs ? Tensor({n.c2}, compute, dy.device()) : Tensor{};
     visit_activation(dy.dtype(), [&]<class S>() {
-      GT_DISPATCH_ACTIVATION(S, dy.device(), concat_backward, n, dy.data<S>(), pointer<S>(da), pointer<S>(db),
-                             pointer<compute_t<S>>(dbias));
+      GT_DISPATCH_ACTIVATION(S, dy.device(), concat_backward, n, operand<S>(dy), operand_or_null<S>(da),
+                             operand_or_null<S>(db), operand_or_null<compute_t<S>>(dbias));
     });
     return {da, db, dbias};
   });

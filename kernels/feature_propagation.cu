@@ -1,24 +1,27 @@
-// Feature propagation (GazeMedSeg, METHOD 6): every pixel takes over the values of the pixels around it, by how
-// alike their features are. With n over the 5 x 5 window of pixels 2 apart around p,
+// Feature propagation (GazeMedSeg, METHOD 6): every pixel gets a mean of the values around it, weighted by the
+// similarity of features. With n over the 5 x 5 window of pixels 2 apart around p,
 //
 //   s_pn = F_p.F_n,   a_pn = softmax over n of max(s_pn, 0),   y_p = sum_n a_pn V_n
 //
-// where F and V are 0 outside the image: pixels there have s = 0 and still take part in the softmax, as in the authors'
-// code (github.com/med-air/GazeMedSeg, models/multi_level.py). That propagates the features, V = F, and classifies the
-// result by a 1 x 1 convolution w; sum_n a_pn F_n.w = sum_n a_pn (F.w)_n, so that propagating V = F.w is the same in a
-// Cth of the values.
+// F and V are 0 outside the image. Pixels there have s = 0 and take part in the softmax, as in the authors' code
+// (github.com/med-air/GazeMedSeg, models/multi_level.py). That code propagates the features, V = F, and classifies the
+// result by a 1 x 1 convolution w. Because sum_n a_pn F_n.w = sum_n a_pn (F.w)_n, propagating V = F.w gives this result
+// from a C-th of the values.
 //
-// F (B,H,W,C), V (B,H,W,K) -> y (B,H,W,K). Saved: F, V and s (B,H,W,25). Backward, with G = dL/dy and da_pn = G_p.V_n:
+// F (B,H,W,C), V (B,H,W,K) -> y (B,H,W,K). Backward, with G = dL/dy and da_pn = G_p.V_n:
 //
 //   ds_pn = a_pn (da_pn - sum_m a_pm da_pm) [s_pn > 0]
 //   dV_q = sum_m a_mq G_m           dF_q = sum_m (ds_mq + ds_qm) F_m
 //
-// The window is symmetric, so m runs over the window of q: both gather. a and ds are made first, 2 x 25 numbers a
-// pixel. A pixel: forward reads and writes 4 (C + 2 K + 25) bytes, 50 (C + K) FLOPs; backward 4 (2 C + 4 K + 125)
-// bytes, 50 C + 100 K FLOPs. What the windows share is in the caches.
+// The window is symmetric, so m runs over the window of q, and both sums gather. a and ds come first, 2 x 25 numbers a
+// pixel.
 //
-// CUDA: one launch forward and two backward, eight lanes a pixel: over the channels, 16 bytes at a time, and over the
-// taps, of which each has four, for what is of a tap alone.
+// Saved: F, V and s (B,H,W,25). Forward reads and writes 4 (C + 2 K + 25) bytes a pixel and takes 50 (C + K) FLOPs.
+// Backward moves 4 (2 C + 4 K + 125) bytes and takes 50 C + 100 K FLOPs. Pixels that several windows read are in the
+// caches.
+//
+// CUDA: one launch forward and two backward. A group of eight lanes takes a pixel. The lanes divide its channels, 16
+// bytes at a time, or its taps, four each.
 #include <algorithm>
 #include <vector>
 
@@ -42,7 +45,7 @@ struct Pixels {
   int64_t images, height, width, channels, values;  // B, H, W, C, K
 };
 
-/// a of a tap times their sum, which it is still to be divided by; largest is the largest max(s, 0) of the pixel.
+/// a of a tap before the division by the sum over taps; `largest` is the largest max(s, 0) of the pixel.
 template <class T>
 GT_HD inline T unscaled_weight(T s, T largest) {
   return math::exp((s > 0 ? s : T(0)) - largest);
@@ -58,7 +61,7 @@ GT_HD inline T correlation_gradient(T s, T a, T da, T mean) {
 
 namespace cpu {
 
-/// a of one pixel from its s.
+/// a (25) of one pixel from its s (25).
 template <class T>
 void weights(const T* s, T* a) {
   T largest = 0, sum = 0;
@@ -67,14 +70,14 @@ void weights(const T* s, T* a) {
   for (int k = 0; k < taps; ++k) a[k] /= sum;
 }
 
-/// out += factor x.
+/// out += factor x, n elements.
 template <class T>
 void add_scaled(T factor, const T* x, int64_t n, T* out) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) out[i] += factor * x[i];
 }
 
-/// Calls f(k, p, n) for every pixel p of a row (counted through all images) and every tap k of it, n, that is in the
+/// f(k, p, n) for every pixel p of a row, counted through all images, and every tap k of it whose pixel n is inside the
 /// image.
 template <class F>
 void for_each_tap(const Pixels& pixels, int64_t row, const F& f) {
@@ -106,7 +109,7 @@ void propagation_forward(const Pixels& pixels, const T* features, const T* value
   });
 }
 
-/// a and ds, (B,H,W,25) each.
+/// Writes a and ds, (B,H,W,25) each.
 template <class T>
 void propagation_weights(const Pixels& pixels, const T* values, const T* correlation, const T* dy, T* a, T* ds) {
   const int64_t K = pixels.values, width = pixels.width;
@@ -123,7 +126,7 @@ void propagation_weights(const Pixels& pixels, const T* values, const T* correla
   });
 }
 
-/// dfeatures and dvalues; either may be null.
+/// Writes dfeatures and dvalues; either may be null.
 template <class T>
 void propagation_backward(const Pixels& pixels, const T* features, const T* a, const T* ds, const T* dy, T* dfeatures,
                           T* dvalues) {
@@ -152,16 +155,17 @@ void propagation_backward(const Pixels& pixels, const T* features, const T* a, c
 using namespace gpu;
 
 constexpr int propagation_threads = 128, group = 8, block_pixels = propagation_threads / group;
-constexpr int all_taps = 32, own_taps = all_taps / group;  // with some that there are not; a lane's share of them
+constexpr int padded_taps = 32, lane_taps = padded_taps / group;  // 25 in use; of a lane
 
-/// A group's pixel p, counted through all images, and its taps. A lane's own are those from own_taps * lane on.
+/// A group's pixel p, counted through all images, and the taps around it. A lane's own taps are the lane_taps from
+/// lane_taps * lane on.
 struct Window {
   int64_t p;
-  unsigned inside = 0;  // bit k: tap k is in the image; none are if the group has no pixel
-  bool valid;
+  unsigned inside = 0;  // bit k: whether tap k is inside the image; 0 if the group has no pixel
+  bool valid;           // whether the group has a pixel
   int64_t width;
 
-  /// Blocks to a row of pixels.
+  /// Blocks of a row of pixels.
   static GT_HD unsigned blocks(const Pixels& pixels) {
     return unsigned((pixels.width + block_pixels - 1) / block_pixels);
   }
@@ -179,45 +183,45 @@ struct Window {
   static __device__ int down(int k) { return dilation * (k / side - side / 2); }
   static __device__ int right(int k) { return dilation * (k % side - side / 2); }
   __device__ bool has(int k) const { return (inside >> k & 1) != 0; }
-  /// The pixel at tap k. Tap taps - 1 - k of that is p.
+  /// The pixel at tap k. Its own tap taps - 1 - k is p.
   __device__ int64_t pixel(int k) const { return p + down(k) * width + right(k); }
-  /// What x (B,H,W,channels) has there, from a pointer to what it has at p.
+  /// The elements of x (B,H,W,channels) at tap k, from those at p.
   template <class T>
   __device__ const T* at(int k, const T* at_p, int64_t channels) const {
-    return at_p + down(k) * (width * channels) + right(k) * channels;  // so that taps share the products
+    return at_p + down(k) * (width * channels) + right(k) * channels;  // taps share these products
   }
 
-  /// f(j, k) for each of the lane's own taps, its j-th.
+  /// f(j, k) for each of the lane's own taps k, its j-th.
   template <class F>
   __device__ void for_own(const F& f) const {
 #pragma unroll
-    for (int j = 0; j < own_taps; ++j)
-      if (const int k = own_taps * lane() + j; valid && k < taps) f(j, k);
+    for (int j = 0; j < lane_taps; ++j)
+      if (const int k = lane_taps * lane() + j; valid && k < taps) f(j, k);
   }
 };
 
-/// What a lane has of its own taps.
+/// A value for each of a lane's own taps.
 template <class T>
-struct OwnTaps {
-  T v[own_taps] = {};
+struct LaneTaps {
+  T v[lane_taps] = {};
 };
 
-/// weights() where each lane of a group has its own taps.
+/// a of a group's pixel from its s, each lane for its own taps.
 template <class T>
-__device__ OwnTaps<T> own_weights(const Window& window, const OwnTaps<T>& s) {
+__device__ LaneTaps<T> lane_weights(const Window& window, const LaneTaps<T>& s) {
   T largest = 0, sum = 0;
   window.for_own([&](int j, int) { largest = s.v[j] > largest ? s.v[j] : largest; });
   largest = subwarp_reduce(largest, group, Max{});
-  OwnTaps<T> a;
+  LaneTaps<T> a;
   window.for_own([&](int j, int) { sum += a.v[j] = unscaled_weight(s.v[j], largest); });
   sum = subwarp_reduce(sum, group);
   window.for_own([&](int j, int) { a.v[j] /= sum; });
   return a;
 }
 
-/// out_c = sum over the taps of factor_k x_c(k), for the few channels of a value.
+/// out_c = sum over the taps k of factor_k x_c(k), for a pixel's few values.
 template <class T>
-__device__ void gather_values(const Window& window, const OwnTaps<T>& factor, const T* x, int64_t channels, T* out) {
+__device__ void gather_values(const Window& window, const LaneTaps<T>& factor, const T* x, int64_t channels, T* out) {
   for (int64_t c = 0; c < channels; ++c) {
     T sum = 0;
     window.for_own([&](int j, int k) {
@@ -228,13 +232,13 @@ __device__ void gather_values(const Window& window, const OwnTaps<T>& factor, co
   }
 }
 
-/// Lanes take W channels of each tap at a time; then the group's 25 sums are spread over its lanes.
+/// Lanes take W channels of each tap at a time; the group's 25 sums are then spread over its lanes.
 template <int W, class T>
 __global__ void __launch_bounds__(propagation_threads)
     propagation_forward_kernel(Pixels pixels, const T* features, const T* values, T* y, T* correlation) {
   const Window window(pixels);
   const int64_t C = pixels.channels;
-  T dots[all_taps] = {};
+  T dots[padded_taps] = {};
   for (int64_t c = window.lane() * W; c < C; c += group * W) {
     const T* const at_p = features + window.p * C + c;
     Vector<T, W> own{};
@@ -246,10 +250,10 @@ __global__ void __launch_bounds__(propagation_threads)
       for (int w = 0; w < W; ++w) dots[k] += own.v[w] * other.v[w];
     }
   }
-  subwarp_reduce_scatter<group, all_taps>(dots);
-  OwnTaps<T> s;
+  subwarp_reduce_scatter<group, padded_taps>(dots);
+  LaneTaps<T> s;
   window.for_own([&](int j, int k) { correlation[window.p * taps + k] = s.v[j] = dots[j]; });
-  gather_values(window, own_weights(window, s), values, pixels.values, y);
+  gather_values(window, lane_weights(window, s), values, pixels.values, y);
 }
 
 template <class T>
@@ -257,15 +261,15 @@ __global__ void __launch_bounds__(propagation_threads)
     propagation_weights_kernel(Pixels pixels, const T* values, const T* correlation, const T* dy, T* a, T* ds) {
   const Window window(pixels);
   const int64_t K = pixels.values;
-  OwnTaps<T> s, da;
+  LaneTaps<T> s, da;
   window.for_own([&](int j, int k) {
     s.v[j] = correlation[window.p * taps + k];
     if (window.has(k))
       for (int64_t c = 0; c < K; ++c) da.v[j] += dy[window.p * K + c] * values[window.pixel(k) * K + c];
   });
-  const OwnTaps<T> weight = own_weights(window, s);
+  const LaneTaps<T> weight = lane_weights(window, s);
   T mean = 0;
-  for (int j = 0; j < own_taps; ++j) mean += weight.v[j] * da.v[j];
+  for (int j = 0; j < lane_taps; ++j) mean += weight.v[j] * da.v[j];
   mean = subwarp_reduce(mean, group);
   window.for_own([&](int j, int k) {
     a[window.p * taps + k] = weight.v[j];
@@ -279,12 +283,12 @@ __global__ void __launch_bounds__(propagation_threads)
                                 T* dvalues) {
   const Window window(pixels);
   const int64_t C = pixels.channels;
-  OwnTaps<T> to_features, to_values;
+  LaneTaps<T> to_features, to_values;
   window.for_own([&](int j, int k) {
     if (!window.has(k)) return;
-    const int64_t there = window.pixel(k) * taps + taps - 1 - k;
-    to_features.v[j] = ds[there] + ds[window.p * taps + k];
-    to_values.v[j] = a[there];
+    const int64_t opposite = window.pixel(k) * taps + taps - 1 - k;
+    to_features.v[j] = ds[opposite] + ds[window.p * taps + k];
+    to_values.v[j] = a[opposite];
   });
   if (dvalues != nullptr) gather_values(window, to_values, dy, pixels.values, dvalues);
   if (dfeatures == nullptr) return;
@@ -294,7 +298,7 @@ __global__ void __launch_bounds__(propagation_threads)
     Vector<T, W> sum{};
 #pragma unroll
     for (int k = 0; k < taps; ++k) {
-      const T factor = __shfl_sync(full_mask, to_features.v[k % own_taps], k / own_taps, group);
+      const T factor = __shfl_sync(full_mask, to_features.v[k % lane_taps], k / lane_taps, group);
       if (!window.has(k) || c >= C) continue;
       const Vector<T, W> other = load<W>(window.at(k, at_p, C));
       for (int w = 0; w < W; ++w) sum.v[w] += factor * other.v[w];
@@ -303,7 +307,7 @@ __global__ void __launch_bounds__(propagation_threads)
   }
 }
 
-/// A group of lanes to each pixel.
+/// A group of lanes for each pixel.
 Launch propagation_grid(const Pixels& pixels) {
   return {blocks_for(pixels.images * pixels.height * Window::blocks(pixels), 1), propagation_threads};
 }
@@ -343,26 +347,27 @@ Tensor feature_propagation(const Tensor& features, const Tensor& values) {
                features.dim(1) == values.dim(1) && features.dim(2) == values.dim(2) &&
                features.dtype() == values.dtype(),
            "feature_propagation: features are ", features.dtype(), " ", features.shape(), ", values ", values.dtype(),
-           " ", values.shape(), ", expected (B,H,W,C) and (B,H,W,K) of one type");
+           " ", values.shape(), ", expected (B,H,W,C) and (B,H,W,K) of one dtype");
   const Pixels pixels{features.dim(0), features.dim(1), features.dim(2), features.dim(3), values.dim(3)};
   const Shape window{pixels.images, pixels.height, pixels.width, taps};
-  const Tensor y(values.shape(), values.dtype(), values.device());
-  const Tensor correlation(window, values.dtype(), values.device());
+  Tensor y(values.shape(), values.dtype(), values.device());
+  Tensor correlation(window, values.dtype(), values.device());
   visit_float(values.dtype(), [&]<class T>() {
-    GT_DISPATCH(values.device(), propagation_forward, pixels, features.data<T>(), values.data<T>(), y.data<T>(),
-                correlation.data<T>());
+    GT_DISPATCH(values.device(), propagation_forward, pixels, operand<T>(features), operand<T>(values), operand<T>(y),
+                operand<T>(correlation));
   });
   return record("feature_propagation", y, {features, values},
                 [=, features = features.detach(), values = values.detach(), features_need = features.requires_grad(),
                  values_need = values.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor a(window, dy.dtype(), dy.device()), ds(window, dy.dtype(), dy.device());
-                  const Tensor dfeatures = gradient_of(features, features_need);
-                  const Tensor dvalues = gradient_of(values, values_need);
+                  Tensor a(window, dy.dtype(), dy.device()), ds(window, dy.dtype(), dy.device());
+                  Tensor dfeatures = empty_gradient(features, features_need);
+                  Tensor dvalues = empty_gradient(values, values_need);
                   visit_float(dy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(dy.device(), propagation_weights, pixels, values.data<T>(), correlation.data<T>(),
-                                dy.data<T>(), a.data<T>(), ds.data<T>());
-                    GT_DISPATCH(dy.device(), propagation_backward, pixels, features.data<T>(), a.data<T>(),
-                                ds.data<T>(), dy.data<T>(), pointer<T>(dfeatures), pointer<T>(dvalues));
+                    GT_DISPATCH(dy.device(), propagation_weights, pixels, operand<T>(values), operand<T>(correlation),
+                                operand<T>(dy), operand<T>(a), operand<T>(ds));
+                    GT_DISPATCH(dy.device(), propagation_backward, pixels, operand<T>(features), operand<T>(a),
+                                operand<T>(ds), operand<T>(dy), operand_or_null<T>(dfeatures),
+                                operand_or_null<T>(dvalues));
                   });
                   return {dfeatures, dvalues};
                 });

@@ -1,17 +1,18 @@
-// Losses of logits z against targets t in [0,1], over the elements that weights m count (1 counted, 0 ignored; all
-// without m). All (B,..) -> scalar.
+// Losses of logits z against targets t in [0,1]. Weights m are 1 for elements that count and 0 for others; without m
+// all count. z, t and m have one shape (B,..), and the loss is a scalar.
 //
 //   bce_with_logits   L = sum m (softplus(z) - t z) / sum m
 //                     dL/dz = m (p - t) / sum m,   dL/dt = -m z / sum m
 //   dice_loss         L = mean over b of 1 - N/D,  N = 2 sum p t m + eps,  D = sum p m + sum t m + eps
 //                     dL/dp = -m (2 t - N/D) / (B D)  (and dp/dz = p (1 - p)),   dL/dt = -m (2 p - N/D) / (B D)
 //
-// with p = sigmoid(z). Saved: z, t, m, and the two sums of bce or the N and D of each image. Sums are in double; they,
-// the loss and its gradient stay on the device, so that nothing waits for the host.
-// Per element: forward reads 8 bytes (12 with m), backward reads as many and writes 4 for each gradient; about 40 FLOPs
-// forward, 30 backward.
+// with p = sigmoid(z).
 //
-// CUDA: forward is two launches, partial sums of blocks of elements and then their sum in block order, backward is one.
+// Saved: z, t, m, and the two sums of bce_with_logits, or N and D of each image. Sums are in double. They, the loss and
+// its gradient stay on the device, so that nothing waits for the host. Forward reads 8 bytes an element (12 with m) and
+// takes about 40 FLOPs. Backward reads as many, writes 4 for each gradient and takes about 30.
+//
+// CUDA: forward takes two launches, the partial sums of chunks and then their sum in a fixed order; backward takes one.
 #include <algorithm>
 #include <vector>
 
@@ -39,18 +40,18 @@ struct Samples {
   GT_HD T weight(int64_t i) const { return m == nullptr ? T(1) : m[i]; }
 };
 
-/// Two sums.
+/// The two sums of a loss.
 struct Sums {
   double first = 0, second = 0;
   GT_HD void operator+=(const Sums& other) { first += other.first, second += other.second; }
 };
 
-/// SharedArena for `count` sums on x's device, and they as the kernels take them.
+/// `count` pairs of sums on x's device, not initialised.
 Tensor empty_sums(int64_t count, const Tensor& x) { return Tensor({count, 2}, DType::f64, x.device()); }
 
-Sums* sums_of(const Tensor& t) { return reinterpret_cast<Sums*>(t.data<double>()); }
+Sums* as_sums(double* pairs) { return reinterpret_cast<Sums*>(pairs); }
 
-/// bce_with_logits sums the losses and the weights.
+/// Sums of bce_with_logits: of the losses and of the weights.
 struct Bce {
   template <class T>
   static GT_HD Sums terms(T z, T t, T m) {
@@ -59,7 +60,7 @@ struct Bce {
   static GT_HD double mean(const Sums& s) { return s.second > 0 ? s.first / s.second : 0; }
 };
 
-/// dL/dz and dL/dt of an element that is counted.
+/// dL/dz and dL/dt of a counted element; s are the sums, dy is the gradient of the loss.
 template <class T>
 struct BceGradient {
   T factor;
@@ -68,7 +69,7 @@ struct BceGradient {
   GT_HD T to_target(T z) const { return -factor * z; }
 };
 
-/// dice_loss sums N and D, without eps, in each image.
+/// Sums of dice_loss in each image: N and D, without eps.
 struct Dice {
   template <class T>
   static GT_HD Sums terms(T z, T t, T m) {
@@ -78,13 +79,13 @@ struct Dice {
   static GT_HD double loss(const Sums& s) { return 1 - s.first / s.second; }
 };
 
-/// The same of an element of an image whose N and D these are.
+/// dL/dz and dL/dt of a counted element; s are N and D of its image, dy is the gradient of the loss.
 template <class T>
 struct DiceGradient {
   T factor, ratio, inverse;  // dy / B, N / D, 1 / D
   GT_HD DiceGradient(const Sums& s, double dy, int64_t batch)
       : factor(T(dy / double(batch))), ratio(T(s.first / s.second)), inverse(T(1 / s.second)) {}
-  /// To p where the target is t; to t where the probability is p, the two being alike.
+  /// dL/dp from t, and dL/dt from p: the loss is symmetric in p and t.
   GT_HD T slope(T other) const { return (ratio - 2 * other) * inverse; }
   GT_HD T to_logit(T z, T t) const {
     const T p = math::sigmoid(z);
@@ -99,7 +100,7 @@ namespace cpu {
 
 constexpr int64_t block_size = 1024;
 
-/// The sums over elements [begin, end).
+/// The sums over elements [begin, end) of all images.
 template <class Loss, class T>
 Sums sum_terms(const Samples<T>& s, int64_t begin, int64_t end) {
   double first = 0, second = 0;
@@ -119,7 +120,7 @@ void bce_forward(const Samples<T>& s, Sums* sums, T* mean) {
   *mean = T(Bce::mean(*sums));
 }
 
-/// sums (B) get each image's N and D.
+/// Writes N and D of each image to sums (B).
 template <class T>
 void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
   const int64_t blocks = (s.n + block_size - 1) / block_size;  // of one image
@@ -137,7 +138,7 @@ void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
   *mean = T(loss);
 }
 
-/// gradient[i] = weight(i) value(i) for i in [begin, end); nothing if gradient is null.
+/// gradient[i] = weight(i) value(i) for i in [begin, end), unless gradient is null.
 template <class T, class F>
 void fill(const Samples<T>& s, int64_t begin, int64_t end, T* __restrict gradient, const F& value) {
   if (gradient == nullptr) return;
@@ -147,7 +148,7 @@ void fill(const Samples<T>& s, int64_t begin, int64_t end, T* __restrict gradien
     for (int64_t i = begin; i < end; ++i) gradient[i] = s.m[i] * value(i);
 }
 
-/// sums of each image, dy (): the loss's gradient. dz and dt may be null.
+/// sums (B), dy () the gradient of the loss. dz and dt may be null.
 template <template <class> class Gradient, class T>
 void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T* dt) {
   const int64_t blocks = (s.n + block_size - 1) / block_size;
@@ -169,8 +170,8 @@ using namespace gpu;
 
 constexpr int loss_threads = 256;
 
-/// The elements that a block takes, counted through all images. Loops count from 0 to `count`: where they count from
-/// `begin`, nvcc 13 stores a vector element by element.
+/// The running block's elements, counted through all images. Loops run from 0 to `count`: if they start at `begin`,
+/// nvcc 13 stores a vector element by element.
 struct LossBlock {
   unsigned image;
   int64_t begin;
@@ -190,7 +191,7 @@ __device__ Vector<T, W> weights(const Samples<T>& s, int64_t i) {
   return ones;
 }
 
-/// partial (B,blocks): the sums of each block of `size` elements.
+/// partial (B,blocks): the sums of each chunk.
 template <class Loss, int W, class T>
 __global__ void __launch_bounds__(loss_threads)
     loss_sums_kernel(Samples<T> s, ChunkPartition partition, Sums* partial) {
@@ -207,7 +208,7 @@ __global__ void __launch_bounds__(loss_threads)
   if (threadIdx.x == 0) partial[blockIdx.x] = sums;
 }
 
-/// One block.
+/// The mean from the chunks' sums, in one block.
 template <class T>
 __global__ void __launch_bounds__(loss_threads)
     bce_mean_kernel(int64_t blocks, const Sums* partial, Sums* sums, T* mean) {
@@ -219,7 +220,7 @@ __global__ void __launch_bounds__(loss_threads)
   *mean = T(Bce::mean(s));
 }
 
-/// One block, its warps taking images.
+/// The mean from the chunks' sums, in one block whose warps take images.
 template <class T>
 __global__ void __launch_bounds__(loss_threads)
     dice_mean_kernel(int64_t batch, int64_t blocks, const Sums* partial, double eps, Sums* sums, T* mean) {
@@ -258,24 +259,23 @@ __global__ void __launch_bounds__(loss_threads)
   }
 }
 
-}  // namespace
-
 namespace cuda {
 
-/// f.operator()<W>(partition of an image), W elements a thread at once.
+/// f.operator()<W>(partition), where a thread takes W elements of an image at once.
 template <class T, class F>
 void visit_chunks(const Samples<T>& s, const F& f) {
   const int64_t size = items_per_block(s.batch * s.n, loss_threads * vector_length<T>, 1, 32);
   with_vectors<T>(s.n, [&]<int W>() { f.template operator()<W>(ChunkPartition(s.n, size)); });
 }
 
-/// The blocks' sums (B,blocks).
+/// The sums of each image's chunks, (B,blocks,2).
 template <class Loss, class T>
 Tensor partial_sums(const Samples<T>& s) {
   Tensor partial;
   visit_chunks(s, [&]<int W>(const ChunkPartition& partition) {
     partial = Tensor({s.batch, partition.blocks, 2}, DType::f64, Device::cuda);
-    launch({partition.grid(s.batch), loss_threads}, loss_sums_kernel<Loss, W, T>, s, partition, sums_of(partial));
+    launch({partition.grid(s.batch), loss_threads}, loss_sums_kernel<Loss, W, T>, s, partition,
+           as_sums(partial.data<double>()));
   });
   return partial;
 }
@@ -283,13 +283,14 @@ Tensor partial_sums(const Samples<T>& s) {
 template <class T>
 void bce_forward(const Samples<T>& s, Sums* sums, T* mean) {
   const Tensor partial = partial_sums<Bce>(s);
-  launch({1, loss_threads}, bce_mean_kernel<T>, partial.size() / 2, sums_of(partial), sums, mean);
+  launch({1, loss_threads}, bce_mean_kernel<T>, partial.size() / 2, as_sums(partial.data<double>()), sums, mean);
 }
 
 template <class T>
 void dice_forward(const Samples<T>& s, double eps, Sums* sums, T* mean) {
   const Tensor partial = partial_sums<Dice>(s);
-  launch({1, loss_threads}, dice_mean_kernel<T>, s.batch, partial.dim(1), sums_of(partial), eps, sums, mean);
+  launch({1, loss_threads}, dice_mean_kernel<T>, s.batch, partial.dim(1), as_sums(partial.data<double>()), eps, sums,
+         mean);
 }
 
 template <template <class> class Gradient, class T>
@@ -301,29 +302,27 @@ void loss_backward(const Samples<T>& s, const Sums* sums, const T* dy, T* dz, T*
 }
 
 }  // namespace cuda
-
-namespace {
 #endif
 
 template <class T>
 Samples<T> samples(const Tensor& z, const Tensor& t, const Tensor& m) {
   const int64_t batch = z.rank() == 0 ? 1 : z.dim(0);
-  return {z.data<T>(), t.data<T>(), pointer<T>(m), batch, batch == 0 ? 0 : z.size() / batch};
+  return {operand<T>(z), operand<T>(t), operand_or_null<T>(m), batch, batch == 0 ? 0 : z.size() / batch};
 }
 
 void check_loss(const char* op, const Tensor& z, const Tensor& t, const Tensor& m) {
   GT_CHECK(t.shape() == z.shape() && t.dtype() == z.dtype(), op, ": logits are ", z.dtype(), z.shape(), ", targets ",
-           t.dtype(), t.shape());
+           t.dtype(), t.shape(), ", expected one shape and dtype");
   if (!m.defined()) return;
   GT_CHECK(m.shape() == z.shape() && m.dtype() == z.dtype(), op, ": logits are ", z.dtype(), z.shape(), ", weights ",
-           m.dtype(), m.shape());
-  GT_CHECK(!m.requires_grad(), op, ": the weights have no gradient");
+           m.dtype(), m.shape(), ", expected one shape and dtype");
+  GT_CHECK(!m.requires_grad(), op, ": the weights require a gradient, expected none");
 }
 
-/// z (B,..) as one image, for the loss that sums over all.
+/// z (B,..) as one image, for the loss that sums over all images.
 template <class T>
 Samples<T> all_samples(const Tensor& z, const Tensor& t, const Tensor& m) {
-  return {z.data<T>(), t.data<T>(), pointer<T>(m), 1, z.size()};
+  return {operand<T>(z), operand<T>(t), operand_or_null<T>(m), 1, z.size()};
 }
 
 }  // namespace
@@ -332,17 +331,18 @@ Samples<T> all_samples(const Tensor& z, const Tensor& t, const Tensor& m) {
 
 Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m) {
   check_loss("bce_with_logits", z, t, m);
-  const Tensor sums = empty_sums(1, z), loss({}, z.dtype(), z.device());
+  Tensor sums = empty_sums(1, z), loss({}, z.dtype(), z.device());
   visit_float(z.dtype(), [&]<class T>() {
-    GT_DISPATCH(z.device(), bce_forward, all_samples<T>(z, t, m), sums_of(sums), loss.data<T>());
+    GT_DISPATCH(z.device(), bce_forward, all_samples<T>(z, t, m), as_sums(operand<double>(sums)), operand<T>(loss));
   });
   return record("bce_with_logits", loss, {z, t},
                 [z = z.detach(), t = t.detach(), m = detached(m), sums, z_needs = z.requires_grad(),
                  t_needs = t.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor dz = gradient_of(z, z_needs), dt = gradient_of(t, t_needs);
+                  Tensor dz = empty_gradient(z, z_needs), dt = empty_gradient(t, t_needs);
                   visit_float(z.dtype(), [&]<class T>() {
-                    GT_DISPATCH(z.device(), loss_backward<BceGradient>, all_samples<T>(z, t, m), sums_of(sums),
-                                dy.data<T>(), pointer<T>(dz), pointer<T>(dt));
+                    GT_DISPATCH(z.device(), loss_backward<BceGradient>, all_samples<T>(z, t, m),
+                                as_sums(operand<double>(sums)), operand<T>(dy), operand_or_null<T>(dz),
+                                operand_or_null<T>(dt));
                   });
                   return {dz, dt};
                 });
@@ -352,17 +352,18 @@ Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m, double eps) 
   check_loss("dice_loss", z, t, m);
   GT_CHECK(z.rank() >= 1 && z.dim(0) >= 1, "dice_loss: logits are ", z.shape(), ", expected (B,..)");
   GT_CHECK(eps > 0, "dice_loss: eps is ", eps, ", expected more than 0");
-  const Tensor sums = empty_sums(z.dim(0), z), loss({}, z.dtype(), z.device());
+  Tensor sums = empty_sums(z.dim(0), z), loss({}, z.dtype(), z.device());
   visit_float(z.dtype(), [&]<class T>() {
-    GT_DISPATCH(z.device(), dice_forward, samples<T>(z, t, m), eps, sums_of(sums), loss.data<T>());
+    GT_DISPATCH(z.device(), dice_forward, samples<T>(z, t, m), eps, as_sums(operand<double>(sums)), operand<T>(loss));
   });
   return record("dice_loss", loss, {z, t},
                 [z = z.detach(), t = t.detach(), m = detached(m), sums, z_needs = z.requires_grad(),
                  t_needs = t.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor dz = gradient_of(z, z_needs), dt = gradient_of(t, t_needs);
+                  Tensor dz = empty_gradient(z, z_needs), dt = empty_gradient(t, t_needs);
                   visit_float(z.dtype(), [&]<class T>() {
-                    GT_DISPATCH(z.device(), loss_backward<DiceGradient>, samples<T>(z, t, m), sums_of(sums),
-                                dy.data<T>(), pointer<T>(dz), pointer<T>(dt));
+                    GT_DISPATCH(z.device(), loss_backward<DiceGradient>, samples<T>(z, t, m),
+                                as_sums(operand<double>(sums)), operand<T>(dy), operand_or_null<T>(dz),
+                                operand_or_null<T>(dt));
                   });
                   return {dz, dt};
                 });

@@ -1,11 +1,14 @@
-// Gaze maps of where and of the way there, for all levels at once (METHOD 3.4).
+// Track maps of all levels (METHOD 3.4): a weighted mean of splats and of a Gaussian of the distance to the track.
 //
-//   M_lb = a S_lb + (1 - a) E_lb,   E_lb = exp(-(zoom_b D_lb)^2 / (2 tau_l^2))
-//   dS = a dM,   dD = -(1 - a) dM E zoom^2 D / tau^2
+//   M_lb = a S_lb + (1 - a) E_lb,   E_lb = exp(-(s_b D_lb)^2 / (2 tau_l^2)),   s the inverse scale
+//   dS = a dM,   dD = -(1 - a) dM E s^2 D / tau^2
 //
-// S, D and M are L maps (B,H_l,W_l). S undefined is 0; D may be infinite, where E and its gradient are 0. Saved: D,
-// alive anyway. Forward reads 2 values of each pixel and writes one, backward the same the other way round; an
-// exponential and 6 FLOPs each. CUDA: a launch each, 16 bytes a thread where all maps have whole vectors.
+// S, D and M are L maps (B,H_l,W_l). Without S it counts as 0. D may be infinite; E and its gradient are 0 there.
+//
+// Saved: D, alive anyway. A pixel of forward reads 2 values and writes 1, one of backward reads 2 and writes 2; each
+// takes an exponential and 6 FLOPs.
+//
+// CUDA: one launch each way; 16 bytes a thread if all maps are whole vectors.
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -21,12 +24,12 @@
 namespace gt {
 namespace {
 
-/// A level's maps, one behind the other.
+/// The maps of a level, image after image.
 template <class T>
 struct Level {
   const T *splats, *distances;  // splats may be null
-  T* maps;                      // of the backward pass dM
-  T *d_splats, *d_distances;    // of the backward pass; may be null
+  T* maps;                      // M; in backward dM
+  T *d_splats, *d_distances;    // in backward; may be null
   int64_t pixels;               // of a map
   double steepness;             // 1 / (2 tau^2)
 };
@@ -36,32 +39,32 @@ struct Mixing {
   Level<T> level[max_levels] = {};
   int levels;
   int64_t images;
-  const T* zoom;  // (B)
-  T share;        // of S
+  const T* inverse_scale;  // (B)
+  T splat_weight;
 };
 
-/// E falls with D^2 by this much in an image.
+/// The steepness of E as a Gaussian of D, in one image.
 template <class T>
-GT_HD T steepness_of(const Level<T>& level, T zoom) {
-  return T(level.steepness) * zoom * zoom;
+GT_HD T steepness_of(const Level<T>& level, T inverse_scale) {
+  return T(level.steepness) * inverse_scale * inverse_scale;
 }
 
 template <class T>
-GT_HD T mixed(T share, T steepness, T splat, T distance) {
-  return share * splat + (1 - share) * math::gaussian(distance, steepness);
+GT_HD T mixed(T splat_weight, T steepness, T splat, T distance) {
+  return splat_weight * splat + (1 - splat_weight) * math::gaussian(distance, steepness);
 }
 
 template <class T>
-GT_HD T distance_gradient(T share, T steepness, T dy, T distance) {
+GT_HD T distance_gradient(T splat_weight, T steepness, T dy, T distance) {
   const T e = math::gaussian(distance, steepness);
-  return e > 0 ? -2 * (1 - share) * dy * e * steepness * distance : T(0);
+  return e > 0 ? -2 * (1 - splat_weight) * dy * e * steepness * distance : T(0);
 }
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
 
 namespace cpu {
 
-/// f(level, steepness, begin, end) for blocks of pixels, counted through the level's maps, of one image each.
+/// f(level, steepness, begin, end) for blocks of pixels [begin, end) of one image, counted through the level's maps.
 template <class T, class F>
 void for_blocks(const Mixing<T>& n, const F& f) {
   for (const Level<T>* level = n.level; level != n.level + n.levels; ++level) {
@@ -69,7 +72,7 @@ void for_blocks(const Mixing<T>& n, const F& f) {
     const int64_t blocks = (level->pixels + block - 1) / block;
     parallel_for(n.images * blocks, 1, [&](int64_t k, int64_t) {
       const int64_t image = k / blocks, first = k % blocks * block;
-      f(*level, steepness_of(*level, n.zoom[image]), image * level->pixels + first,
+      f(*level, steepness_of(*level, n.inverse_scale[image]), image * level->pixels + first,
         image * level->pixels + std::min(first + block, level->pixels));
     });
   }
@@ -77,22 +80,23 @@ void for_blocks(const Mixing<T>& n, const F& f) {
 
 template <class T>
 void mix_maps_forward(const Mixing<T>& n) {
-  for_blocks(n, [share = n.share](const Level<T>& level, T steepness, int64_t begin, int64_t end) {
+  for_blocks(n, [splat_weight = n.splat_weight](const Level<T>& level, T steepness, int64_t begin, int64_t end) {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i)
-      level.maps[i] = mixed(share, steepness, level.splats == nullptr ? T(0) : level.splats[i], level.distances[i]);
+      level.maps[i] =
+          mixed(splat_weight, steepness, level.splats == nullptr ? T(0) : level.splats[i], level.distances[i]);
   });
 }
 
 template <class T>
 void mix_maps_backward(const Mixing<T>& n) {
-  for_blocks(n, [share = n.share](const Level<T>& level, T steepness, int64_t begin, int64_t end) {
+  for_blocks(n, [splat_weight = n.splat_weight](const Level<T>& level, T steepness, int64_t begin, int64_t end) {
     if (level.d_splats != nullptr)
-      for (int64_t i = begin; i < end; ++i) level.d_splats[i] = share * level.maps[i];
+      for (int64_t i = begin; i < end; ++i) level.d_splats[i] = splat_weight * level.maps[i];
     if (level.d_distances != nullptr)
 #pragma omp simd
       for (int64_t i = begin; i < end; ++i)
-        level.d_distances[i] = distance_gradient(share, steepness, level.maps[i], level.distances[i]);
+        level.d_distances[i] = distance_gradient(splat_weight, steepness, level.maps[i], level.distances[i]);
   });
 }
 
@@ -105,21 +109,21 @@ using namespace gpu;
 
 constexpr int block = 256;  // threads
 
-/// Blocks over a map, N pixels a thread.
+/// Blocks of a map, N pixels a thread.
 template <int N, class T>
 GT_HD unsigned blocks_of(const Level<T>& level) {
   return unsigned((level.pixels + block * N - 1) / (block * N));
 }
 
-/// What a thread takes: the N pixels at i, of an image of a level. Blocks go through the levels one after the other,
-/// and there through the images. Levels are found by selects, since an index that the compiler does not know would put
-/// them all into local memory.
+/// The running thread's N pixels, of an image of a level. Blocks go through the levels, and in each level through the
+/// images. Levels are selected without indexing: an index known only at run time would put all levels into local
+/// memory.
 template <int N, class T>
-struct Place {
+struct ThreadPixels {
   Level<T> level;
-  unsigned image, first;  // its first pixel there
+  unsigned image, first;  // the first pixel in the image
 
-  __device__ explicit Place(const Mixing<T>& n) : level(n.level[0]) {
+  __device__ explicit ThreadPixels(const Mixing<T>& n) : level(n.level[0]) {
     unsigned index = blockIdx.x;
 #pragma unroll
     for (int l = 0; l + 1 < max_levels; ++l) {
@@ -137,36 +141,36 @@ struct Place {
 
 template <int N, class T>
 __global__ void __launch_bounds__(block) mix_maps_forward_kernel(Mixing<T> n) {
-  const Place<N, T> place(n);
-  if (!place.inside()) return;
-  const Level<T>& level = place.level;
-  const int64_t i = place.i();
-  const T steepness = steepness_of(level, n.zoom[place.image]);
+  const ThreadPixels<N, T> pixels(n);
+  if (!pixels.inside()) return;
+  const Level<T>& level = pixels.level;
+  const int64_t i = pixels.i();
+  const T steepness = steepness_of(level, n.inverse_scale[pixels.image]);
   Vector<T, N> splats{};
   if (level.splats != nullptr) splats = load<N>(level.splats + i);
   const auto distances = load<N>(level.distances + i);
-  for (int k = 0; k < N; ++k) splats.v[k] = mixed(n.share, steepness, splats.v[k], distances.v[k]);
+  for (int k = 0; k < N; ++k) splats.v[k] = mixed(n.splat_weight, steepness, splats.v[k], distances.v[k]);
   store(level.maps + i, splats);
 }
 
 template <int N, class T>
 __global__ void __launch_bounds__(block) mix_maps_backward_kernel(Mixing<T> n) {
-  const Place<N, T> place(n);
-  if (!place.inside()) return;
-  const Level<T>& level = place.level;
-  const int64_t i = place.i();
-  const T steepness = steepness_of(level, n.zoom[place.image]);
+  const ThreadPixels<N, T> pixels(n);
+  if (!pixels.inside()) return;
+  const Level<T>& level = pixels.level;
+  const int64_t i = pixels.i();
+  const T steepness = steepness_of(level, n.inverse_scale[pixels.image]);
   const auto dy = load<N>(level.maps + i), distances = load<N>(level.distances + i);
   Vector<T, N> d_splats, d_distances;
   for (int k = 0; k < N; ++k) {
-    d_splats.v[k] = n.share * dy.v[k];
-    d_distances.v[k] = distance_gradient(n.share, steepness, dy.v[k], distances.v[k]);
+    d_splats.v[k] = n.splat_weight * dy.v[k];
+    d_distances.v[k] = distance_gradient(n.splat_weight, steepness, dy.v[k], distances.v[k]);
   }
   if (level.d_splats != nullptr) store(level.d_splats + i, d_splats);
   if (level.d_distances != nullptr) store(level.d_distances + i, d_distances);
 }
 
-/// f.operator()<N>(grid), N pixels a thread.
+/// f.operator()<N>(grid), where a thread takes N pixels.
 template <class T, class F>
 void with_grid(const Mixing<T>& n, const F& f) {
   int64_t common = 0;
@@ -177,8 +181,6 @@ void with_grid(const Mixing<T>& n, const F& f) {
     f.template operator()<N>(blocks_for(blocks, 1));
   });
 }
-
-}  // namespace
 
 namespace cuda {
 
@@ -193,25 +195,27 @@ void mix_maps_backward(const Mixing<T>& n) {
 }
 
 }  // namespace cuda
-
-namespace {
 #endif
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
 
-/// `maps` are the results or their gradients, of which some may be undefined, as may be what is to be filled.
+/// `maps` are M or dM. Levels of undefined maps are left out, and undefined gradients are not written.
 template <class T>
 Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors& maps, const Tensors& d_splats,
-                 const Tensors& d_distances, const Tensor& zoom, const std::vector<double>& tau, double share) {
-  Mixing<T> n{.levels = 0, .images = zoom.size(), .zoom = zoom.data<T>(), .share = T(share)};
+                 const Tensors& d_distances, const Tensor& inverse_scale, const std::vector<double>& tau,
+                 double splat_weight) {
+  Mixing<T> n{.levels = 0,
+              .images = inverse_scale.size(),
+              .inverse_scale = operand<T>(inverse_scale),
+              .splat_weight = T(splat_weight)};
   for (size_t l = 0; l < distances.size(); ++l) {
     if (!maps[l].defined()) continue;
-    n.level[n.levels++] = {splats.empty() ? nullptr : splats[l].data<T>(),
-                           distances[l].data<T>(),
-                           maps[l].data<T>(),
-                           d_splats.empty() ? nullptr : pointer<T>(d_splats[l]),
-                           d_distances.empty() ? nullptr : pointer<T>(d_distances[l]),
-                           distances[l].size() / zoom.size(),
+    n.level[n.levels++] = {splats.empty() ? nullptr : operand<T>(splats[l]),
+                           operand<T>(distances[l]),
+                           operand<T>(maps[l]),
+                           d_splats.empty() ? nullptr : operand_or_null<T>(d_splats[l]),
+                           d_distances.empty() ? nullptr : operand_or_null<T>(d_distances[l]),
+                           distances[l].size() / inverse_scale.size(),
                            1 / (2 * tau[l] * tau[l])};
   }
   return n;
@@ -219,27 +223,29 @@ Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors&
 
 }  // namespace
 
-Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& zoom, const std::vector<double>& tau,
-                 double share) {
+Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& inverse_scale,
+                 const std::vector<double>& tau, double splat_weight) {
   const size_t levels = distances.size();
   GT_CHECK(levels > 0 && levels <= size_t(max_levels) && tau.size() == levels &&
-               (splats.empty() || splats.size() == levels) && zoom.rank() == 1 && zoom.size() > 0,
-           "mix_maps: ", splats.size(), " and ", levels, " levels, ", tau.size(), " tau and zoom ", zoom.shape(),
-           ", expected as many of each, at most ", max_levels, ", and zoom (B)");
+               (splats.empty() || splats.size() == levels) && inverse_scale.rank() == 1 && inverse_scale.size() > 0,
+           "mix_maps: ", splats.size(), " and ", levels, " levels, ", tau.size(), " tau and inverse_scale ",
+           inverse_scale.shape(), ", expected equally many of each, at most ", max_levels, ", and inverse_scale (B)");
   Tensors maps;
   for (size_t l = 0; l < levels; ++l) {
     const Tensor& d = distances[l];
-    GT_CHECK(d.rank() == 3 && d.dim(0) == zoom.size() && d.size() > 0 && d.dtype() == zoom.dtype() &&
-                 d.device() == zoom.device() && tau[l] > 0,
+    GT_CHECK(d.rank() == 3 && d.dim(0) == inverse_scale.size() && d.size() > 0 && d.dtype() == inverse_scale.dtype() &&
+                 d.device() == inverse_scale.device() && tau[l] > 0,
              "mix_maps: distances ", d.dtype(), d.shape(), " and tau ", tau[l], " of level ", l, ", expected ",
-             zoom.dtype(), " (B,H,W) with B ", zoom.size(), " and a tau above 0");
+             inverse_scale.dtype(), " (B,H,W) with B ", inverse_scale.size(), " and a tau above 0");
     GT_CHECK(splats.empty() ||
                  (splats[l].shape() == d.shape() && splats[l].dtype() == d.dtype() && splats[l].device() == d.device()),
-             "mix_maps: maps of level ", l, " are ", splats[l].shape(), " and ", d.shape());
+             "mix_maps: splats of level ", l, " are ", splats[l].dtype(), splats[l].shape(), ", distances ", d.dtype(),
+             d.shape(), ", expected one shape, dtype and device");
     maps.emplace_back(d.shape(), d.dtype(), d.device());
   }
-  visit_float(zoom.dtype(), [&]<class T>() {
-    GT_DISPATCH(zoom.device(), mix_maps_forward, mixing<T>(splats, distances, maps, {}, {}, zoom, tau, share));
+  visit_float(inverse_scale.dtype(), [&]<class T>() {
+    GT_DISPATCH(inverse_scale.device(), mix_maps_forward,
+                mixing<T>(splats, distances, maps, {}, {}, inverse_scale, tau, splat_weight));
   });
   Tensors inputs = splats;
   inputs.insert(inputs.end(), distances.begin(), distances.end());
@@ -248,15 +254,16 @@ Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& 
   for (const Tensor& x : inputs) needs.push_back(x.requires_grad());
   for (const Tensor& d : distances) saved.push_back(d.detach());
   return record(
-      "mix_maps", maps, inputs, [=, mixed_splats = splats.size(), zoom = zoom.detach()](const Tensors& dy) -> Tensors {
+      "mix_maps", maps, inputs,
+      [=, mixed_splats = splats.size(), inverse_scale = inverse_scale.detach()](const Tensors& dy) -> Tensors {
         Tensors all;
         for (size_t i = 0; i < needs.size(); ++i)
-          all.push_back(gradient_of(saved[i % levels], needs[i] && dy[i % levels].defined()));
+          all.push_back(empty_gradient(saved[i % levels], needs[i] && dy[i % levels].defined()));
         const auto middle = all.begin() + ptrdiff_t(mixed_splats);
-        visit_float(zoom.dtype(), [&]<class T>() {
-          GT_DISPATCH(
-              zoom.device(), mix_maps_backward,
-              mixing<T>({}, saved, dy, Tensors(all.begin(), middle), Tensors(middle, all.end()), zoom, tau, share));
+        visit_float(inverse_scale.dtype(), [&]<class T>() {
+          GT_DISPATCH(inverse_scale.device(), mix_maps_backward,
+                      mixing<T>({}, saved, dy, Tensors(all.begin(), middle), Tensors(middle, all.end()), inverse_scale,
+                                tau, splat_weight));
         });
         return all;
       });

@@ -1,10 +1,10 @@
-// Group normalisation (Wu and He, 2018), alone and fused with what surrounds it in a network: the bias of the
-// convolution before it and the leaky ReLU after it. norm.h has the maths; group_norm is the case bias = 0, slope = 1.
+// Group normalisation (Wu and He, 2018), alone and fused with the bias of the convolution before it and the leaky ReLU
+// after it. norm.h has the maths; group_norm is the case bias = 0, slope = 1.
 //
-// Saved: x, bias, gamma, beta; mu and r per image and group; per image and channel the sums of x on the CPU, the affine
-// functions of z on CUDA. Backward computes z again for its sign. With elements of s bytes, forward moves 3s an element
-// in two passes and takes 7 FLOPs; backward moves 5s in two passes and takes 12. On CUDA it can be 2s and 3s
-// (norm_cuda.cu).
+// Saved: x, bias, gamma, beta; mu and r of each image and group. For each image and channel also the sum of x on the
+// CPU, and the affine function of z on CUDA. Backward computes z again for its sign. With elements of s bytes, forward
+// moves 3s an element in two passes and takes 7 FLOPs; backward moves 5s in two passes and takes 12. On CUDA it can be
+// 2s and 3s (norm_cuda.cu).
 #include "kernels/norm.h"
 
 #include <algorithm>
@@ -63,8 +63,8 @@ void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int6
   in.stats[k] = statistics(group, norm.group_size(), norm.eps);
 }
 
-/// f(first, last) for runs of images, so many that what a pass reads of `tensors` tensors stays in the caches for the
-/// next pass.
+/// f(first, last) for runs of images. What a pass reads of `tensors` tensors in a run stays in the caches for the next
+/// pass.
 template <class T, class F>
 void for_images(const ImageShape& shape, int64_t tensors, const F& f) {
   constexpr int64_t cached = 16 << 20;
@@ -102,8 +102,8 @@ struct ParameterSums {
   double dz = 0, dz_xhat = 0, dx = 0;
 };
 
-/// For images [first_image, last_image), from the sums of dz and dz x over each channel of each image (B,2,C): adds to
-/// `parameters` (C), and returns gradient_affine() of each channel.
+/// Adds images [first_image, last_image) to `parameters` (C), and returns gradient_affine() of each of their channels.
+/// sums (B,2,C) are those of dz and dz x over each channel.
 template <class T>
 TiledAffines<T> finish_sums(const NormInputs<T>& in, int64_t first_image, int64_t last_image,
                             const std::vector<double>& sums, std::vector<ParameterSums>& parameters) {
@@ -176,13 +176,13 @@ template <class S, class T = compute_t<S>>
 NormInputs<S> inputs(const Norm& norm, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
                      const Tensor& stats, const Tensor& sums, const Tensor& affines) {
   return {norm,
-          x.data<S>(),
-          pointer<T>(bias),
-          gamma.data<T>(),
-          beta.data<T>(),
-          reinterpret_cast<Statistics*>(stats.data<double>()),
-          pointer<double>(sums),
-          reinterpret_cast<Affine<T>*>(pointer<T>(affines))};
+          operand<S>(x),
+          operand_or_null<T>(bias),
+          operand<T>(gamma),
+          operand<T>(beta),
+          reinterpret_cast<Statistics*>(operand<double>(stats)),
+          operand_or_null<double>(sums),
+          reinterpret_cast<Affine<T>*>(operand_or_null<T>(affines))};
 }
 
 /// bias may be undefined.
@@ -196,26 +196,26 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
     GT_CHECK(p.shape() == Shape{x.dim(3)} && p.dtype() == compute && p.device() == x.device(), name, ": x is ",
              x.dtype(), x.shape(), " on ", x.device(), ", so its parameters are expected to be ", compute,
              " of shape (", x.dim(3), "), got ", p.dtype(), p.shape(), " on ", p.device());
-  const Tensor y(x.shape(), x.dtype(), x.device());
-  const Tensor stats({x.dim(0), norm.groups, 2}, DType::f64, x.device());
+  Tensor y(x.shape(), x.dtype(), x.device());
+  Tensor stats({x.dim(0), norm.groups, 2}, DType::f64, x.device());
   const bool on_cuda = x.device() == Device::cuda;
-  const Tensor sums = on_cuda ? Tensor{} : Tensor({x.dim(0), x.dim(3)}, DType::f64, x.device());
-  const Tensor affines = on_cuda ? empty_affines(norm.shape, compute, x.device()) : Tensor{};
+  Tensor sums = on_cuda ? Tensor{} : Tensor({x.dim(0), x.dim(3)}, DType::f64, x.device());
+  Tensor affines = on_cuda ? empty_affines(norm.shape, compute, x.device()) : Tensor{};
   visit_activation(x.dtype(), [&]<class S>() {
     GT_DISPATCH_ACTIVATION(S, x.device(), norm_forward, inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines),
-                           y.data<S>());
+                           operand<S>(y));
   });
   return record(name, y, {x, bias, gamma, beta},
                 [=, x = x.detach(), bias = detached(bias), gamma = gamma.detach(), beta = beta.detach(),
                  x_needs = x.requires_grad(), bias_needs = bias.requires_grad()](const Tensor& dy) -> Tensors {
-                  const Tensor dx = gradient_of(x, x_needs), dbias = gradient_of(bias, bias_needs);
-                  const Tensor dgamma = gradient_of(gamma, true), dbeta = gradient_of(beta, true);
+                  Tensor dx = empty_gradient(x, x_needs), dbias = empty_gradient(bias, bias_needs);
+                  Tensor dgamma = empty_gradient(gamma, true), dbeta = empty_gradient(beta, true);
                   visit_activation(x.dtype(), [&]<class S>() {
                     using T = compute_t<S>;
-                    GT_DISPATCH_ACTIVATION(
-                        S, x.device(), norm_backward, inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines),
-                        dy.data<S>(),
-                        NormGradients<S>{pointer<S>(dx), pointer<T>(dbias), dgamma.data<T>(), dbeta.data<T>()});
+                    GT_DISPATCH_ACTIVATION(S, x.device(), norm_backward,
+                                           inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines), operand<S>(dy),
+                                           NormGradients<S>{operand_or_null<S>(dx), operand_or_null<T>(dbias),
+                                                            operand<T>(dgamma), operand<T>(dbeta)});
                   });
                   return {dx, dbias, dgamma, dbeta};
                 });

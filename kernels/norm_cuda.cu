@@ -1,13 +1,13 @@
 // The norms on CUDA. There are two ways, which differ in the order of their sums alone.
 //
-// In one pass (norm_cuda_one_pass.cu): a block keeps its pixels in shared memory while it waits for the sums of its
+// In one pass (norm_cuda_one_pass.cu): a block holds its pixels in shared memory while it waits for the sums of its
 // image's other blocks. With elements of s bytes, forward moves 2s an element in 1 launch, backward 3s in 2.
 //
-// In two passes (here), if the device cannot hold an image's blocks at once: forward moves 3s an element in 3 launches,
-// backward 5s in 4. The first pass sums each channel over blocks of pixels. A block for each group then adds these sums
-// in a fixed order and finds the channels' affine functions. The second pass begins where the first ended, with what is
-// still in the L2 cache. Besides elements, 16 or 24 bytes per channel and block of pixels are written and read, some
-// hundredths of the total.
+// In two passes (here): the way if the device cannot hold an image's blocks at once. Forward moves 3s an element in 3
+// launches, backward 5s in 4. The first pass sums each channel over blocks of pixels. A block for each group then adds
+// these sums in a fixed order and finds the channels' affine functions. The second pass begins where the first ended,
+// with what is still in the L2 cache. Besides elements, 16 or 24 bytes per channel and block of pixels are written and
+// read, some hundredths of the total.
 //
 // A thread adds its first 32 terms at most in the compute dtype; all further sums are in double. x, y and their
 // gradients may be bf16.
@@ -141,7 +141,7 @@ struct StoreParameterGradients {
   }
 };
 
-/// Threads that share the addition of a group's partial sums.
+/// Threads that add a group's partial sums together.
 int lanes_of_group(const Norm& norm) { return next_power_of_two(norm.group_channels(), row_threads); }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What the norms' passes on CUDA do with the elements of a pixel. The elements come from device memory (norm_cuda.cu)
-// or from shared memory (norm_cuda_one_pass.cu), as each pass's argument `read` says.
+// or from shared memory (norm_cuda_one_pass.cu), depending on a pass's argument `read`.
 #pragma once
 
 #include "kernels/cuda/pixel_passes.cuh"

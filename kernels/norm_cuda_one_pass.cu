@@ -1,6 +1,6 @@
-// The norms on CUDA in one pass over device memory: a block keeps its pixels of an image in shared memory, waits for
-// the sums of the image's other blocks at a barrier (grid_barrier.cuh), and continues with the kept pixels. Besides
-// elements, forward moves 16 bytes per group and block, backward also 24 per channel and block.
+// The norms on CUDA in one pass over device memory. A block holds its pixels of an image in shared memory, and waits at
+// a barrier for the sums of the image's other blocks (grid_barrier.cuh). It then continues with the pixels it holds.
+// Besides elements, forward moves 16 bytes per group and block, backward also 24 per channel and block.
 #include <algorithm>
 #include <optional>
 
@@ -92,7 +92,7 @@ __device__ Pair warp_reduce_pairs(int64_t n, const F& f) {
 }
 
 /// Sums over each group's channels and over the image's blocks. The running block adds term(i) for channel i of the
-/// range; when all of the image's blocks have arrived, some thread calls use(g, sum) for each group. partial
+/// range. When all of the image's blocks have arrived, some thread calls use(g, sum) for each group. partial
 /// (B,blocks,G) is workspace.
 template <class Pair, class Term, class Use>
 __device__ void reduce_image(const GridBarrier& barrier, const PixelPartition& partition, int64_t groups,

@@ -1,9 +1,12 @@
-// Division of each map by its maximum: s (B,..) -> y = s / m, m the map's maximum; y = 0 where m is not above 0.
+// Division of each map by its maximum m: s (B,..) -> y = s / m, or y = 0 if m is not above 0.
 //   ds_i = (dy_i - [i is the first maximum] sum_j dy_j y_j) / m
-// Saved: y, and per map m and the place of the maximum. Per element of size s: forward moves 3s and takes 2 FLOPs,
-// backward 3s and 3. CUDA: two launches each way over blocks of each map. Forward the first finds every block's maximum
-// and its place, the second those of the map from them, and divides; backward the first writes dy / m and sums the
-// block, the second adds the sums and corrects the one element.
+//
+// Saved: y, and for each map m and the index of its first maximum. With elements of s bytes, forward moves 3s an
+// element and takes 2 FLOPs, backward 3s and 3.
+//
+// CUDA: two launches each way, over chunks of each map. Forward first finds the maximum of each chunk; then every block
+// finds the map's maximum from these, and divides. Backward first writes dy / m and sums each chunk; then it adds the
+// sums and corrects the element of the maximum.
 #include <algorithm>
 
 #include "core/launch.cuh"
@@ -19,9 +22,9 @@ namespace {
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
-/// v / m, or 0 unless m is above 0.
+/// v / m, or 0 if m is not above 0.
 template <class T>
-GT_HD inline T over(T v, T m) {
+GT_HD inline T divided(T v, T m) {
   return m > 0 ? v / m : T(0);
 }
 
@@ -30,21 +33,21 @@ GT_HD inline T over(T v, T m) {
 namespace cpu {
 
 template <class T>
-void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* place) {
+void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* index) {
   parallel_for(maps, 1, [=](int64_t b, int64_t) {
     const T* from = s + b * size;
     T m = 0;
 #pragma omp simd reduction(max : m)
     for (int64_t i = 0; i < size; ++i) m = from[i] > m ? from[i] : m;
     maximum[b] = m;
-    place[b] = int32_t(std::find(from, from + size, m) - from);
+    index[b] = int32_t(std::find(from, from + size, m) - from);
 #pragma omp simd
-    for (int64_t i = 0; i < size; ++i) y[b * size + i] = over(from[i], m);
+    for (int64_t i = 0; i < size; ++i) y[b * size + i] = divided(from[i], m);
   });
 }
 
 template <class T>
-void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* maximum, const int32_t* place, const T* dy,
+void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* maximum, const int32_t* index, const T* dy,
                             T* ds) {
   parallel_for(maps, 1, [=](int64_t b, int64_t) {
     const T m = maximum[b];
@@ -52,9 +55,9 @@ void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* max
 #pragma omp simd reduction(+ : through_maximum)
     for (int64_t i = b * size; i < (b + 1) * size; ++i) {
       through_maximum += double(dy[i]) * double(y[i]);
-      ds[i] = over(dy[i], m);
+      ds[i] = divided(dy[i], m);
     }
-    if (m > 0) ds[b * size + place[b]] -= T(through_maximum / double(m));
+    if (m > 0) ds[b * size + index[b]] -= T(through_maximum / double(m));
   });
 }
 
@@ -67,7 +70,7 @@ using namespace gpu;
 
 constexpr int threads = 256;
 
-/// The first of a thread's elements in the running chunk, N at a time. The next ones are threads N further.
+/// The running thread's first N elements in the running chunk. Its next ones are N threads further.
 template <int N>
 __device__ int64_t first_element(const ChunkPartition& partition) {
   return partition.begin() + int64_t(threadIdx.x) * N;
@@ -75,34 +78,34 @@ __device__ int64_t first_element(const ChunkPartition& partition) {
 
 template <int N, class T>
 __global__ void __launch_bounds__(threads)
-    peaks_kernel(ChunkPartition partition, const T* s, T* values, int32_t* places) {
+    maxima_kernel(ChunkPartition partition, const T* s, T* values, int32_t* indices) {
   s += partition.array() * partition.size;
-  ArgMax<T> peak = ArgMax<T>::none();
+  ArgMax<T> max = ArgMax<T>::none();
 #pragma unroll 4
   for (int64_t i = first_element<N>(partition); i < partition.end(); i += threads * N) {
     const auto v = load<N>(s + i);
     for (int j = 0; j < N; ++j)
-      if (v.v[j] > peak.value) peak = {v.v[j], int32_t(i + j)};
+      if (v.v[j] > max.value) max = {v.v[j], int32_t(i + j)};
   }
-  peak = block_reduce<threads>(peak, Max{});
-  if (threadIdx.x == 0) values[blockIdx.x] = peak.value, places[blockIdx.x] = peak.index;
+  max = block_reduce<threads>(max, Max{});
+  if (threadIdx.x == 0) values[blockIdx.x] = max.value, indices[blockIdx.x] = max.index;
 }
 
 template <int N, class T>
 __global__ void __launch_bounds__(threads)
-    divide_kernel(ChunkPartition partition, const T* values, const int32_t* places, const T* s, T* y, T* maximum,
-                  int32_t* place) {
+    divide_kernel(ChunkPartition partition, const T* values, const int32_t* indices, const T* s, T* y, T* maximum,
+                  int32_t* index) {
   const int64_t map = partition.array(), first = map * partition.blocks;
-  ArgMax<T> peak = ArgMax<T>::none();
+  ArgMax<T> max = ArgMax<T>::none();
   for (unsigned b = threadIdx.x; b < partition.blocks; b += threads)
-    peak = Max{}(peak, ArgMax<T>{values[first + b], places[first + b]});
-  peak = block_reduce<threads>(peak, Max{});
-  if (partition.block() == 0 && threadIdx.x == 0) maximum[map] = peak.value, place[map] = peak.index;
+    max = Max{}(max, ArgMax<T>{values[first + b], indices[first + b]});
+  max = block_reduce<threads>(max, Max{});
+  if (partition.block() == 0 && threadIdx.x == 0) maximum[map] = max.value, index[map] = max.index;
   s += map * partition.size, y += map * partition.size;
 #pragma unroll 4
   for (int64_t i = first_element<N>(partition); i < partition.end(); i += threads * N) {
     auto v = load<N>(s + i);
-    for (int j = 0; j < N; ++j) v.v[j] = over(v.v[j], peak.value);
+    for (int j = 0; j < N; ++j) v.v[j] = divided(v.v[j], max.value);
     store(y + i, v);
   }
 }
@@ -120,7 +123,7 @@ __global__ void __launch_bounds__(threads)
     const auto v = load<N>(y + i);
     for (int j = 0; j < N; ++j) {
       sum += double(g.v[j]) * double(v.v[j]);
-      g.v[j] = over(g.v[j], m);
+      g.v[j] = divided(g.v[j], m);
     }
     store(ds + i, g);
   }
@@ -128,69 +131,66 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-/// Adds the gradient through a map's maximum, given its sum of dy y.
+/// Adds the gradient through a map's maximum; `sum` is that of dy y.
 template <class T>
 struct AddMaximumGradient {
   int64_t size;
   const T* maximum;
-  const int32_t* place;
+  const int32_t* index;
   T* ds;
 
   __device__ void operator()(int64_t map, double sum) const {
-    if (maximum[map] > 0) ds[map * size + place[map]] -= T(sum / double(maximum[map]));
+    if (maximum[map] > 0) ds[map * size + index[map]] -= T(sum / double(maximum[map]));
   }
 };
-#endif
-
-}  // namespace
-
-#if GT_CUDA
 namespace cuda {
 
 template <class T>
-void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* place) {
+void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* index) {
   const ChunkPartition partition(size);
-  const Tensor values({maps, partition.blocks}, dtype_of<T>(), Device::cuda),
-      places({maps, partition.blocks}, DType::i32, Device::cuda);
+  Tensor values({maps, partition.blocks}, dtype_of<T>(), Device::cuda),
+      indices({maps, partition.blocks}, DType::i32, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
     const unsigned blocks = partition.grid(maps);
-    launch({blocks, threads}, peaks_kernel<N, T>, partition, s, values.data<T>(), places.data<int32_t>());
-    launch({blocks, threads}, divide_kernel<N, T>, partition, values.data<T>(), places.data<int32_t>(), s, y, maximum,
-           place);
+    launch({blocks, threads}, maxima_kernel<N, T>, partition, s, values.data<T>(), indices.data<int32_t>());
+    launch({blocks, threads}, divide_kernel<N, T>, partition, values.data<T>(), indices.data<int32_t>(), s, y, maximum,
+           index);
   });
 }
 
 template <class T>
-void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* maximum, const int32_t* place, const T* dy,
+void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* maximum, const int32_t* index, const T* dy,
                             T* ds) {
   const ChunkPartition partition(size);
-  const Tensor sums({maps, partition.blocks}, DType::f64, Device::cuda);
+  Tensor sums({maps, partition.blocks}, DType::f64, Device::cuda);
   with_vectors<T>(size, [&]<int N>() {
     const unsigned blocks = partition.grid(maps);
     launch({blocks, threads}, gradient_kernel<N, T>, partition, y, maximum, dy, ds, sums.data<double>());
-    reduce_rows(maps, partition.blocks, sums.data<double>(), AddMaximumGradient<T>{size, maximum, place, ds});
+    reduce_rows(maps, partition.blocks, sums.data<double>(), AddMaximumGradient<T>{size, maximum, index, ds});
   });
 }
 
 }  // namespace cuda
 #endif
 
+}  // namespace
+
 // ---- The op ---------------------------------------------------------------------------------------------------------
 
 Tensor normalize_max(const Tensor& s) {
   GT_CHECK(s.rank() >= 1 && s.dim(0) >= 1, "normalize_max: expected maps (B,..) with B at least 1, got ", s.shape());
   const int64_t maps = s.dim(0), size = s.size() / maps;
-  const Tensor y(s.shape(), s.dtype(), s.device()), maximum({maps}, s.dtype(), s.device());
-  const Tensor place({maps}, DType::i32, s.device());
+  Tensor y(s.shape(), s.dtype(), s.device()), maximum({maps}, s.dtype(), s.device());
+  Tensor index({maps}, DType::i32, s.device());
   visit_float(s.dtype(), [&]<class T>() {
-    GT_DISPATCH(s.device(), normalize_max_forward, maps, size, s.data<T>(), y.data<T>(), maximum.data<T>(),
-                place.data<int32_t>());
+    GT_DISPATCH(s.device(), normalize_max_forward, maps, size, operand<T>(s), operand<T>(y), operand<T>(maximum),
+                operand<int32_t>(index));
   });
   return record("normalize_max", y, {s}, [=, y = y.detach()](const Tensor& dy) -> Tensors {
-    const Tensor ds(y.shape(), y.dtype(), y.device());
+    Tensor ds(y.shape(), y.dtype(), y.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), normalize_max_backward, maps, size, y.data<T>(), maximum.data<T>(),
-                  place.data<int32_t>(), dy.data<T>(), ds.data<T>());
+      GT_DISPATCH(dy.device(), normalize_max_backward, maps, size, operand<T>(y), operand<T>(maximum),
+                  operand<int32_t>(index), operand<T>(dy), operand<T>(ds));
     });
     return {ds};
   });

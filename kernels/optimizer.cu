@@ -1,14 +1,15 @@
-// Optimiser steps, in place, over all tensors of a model at once: the tensors are taken as one long array, so that the
-// hundred small ones of a network cost no more than their elements. With gradient g, rate lr and decay wd:
+// Optimiser steps in place, over all tensors of a model at once. The tensors are treated as one long array, so that a
+// network's hundred small tensors cost no more than their elements. With gradient g, learning rate lr and weight decay
+// wd:
 //
 //   SGD (PyTorch's)                       v <- momentum v + g + wd p     p <- p - lr v
-//   AdamW (Loshchilov and Hutter 2019)    m <- b1 m + (1 - b1) g         v <- b2 v + (1 - b2) g^2
+//   AdamW (Loshchilov and Hutter, 2019)   m <- b1 m + (1 - b1) g         v <- b2 v + (1 - b2) g^2
 //                                         p <- (1 - lr wd) p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
 //
-// Not differentiated, nothing is saved. Per element of size s SGD moves 5s and takes 6 FLOPs, AdamW 7s and 13.
+// Steps are not differentiable. With elements of s bytes, SGD moves 5s an element and takes 6 FLOPs, AdamW 7s and 13.
 //
 // CUDA: one launch for every 125 tensors (SGD) or 100 (AdamW; GradTrack has 90), whose addresses are in the kernel's
-// parameter.
+// argument.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -60,11 +61,11 @@ struct AdamWUpdate {
   }
 };
 
-/// The same elements of the N tensors that belong to a parameter: itself, its gradient, its state.
+/// The N tensors of one parameter, each with last - first elements: the parameter, its gradient, its state.
 template <class T, size_t N>
 struct Span {
   std::array<T*, N> data;
-  int64_t first, last;  // place in the long array
+  int64_t first, last;  // its elements [first, last) of the long array
 };
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
@@ -98,13 +99,14 @@ using namespace gpu;
 
 constexpr int step_threads = 256;
 
-/// As many spans as a kernel's parameter holds, cut into slots of 16 bytes, the last of a span perhaps not full.
+/// As many spans as fit into a kernel's argument. A span is a number of slots of 16 bytes, of which the last may be
+/// partly used.
 template <class T, size_t N>
 struct SpanTable {
-  static constexpr int room = 4000 / ((N + 1) * sizeof(int64_t));
-  T* data[room][N];
-  uint32_t size[room];  // elements
-  uint32_t last[room];  // slot behind the span's last
+  static constexpr int capacity = 4000 / ((N + 1) * sizeof(int64_t));
+  T* data[capacity][N];
+  uint32_t size[capacity];  // elements
+  uint32_t last[capacity];  // the slot after the span's last one
   int count = 0;
 
   int64_t slots() const { return count == 0 ? 0 : last[count - 1]; }
@@ -113,24 +115,25 @@ struct SpanTable {
     for (size_t n = 0; n < N; ++n) data[count][n] = span.data[n];
     const int64_t elements = span.last - span.first;
     const int64_t end = slots() + (elements + vector_length<T> - 1) / vector_length<T>;
-    GT_CHECK(std::max(elements, end) < int64_t(1) << 32, "an optimiser step on CUDA takes 2^32 elements at the most");
+    GT_CHECK(std::max(elements, end) < int64_t(1) << 32, "an optimiser step on CUDA has ", std::max(elements, end),
+             " elements, expected less than 2^32");
     size[count] = uint32_t(elements);
     last[count] = uint32_t(end);
     ++count;
   }
 };
 
-/// A thread per slot.
+/// Updates one slot.
 template <class Update, class T, size_t N, size_t... I>
 __device__ void update_slot(const SpanTable<T, N>& table, const double* rates, int64_t slot,
                             std::index_sequence<I...>) {
   constexpr int W = vector_length<T>;
-  int span = 0;  // the first whose slots end behind this one
+  int span = 0;  // the first one whose slots end after this slot
   for (int left = table.count; left > 0;) {
     const int half = left / 2;
-    const bool behind = table.last[span + half] <= slot;
-    span = behind ? span + half + 1 : span;
-    left = behind ? left - half - 1 : half;
+    const bool before = table.last[span + half] <= slot;
+    span = before ? span + half + 1 : span;
+    left = before ? left - half - 1 : half;
   }
   const int64_t begin = (slot - (span == 0 ? 0 : table.last[span - 1])) * W, size = table.size[span];
   T* const data[N] = {table.data[span][I]...};
@@ -157,7 +160,7 @@ template <class Update, class T, size_t N>
 void multi_tensor_step(const std::vector<Span<T, N>>& spans, const double* rates) {
   for (size_t k = 0; k < spans.size();) {
     SpanTable<T, N> table;
-    while (k < spans.size() && table.count < table.room) table.add(spans[k++]);
+    while (k < spans.size() && table.count < table.capacity) table.add(spans[k++]);
     launch({blocks_for(table.slots(), step_threads), step_threads}, step_kernel<Update, T, N>, table, rates);
   }
 }
@@ -167,7 +170,7 @@ void multi_tensor_step(const std::vector<Span<T, N>>& spans, const double* rates
 
 // ---- The ops --------------------------------------------------------------------------------------------------------
 
-/// The lists (parameters, gradients, state..) as spans, without the parameters whose gradient is undefined.
+/// The lists (parameters, gradients, state, ..) as spans, without parameters whose gradient is undefined.
 template <class T, size_t N>
 std::vector<Span<T, N>> spans_of(const std::array<const Tensors*, N>& lists) {
   std::vector<Span<T, N>> spans;
@@ -175,7 +178,7 @@ std::vector<Span<T, N>> spans_of(const std::array<const Tensors*, N>& lists) {
   for (size_t k = 0; k < lists[0]->size(); ++k) {
     if (!(*lists[1])[k].defined()) continue;
     Span<T, N> span{{}, first, first + (*lists[0])[k].size()};
-    for (size_t n = 0; n < N; ++n) span.data[n] = (*lists[n])[k].template data<T>();
+    for (size_t n = 0; n < N; ++n) span.data[n] = operand<T>((*lists[n])[k]);
     first = span.last;
     spans.push_back(span);
   }
@@ -187,14 +190,14 @@ void check_lists(const char* name, const std::array<const Tensors*, N>& lists) {
   const Tensors& parameters = *lists[0];
   for (const Tensors* list : lists)
     GT_CHECK(list->size() == parameters.size(), name, ": ", parameters.size(),
-             " parameters need as many gradients and states, got ", list->size());
+             " parameters, expected as many gradients and states, got ", list->size());
   for (size_t k = 0; k < parameters.size(); ++k)
     for (const Tensors* list : lists) {
       const Tensor &p = parameters[k], &t = (*list)[k];
       if (list == lists[1] && !t.defined()) continue;
       GT_CHECK(t.shape() == p.shape() && t.dtype() == parameters[0].dtype() && t.device() == parameters[0].device(),
                name, ": parameter ", k, " is ", p.dtype(), p.shape(), " on ", p.device(), ", its gradient or state ",
-               t.dtype(), t.shape(), " on ", t.device(), " (all are expected to have one type and device)");
+               t.dtype(), t.shape(), " on ", t.device(), ", expected one shape, dtype and device");
     }
 }
 
@@ -221,7 +224,7 @@ void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors
 }
 
 Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& options) {
-  GT_CHECK(step >= 1, "adamw_rates: steps are counted from 1, got ", step);
+  GT_CHECK(step >= 1, "adamw_rates: step ", step, ", expected at least 1");
   const double correction1 = 1 - std::pow(options.beta1, double(step));
   const double correction2 = 1 - std::pow(options.beta2, double(step));
   return Tensor::of<double>({6}, {1 - options.beta1, 1 - options.beta2, lr / correction1, 1 / std::sqrt(correction2),

@@ -1,8 +1,8 @@
-// Pointwise ops: y_i = f(x_i), or y_i = f(a_i, b_i) for a and b of one shape. An op is one functor: its value beside
-// its derivatives, and what they are a function of, which is what is saved for backward (a handle, not a copy). Per
-// element of size s: a unary op moves 2s forward and 2s to 3s backward, a binary one 3s forward and 2s to 5s backward;
-// FLOPs are those of the functor. On CUDA each direction is one launch, in which a thread takes 16 bytes of each
-// tensor.
+// Pointwise ops: y_i = f(x_i), or y_i = f(a_i, b_i) for a and b of one shape. An op is one functor, with its value, its
+// derivatives, and what these are a function of. The latter is saved for backward, as a handle and not a copy.
+//
+// With elements of s bytes, a unary op moves 2s an element forward and 2s to 3s backward. A binary op moves 3s and 2s
+// to 5s. FLOPs are those of the functor. On CUDA each direction is one launch; a thread takes 16 bytes of each tensor.
 #include <cmath>
 
 #include "core/launch.cuh"
@@ -18,7 +18,7 @@ namespace {
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
-/// What a unary op's derivative df(..) is a function of.
+/// What a unary op's derivative df() is a function of.
 enum class Of { nothing, input, output };
 
 struct Scale {
@@ -83,7 +83,7 @@ struct Softplus {
 };
 
 struct LeakyRelu {
-  double slope;  // not negative, so that the output has the input's sign and serves the next op as well
+  double slope;  // at least 0, so that the output has the input's sign
   static constexpr Of saved = Of::output;
   template <class T>
   GT_HD T f(T x) const {
@@ -125,7 +125,7 @@ struct Less {
   }
 };
 
-// A binary op says whether its derivatives depend on a and b.
+// A binary op is linear if its derivatives do not depend on a and b.
 struct Add {
   static constexpr bool linear = true;
   template <class T>
@@ -180,7 +180,7 @@ namespace cpu {
 
 constexpr int64_t block = 1 << 14;  // elements
 
-/// y[i] = f(i), in blocks over the threads.
+/// y[i] = f(i) for n elements, over the threads.
 template <class T, class F>
 void fill(int64_t n, T* y, const F& f) {
   parallel_for(n, block, [&](int64_t begin, int64_t end) {
@@ -193,7 +193,7 @@ void unary_forward(const Op& op, int64_t n, const T* x, T* y) {
   fill(n, y, [=](int64_t i) { return op.f(x[i]); });
 }
 
-/// `saved` is null where the derivative is a function of nothing.
+/// `saved` is null if the derivative is a function of nothing.
 template <class Op, class T>
 void unary_backward(const Op& op, int64_t n, const T* saved, const T* dy, T* dx) {
   fill(n, dx, [=](int64_t i) { return dy[i] * op.df(Op::saved == Of::nothing ? T(0) : saved[i]); });
@@ -204,7 +204,7 @@ void binary_forward(const Op& op, int64_t n, const T* a, const T* b, T* y) {
   fill(n, y, [=](int64_t i) { return op.f(a[i], b[i]); });
 }
 
-/// a and b are null if the op is linear, da and db where nobody needs them.
+/// a and b are null if the op is linear. da and db may be null.
 template <class Op, class T>
 void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* dy, T* da, T* db) {
   const auto at = [](const T* p, int64_t i) { return Op::linear ? T(0) : p[i]; };
@@ -220,14 +220,14 @@ void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* d
 using namespace gpu;
 
 template <class T, int In, int Out>
-struct Streams {
+struct Operands {
   const T* x[In];
   T* y[Out];
 };
 
-/// N elements from the i-th on: f(x, y) makes the outputs' values of the inputs' for one element.
+/// N elements from the i-th on. f(x, y) computes one element of all outputs y from that of all inputs x.
 template <int N, class T, int In, int Out, class F>
-__device__ void map_vectors(int64_t i, const Streams<T, In, Out>& s, const F& f) {
+__device__ void map_vectors(int64_t i, const Operands<T, In, Out>& s, const F& f) {
   Vector<T, N> x[In], y[Out];
   for (int k = 0; k < In; ++k) x[k] = load<N>(s.x[k] + i);
   for (int j = 0; j < N; ++j) {
@@ -240,13 +240,13 @@ __device__ void map_vectors(int64_t i, const Streams<T, In, Out>& s, const F& f)
 }
 
 template <class T, int In, int Out, class F>
-__global__ void __launch_bounds__(256) map_kernel(int64_t n, Streams<T, In, Out> s, F f) {
+__global__ void __launch_bounds__(256) map_kernel(int64_t n, Operands<T, In, Out> s, F f) {
   constexpr int N = vector_length<T>;
   const int64_t i = (int64_t(blockIdx.x) * 256 + threadIdx.x) * N;
   if (i + N <= n)
     map_vectors<N>(i, s, f);
   else
-#pragma unroll 1  // copies of it would only take registers
+#pragma unroll 1  // unrolling would only take registers
     for (int64_t tail = i; tail < n; ++tail) map_vectors<1>(tail, s, f);
 }
 
@@ -259,7 +259,7 @@ struct UnaryValue {
   }
 };
 
-/// x: dy, and what is saved if anything is.
+/// x is dy and, if there is one, the saved tensor.
 template <class Op>
 struct UnaryGradient {
   Op op;
@@ -278,7 +278,7 @@ struct BinaryValue {
   }
 };
 
-/// x: dy, and a and b unless the op is linear; of these, what the derivatives asked for are no function of is not read.
+/// x is dy and, unless the op is linear, a and b. What the requested derivatives do not depend on is not read.
 template <class Op, bool da, bool db>
 struct BinaryGradient {
   Op op;
@@ -293,33 +293,33 @@ struct BinaryGradient {
 namespace cuda {
 
 template <class T, int In, int Out, class F>
-void map(int64_t n, const Streams<T, In, Out>& s, const F& f) {
+void map(int64_t n, const Operands<T, In, Out>& s, const F& f) {
   launch({blocks_for(n, 256 * vector_length<T>), 256}, map_kernel<T, In, Out, F>, n, s, f);
 }
 
 template <class Op, class T>
 void unary_forward(const Op& op, int64_t n, const T* x, T* y) {
-  map(n, Streams<T, 1, 1>{{x}, {y}}, UnaryValue<Op>{op});
+  map(n, Operands<T, 1, 1>{{x}, {y}}, UnaryValue<Op>{op});
 }
 
 template <class Op, class T>
 void unary_backward(const Op& op, int64_t n, const T* saved, const T* dy, T* dx) {
   if constexpr (Op::saved == Of::nothing)
-    map(n, Streams<T, 1, 1>{{dy}, {dx}}, UnaryGradient<Op>{op});
+    map(n, Operands<T, 1, 1>{{dy}, {dx}}, UnaryGradient<Op>{op});
   else
-    map(n, Streams<T, 2, 1>{{dy, saved}, {dx}}, UnaryGradient<Op>{op});
+    map(n, Operands<T, 2, 1>{{dy, saved}, {dx}}, UnaryGradient<Op>{op});
 }
 
 template <class Op, class T>
 void binary_forward(const Op& op, int64_t n, const T* a, const T* b, T* y) {
-  map(n, Streams<T, 2, 1>{{a, b}, {y}}, BinaryValue<Op>{op});
+  map(n, Operands<T, 2, 1>{{a, b}, {y}}, BinaryValue<Op>{op});
 }
 
 template <class Op, class T>
 void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* dy, T* da, T* db) {
   constexpr int In = Op::linear ? 1 : 3;
-  Streams<T, In, 1> one{{dy}, {da != nullptr ? da : db}};
-  Streams<T, In, 2> both{{dy}, {da, db}};
+  Operands<T, In, 1> one{{dy}, {da != nullptr ? da : db}};
+  Operands<T, In, 2> both{{dy}, {da, db}};
   if constexpr (!Op::linear) one.x[1] = both.x[1] = a, one.x[2] = both.x[2] = b;
   if (da != nullptr && db != nullptr)
     map(n, both, BinaryGradient<Op, true, true>{op});
@@ -336,9 +336,9 @@ void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* d
 
 template <class Op>
 Tensor apply(const Op& op, const Tensor& x) {
-  const Tensor y(x.shape(), x.dtype(), x.device());
+  Tensor y(x.shape(), x.dtype(), x.device());
   visit_float(x.dtype(),
-              [&]<class T>() { GT_DISPATCH(x.device(), unary_forward, op, x.size(), x.data<T>(), y.data<T>()); });
+              [&]<class T>() { GT_DISPATCH(x.device(), unary_forward, op, x.size(), operand<T>(x), operand<T>(y)); });
   return y;
 }
 
@@ -347,9 +347,10 @@ Tensor unary(const char* name, const Op& op, const Tensor& x) {
   const Tensor y = apply(op, x);
   const Tensor saved = Op::saved == Of::input ? x.detach() : Op::saved == Of::output ? y.detach() : Tensor{};
   return record(name, y, {x}, [op, saved](const Tensor& dy) -> Tensors {
-    const Tensor dx(dy.shape(), dy.dtype(), dy.device());
+    Tensor dx(dy.shape(), dy.dtype(), dy.device());
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), unary_backward, op, dy.size(), pointer<T>(saved), dy.data<T>(), dx.data<T>());
+      GT_DISPATCH(dy.device(), unary_backward, op, dy.size(), operand_or_null<T>(saved), operand<T>(dy),
+                  operand<T>(dx));
     });
     return {dx};
   });
@@ -358,19 +359,19 @@ Tensor unary(const char* name, const Op& op, const Tensor& x) {
 template <class Op>
 Tensor binary(const char* name, const Op& op, const Tensor& a, const Tensor& b) {
   GT_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype() && a.device() == b.device(), name,
-           ": expected two tensors of one shape, type and device, got ", a.dtype(), a.shape(), " on ", a.device(),
+           ": expected two tensors of one shape, dtype and device, got ", a.dtype(), a.shape(), " on ", a.device(),
            " and ", b.dtype(), b.shape(), " on ", b.device());
-  const Tensor y(a.shape(), a.dtype(), a.device());
+  Tensor y(a.shape(), a.dtype(), a.device());
   visit_float(a.dtype(), [&]<class T>() {
-    GT_DISPATCH(a.device(), binary_forward, op, a.size(), a.data<T>(), b.data<T>(), y.data<T>());
+    GT_DISPATCH(a.device(), binary_forward, op, a.size(), operand<T>(a), operand<T>(b), operand<T>(y));
   });
   const Tensor saved_a = Op::linear ? Tensor{} : a.detach(), saved_b = Op::linear ? Tensor{} : b.detach();
   const bool a_needs = a.requires_grad(), b_needs = b.requires_grad();
   return record(name, y, {a, b}, [=](const Tensor& dy) -> Tensors {
-    const Tensor da = gradient_of(dy, a_needs), db = gradient_of(dy, b_needs);
+    Tensor da = empty_gradient(dy, a_needs), db = empty_gradient(dy, b_needs);
     visit_float(dy.dtype(), [&]<class T>() {
-      GT_DISPATCH(dy.device(), binary_backward, op, dy.size(), pointer<T>(saved_a), pointer<T>(saved_b), dy.data<T>(),
-                  pointer<T>(da), pointer<T>(db));
+      GT_DISPATCH(dy.device(), binary_backward, op, dy.size(), operand_or_null<T>(saved_a), operand_or_null<T>(saved_b),
+                  operand<T>(dy), operand_or_null<T>(da), operand_or_null<T>(db));
     });
     return {da, db};
   });
@@ -389,7 +390,7 @@ Tensor sigmoid(const Tensor& x) { return unary("sigmoid", Sigmoid{}, x); }
 Tensor softplus(const Tensor& x) { return unary("softplus", Softplus{}, x); }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
-  GT_CHECK(slope >= 0, "leaky_relu: expected a slope of 0 or more, got ", slope);
+  GT_CHECK(slope >= 0, "leaky_relu: expected a slope of at least 0, got ", slope);
   return unary("leaky_relu", LeakyRelu{slope}, x);
 }
 
@@ -400,8 +401,8 @@ Tensor gaussian(const Tensor& d, double sigma) {
 
 Tensor cast(const Tensor& x, DType dtype) {
   for (const DType type : {x.dtype(), dtype})
-    GT_CHECK(type == DType::f32 || type == DType::f64 || type == DType::bf16,
-             "cast: expected a type of real numbers, got ", type);
+    GT_CHECK(type == DType::f32 || type == DType::f64 || type == DType::bf16, "cast: expected f32, f64 or bf16, got ",
+             type);
   if (x.dtype() == dtype) return x;
   return record("cast", x.cast(dtype), {x},
                 [from = x.dtype()](const Tensor& dy) -> Tensors { return {dy.cast(from)}; });

@@ -1,17 +1,18 @@
-// Bilinear resize, pixel centres at (i + 0.5) / n: x (B,H,W,C) -> y (B,H',W',C).
+// Bilinear resize with pixel centres at (i + 0.5) / n: x (B,H,W,C) -> y (B,H',W',C).
 //
 //   y = Ry x Rx^T      dx = Ry^T dy Rx
 //
-// R has two weights a row: output i of n' reads its axis of n inputs at s = max(0, (i + 0.5) n / n' - 0.5), between
-// inputs floor(s) and floor(s) + 1 (the last one repeated). Rows go first: forward blends two whole rows into one,
-// backward sums the few output rows that read an input row; an input row's gradient is made by one thread, in order.
+// R has two weights in a row. Output i of n' reads its axis of n inputs at s = max(0, (i + 0.5) n / n' - 0.5), between
+// inputs floor(s) and floor(s) + 1. The last input is repeated. On the CPU rows come first: forward blends two whole
+// rows into one, backward sums the few output rows that read an input row. One thread makes an input row's gradient, in
+// order.
 //
-// Saved: nothing. Forward writes y and reads two rows of x per row of y, in 3 FLOPs per element of a blended row and 3
-// per element of y; backward writes dx and reads each row of dy twice, in 2 and 4.
+// Saved: nothing. Forward writes y and reads two rows of x for each row of y. It takes 3 FLOPs an element of a blended
+// row and 3 an element of y. Backward writes dx and reads each row of dy twice; it takes 2 and 4.
 //
-// CUDA: one launch each way, a thread 16 bytes of the channels of one pixel that is written. Forward takes 9 FLOPs per
-// element of y; backward gathers, for an enlargement by f, 4 f^2 elements of dy in 2 FLOPs each per element of dx. What
-// is read again is in the caches: device memory moves x and y, or dy and dx, once.
+// CUDA: one launch each way; a thread takes 16 bytes of the channels of one pixel that is written. Forward takes 9
+// FLOPs an element of y. For an enlargement by f, backward gathers 4 f^2 elements of dy an element of dx, 2 FLOPs each.
+// What is read again is in the caches: device memory moves x and y, or dy and dx, once.
 #include <algorithm>
 #include <vector>
 
@@ -27,7 +28,7 @@ namespace {
 
 // ---- Maths ----------------------------------------------------------------------------------------------------------
 
-/// The outputs of an axis and the inputs that they are made of.
+/// One axis: its numbers of inputs and outputs.
 struct Axis {
   int32_t inputs, outputs;
   double step, inverse;  // inputs per output, outputs per input
@@ -36,12 +37,12 @@ struct Axis {
       : inputs(int32_t(n_in)), outputs(int32_t(n_out)), step(double(n_in) / double(n_out)), inverse(1 / step) {}
 };
 
-/// An output's value is (1 - weight) x[lower] + weight x[upper].
+/// The inputs of an output, whose value is (1 - weight) x[lower] + weight x[upper].
 struct Tap {
   int32_t lower, upper;
   double weight;
 
-  /// Weight of an input.
+  /// The weight of this input; 0 unless it is lower or upper.
   GT_HD double of(int32_t input) const { return (lower == input ? 1 - weight : 0) + (upper == input ? weight : 0); }
 };
 
@@ -57,13 +58,12 @@ GT_HD inline T blend(T lower, T upper, T weight) {
   return lower + weight * (upper - lower);
 }
 
-/// Outputs [begin, end).
+/// The outputs [begin, end) that read an input.
 struct Readers {
   int32_t begin, end;
 };
 
-/// The outputs that read an input: lower and upper never fall from one output to the next, so from a guess it is a
-/// walk.
+/// Found by walking from a guess, because lower and upper never fall from one output to the next.
 GT_HD inline Readers readers(int32_t input, const Axis& axis) {
   const double guess = (double(input) - 0.5) * axis.inverse;
   int32_t begin = guess <= 0 ? 0 : guess < axis.outputs ? int32_t(guess) : axis.outputs;
@@ -228,16 +228,16 @@ void resize_backward(const Resize& r, const T* dy, T* dx) {
 
 Tensor resize_bilinear(const Tensor& x, int64_t height, int64_t width) {
   GT_CHECK(x.rank() == 4 && x.dim(1) > 0 && x.dim(2) > 0, "resize_bilinear: expected x (B,H,W,C), got ", x.shape());
-  GT_CHECK(height > 0 && width > 0, "resize_bilinear: expected a size of at least 1x1, got ", height, "x", width);
+  GT_CHECK(height > 0 && width > 0, "resize_bilinear: expected a size of at least 1 x 1, got ", height, " x ", width);
   for (const int64_t side : {x.dim(1), x.dim(2), height, width})
     GT_CHECK(side < int64_t(1) << 31, "resize_bilinear: expected sides below 2^31, got ", side);
   const Resize r{x.dim(0), x.dim(3), {x.dim(1), height}, {x.dim(2), width}};
-  const Tensor y({r.images, height, width, r.channels}, x.dtype(), x.device());
-  visit_float(x.dtype(), [&]<class T>() { GT_DISPATCH(x.device(), resize_forward, r, x.data<T>(), y.data<T>()); });
+  Tensor y({r.images, height, width, r.channels}, x.dtype(), x.device());
+  visit_float(x.dtype(), [&]<class T>() { GT_DISPATCH(x.device(), resize_forward, r, operand<T>(x), operand<T>(y)); });
   return record("resize_bilinear", y, {x}, [r, shape = x.shape()](const Tensor& dy) -> Tensors {
-    const Tensor dx(shape, dy.dtype(), dy.device());
+    Tensor dx(shape, dy.dtype(), dy.device());
     visit_float(dy.dtype(),
-                [&]<class T>() { GT_DISPATCH(dy.device(), resize_backward, r, dy.data<T>(), dx.data<T>()); });
+                [&]<class T>() { GT_DISPATCH(dy.device(), resize_backward, r, operand<T>(dy), operand<T>(dx)); });
     return {dx};
   });
 }

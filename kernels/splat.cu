@@ -3,8 +3,8 @@
 // xy (N,2), weight (L,N), sigma (L,B,2), offsets (B+1) -> L maps (B,H_l,W_l).
 //
 // Saved: xy, weight, sigma, offsets, and if normalised the maxima and their indices. Backward computes the profiles
-// again: (H+W) N exponentials are few beside the sums. Per image of n fixations and level, forward writes 4 H W bytes
-// and takes 2 n H W FLOPs; backward reads 4 H W bytes and takes 6 n H W FLOPs.
+// again: (H+W) N exponentials cost little compared with the sums. For each level of an image of n fixations, forward
+// writes 4 H W bytes and takes 2 n H W FLOPs. Backward reads 4 H W bytes and takes 6 n H W FLOPs.
 //
 // On the CPU both are products of small matrices: S = gy^T (w gx) over the fixations, and moments^T G over the rows.
 #include "kernels/splat.h"
@@ -180,7 +180,8 @@ void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, co
 
 template <class T>
 Fixations<T> fixations(const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets) {
-  return {xy.data<T>(), weight.data<T>(), sigma.data<T>(), offsets.data<int32_t>(), offsets.dim(0) - 1, xy.dim(0)};
+  return {operand<T>(xy),     operand<T>(weight), operand<T>(sigma), operand<int32_t>(offsets),
+          offsets.dim(0) - 1, xy.dim(0)};
 }
 
 void check_splat(const char* op, const Tensor& xy, const Tensor& weight, const Tensor& sigma, const Tensor& offsets,
@@ -198,7 +199,7 @@ void check_splat(const char* op, const Tensor& xy, const Tensor& weight, const T
 
 template <class T>
 Maxima<T> maxima(const Tensor& value, const Tensor& index) {
-  return {pointer<T>(value), pointer<int32_t>(index)};
+  return {operand_or_null<T>(value), operand_or_null<int32_t>(index)};
 }
 
 /// Either op. The maps are normalised if the tensors for their maxima, maximum (L,B) and index (L,B), are defined.
@@ -206,20 +207,20 @@ Tensors draw(const char* op, const Tensor& xy, const Tensor& weight, const Tenso
              const std::vector<MapSize>& sizes, const Tensor& maximum, const Tensor& index) {
   Tensors maps = empty_maps(sizes, offsets.dim(0) - 1, xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
-    GT_DISPATCH(xy.device(), splat_forward, fixations<T>(xy, weight, sigma, offsets), sizes, pointers<T>(maps),
+    GT_DISPATCH(xy.device(), splat_forward, fixations<T>(xy, weight, sigma, offsets), sizes, operands_or_null<T>(maps),
                 maxima<T>(maximum, index));
   });
   return record(op, maps, {xy, weight, sigma},
                 [xy = xy.detach(), weight = weight.detach(), sigma = sigma.detach(), offsets = offsets.detach(), sizes,
                  maximum, index, xy_needs = xy.requires_grad(), weight_needs = weight.requires_grad(),
                  sigma_needs = sigma.requires_grad()](const Tensors& dy) -> Tensors {
-                  const Tensor dxy = gradient_of(xy, xy_needs);
-                  const Tensor dw = gradient_of(weight, weight_needs);
-                  const Tensor dsigma = gradient_of(sigma, sigma_needs);
+                  Tensor dxy = empty_gradient(xy, xy_needs);
+                  Tensor dw = empty_gradient(weight, weight_needs);
+                  Tensor dsigma = empty_gradient(sigma, sigma_needs);
                   visit_float(xy.dtype(), [&]<class T>() {
                     GT_DISPATCH(xy.device(), splat_backward, fixations<T>(xy, weight, sigma, offsets), sizes,
-                                pointers<T>(dy), maxima<T>(maximum, index), pointer<T>(dw), pointer<T>(dxy),
-                                pointer<T>(dsigma));
+                                operands_or_null<T>(dy), maxima<T>(maximum, index), operand_or_null<T>(dw),
+                                operand_or_null<T>(dxy), operand_or_null<T>(dsigma));
                   });
                   return {dxy, dw, dsigma};
                 });

@@ -5,7 +5,7 @@
 // The Gaussian is separable: a fixation has a row profile gx (W) and a column profile gy (H), and
 // S = sum_i w_i gy_i gx_i^T.
 //
-// Backward, with G = dL/dS and the moments g, d g, d^2 g of the distance d = p - x along each axis: every gradient is a
+// Backward uses G = dL/dS and the moments g, d g, d^2 g of the distance d = p - x along each axis. Every gradient is a
 // bilinear form (column moment)^T G (row moment).
 //   dw  = gy.G.gx                    dx  = w / s_x^2  gy.G.(d gx)     ds_x = w / s_x^3  gy.G.(d^2 gx)
 //                                    dy  = w / s_y^2  (d gy).G.gx     ds_y = w / s_y^3  (d^2 gy).G.gx

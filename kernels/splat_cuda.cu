@@ -1,11 +1,11 @@
 // The Gaussian splat on CUDA. A block draws a tile of 32 x 32 pixels, whose profiles are 64 exponentials for 2048 FLOPs
 // a fixation.
 //
-// splat is one launch. So is splat_normalized if the device can hold a map's tiles at once: they keep their pixels in
+// splat is one launch. So is splat_normalized if the device can hold a map's tiles at once. They hold their pixels in
 // registers and wait for each other's maxima at a barrier (grid_barrier.cuh). Otherwise it takes three launches, for
 // the maxima of the tiles, the maxima of the maps, and the maps. It then draws the maps twice (4 n H W FLOPs) and
-// writes them once. Backward takes two launches: the forms of each tile and fixation (40 bytes, 1 % of the tile's),
-// then their sums in the order of the tiles.
+// writes them once. Backward takes two launches: the forms of each tile and fixation, and their sums in the order of
+// the tiles. The forms take 40 bytes a fixation, 1 % of the tile's.
 #include "kernels/splat.h"
 
 #include <vector>
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(tile_threads, 4)
 }
 
 /// The forms with the tile's part of G -> partial (slots,N). A lane holds a column of G, a warp takes every fourth
-/// fixation. `weights` says whether fixations of weight 0 need forms as well.
+/// fixation. If `weights`, fixations of weight 0 get forms, too.
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
     forms_kernel(Fixations<T> f, const __grid_constant__ MapPartition<T> dmaps, bool weights, Forms* partial) {

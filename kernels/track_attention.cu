@@ -4,7 +4,7 @@
 //
 // Saved: F, w, b, A, M; only A is new memory, and it is an output anyway. A pixel's features stay in the first cache
 // between the dot product and their second use, so F and G come from memory once. In f32, forward reads 4 P (C+1)
-// bytes, writes 4 P (C+1) and takes 4 P C FLOPs; backward reads 4 P (2C+2), writes 4 P C and takes 8 P C FLOPs.
+// bytes, writes 4 P (C+1) and takes 4 P C FLOPs. Backward reads 4 P (2C+2) bytes, writes 4 P C and takes 8 P C FLOPs.
 #include "kernels/track_attention.h"
 
 #include <algorithm>
@@ -146,29 +146,30 @@ void check_track_attention(const Tensor& features, const Tensor& w, const Tensor
 template <class S, class T = compute_t<S>>
 AttentionInputs<S> inputs(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map) {
   const int64_t channels = features.dim(3);
-  return {features.data<S>(), w.data<T>(), b.data<T>(), pointer<T>(map), features.size() / channels, channels};
+  return {operand<S>(features),       operand<T>(w), operand<T>(b), operand_or_null<T>(map),
+          features.size() / channels, channels};
 }
 
 template <class S, class T = compute_t<S>>
 AttentionGradients<S> gradients(const Tensors& dy, const Tensor& df, const Tensor& dw, const Tensor& db,
                                 const Tensor& dm) {
   const Tensor d_loss = dy.size() == 3 ? dy[2] : Tensor{};
-  return {pointer<S>(dy[0]), pointer<T>(dy[1]), pointer<T>(d_loss), pointer<S>(df),
-          pointer<T>(dw),    pointer<T>(db),    pointer<T>(dm)};
+  return {operand_or_null<S>(dy[0]), operand_or_null<T>(dy[1]), operand_or_null<T>(d_loss), operand_or_null<S>(df),
+          operand_or_null<T>(dw),    operand_or_null<T>(db),    operand_or_null<T>(dm)};
 }
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
 
 Tensors attend(const Tensor& features, const Tensor& w, const Tensor& b, const Tensor& map) {
   check_track_attention(features, w, b, map);
-  const Tensor out(features.shape(), features.dtype(), features.device());
-  const Tensor attention({features.dim(0), features.dim(1), features.dim(2)}, w.dtype(), features.device());
+  Tensor out(features.shape(), features.dtype(), features.device());
+  Tensor attention({features.dim(0), features.dim(1), features.dim(2)}, w.dtype(), features.device());
   Tensors outputs{out, attention};
   if (map.defined()) outputs.emplace_back(Shape{}, w.dtype(), features.device());
   visit_activation(features.dtype(), [&]<class S>() {
     using T = compute_t<S>;
-    GT_DISPATCH_ACTIVATION(S, features.device(), track_attention_forward, inputs<S>(features, w, b, map), out.data<S>(),
-                           attention.data<T>(), map.defined() ? outputs[2].data<T>() : nullptr);
+    GT_DISPATCH_ACTIVATION(S, features.device(), track_attention_forward, inputs<S>(features, w, b, map),
+                           operand<S>(out), operand<T>(attention), map.defined() ? operand<T>(outputs[2]) : nullptr);
   });
   struct {
     bool features, w, b, map;
@@ -178,12 +179,12 @@ Tensors attend(const Tensor& features, const Tensor& w, const Tensor& b, const T
       record("track_attention", outputs, {features, w, b, map},
              [features = features.detach(), w = w.detach(), b = b.detach(), map = detached(map),
               attention = attention.detach(), needs](const Tensors& dy) -> Tensors {
-               const Tensor df = gradient_of(features, needs.features), dw = gradient_of(w, needs.w);
-               const Tensor db = gradient_of(b, needs.b), dm = gradient_of(map, needs.map);
+               Tensor df = empty_gradient(features, needs.features), dw = empty_gradient(w, needs.w);
+               Tensor db = empty_gradient(b, needs.b), dm = empty_gradient(map, needs.map);
                visit_activation(features.dtype(), [&]<class S>() {
                  using T = compute_t<S>;
                  GT_DISPATCH_ACTIVATION(S, features.device(), track_attention_backward, inputs<S>(features, w, b, map),
-                                        attention.data<T>(), gradients<S>(dy, df, dw, db, dm));
+                                        operand<T>(attention), gradients<S>(dy, df, dw, db, dm));
                });
                return {df, dw, db, dm};
              });

@@ -59,11 +59,12 @@ GT_HD inline T map_gradient(T loss_slope, T logit) {
 namespace cuda {
 
 /// Writes F', A and, unless it is null, the loss.
-template <class S, class T = compute_t<S>>
-void track_attention_forward(const AttentionInputs<S>& x, S* y, T* attention, T* mean_loss);
+template <class S>
+void track_attention_forward(const AttentionInputs<S>& x, S* y, compute_t<S>* attention, compute_t<S>* mean_loss);
 
-template <class S, class T = compute_t<S>>
-void track_attention_backward(const AttentionInputs<S>& x, const T* attention, const AttentionGradients<S>& g);
+template <class S>
+void track_attention_backward(const AttentionInputs<S>& x, const compute_t<S>* attention,
+                              const AttentionGradients<S>& g);
 
 }  // namespace cuda
 #endif

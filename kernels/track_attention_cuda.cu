@@ -1,7 +1,7 @@
-// Track Attention on CUDA. A thread row of a PixelPartition holds a pixel's features in registers, 1, 2 or 4 vectors of
-// 16 bytes a thread, and reads the next pixel while it works on one. Pixels of other or more channels take a second
-// kernel each way, in which a warp takes the dot product of a pixel and then the block its channels. Each direction is
-// one launch, and one more if it leaves sums.
+// Track Attention on CUDA. A thread row of a PixelPartition holds a pixel's features in registers, and meanwhile reads
+// the next pixel. A thread has 1, 2 or 4 vectors of 16 bytes. Pixels with more channels, or no whole vectors, take
+// other kernels: there a warp computes a pixel's dot product, and then the block its channels. Each direction is one
+// launch, and one more if there are sums over pixels.
 #include "kernels/track_attention.h"
 
 #include "kernels/common/op_helpers.h"
@@ -255,33 +255,36 @@ void visit_rows(const AttentionInputs<S>& x, const F& f) {
 
 namespace cuda {
 
-template <class S, class T>
-void track_attention_forward(const AttentionInputs<S>& x, S* y, T* attention, T* mean_loss) {
+template <class S>
+void track_attention_forward(const AttentionInputs<S>& x, S* y, compute_t<S>* attention, compute_t<S>* mean_loss) {
+  using T = compute_t<S>;
   const auto run = [&]<int N>(const PixelPartition& partition) {
     Tensor partial = mean_loss == nullptr ? Tensor{} : Tensor({partition.grid}, DType::f64, Device::cuda);
     if constexpr (N == 0)
       launch({partition.grid, row_threads}, any_attention_forward_kernel<S>, x, partition, y, attention,
-             pointer<double>(partial));
+             data_or_null<double>(partial));
     else
       launch({partition.grid, row_threads}, attention_forward_kernel<S, N>, x, partition, y, attention,
-             pointer<double>(partial));
+             data_or_null<double>(partial));
     if (mean_loss != nullptr)
       reduce_rows(1, partition.grid, partial.data<double>(), StoreMean<T>{double(x.pixels), mean_loss});
   };
   visit_rows(x, run);
 }
 
-template <class S, class T>
-void track_attention_backward(const AttentionInputs<S>& x, const T* attention, const AttentionGradients<S>& g) {
+template <class S>
+void track_attention_backward(const AttentionInputs<S>& x, const compute_t<S>* attention,
+                              const AttentionGradients<S>& g) {
+  using T = compute_t<S>;
   const bool sums = g.dw != nullptr || g.db != nullptr;
   const auto run = [&]<int N>(const PixelPartition& partition) {
     Tensor partial = sums ? Tensor({x.channels + 1, partition.grid}, DType::f64, Device::cuda) : Tensor{};
     if constexpr (N == 0)
       launch({partition.grid, row_threads}, any_attention_backward_kernel<S>, x, partition, attention, g,
-             pointer<double>(partial));
+             data_or_null<double>(partial));
     else
       launch({partition.grid, row_threads}, attention_backward_kernel<S, N>, x, partition, attention, g,
-             pointer<double>(partial));
+             data_or_null<double>(partial));
     if (sums)
       reduce_rows(x.channels + 1, partition.grid, partial.data<double>(), StoreGradients<T>{x.channels, g.dw, g.db});
   };

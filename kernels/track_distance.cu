@@ -3,12 +3,12 @@
 // xy (N,2), ranges (L,B,2) i32 -> L maps (B,H_l,W_l).
 //
 // Saved: xy and ranges. Backward searches for the nearest segment again. Its index would take as many bytes as the maps
-// in every forward pass, for a gradient that most runs never ask for. Per image of n segments and level, forward writes
-// 4 H W bytes and takes 16 n H W FLOPs; backward reads 4 H W bytes and takes as many FLOPs.
+// in every forward pass, for a gradient that most runs never ask for. For each level of an image of n segments, forward
+// writes 4 H W bytes and takes 16 n H W FLOPs. Backward reads 4 H W bytes and takes as many FLOPs.
 //
 // On the CPU every segment is tried at every pixel, in a loop without branches over a row. A search structure could
-// save little: with some tens of fixations, forward takes 1.0 of the 157 ms of kvasir_small's training step at 128
-// pixels and 2.9 ms of the 5 s of the full-size step (gradtrack train --profile).
+// save little. With some tens of fixations, forward takes 1.0 of the 157 ms of kvasir_small's training step at 128
+// pixels. Of the 5 s of the full-size step it takes 2.9 ms (gradtrack train --profile).
 #include "kernels/track_distance.h"
 
 #include <algorithm>
@@ -32,8 +32,8 @@ namespace cpu {
 
 constexpr int64_t block_pixels = 2048;
 
-/// For each pixel of a row of a map: the squared distance to the nearest segment, infinity if there is none, and the
-/// fixation where that segment starts.
+/// The nearest segment to each pixel of a row of a map: its squared distance, infinity if there is none, and the
+/// fixation where it starts.
 template <class T>
 struct Row {
   // As large as T, so that a loop over both is vectorised.
@@ -150,18 +150,18 @@ Tensors distance_maps(const Tensor& xy, const Tensor& ranges, const std::vector<
   check_track_distance(xy, ranges, sizes);
   Tensors maps = empty_maps(sizes, ranges.dim(1), xy.dtype(), xy.device());
   visit_float(xy.dtype(), [&]<class T>() {
-    GT_DISPATCH(xy.device(), track_distance_forward, xy.data<T>(), ranges.data<int32_t>(), ranges.dim(1), sizes,
-                pointers<T>(maps));
+    GT_DISPATCH(xy.device(), track_distance_forward, operand<T>(xy), operand<int32_t>(ranges), ranges.dim(1), sizes,
+                operands_or_null<T>(maps));
   });
-  return record("track_distance", maps, {xy},
-                [xy = xy.detach(), ranges = ranges.detach(), sizes](const Tensors& dy) -> Tensors {
-                  const Tensor dxy = gradient_of(xy, true);
-                  visit_float(xy.dtype(), [&]<class T>() {
-                    GT_DISPATCH(xy.device(), track_distance_backward, xy.data<T>(), xy.dim(0), ranges.data<int32_t>(),
-                                ranges.dim(1), sizes, pointers<T>(dy), dxy.data<T>());
-                  });
-                  return {dxy};
-                });
+  return record(
+      "track_distance", maps, {xy}, [xy = xy.detach(), ranges = ranges.detach(), sizes](const Tensors& dy) -> Tensors {
+        Tensor dxy = empty_gradient(xy, true);
+        visit_float(xy.dtype(), [&]<class T>() {
+          GT_DISPATCH(xy.device(), track_distance_backward, operand<T>(xy), xy.dim(0), operand<int32_t>(ranges),
+                      ranges.dim(1), sizes, operands_or_null<T>(dy), operand<T>(dxy));
+        });
+        return {dxy};
+      });
 }
 
 }  // namespace

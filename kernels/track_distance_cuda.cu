@@ -1,7 +1,7 @@
-// Distance to a track on CUDA. A block draws a tile of 32 x 32 pixels and tries only the segments that may be the
-// nearest one of some pixel in it, so the FLOPs in track_distance.cu are an upper bound. Forward is one launch.
-// Backward takes two: the sums of each tile for each of the track's segments (32 bytes, 1 % of the tile's), then the
-// sums over tiles.
+// Distance to a track on CUDA. A block draws a tile of 32 x 32 pixels. It tries only the segments that may be the
+// nearest one of some pixel there, so the FLOPs in track_distance.cu are an upper bound. Forward is one launch.
+// Backward takes two: the sums of each tile for each segment of the track, and the sums over tiles. The former take 32
+// bytes a segment, 1 % of the tile's.
 #include "kernels/track_distance.h"
 
 #include <cmath>
@@ -31,16 +31,16 @@ struct Bounds {
   T lower, upper;
 };
 
-/// The disc around a tile. A segment can be the nearest one of some pixel in the tile only if
-/// lower <= min upper + 2 radius, where the minimum is over all segments.
+/// The disc around a tile. A segment can be the nearest one of some pixel in the tile only if lower <= min upper + 2
+/// radius. The minimum is over all segments.
 ///
 /// Proof. Let k be the segment of the smallest upper bound, and j one that fails the test. Exactly,
 /// D_j(p) >= D_j(centre) - radius and D_k(p) <= D_k(centre) + radius at every pixel p of the tile, so j is farther from
-/// p. That also holds for what closest() computes. Each sum and product in it is off by at most eps / 2 of
-/// |p - a| + |b - a|, and an error of t moves q by as much, so an offset p - q is off by less than
-/// 8 eps (|p - a| + |b - a|). `slack` is four times what that makes at the centre and at p together, which leaves room
-/// for the rounding of p, of the radius and of the squares. So j has the larger square at p, whatever the order of j
-/// and k. The comparison is written so that a segment with NaN passes.
+/// p. That also holds for what closest() computes. Each sum and product in it is off by at most eps / 2 of |p - a| + |b
+/// - a|, and an error of t moves q by as much. An offset p - q is therefore off by less than 8 eps (|p - a| + |b - a|).
+/// `slack` is four times the sum of that at the centre and at p. The rest covers the rounding of p, of the radius and
+/// of the squares. So j has the larger square at p, in any order of j and k. The comparison is written so that a
+/// segment with NaN passes.
 template <class T>
 struct TileDisc {
   T x, y, radius;
@@ -130,8 +130,8 @@ __global__ void __launch_bounds__(tile_threads)
   tile.store(nearest.distance2);
 }
 
-/// The sums of the tile's pulls -> partial (slots,N,4): for each segment, at the fixation where it starts, what goes to
-/// its start (2) and to its end (2).
+/// The sums of the tile's pulls -> partial (slots,N,4). A segment has its sums at the fixation where it starts: those
+/// for its start (2) and for its end (2).
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
     pull_kernel(const T* xy, int64_t count, const int32_t* ranges, const __grid_constant__ MapPartition<T> dmaps,
@@ -194,8 +194,8 @@ __device__ inline int64_t image_of(int64_t i, const int32_t* ranges, int64_t bat
   return -1;
 }
 
-/// dxy, a warp a fixation: the sums over levels and tiles of what goes to the start of one segment and to the end of
-/// the one before.
+/// dxy: a warp sums a fixation's pulls over levels and tiles, as the start of one segment and as the end of the one
+/// before.
 template <class T>
 __global__ void __launch_bounds__(tile_threads)
     add_pulls_kernel(int64_t count, const int32_t* ranges, const __grid_constant__ MapPartition<T> dmaps,

@@ -4,14 +4,15 @@
 
 namespace gt {
 
-Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel) {
+Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel) : numerics(scope.numerics()) {
   const double bound = 1 / std::sqrt(double(in * kernel * kernel));
   weight = scope.uniform("weight", {out, in, kernel, kernel}, bound);
   bias = scope.uniform("bias", {out}, bound);
 }
 
-ConvTranspose2x2::ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out) {
-  const double bound = 1 / std::sqrt(double(out * 4));  // PyTorch counts a transposed kernel's fan in by its outputs
+ConvTranspose2x2::ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out) : numerics(scope.numerics()) {
+  const double bound =
+      1 / std::sqrt(double(out * 4));  // as PyTorch, whose fan in of a transposed kernel counts its outputs
   weight = scope.uniform("weight", {in, out, 2, 2}, bound);
   bias = scope.uniform("bias", {out}, bound);
 }

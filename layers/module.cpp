@@ -5,7 +5,8 @@
 namespace gt {
 
 Tensor Parameters::add(const std::string& name, Tensor value) {
-  for (const auto& [other, tensor] : named_) GT_CHECK(other != name, "two parameters are called '", name, "'");
+  for (const auto& [other, tensor] : named_)
+    GT_CHECK(other != name, "parameter '", name, "' exists already, expected a new name");
   Tensor parameter = value.cast(dtype_).to(device_);
   parameter.set_requires_grad();
   named_.emplace_back(name, parameter);
@@ -35,7 +36,7 @@ int64_t Parameters::count() const {
   return n;
 }
 
-void Parameters::assign(const SafeTensors& file, const std::string& source) {
+void Parameters::load(const SafeTensors& file, const std::string& source) {
   Tensors found;
   for (const auto& [name, parameter] : named_) {
     const Tensor* value = file.find(name);

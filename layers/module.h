@@ -1,6 +1,5 @@
-// How models own their parameters. A module is a plain struct: its constructor asks a Scope for parameters, which names
-// them, draws their first values and lists them in order; operator() applies the ops. Nothing else needs to be
-// declared.
+// How models own their parameters. A module is a plain struct. Its constructor asks a Scope for parameters, which names
+// them, draws their initial values and lists them in order. Its operator() applies the ops.
 #pragma once
 
 #include <string>
@@ -9,41 +8,46 @@
 
 #include "core/io.h"
 #include "core/tensor.h"
+#include "kernels/common/numerics.h"
 
 namespace gt {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-/// The parameters of a model, in the order in which its modules asked for them.
+/// The parameters of a model, in the order in which its modules asked for them. Modules hold handles of them.
 class Parameters {
  public:
-  explicit Parameters(uint64_t seed, DType dtype = DType::f32, Device device = Device::cpu)
-      : seed_(seed), dtype_(dtype), device_(device) {}
+  explicit Parameters(uint64_t seed, DType dtype = DType::f32, Device device = Device::cpu, Numerics numerics = {})
+      : seed_(seed), dtype_(dtype), device_(device), numerics_(numerics) {}
 
-  /// Uniform in [-bound, bound], drawn from a random stream that is keyed by (seed, stream); no other parameter changes
-  /// it. `stream` is the name unless given.
+  /// A new parameter with values uniform in [-bound, bound]. They come from a random stream keyed by (seed, stream), so
+  /// that other parameters do not change them. `stream` is the name unless given. Throws Error if the name is taken.
   Tensor uniform(const std::string& name, const Shape& shape, double bound, const std::string& stream = "");
+  /// A new parameter with equal values. Throws Error if the name is taken.
   Tensor constant(const std::string& name, const Shape& shape, double value);
 
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
+  /// How the modules of these parameters compute.
+  const Numerics& numerics() const { return numerics_; }
   const NamedTensors& named() const { return named_; }
   Tensors tensors() const;
-  int64_t count() const;  ///< numbers in all of them
+  int64_t count() const;  ///< elements of all parameters
 
-  /// Overwrites every parameter by the tensor of its name in `file`. Throws Error, naming `source` and the parameter,
-  /// where one is missing or of another shape; nothing is overwritten then.
-  void assign(const SafeTensors& file, const std::string& source);
+  /// Overwrites every parameter with the tensor of its name in `file`. Throws Error, naming `source` and the parameter,
+  /// if a tensor is missing or has another shape; then nothing is overwritten.
+  void load(const SafeTensors& file, const std::string& source);
 
  private:
   Tensor add(const std::string& name, Tensor value);
   uint64_t seed_;
   DType dtype_;
   Device device_;
+  Numerics numerics_;
   NamedTensors named_;
 };
 
-/// A place in the tree of names: Scope(p) / "down_1" / "convs" names its parameters down_1.convs.<name>.
+/// A prefix of parameter names: Scope(p) / "down_1" / "convs" names its parameters down_1.convs.<name>.
 class Scope {
  public:
   Scope(Parameters& parameters) : parameters_(parameters) {}
@@ -58,6 +62,7 @@ class Scope {
   Tensor constant(const std::string& name, const Shape& shape, double value) const {
     return parameters_.constant(prefix_ + name, shape, value);
   }
+  const Numerics& numerics() const { return parameters_.numerics(); }
 
  private:
   Scope(Parameters& parameters, std::string prefix, std::string stream)

@@ -9,9 +9,9 @@
 namespace gt {
 
 struct OptimizerOptions {
-  std::string kind = "sgd";  // or adamw
-  double lr = 1e-2;          // at the first iteration
-  double lr_end = 1e-4;      // at the last, on a cosine
+  std::string kind = "sgd";  // sgd or adamw
+  double lr = 1e-2;          // learning rate at the first iteration
+  double lr_end = 1e-4;      // at the last iteration, on a cosine
   double momentum = 0.9;     // sgd only
   double weight_decay = 4e-4;
 
@@ -25,26 +25,29 @@ struct OptimizerOptions {
   }
 };
 
-/// Learning rate of iteration k of n, counted from 0: lr at k = 0, falling to lr_end on half a cosine.
+/// The learning rate of iteration k of n, counted from 0: lr at k = 0, falling to lr_end on half a cosine.
 double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n);
 
+/// An optimiser and its state for the parameters of a model.
 class Optimizer {
  public:
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
-  /// Counts a step and puts its rates on the parameters' device, where update() reads them.
+  /// Begins a step: counts it, and writes its rates to the parameters' device, where update() reads them.
   void prepare(double lr);
-  /// One update from the parameters' gradients, which it clears. A CUDA graph may replay it, prepare() going before.
+  /// Updates the parameters from their gradients, and clears these. A CUDA graph may replay it after prepare().
   void update();
-  /// What must be saved to go on exactly: tensors "optimizer.<what>.<parameter>", and the number of steps done.
+  /// What must be saved besides steps() to continue exactly: tensors "optimizer.<moment>.<parameter>".
   NamedTensors state() const;
+  /// Restores state() from `file` and steps(). Throws Error, naming `source` and the tensor, if one is missing or has
+  /// another shape.
   void restore(const SafeTensors& file, int64_t steps, const std::string& source);
-  int64_t steps() const { return steps_; }
+  int64_t steps() const { return steps_; }  ///< steps begun
 
  private:
   OptimizerOptions options_;
   NamedTensors parameters_;
   std::vector<std::pair<std::string, Tensors>> moments_;  // {"velocity"} or {"first_moment", "second_moment"}
-  Tensor rates_;                                          // of the step
+  Tensor rates_;                                          // of the current step
   int64_t steps_ = 0;
 };
 

@@ -65,7 +65,7 @@ LoadedModel load_model(const std::string& run_or_checkpoint, Device device) {
   loaded.config = parse_run_config(metadata(file, "config", loaded.path), loaded.path + " (its config)");
   loaded.gaze = metadata(file, "gaze", loaded.path);
   loaded.model = make_model(loaded.config, DType::f32, device);
-  loaded.model->parameters().assign(file, loaded.path);
+  loaded.model->parameters().load(file, loaded.path);
   return loaded;
 }
 

@@ -61,7 +61,7 @@ GazeMedSeg::GazeMedSeg(const Config& config, DType dtype, Device device)
 /// one channel is propagated instead of features[5].
 Tensor GazeMedSeg::propagated(const Level& level, const Tensor& features) const {
   const Tensor f = as_compute(features);
-  return add_channels(feature_propagation(f, conv2d(f, level.classifier.weight, {})), level.classifier.bias);
+  return add_channels(feature_propagation(f, level.classifier.without_bias(f)), level.classifier.bias);
 }
 
 Prediction GazeMedSeg::predict(const Tensor& images) const {

@@ -1,8 +1,16 @@
 #include "models/model.h"
 
-#include "kernels/common/numerics.h"
-
 namespace gt {
+namespace {
+
+Numerics numerics_of(const Config& config) {
+  return {.tf32 = config.precision == "tf32",
+          .convolution = config.conv == "direct"     ? ConvolutionMethod::direct
+                         : config.conv == "winograd" ? ConvolutionMethod::winograd
+                                                     : ConvolutionMethod::automatic};
+}
+
+}  // namespace
 
 Tensor Losses::total() const {
   Tensor total;
@@ -14,7 +22,7 @@ Tensor Losses::total() const {
 }
 
 Model::Model(const Config& config, DType dtype, Device device)
-    : parameters_(uint64_t(config.seed), dtype, device),
+    : parameters_(uint64_t(config.seed), dtype, device, numerics_of(config)),
       activation_dtype_(config.precision == "bf16" && device == Device::cuda ? DType::bf16 : dtype) {}
 
 Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted,

@@ -167,7 +167,7 @@ struct Trainer::State {
   void restore() {
     const std::string path = file("last.safetensors");
     const SafeTensors checkpoint = read_last(folder, path, config);
-    model->parameters().assign(checkpoint, path);
+    model->parameters().load(checkpoint, path);
     const Json counters = counters_of(checkpoint, path);
     done = counters.value("iteration", int64_t(0));
     best_dice = counters.value("best_dice", -1.0);

@@ -144,7 +144,7 @@ TEST_CASE("profile: every range has the bytes of its operands, its FLOPs and its
     {
       const NamedRange step("step");
       for (int k = 0; k < 2; ++k)
-        GT_DISPATCH(Device::cpu, double_values, Work{}, x.size(), x.data<float>(), y.data<float>());
+        GT_DISPATCH(Device::cpu, double_values, Work{}, x.size(), operand<float>(x), operand<float>(y));
     }
     const std::vector<ProfiledRange>& ranges = profile.ranges();
     REQUIRE(ranges.size() == 5);  // the step, and twice the op and the filling of its scratch

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/autograd.h"
-#include "kernels/common/numerics.h"
 #include "models/checkpoint.h"
 #include "models/recipes.h"
 #include "tests/catch.h"
@@ -36,9 +35,8 @@ class Reference {
     model = make_model(config, way.dtype);
     SafeTensors weights = read_safetensors(folder + "basic_unet.safetensors");
     weights.tensors.insert(weights.tensors.end(), file_.tensors.begin(), file_.tensors.end());  // Track Attention's
-    model->parameters().assign(weights, path);
+    model->parameters().load(weights, path);
   }
-  ~Reference() { set_convolution_method(ConvolutionMethod::automatic); }
 
   Tensor operator[](const std::string& name) const {
     const Tensor* tensor = file_.find(name);

@@ -10,7 +10,7 @@
 namespace gt {
 namespace {
 
-/// sum_k <u_k, y_k> over the defined, differentiable outputs, with fixed random u.
+/// sum_k <u_k, y_k> over the outputs y_k whose u_k is defined.
 double project(const Tensors& y, const Tensors& u) {
   double s = 0;
   for (size_t k = 0; k < y.size(); ++k) {
@@ -21,15 +21,15 @@ double project(const Tensors& y, const Tensors& u) {
   return s;
 }
 
-/// Sets element i of x, wherever x lives.
-void set_element(const Tensor& x, int64_t i, double value) {
+/// Sets element i of x (f64), on either device.
+void set_element(Tensor x, int64_t i, double value) {
   copy_bytes(x.data<double>() + i, x.device(), &value, Device::cpu, sizeof value);
 }
 
 }  // namespace
 
 GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
-                          int64_t most, const std::vector<double>& steps) {
+                          int64_t max_elements, const std::vector<double>& steps) {
   for (Tensor x : inputs) x.clear_grad();
   const Tensors y = op(inputs);
   Tensors u(y.size());
@@ -41,10 +41,10 @@ GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, cons
     const Tensor part = sum(mul(y[k], u[k]));
     total = total.defined() ? add(total, part) : part;
   }
-  GT_CHECK(total.defined(), "no output depends on an input");
+  GT_CHECK(total.defined(), "check_gradients: no output is differentiable, expected at least one");
   backward(total);
 
-  constexpr double clearly_right = 1e-7;  // no further step is tried
+  constexpr double small_error = 1e-7;  // then no further step is tried
   GradCheck result;
   const NoGrad no_grad;
   for (size_t k = 0; k < inputs.size(); ++k) {
@@ -54,7 +54,7 @@ GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, cons
         x.grad().defined() ? x.grad().values<double>() : std::vector<double>(size_t(x.size()), 0.0);
     double largest = 0;
     for (const double g : analytic) largest = std::max(largest, std::fabs(g));
-    const int64_t step = std::max<int64_t>(1, x.size() / most);
+    const int64_t step = std::max<int64_t>(1, x.size() / max_elements);
     const std::vector<double> values = x.values<double>();
     for (int64_t i = 0; i < x.size(); i += step) {
       ++result.elements;
@@ -65,7 +65,7 @@ GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, cons
       };
       double error = std::numeric_limits<double>::infinity(), closest = 0;
       for (const double h : steps) {
-        if (error < clearly_right) break;
+        if (error < small_error) break;
         const double numeric = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
         const double scale = std::max({std::fabs(numeric), std::fabs(analytic[size_t(i)]), 0.01 * largest, 1e-9});
         const double e = std::fabs(numeric - analytic[size_t(i)]) / scale;
@@ -90,19 +90,19 @@ Tensors inputs_of(const OpCase& c, const Sizes& sizes, DType dtype, Device devic
   return inputs;
 }
 
-GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device device, int64_t most) {
-  return check_gradients(c.op, inputs_of(c, sizes, DType::f64, device), Random(11, hash64(c.name)), most);
+GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device device, int64_t max_elements) {
+  return check_gradients(c.op, inputs_of(c, sizes, DType::f64, device), Random(11, hash64(c.name)), max_elements);
 }
 
 double largest(const Tensor& x) {
-  double most = 0;
+  double max = 0;
   for (const double v : x.to(Device::cpu).cast(DType::f64).values<double>())
-    if (std::isfinite(v)) most = std::max(most, std::fabs(v));
-  return most;
+    if (std::isfinite(v)) max = std::max(max, std::fabs(v));
+  return max;
 }
 
-double relative_difference(const Tensor& a, const Tensor& b, double least) {
-  GT_CHECK(a.shape() == b.shape(), "shapes ", a.shape(), " and ", b.shape(), " differ");
+double relative_difference(const Tensor& a, const Tensor& b, double min_scale) {
+  GT_CHECK(a.shape() == b.shape(), "relative_difference: shapes are ", a.shape(), " and ", b.shape(), ", expected one");
   const std::vector<double> x = a.to(Device::cpu).cast(DType::f64).values<double>();
   const std::vector<double> y = b.to(Device::cpu).cast(DType::f64).values<double>();
   double worst = 0;
@@ -110,13 +110,13 @@ double relative_difference(const Tensor& a, const Tensor& b, double least) {
     if (x[i] == y[i]) continue;  // infinities
     worst = std::isnan(x[i] - y[i]) ? 1e30 : std::max(worst, std::fabs(x[i] - y[i]));
   }
-  return worst / std::max({largest(b), least, 1e-30});
+  return worst / std::max({largest(b), min_scale, 1e-30});
 }
 
 double min_scale(const Tensors& results) {
-  double most = 0;
-  for (const Tensor& x : results) most = std::max(most, largest(x));
-  return 0.05 * most;
+  double max = 0;
+  for (const Tensor& x : results) max = std::max(max, largest(x));
+  return 0.05 * max;
 }
 
 Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random) {
@@ -126,11 +126,11 @@ Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, con
   for (const Tensor& y : op(inputs)) {
     if (!y.defined()) continue;
     result.push_back(y.detach());
-    const Tensor wide = y.dtype() == DType::bf16 ? cast(y, DType::f32) : y;
-    const Tensor u = Maker{wide.dtype(), random}.normal(y.shape()).to(y.device());
+    const Tensor computed = cast(y, y.dtype() == DType::bf16 ? DType::f32 : y.dtype());
+    const Tensor u = Maker{computed.dtype(), random}.normal(y.shape()).to(y.device());
     random.bits();
     if (!y.requires_grad()) continue;
-    const Tensor part = sum(mul(wide, u));
+    const Tensor part = sum(mul(computed, u));
     total = total.defined() ? add(total, part) : part;
   }
   if (total.defined()) backward(total);

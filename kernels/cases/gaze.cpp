@@ -1,5 +1,4 @@
-// Rows of kernels/cases/op_cases.h: maps drawn from tracks (op_cases_maps.h), Track Attention, feature propagation,
-// losses, moving fixations.
+// Rows of the op table: Track Attention, feature propagation, losses, augmentation of fixations.
 
 #include <array>
 #include <cmath>
@@ -11,10 +10,10 @@ namespace {
 
 // ---- Track Attention and losses -------------------------------------------------------------------------------------
 
-/// F, w, b and the map, of sizes {B, H, W, C}.
+/// F, w, b and the map; sizes are {B, H, W, C}.
 Tensors attention_inputs(const Sizes& s, Maker& m) {
-  return {m.param(m.normal({s[0], s[1], s[2], s[3]})), m.param(m.wide(m.normal({s[3]}, 0.3))),
-          m.param(m.wide(m.normal({1}))), m.param(m.wide(m.uniform({s[0], s[1], s[2]}, 0, 1)))};
+  return {m.param(m.normal({s[0], s[1], s[2], s[3]})), m.param(m.compute(m.normal({s[3]}, 0.3))),
+          m.param(m.compute(m.normal({1}))), m.param(m.compute(m.uniform({s[0], s[1], s[2]}, 0, 1)))};
 }
 
 Tensors attention_inputs_without_map(const Sizes& s, Maker& m) {
@@ -42,7 +41,7 @@ std::function<Cost(const Sizes&)> attention_cost(bool map) {
   };
 }
 
-/// Logits, targets and, for the row with them, weights; sizes are the shape.
+/// Logits, targets and perhaps weights; sizes are the shape.
 std::function<Tensors(const Sizes&, Maker&)> loss_inputs(bool weights) {
   return [=](const Sizes& s, Maker& m) {
     const Shape shape(s.begin(), s.end());
@@ -68,7 +67,7 @@ Tensor divide(const Tensor& a, const Tensor& b) {
   const Tensor divisor = b.cast(DType::f64);
   for (int64_t i = 0; i < y.size(); ++i) y.data<double>()[i] /= divisor.data<double>()[i];
   return record("divide", y.cast(a.dtype()), {a, b}, [y, divisor](const Tensor& dy) -> Tensors {
-    const Tensor da = dy.cast(DType::f64), db = da.clone();
+    Tensor da = dy.cast(DType::f64), db = da.clone();
     for (int64_t i = 0; i < da.size(); ++i) {
       da.data<double>()[i] /= divisor.data<double>()[i];
       db.data<double>()[i] = -da.data<double>()[i] * y.data<double>()[i];
@@ -86,7 +85,7 @@ Tensors composed_dice(const Tensors& x) {
   return {scale(mean(divide(both, each)), -1, 1)};
 }
 
-/// F, dF' and A read, dF written; with a map that read and its gradient written too.
+/// Reads F, dF' and A, and writes dF; with a map also reads it and writes its gradient.
 std::function<Cost(const Sizes&)> attention_backward(bool map) {
   return [=](const Sizes& s) {
     const double pixels = double(s[0] * s[1] * s[2]), channels = double(s[3]);
@@ -103,8 +102,8 @@ std::function<Cost(const Sizes&)> loss_cost(double tensors, double flops) {
 
 // ---- feature_propagation --------------------------------------------------------------------------------------------
 
-/// F and V, of sizes {B, H, W, C, K}. A pixel's features have one sign, so that no correlation is near 0, the clamp's
-/// kink.
+/// F and V; sizes are {B, H, W, C, K}. A pixel's features have one sign, so that no correlation is near 0, where the
+/// clamp has its kink.
 Tensors propagation_inputs(const Sizes& s, Maker& m) {
   const Shape features{s[0], s[1], s[2], s[3]}, values{s[0], s[1], s[2], s[4]};
   const Tensor signs = scale(m.zero_one({s[0], s[1], s[2]}), 2, -1);
@@ -112,10 +111,10 @@ Tensors propagation_inputs(const Sizes& s, Maker& m) {
           m.param(m.normal(values))};
 }
 
-/// The matrix (P,P) that gives every pixel what stands `down` below and `right` beside it, 0 outside.
+/// The matrix (P,P) that gives every pixel the value `down` rows below and `right` columns to the right, 0 outside.
 Tensor shift_matrix(const Shape& images, int64_t down, int64_t right, DType dtype) {
   const int64_t height = images[1], width = images[2], pixels = images[0] * height * width;
-  const Tensor shift = Tensor::zeros({pixels, pixels}, DType::f64);
+  Tensor shift = Tensor::zeros({pixels, pixels}, DType::f64);
   for (int64_t p = 0; p < pixels; ++p) {
     const int64_t y = p / width % height + down, x = p % width + right;
     if (y >= 0 && y < height && x >= 0 && x < width) shift.data<double>()[p * pixels + p + down * width + right] = 1;
@@ -142,9 +141,10 @@ Tensors composed_propagation(const Tensors& x) {
 
 // ---- augment_fixations ----------------------------------------------------------------------------------------------
 
-/// xy, offsets, geometry of sizes {B, n}: turned, scaled, sheared, mirrored and shifted at random.
+/// xy, offsets, geometry; sizes are {B, n}. Geometries rotate, scale, shear, mirror and shift at random.
 Tensors moving_inputs(const Sizes& s, Maker& m) {
-  const Tensor offsets = offsets_of(s), geometry({s[0], 2, 3}, DType::f64);
+  const Tensor offsets = offsets_of(s);
+  Tensor geometry({s[0], 2, 3}, DType::f64);
   for (int64_t b = 0; b < s[0]; ++b) {
     const double angle = m.random.uniform(-3, 3), sx = m.random.uniform(0.5, 2), sy = m.random.chance(0.5) ? 1 : -1;
     const std::array<double, 6> g{sx * std::cos(angle), -sy * std::sin(angle), m.random.uniform(-1, 1),
@@ -154,11 +154,11 @@ Tensors moving_inputs(const Sizes& s, Maker& m) {
   return {m.param(m.uniform({offsets.data<int32_t>()[s[0]], 2}, 0, 1)), offsets, geometry.cast(m.dtype)};
 }
 
-/// The same as one matrix product, from the geometry that the moved fixations must satisfy.
+/// augment_fixations() as one product with the matrix of the inverse geometries.
 Tensors composed_moving(const Tensors& x) {
   const int64_t count = x[0].dim(0);
   const Tensor geometry = x[2].cast(DType::f64);
-  const Tensor inverse = Tensor::zeros({2 * count, 2 * count}, DType::f64), shift({count, 2}, DType::f64);
+  Tensor inverse = Tensor::zeros({2 * count, 2 * count}, DType::f64), shift({count, 2}, DType::f64);
   for (int64_t b = 0; b + 1 < x[1].dim(0); ++b)
     for (int64_t i = x[1].data<int32_t>()[b]; i < x[1].data<int32_t>()[b + 1]; ++i) {
       const double* g = geometry.data<double>() + 6 * b;
@@ -175,7 +175,8 @@ Tensors composed_moving(const Tensors& x) {
 
 // ---- The rows -------------------------------------------------------------------------------------------------------
 
-// On CUDA rows of whole 16 bytes go by 1, 2 or 4 of these a thread, up to 128 (bf16: 64), and any others by 64 pixels.
+// On CUDA a pixel of at most 128 vectors of 16 bytes (bf16: 64) has 1, 2 or 4 of them a thread. Other pixels take
+// another kernel, in blocks of 64 pixels.
 const std::vector<Sizes> attention_cases = {{1, 1, 1, 1},   {2, 3, 5, 7},    {1, 9, 11, 20},  {2, 9, 17, 16},
                                             {3, 8, 12, 64}, {1, 6, 10, 136}, {1, 10, 13, 33}, {1, 2, 3, 300}};
 const std::vector<Sizes> attention_steps = {{8, 128, 128, 16}, {8, 64, 64, 32}, {8, 224, 224, 64}, {32, 224, 224, 64}};
@@ -197,7 +198,7 @@ std::vector<OpCase> attention_rows() {
        only(2, composed_attention),
        wrong,
        attention_cost(true)}};
-  for (OpCase& row : rows) row.stored = true;
+  for (OpCase& row : rows) row.bf16_activations = true;
   return rows;
 }
 

@@ -1,5 +1,5 @@
-// Rows of kernels/cases/op_cases.h: maps drawn from tracks. The twins of splat and track_distance are plain loops in
-// double, written from the definitions.
+// Rows of the op table: maps drawn from tracks. splat and track_distance are compared with plain loops in double,
+// written from the definitions.
 
 #include <cmath>
 #include <limits>
@@ -11,27 +11,29 @@ namespace {
 
 // ---- Packed tracks --------------------------------------------------------------------------------------------------
 
+/// Pixels of all maps.
 double map_pixels(const Sizes& s) {
   double sum = 0;
   for (size_t i = 2; i < s.size(); i += 2) sum += double(s[0] * s[i] * s[i + 1]);
   return sum;
 }
 
-/// The map sizes as the shape (0,H_1,W_1, .. H_L,W_L) of a tensor without elements, to hand them to the op among its
-/// inputs without a wait for the device, and back.
+/// The map sizes as the shape (0,H_1,W_1,..,H_L,W_L) of a tensor without elements. An op can thus get them among its
+/// inputs, without waiting for the device.
 Tensor pack_sizes(const Sizes& s) {
   Shape shape(s.begin() + 1, s.end());
   shape[0] = 0;
   return Tensor(shape, DType::u8);
 }
 
+/// The map sizes from pack_sizes().
 std::vector<MapSize> unpack_sizes(const Tensor& packed) {
   std::vector<MapSize> sizes;
   for (int i = 1; i < packed.rank(); i += 2) sizes.push_back({packed.dim(i), packed.dim(i + 1)});
   return sizes;
 }
 
-/// Pixel centres of a map.
+/// f(pixel, x, y) for every pixel of a map, with its centre in image sides.
 template <class F>
 void for_each_centre(MapSize size, const F& f) {
   for (int64_t v = 0; v < size.height; ++v)
@@ -57,18 +59,17 @@ Tensors cast_all(Tensors tensors, DType dtype) {
 Tensors splat_inputs(const Sizes& s, Maker& m) {
   const Tensor offsets = offsets_of(s);
   const int64_t count = offsets.data<int32_t>()[s[0]], levels = level_count(s);
-  const Tensor weight =
-      mul(m.uniform({levels, count}, 0.2, 1), m.zero_one({levels, count}, 0.7));  // some truncated away
+  const Tensor weight = mul(m.uniform({levels, count}, 0.2, 1), m.zero_one({levels, count}, 0.7));  // 0: truncated away
   return {m.param(m.uniform({count, 2}, -0.2, 1.2)), m.param(weight), m.param(m.uniform({levels, s[0], 2}, 0.05, 0.3)),
           offsets, pack_sizes(s)};
 }
 
 Tensors run_splat(const Tensors& x) { return splat(x[0], x[1], x[2], x[3], unpack_sizes(x[4])); }
 
-/// The same without maps of 0, whose normalisation is not continuous.
+/// Inputs without maps of 0, where normalisation is discontinuous: each track's first fixation has a weight above 0.
 Tensors normalized_inputs(const Sizes& s, Maker& m) {
   Tensors inputs = splat_inputs(s, m);
-  const Tensor weight = inputs[1].cast(DType::f64);
+  Tensor weight = inputs[1].cast(DType::f64);
   const int32_t* offsets = inputs[3].data<int32_t>();
   for (int64_t l = 0; l < weight.dim(0); ++l)
     for (int64_t b = 0; b < s[0]; ++b)
@@ -85,7 +86,7 @@ Tensors composed_normalized(const Tensors& x) {
   return maps;
 }
 
-/// Calls f(l, b, i, pixel, d_x, d_y, Gaussian) for every pixel of every map and every fixation of its track.
+/// f(l, b, i, pixel, d_x, d_y, Gaussian) for every pixel of every map and every fixation i of its track.
 template <class F>
 void for_each_splat_term(const Tensors& x, const F& f) {
   const Tensor xy = x[0].cast(DType::f64), sigma = x[2].cast(DType::f64);
@@ -107,7 +108,7 @@ Tensors naive_splat(const Tensors& x) {
   const Tensor weight = x[1].cast(DType::f64), sigma = x[2].cast(DType::f64);
   const int64_t count = weight.dim(1);
   for_each_splat_term(x, [&](int64_t l, int64_t b, int64_t i, int64_t pixel, double, double, double g) {
-    const Tensor& map = maps[size_t(l)];
+    Tensor& map = maps[size_t(l)];
     map.data<double>()[b * map.dim(1) * map.dim(2) + pixel] += weight.data<double>()[l * count + i] * g;
   });
   const Tensors saved{x[0].detach(), x[1].detach(), x[2].detach(), x[3], x[4]};
@@ -134,16 +135,15 @@ Tensors naive_splat(const Tensors& x) {
 
 // ---- track_distance -------------------------------------------------------------------------------------------------
 
-/// The closest point of a polyline.
+/// The point of a polyline that is closest to some point p.
 struct Nearest {
   double distance = std::numeric_limits<double>::infinity();
-  int64_t start = -1, stop = -1;  // fixations of its segment
+  int64_t start = -1, stop = -1;  // the fixations of its segment
   double t = 0, x = 0, y = 0;
-  bool clear =
-      true;  // far from where the closest segment or the clamping of t changes, so that differences mean something
+  bool clear = true;  // whether p is far from where the segment or the clamping of t changes
 };
 
-/// Distance from p to a segment: to its nearer end, or to the foot of the perpendicular where that is inside.
+/// On one segment: the nearer end, or the foot of the perpendicular if that is inside.
 Nearest nearest_on_segment(const double* xy, int64_t start, int64_t stop, double px, double py) {
   const double *a = xy + 2 * start, *b = xy + 2 * stop;
   const auto to = [&](double t) {
@@ -171,7 +171,8 @@ Nearest nearest_on_track(const double* xy, int64_t first, int64_t last, double p
     const Nearest next = nearest(k);
     if (next.distance < best.distance) best = next;
   }
-  for (int64_t k = 0; k < segments; ++k) {  // neighbours may share the closest point, others must be farther off
+  // Neighbouring segments may share the closest point. All others must be farther away.
+  for (int64_t k = 0; k < segments; ++k) {
     const Nearest next = nearest(k);
     const bool same_point = std::hypot(next.x - best.x, next.y - best.y) < 1e-9;
     if (next.distance < best.distance + 1e-3 && !(same_point && next.clear)) best.clear = false;
@@ -179,29 +180,29 @@ Nearest nearest_on_track(const double* xy, int64_t first, int64_t last, double p
   return best;
 }
 
-/// xy, kept, sizes, and per level of small maps, which are for comparing, a mask that is 1 where the closest point is
-/// clear.
+/// xy, ranges, sizes, and for each level of small maps a mask that is 1 where the closest point is clear.
 Tensors distance_inputs(const Sizes& s, Maker& m) {
   const Tensor offsets = offsets_of(s);
   const int32_t* o = offsets.data<int32_t>();
   const int64_t levels = level_count(s);
-  const Tensor xy64 = m.uniform({o[s[0]], 2}, 0, 1).cast(DType::f64);
+  Tensor xy64 = m.uniform({o[s[0]], 2}, 0, 1).cast(DType::f64);
   double* p = xy64.data<double>();
-  for (int64_t b = 0; b < s[0]; ++b)  // on a pixel centre, and again and again at the same place
+  // Each track starts on a pixel centre, and every fifth fixation repeats the one before.
+  for (int64_t b = 0; b < s[0]; ++b)
     for (int64_t i = o[b]; i < o[b + 1]; ++i) {
       if (i == o[b]) p[2 * i] = p[2 * i + 1] = 0.5;
       if (i % 5 == 4 && i > o[b]) std::copy_n(p + 2 * (i - 1), 2, p + 2 * i);
     }
-  Tensor kept({levels, s[0], 2}, DType::i32);
-  Tensors inputs{m.param(xy64.cast(m.dtype)), kept, pack_sizes(s)}, masks;
+  Tensor ranges({levels, s[0], 2}, DType::i32);
+  Tensors inputs{m.param(xy64.cast(m.dtype)), ranges, pack_sizes(s)}, masks;
   if (map_pixels(s) < 1 << 16) masks = zero_maps(unpack_sizes(inputs[2]), s[0]);
   for (int64_t l = 0; l < levels; ++l)
     for (int64_t b = 0; b < s[0]; ++b) {
-      int32_t* range = kept.data<int32_t>() + 2 * (l * s[0] + b);
-      range[0] = o[b] + int32_t(l * (o[b + 1] - o[b]) / levels);  // ever less of the track's beginning
+      int32_t* range = ranges.data<int32_t>() + 2 * (l * s[0] + b);
+      range[0] = o[b] + int32_t(l * (o[b + 1] - o[b]) / levels);  // higher levels have less of the track's beginning
       range[1] = o[b + 1];
       if (masks.empty()) continue;
-      const Tensor& mask = masks[size_t(l)];
+      Tensor& mask = masks[size_t(l)];
       for_each_centre(unpack_sizes(inputs[2])[size_t(l)], [&](int64_t pixel, double px, double py) {
         mask.data<double>()[b * mask.dim(1) * mask.dim(2) + pixel] =
             nearest_on_track(xy64.data<double>(), range[0], range[1], px, py).clear;
@@ -211,13 +212,13 @@ Tensors distance_inputs(const Sizes& s, Maker& m) {
   return inputs;
 }
 
-Tensors naive_distance(const Tensor& xy, const Tensor& kept, const std::vector<MapSize>& sizes) {
+Tensors naive_distance(const Tensor& xy, const Tensor& ranges, const std::vector<MapSize>& sizes) {
   const Tensor xy64 = xy.cast(DType::f64);
-  const int64_t batch = kept.dim(1);
+  const int64_t batch = ranges.dim(1);
   const auto for_each_pixel = [=](const auto& f) {  // f(l, index in the map, centre, closest point)
     for (int64_t l = 0; l < int64_t(sizes.size()); ++l)
       for (int64_t b = 0; b < batch; ++b) {
-        const int32_t* range = kept.data<int32_t>() + 2 * (l * batch + b);
+        const int32_t* range = ranges.data<int32_t>() + 2 * (l * batch + b);
         const MapSize size = sizes[size_t(l)];
         for_each_centre(size, [&](int64_t pixel, double px, double py) {
           f(size_t(l), b * size.height * size.width + pixel, px, py,
@@ -231,7 +232,7 @@ Tensors naive_distance(const Tensor& xy, const Tensor& kept, const std::vector<M
   return record("naive_distance", cast_all(maps, xy.dtype()), {xy},
                 [=, dtype = xy.dtype()](const Tensors& dy) -> Tensors {
                   const Tensors grad = cast_all(dy, DType::f64);
-                  const Tensor dxy = Tensor::zeros(xy64.shape(), DType::f64);
+                  Tensor dxy = Tensor::zeros(xy64.shape(), DType::f64);
                   for_each_pixel([&](size_t l, int64_t i, double px, double py, const Nearest& n) {
                     if (!grad[l].defined() || n.start < 0 || n.distance == 0) return;
                     const double g = -grad[l].data<double>()[i] / n.distance;
@@ -244,8 +245,8 @@ Tensors naive_distance(const Tensor& xy, const Tensor& kept, const std::vector<M
                 });
 }
 
-/// Distances as the maps use them, which makes the infinite ones 0 and those near 0 smooth, where all is clear; without
-/// masks the distances alone.
+/// A Gaussian of the distances where these are clear, which makes infinite ones 0 and small ones smooth. Without masks,
+/// the distances.
 template <class F>
 std::function<Tensors(const Tensors&)> clear_distances(const F& distance) {
   return [=](const Tensors& x) {
@@ -258,7 +259,7 @@ std::function<Tensors(const Tensors&)> clear_distances(const F& distance) {
 
 // ---- The rows -------------------------------------------------------------------------------------------------------
 
-// On CUDA a tile is 32 x 32 pixels, and fixations come by 32, segments by 64 and by 128.
+// On CUDA a tile has 32 x 32 pixels. Fixations are taken by 32, segments by 64 or by 128.
 const std::vector<Sizes> map_sizes = {{2, 1, 1, 1},
                                       {2, 3, 5, 7},
                                       {3, 9, 4, 6, 17, 33},
@@ -266,7 +267,7 @@ const std::vector<Sizes> map_sizes = {{2, 1, 1, 1},
                                       {2, 70, 36, 68, 3, 70},
                                       {1, 150, 33, 4},
                                       {1, 4, 1, 2, 2, 1, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8}};
-// A map of one pixel is 1 whatever its track: beside another, whose gradients give the errors their scale.
+// A map of one pixel is 1 for every track. Another map with it gives the errors their scale.
 const std::vector<Sizes> normalized_cases = {
     {3, 2, 1, 1, 1, 2}, {2, 3, 5, 7}, {3, 9, 4, 6, 17, 33}, {2, 70, 36, 68, 3, 70}, {1, 150, 33, 4}};
 const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 128, 128},
@@ -275,7 +276,7 @@ const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 
 
 // ---- mix_maps -------------------------------------------------------------------------------------------------------
 
-/// The splats of all levels if there are any, their distances, zoom.
+/// The splats of all levels if `splats`, the distances, the inverse scale.
 Tensors mix_inputs(const Sizes& s, Maker& m, bool splats) {
   Tensors inputs;
   const std::vector<MapSize> sizes = unpack_sizes(pack_sizes(s));
@@ -285,7 +286,7 @@ Tensors mix_inputs(const Sizes& s, Maker& m, bool splats) {
   return inputs;
 }
 
-/// f(splat or undefined, distance, zoom, tau) of each level.
+/// f(splat or undefined, distance, inverse scale, tau) for each level.
 template <class F>
 void for_each_mix(const Tensors& x, bool splats, const F& f) {
   const size_t levels = (x.size() - 1) / (splats ? 2 : 1);
@@ -293,7 +294,7 @@ void for_each_mix(const Tensors& x, bool splats, const F& f) {
     f(splats ? x[l] : Tensor{}, x[x.size() - 1 - levels + l], x.back(), 0.2 + 0.1 * double(l));
 }
 
-std::function<Tensors(const Tensors&)> run_mix(bool splats, double share) {
+std::function<Tensors(const Tensors&)> run_mix(bool splats, double splat_weight) {
   return [=](const Tensors& x) {
     Tensors drawn, distances;
     std::vector<double> tau;
@@ -302,30 +303,31 @@ std::function<Tensors(const Tensors&)> run_mix(bool splats, double share) {
       distances.push_back(distance);
       tau.push_back(t);
     });
-    return mix_maps(drawn, distances, x.back(), tau, share);
+    return mix_maps(drawn, distances, x.back(), tau, splat_weight);
   };
 }
 
-std::function<Tensors(const Tensors&)> composed_mix(bool splats, double share) {
+std::function<Tensors(const Tensors&)> composed_mix(bool splats, double splat_weight) {
   return [=](const Tensors& x) {
     Tensors maps;
-    for_each_mix(x, splats, [&](const Tensor& splat, const Tensor& distance, const Tensor& zoom, double tau) {
+    for_each_mix(x, splats, [&](const Tensor& splat, const Tensor& distance, const Tensor& inverse_scale, double tau) {
       const Tensor flat = reshape(distance, {distance.dim(0), distance.dim(1) * distance.dim(2)});
-      const Tensor path = scale(gaussian(reshape(mul_pixels(flat, zoom), distance.shape()), tau), 1 - share);
-      maps.push_back(splats ? add(scale(splat, share), path) : path);
+      const Tensor path =
+          scale(gaussian(reshape(mul_pixels(flat, inverse_scale), distance.shape()), tau), 1 - splat_weight);
+      maps.push_back(splats ? add(scale(splat, splat_weight), path) : path);
     });
     return maps;
   };
 }
 
-OpCase mix_row(const std::string& name, bool splats, double share, std::vector<Sizes> large) {
+OpCase mix_row(const std::string& name, bool splats, double splat_weight, std::vector<Sizes> large) {
   OpCase c;
   c.name = name;
   c.sizes = map_sizes;
   c.large = std::move(large);
   c.inputs = [=](const Sizes& s, Maker& m) { return mix_inputs(s, m, splats); };
-  c.op = run_mix(splats, share);
-  c.composed = composed_mix(splats, share);
+  c.op = run_mix(splats, splat_weight);
+  c.composed = composed_mix(splats, splat_weight);
   c.wrong = [] { mix_maps({}, {Tensor({2, 4, 4})}, Tensor({3}), {0.1}, 0.5); };
   c.cost = [=](const Sizes& s) { return Cost{4 * map_pixels(s) * (splats ? 3 : 2), 30 * map_pixels(s)}; };
   c.backward = [=](const Sizes& s) { return Cost{4 * map_pixels(s) * (splats ? 4 : 3), 30 * map_pixels(s)}; };
@@ -341,9 +343,9 @@ std::vector<OpCase> map_cases() {
   };
   const auto wrong_distance = [] { track_distance(Tensor({4, 2}), Tensor::of<int32_t>({1, 1, 2}, {2, 5}), {{8, 8}}); };
   const auto splat_cost = [](const Sizes& s) {
-    return Cost{4 * map_pixels(s), 2 * map_pixels(s) * double(3 * s[1]) / 4};  // odd tracks are half as long
+    return Cost{4 * map_pixels(s), 2 * map_pixels(s) * double(3 * s[1]) / 4};  // every second track is half as long
   };
-  const auto normalized_cost = [=](const Sizes& s) {  // whoever draws the maps twice does more
+  const auto normalized_cost = [=](const Sizes& s) {  // more if the maps are drawn twice
     return Cost{4 * map_pixels(s), splat_cost(s).flops + map_pixels(s)};
   };
   const auto wrong_normalized = [] {
@@ -352,7 +354,7 @@ std::vector<OpCase> map_cases() {
   const auto splat_backward = [](const Sizes& s) {
     return Cost{4 * map_pixels(s), 6 * map_pixels(s) * double(3 * s[1]) / 4};
   };
-  // Each way: a pixel's nearest segment is the least to look at.
+  // In each direction at least the nearest segment of a pixel is tried.
   const auto distance_cost = [](const Sizes& s) { return Cost{4 * map_pixels(s), 16 * map_pixels(s)}; };
   const auto distance = clear_distances(track_distance), naive = clear_distances(naive_distance);
   return {
@@ -366,7 +368,7 @@ std::vector<OpCase> map_cases() {
        wrong_splat,
        splat_cost},
       {"splat_normalized", normalized_cases, map_steps, normalized_inputs, run_splat_normalized, composed_normalized,
-       wrong_normalized, normalized_cost, splat_backward, true, 3e-5},  // sigma's gradient sums terms of either sign
+       wrong_normalized, normalized_cost, splat_backward, true, 3e-5},  // terms of sigma's gradient have either sign
       {"splat_normalized, one map",
        {{2, 5, 9, 7, 6, 8}},
        {},

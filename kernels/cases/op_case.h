@@ -1,5 +1,6 @@
-// The table of ops: one row each, and the row drives everything: gradient check in double, fused against composed, run
-// twice the same bits, memory back to the start, wrong shapes throw, `gradtrack gradcheck`, and the benchmark.
+// The table of ops. A row describes an op to everything that checks or times it. Checks are: gradients in double (also
+// `gradtrack gradcheck`), fused against composed, CPU against CUDA, equal bits in two runs, no memory left, and Error
+// for wrong shapes. The benchmark times the rows.
 #pragma once
 
 #include <functional>
@@ -14,19 +15,21 @@
 
 namespace gt {
 
+/// The sizes of a row's inputs. The row says what each number means.
 using Sizes = std::vector<int64_t>;
 
-/// Makes inputs of one element type from one random stream. What is passed through param() is differentiated.
+/// Makes inputs of one dtype from one random stream.
 struct Maker {
   DType dtype;
   Random random;
 
+  /// The tensor, differentiable.
   Tensor param(Tensor t) { return t.set_requires_grad(), t; }
 
-  /// What stays f32 where activations are bf16.
-  Tensor wide(const Tensor& t) { return t.dtype() == DType::bf16 ? t.cast(DType::f32) : t; }
+  /// The tensor in the compute dtype of activations of its dtype, as parameters have it.
+  Tensor compute(const Tensor& t) { return t.dtype() == DType::bf16 ? t.cast(DType::f32) : t; }
 
-  /// Values of `draw(random)`, each block of them from a stream of its own, so that threads share the work.
+  /// Values of draw(random). Each block of values has its own random stream, so that threads can make them.
   template <class Draw>
   Tensor drawn(const Shape& shape, Draw&& draw) {
     Tensor t(shape, DType::f64);
@@ -39,15 +42,17 @@ struct Maker {
     return t.cast(dtype);
   }
 
+  /// Uniform in [lo, hi].
   Tensor uniform(const Shape& shape, double lo, double hi) {
     return drawn(shape, [=](Random& r) { return r.uniform(lo, hi); });
   }
 
+  /// Normal with mean 0 and standard deviation `scale`.
   Tensor normal(const Shape& shape, double scale = 1) {
     return drawn(shape, [=](Random& r) { return scale * r.normal(); });
   }
 
-  /// Normal, but no value within `margin` of 0, where the op has a kink.
+  /// Normal, moved away from 0 by `margin`, for ops with a kink there.
   Tensor off_zero(const Shape& shape, double margin = 0.05) {
     return drawn(shape, [=](Random& r) {
       const double v = r.normal();
@@ -55,7 +60,7 @@ struct Maker {
     });
   }
 
-  /// Values all 2/size apart, in [-1, 1] and in no order: no ties for a maximum.
+  /// Values in [-1, 1], all 2/size apart, in a scattered order: a maximum has no ties.
   Tensor distinct(const Shape& shape) {
     Tensor t(shape, DType::f64);
     const int64_t n = t.size(), start = random.below(n);
@@ -68,38 +73,39 @@ struct Maker {
     return t.cast(dtype);
   }
 
-  /// 0 or 1 at random, 1 with probability p.
+  /// 1 with probability p, else 0.
   Tensor zero_one(const Shape& shape, double p = 0.5) {
     return drawn(shape, [=](Random& r) { return double(r.chance(p)); });
   }
 };
 
-/// Work of one call, for the roofline: bytes that must move and floating-point operations, in f32.
+/// The work of one call in f32, for the roofline: bytes that must move, and FLOPs.
 struct Cost {
   double bytes = 0, flops = 0;
 };
 
+/// A row of the table.
 struct OpCase {
   std::string name;
-  std::vector<Sizes> sizes;  ///< small ones, for checks; what the numbers mean is up to `inputs`
-  std::vector<Sizes> large;  ///< of a real training step, for the benchmark
+  std::vector<Sizes> sizes;  ///< small, for checks
+  std::vector<Sizes> large;  ///< of a training step, for the benchmark
   std::function<Tensors(const Sizes&, Maker&)> inputs;
-  std::function<Tensors(const Tensors&)> op;        ///< undefined outputs are passed over
-  std::function<Tensors(const Tensors&)> composed;  ///< the same from other ops or plain loops; null if there is none
-  std::function<void()> wrong;                      ///< a call with wrong shapes, which must throw
-  std::function<Cost(const Sizes&)> cost;           ///< of the forward pass
-  /// Of the backward pass to all inputs that have a gradient: each output's gradient and each large tensor it depends
-  /// on read once, each input's gradient written once (not at all where it is the output's own).
+  std::function<Tensors(const Tensors&)> op;        ///< its undefined outputs are ignored
+  std::function<Tensors(const Tensors&)> composed;  ///< computes the op's result by other ops or loops; may be null
+  std::function<void()> wrong;                      ///< a call with wrong shapes, which must throw Error
+  std::function<Cost(const Sizes&)> cost;           ///< of forward
+  /// Of backward to all differentiable inputs. Each output's gradient and each large tensor that it depends on are read
+  /// once. Each input's gradient is written once, unless it is the output's.
   std::function<Cost(const Sizes&)> backward = {};
-  bool fuses = false;           ///< it does the work of several ops: its twin is those, and a rival in the benchmark
-  double f32_tolerance = 1e-5;  ///< fused against composed, relative to the largest value
-  bool stored = false;          ///< its activations may be bf16, on CUDA
+  bool fuses = false;             ///< whether the op fuses those of `composed`, which the benchmark then times as well
+  double f32_tolerance = 1e-5;    ///< of fused against composed, relative to the largest value
+  bool bf16_activations = false;  ///< whether its activations may be bf16 on CUDA
 };
 
-/// `op` with one of its outputs alone, so that its backward pass meets outputs without a gradient.
+/// `op` with only one of its outputs, so that backward gets no gradient for the others.
 std::function<Tensors(const Tensors&)> only(size_t output, const std::function<Tensors(const Tensors&)>& op);
 
-/// The rows, a family each, in the order in which they are reported.
+/// The rows of each family, in the order of reports.
 std::vector<OpCase> pointwise_cases();  // pointwise.cpp
 std::vector<OpCase> dense_cases();      // dense.cpp
 std::vector<OpCase> map_cases();        // maps.cpp

@@ -1,5 +1,5 @@
-// Rows of kernels/cases/op_cases.h: pointwise ops, sums and broadcasts, resize, normalisation. Most twins say the op as
-// a product with a constant matrix.
+// Rows of the op table: pointwise ops, sums and broadcasts, resize, normalisation. Most are compared with a product
+// with a constant matrix.
 
 #include <algorithm>
 #include <cmath>
@@ -19,12 +19,12 @@ int64_t volume(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()).si
 Shape shape_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end()); }
 Shape pixels_of(const Sizes& sizes) { return Shape(sizes.begin(), sizes.end() - 1); }
 
-/// Bytes for `tensors` tensors of the row's size in f32, and `flops` operations per element.
+/// The cost of `tensors` f32 tensors of the row's size and `flops` FLOPs an element.
 std::function<Cost(const Sizes&)> per_element(double tensors, double flops) {
   return [=](const Sizes& s) { return Cost{4 * tensors * double(volume(s)), flops * double(volume(s))}; };
 }
 
-/// (rows,columns) of value(i, j), in the type of `like`.
+/// The matrix (rows,columns) of value(i, j), in the dtype of `like`.
 Tensor matrix(int64_t rows, int64_t columns, const Tensor& like, const std::function<double(int64_t, int64_t)>& value) {
   Tensor m({rows, columns}, DType::f64);
   for (int64_t i = 0; i < rows * columns; ++i) m.data<double>()[i] = value(i / columns, i % columns);
@@ -107,7 +107,7 @@ OpCase binary_case(const std::string& name, const Binary& op, const Binary& comp
   return c;
 }
 
-/// An op of x (..,C) and a second tensor, whose shape second() gives.
+/// An op of x (..,C) and a second tensor of the shape second(sizes).
 OpCase channels_case(const std::string& name, const std::function<Cost(const Sizes&)>& cost,
                      const std::function<Cost(const Sizes&)>& backward,
                      const std::function<Shape(const Sizes&)>& second, const Binary& op, const Binary& composed) {
@@ -159,14 +159,14 @@ std::vector<OpCase> functor_cases() {
       [](auto& x) { return copy_by_loops(x, x.shape(), DType::f64); });
   cases.back().cost = cases.back().backward = per_element(3, 0);  // f64 counts twice
 
-  // What has no gradient of its own, as a factor: x [x > 0] - x [x < 0] = |x|.
+  // Ops without a gradient, as factors: x [x > 0] - x [x < 0] = |x|.
   OpCase c = unary_case(
       "greater_less", 5, [](auto& x) { return sub(mul(x, greater(x, 0)), mul(x, less(x, 0))); },
       [](auto& x) { return add(leaky_relu(x, 0), leaky_relu(scale(x, -1), 0)); });
   c.large = {};
   cases.push_back(c);
 
-  // Of two inputs only one asks for a gradient.
+  // Only one of two inputs is differentiable.
   c = binary_case(
       "one_sided", [](auto& x, auto& y) { return concat(y, sub(mul(x, y), sub(y, mul(y, x)))); },
       [](auto& x, auto& y) { return concat(y, mul(scale(x, 2, -1), y)); });
@@ -174,7 +174,7 @@ std::vector<OpCase> functor_cases() {
   c.inputs = [](const Sizes& s, Maker& m) { return Tensors{m.param(m.normal(shape_of(s))), m.normal(shape_of(s))}; };
   cases.push_back(c);
 
-  // Where there is no track the distance is infinite: value and gradient are 0 there.
+  // Without a track the distance is infinite: value and gradient are 0.
   c = unary_case(
       "gaussian_infinite", 20, [](auto& d) { return gaussian(d, 0.7); }, nullptr);
   c.large = {};
@@ -231,17 +231,17 @@ std::vector<OpCase> broadcast_cases() {
   return cases;
 }
 
-/// sizes: a's shape, then b's channels; with a bias where those are even.
+/// Sizes: the shape of a, then the channels of b. An even number of these has a bias.
 OpCase concat_case() {
   OpCase c;
   c.name = "concat";
-  c.stored = true;
+  c.bf16_activations = true;
   c.sizes = {{1, 1, 1}, {7, 3, 2}, {2, 3, 5, 64, 1}, {500, 17, 20}, {700, 4, 8}, {3, 8, 1040}};
   c.large = {{8, 128, 128, 16, 16}, {8, 224, 224, 64, 64}};
   c.inputs = [](const Sizes& s, Maker& m) {
     Shape a(s.begin(), s.end() - 1), b = a;
     b.back() = s.back();
-    const Tensor bias = s.back() % 2 == 0 ? m.param(m.wide(m.normal({s.back()}))) : Tensor{};
+    const Tensor bias = s.back() % 2 == 0 ? m.param(m.compute(m.normal({s.back()}))) : Tensor{};
     return Tensors{m.param(m.normal(a)), m.param(m.normal(b)), bias};
   };
   c.op = [](const Tensors& x) { return Tensors{concat(x[0], x[1], x[2])}; };
@@ -263,7 +263,7 @@ OpCase concat_case() {
   return c;
 }
 
-/// The maps of the row and, behind them, one without a value above 0.
+/// The maps (B,..) as (B+1,n), the last of which is 0.
 Tensor with_zero_map(const Tensor& maps) {
   const int64_t size = maps.size() / maps.dim(0);
   const Tensor zeros = Tensor::zeros({1, size}, maps.dtype(), maps.device());
@@ -276,7 +276,7 @@ OpCase normalize_max_case() {
   c.sizes = {{1, 1}, {1, 7}, {3, 5, 7}, {2, 33, 65}, {2, 5003}, {1, 90, 92}};
   c.large = {{8, 128, 128}, {8, 224, 224}};
   c.inputs = [](const Sizes& s, Maker& m) {
-    const Tensor d = m.distinct(shape_of(s));  // its fifth power: far apart where the maximum is
+    const Tensor d = m.distinct(shape_of(s));  // in the fifth power, so that the largest values are far apart
     return Tensors{m.param(scale(mul(square(square(d)), d), 0.5, 0.6))};
   };
   c.op = [](const Tensors& x) { return Tensors{normalize_max(with_zero_map(x[0]))}; };
@@ -295,12 +295,12 @@ OpCase normalize_max_case() {
     return Tensors{mul_pixels(y, scale(sum_last(mul(y, is_top)), -1, 2))};
   };
   c.wrong = [] { normalize_max(Tensor::zeros({})); };
-  c.cost = per_element(5, 2);      // s twice, y; and the concat() that the row has before it
-  c.backward = per_element(5, 3);  // dy, y, ds; and that
+  c.cost = per_element(5, 2);      // s twice, y; and the concat() before it
+  c.backward = per_element(5, 3);  // dy, y, ds; and the concat()
   return c;
 }
 
-/// sizes: x (B,H,W,C), then the new height and width.
+/// Sizes: those of x (B,H,W,C), then the new height and width.
 OpCase resize_case() {
   OpCase c;
   c.name = "resize_bilinear";
@@ -313,11 +313,11 @@ OpCase resize_case() {
   };
   c.op = [](const Tensors& x) { return Tensors{resize_bilinear(x[0], x[1].dim(0), x[1].dim(1))}; };
   c.composed = [](const Tensors& x) {
-    // As one matrix from (B,H,W) to (B,H',W') of hat functions around the place that is read.
+    // One matrix from (B,H,W) to (B,H',W') of hat functions around the positions that are read.
     const int64_t b = x[0].dim(0), h = x[0].dim(1), w = x[0].dim(2), oh = x[1].dim(0), ow = x[1].dim(1);
     const auto hat = [](int64_t output, int64_t outputs, int64_t input, int64_t inputs) {
-      const double place = (double(output) + 0.5) * double(inputs) / double(outputs) - 0.5;
-      return std::max(0.0, 1 - std::fabs(std::clamp(place, 0.0, double(inputs - 1)) - double(input)));
+      const double position = (double(output) + 0.5) * double(inputs) / double(outputs) - 0.5;
+      return std::max(0.0, 1 - std::fabs(std::clamp(position, 0.0, double(inputs - 1)) - double(input)));
     };
     const Tensor weights = matrix(b * oh * ow, b * h * w, x[0], [&](int64_t o, int64_t i) {
       if (o / (oh * ow) != i / (h * w)) return 0.0;
@@ -334,8 +334,8 @@ OpCase resize_case() {
   return c;
 }
 
-/// group_norm() by matrix products, averages over an image's group being P' (P x Q) Q' / n with P (B,BHW) and Q (C,G)
-/// of zeros and ones.
+/// group_norm() by matrix products. The averages over an image's group are P' (P x Q) Q' / n. P (B,BHW) and Q (C,G) are
+/// matrices of zeros and ones.
 Tensor composed_group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups) {
   const int64_t images = x.dim(0), pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
   const Tensor p = matrix(images, images * pixels, x, [=](int64_t b, int64_t i) { return i / pixels == b; });
@@ -353,9 +353,8 @@ Tensor composed_group_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
   return reshape(add_channels(mul_channels(mul(centred, rstd), gamma), beta), x.shape());
 }
 
-/// x moved, where it must be, until no element of group_norm(x + bias) is within 0.02 of 0, where the activation has
-/// its kink.
-void move_off_kinks(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta, int64_t groups) {
+/// Moves elements of x until no element of group_norm(x + bias) is within 0.02 of 0, where the activation has its kink.
+void move_off_kinks(Tensor x, const Tensor& bias, const Tensor& gamma, const Tensor& beta, int64_t groups) {
   const NoGrad no_grad;
   for (int round = 0; round < 100; ++round) {
     bool moved = false;
@@ -367,24 +366,24 @@ void move_off_kinks(const Tensor& x, const Tensor& bias, const Tensor& gamma, co
     }
     if (!moved) return;
   }
-  fail("group_norm_leaky_relu: the inputs stay near the kink");
+  fail("group_norm_leaky_relu: after 100 rounds inputs are still near the kink");
 }
 
-/// x and dy read, dx written: what is read again when the sums are known need not come from memory.
+/// Reads x and dy and writes dx. What is read again once the sums are known may come from caches.
 Cost per_norm_backward(const Sizes& s) {
   const double n = double(s[0] * s[1] * s[2] * s[3]);
   return {4 * 3 * n, 12 * n};
 }
 
-/// sizes: x (B,H,W,C), then the groups. Of the op with a bias the bias is a result as well: where a group is one
-/// channel its gradient is 0 but for that, and rounding would have nothing to be compared with.
+/// Sizes: those of x (B,H,W,C), then the groups. The op with a bias also returns the bias. If a group is one channel,
+/// the norm's gradient of the bias is 0, and its rounding error would have no scale.
 OpCase norm_case(const std::string& name, double slope) {
   OpCase c;
   c.name = name;
   c.sizes = {{1, 1, 1, 8, 2},    {2, 3, 5, 6, 3},    {1, 4, 4, 20, 4},   {3, 7, 5, 16, 16},
              {2, 5, 3, 33, 1},   {2, 29, 31, 20, 4}, {2, 20, 33, 16, 4}, {1, 2, 2, 301, 7},
              {1, 1, 3, 1032, 4}, {1, 9, 11, 64, 4},  {300, 1, 1, 8, 2}};
-  c.stored = true;
+  c.bf16_activations = true;
   c.large = {{8, 128, 128, 16, 4}, {8, 16, 16, 128, 4}, {8, 224, 224, 64, 4}, {32, 224, 224, 64, 4}};
   c.inputs = [=](const Sizes& s, Maker& m) {
     Maker in_double{DType::f64, m.random};
@@ -393,7 +392,7 @@ OpCase norm_case(const std::string& name, double slope) {
     const Tensor gamma = in_double.uniform({s[3]}, 0.7, 1.6), beta = in_double.uniform({s[3]}, -0.4, 0.4);
     const Tensor bias = in_double.uniform({s[3]}, -1, 1);
     if (slope != 1 && volume(s) < 1 << 20) move_off_kinks(x, bias, gamma, beta, s[4]);
-    const auto parameter = [&](const Tensor& t) { return m.param(m.wide(t.cast(m.dtype))); };
+    const auto parameter = [&](const Tensor& t) { return m.param(m.compute(t.cast(m.dtype))); };
     return Tensors{m.param(x.cast(m.dtype)), slope == 1 ? Tensor{} : parameter(bias), parameter(gamma), parameter(beta),
                    Tensor({s[4]}, DType::u8)};
   };

@@ -1,5 +1,6 @@
-// Scalar functions that several ops share. Written as straight-line arithmetic, without calls or branches, so that a
-// loop over them is vectorised (the library's exp and log1p are not); accurate to a few units in the last place.
+// Scalar functions that several ops share, accurate to a few units in the last place. They are straight-line arithmetic
+// without calls or branches, so that loops over them are vectorised. Loops over the standard library's exp and log1p
+// are not.
 #pragma once
 
 #include <bit>
@@ -12,8 +13,8 @@
 
 namespace gt::math {
 
-/// e^x; 0 where that is below the least normal number, infinity where above the largest, NaN for NaN. A GPU has its
-/// own, as accurate, which in f32 takes a fifth of these instructions and goes down to the least subnormal number.
+/// e^x; 0 below the smallest normal number, infinity above the largest number, NaN for NaN. On a GPU it is CUDA's,
+/// which is as accurate, also gives subnormal numbers, and in f32 takes a fifth of the instructions.
 template <class T>
 GT_HD inline T exp(T x) {
 #ifdef __CUDA_ARCH__
@@ -22,27 +23,27 @@ GT_HD inline T exp(T x) {
   using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
   using Limits = std::numeric_limits<T>;
   constexpr bool is_float = sizeof(T) == 4;
-  constexpr T least = is_float ? T(-87.33654) : T(-708.3964185322641);  // log of the least normal number
-  constexpr T most = is_float ? T(88.72283) : T(709.782712893384);      // and of the largest
-  // x = n ln 2 + r, |r| <= ln 2 / 2. The high part of ln 2 has so few bits that n times it is exact.
+  constexpr T log_min = is_float ? T(-87.33654) : T(-708.3964185322641);  // of the smallest normal number
+  constexpr T log_max = is_float ? T(88.72283) : T(709.782712893384);     // of the largest number
+  // x = n ln 2 + r, |r| <= ln 2 / 2. The high part of ln 2 has few bits, so that n times it is exact.
   constexpr T ln2_high = is_float ? T(0.693359375) : T(0x1.62e42fefa38p-1);
   constexpr T ln2_low = is_float ? T(-2.12194440054690583e-4) : T(0x1.ef35793c7673p-45);
-  const T above = x > least ? x : least, inside = above < most ? above : most;
+  const T above = x > log_min ? x : log_min, inside = above < log_max ? above : log_max;
   const T n = std::nearbyint(inside * T(1.4426950408889634074));
   const T r = (inside - n * ln2_high) - n * ln2_low;
-  // Taylor's series of e^r by Horner's scheme, until r^k / k! is below half a unit in the last place.
+  // The Taylor series of e^r by Horner's scheme, to where r^k / k! is below half a unit in the last place.
   T p = 1;
 #pragma GCC unroll 16
   for (int k = is_float ? 7 : 13; k >= 1; --k) p = 1 + p * (r * (T(1) / T(k)));
   const Int half = Int(n) - (n > 0);  // 2^n itself may be too large
   const T power = std::bit_cast<T>((half + Int(Limits::max_exponent - 1)) << (Limits::digits - 1));  // 2^half
   const T y = p * power * (n > 0 ? T(2) : T(1));
-  return x > most ? Limits::infinity() : x > least ? y : x <= least ? T(0) : x;
+  return x > log_max ? Limits::infinity() : x > log_min ? y : x <= log_min ? T(0) : x;
 #endif
 }
 
-/// e^(-steepness d^2): a Gaussian in d, of the width sigma where steepness is 1 / (2 sigma^2). In f32 on a GPU it is 0
-/// where the exponential would be subnormal, which spares two thirds of that.
+/// e^(-steepness d^2): a Gaussian in d, whose sigma follows from steepness = 1 / (2 sigma^2). In f32 on a GPU it is 0
+/// where it would be subnormal, which takes a third of exp()'s instructions.
 template <class T>
 GT_HD inline T gaussian(T d, T steepness) {
 #ifdef __CUDA_ARCH__
@@ -56,7 +57,7 @@ GT_HD inline T gaussian(T d, T steepness) {
   return exp(-steepness * d * d);
 }
 
-/// sqrt(x). In f32 a GPU has one that is off by 2^-23 at the most and takes a sixth of the exact one's instructions.
+/// sqrt(x). In f32 on a GPU its relative error is at most 2^-23, for a sixth of the exact one's instructions.
 template <class T>
 GT_HD inline T root(T x) {
 #ifdef __CUDA_ARCH__
@@ -69,8 +70,8 @@ GT_HD inline T root(T x) {
   return std::sqrt(x);
 }
 
-/// a / b for b in [1, 3]. A GPU need not ask there whether 1 / b is a normal number, which costs it more than the
-/// ratio.
+/// a / b for b in [1, 3]. On a GPU that range makes the test superfluous whether 1 / b is a normal number, which costs
+/// more than the ratio.
 template <class T>
 GT_HD inline T ratio(T a, T b) {
 #ifdef __CUDA_ARCH__
@@ -79,7 +80,7 @@ GT_HD inline T ratio(T a, T b) {
   return a / b;
 }
 
-/// x kept within [0, 1]. A GPU does it in f32 as part of the instruction that makes x, and makes 0 of NaN.
+/// x clamped to [0, 1]. In f32 on a GPU that is part of the instruction that computes x, and NaN becomes 0.
 template <class T>
 GT_HD inline T saturate(T x) {
 #ifdef __CUDA_ARCH__
@@ -88,7 +89,7 @@ GT_HD inline T saturate(T x) {
   return x < 0 ? T(0) : x > 1 ? T(1) : x;
 }
 
-/// log(1 + e) for e in [0, 1]: 2 artanh(s) with s = e / (2 + e) <= 1/3, by its series.
+/// log(1 + e) for e in [0, 1], by the series of 2 artanh(s) with s = e / (2 + e) <= 1/3.
 template <class T>
 GT_HD inline T log1p_unit(T e) {
   constexpr int terms = sizeof(T) == 4 ? 8 : 17;
@@ -99,20 +100,20 @@ GT_HD inline T log1p_unit(T e) {
   return 2 * s * p;
 }
 
-/// 1 / (1 + e^-x), for any x; its derivative is s (1 - s).
+/// 1 / (1 + e^-x), for any x. The derivative of s is s (1 - s).
 template <class T>
 GT_HD inline T sigmoid(T x) {
   const T e = exp(-std::fabs(x));
   return ratio(x >= 0 ? T(1) : e, 1 + e);
 }
 
-/// log(1 + e^x), for any x; its derivative is sigmoid(x).
+/// log(1 + e^x), for any x. The derivative is sigmoid(x).
 template <class T>
 GT_HD inline T softplus(T x) {
   return (x > 0 ? x : T(0)) + log1p_unit(exp(-std::fabs(x)));
 }
 
-/// Binary cross-entropy of a logit z and a target t in [0, 1]; its derivatives are sigmoid(z) - t and -z.
+/// The binary cross-entropy of a logit z and a target t in [0, 1]. The derivatives are sigmoid(z) - t and -z.
 template <class T>
 GT_HD inline T bce(T z, T t) {
   return softplus(z) - t * z;

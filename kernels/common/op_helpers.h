@@ -1,4 +1,4 @@
-// Small things that op files share.
+// Helpers that op files share.
 #pragma once
 
 #include <vector>
@@ -10,17 +10,18 @@ namespace gt {
 /// The compute dtype for activations of this dtype: f32 for bf16, otherwise the same. Parameters have it too.
 inline DType compute_dtype(DType activations) { return activations == DType::bf16 ? DType::f32 : activations; }
 
-/// The elements; null for an undefined tensor.
+/// The elements; null for an undefined tensor. For workspace; operands of a body come from operand_or_null().
 template <class T>
-T* pointer(const Tensor& t) {
+T* data_or_null(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
 }
 
+/// operand_or_null() of each tensor.
 template <class T>
-std::vector<T*> pointers(const Tensors& tensors) {
-  std::vector<T*> p;
-  for (const Tensor& t : tensors) p.push_back(pointer<T>(t));
-  return p;
+std::vector<T*> operands_or_null(const Tensors& tensors) {
+  std::vector<T*> all;
+  for (const Tensor& t : tensors) all.push_back(operand_or_null<T>(t));
+  return all;
 }
 
 /// Sum of a[i] b[i] over n elements, on the CPU.
@@ -32,11 +33,11 @@ T dot(const T* a, const T* b, int64_t n) {
   return sum;
 }
 
-/// The tensor outside the graph; undefined if it is.
+/// The tensor outside the graph; an undefined tensor stays undefined.
 inline Tensor detached(const Tensor& t) { return t.defined() ? t.detach() : t; }
 
-/// SharedArena for x's gradient, not initialised; undefined unless it is needed.
-inline Tensor gradient_of(const Tensor& x, bool needed) {
+/// A tensor for x's gradient, not initialised; undefined unless `needed`.
+inline Tensor empty_gradient(const Tensor& x, bool needed) {
   return needed ? Tensor(x.shape(), x.dtype(), x.device()) : Tensor{};
 }
 

@@ -12,8 +12,8 @@ namespace gt {
 /// Levels of maps that one launch on CUDA can have.
 inline constexpr int max_levels = 8;
 
-/// Throws Error, naming `op`, unless offsets (B+1) is i32 and splits `count` fixations into tracks: the first is 0, the
-/// last is `count`, and none is below the one before.
+/// Throws Error, naming `op`, unless offsets (B+1) is i32 and splits `count` fixations into tracks. The first offset
+/// must be 0, the last `count`, and none may be below the one before.
 ///
 /// Values are checked on the CPU only, because on CUDA that would wait for the device. There the last offset may also
 /// be below `count`, so that one recorded step serves batches of different length.

@@ -1,36 +1,38 @@
-// What the ways of computing a correlation share: how work is partition, output channels in groups of vectors, and how
-// the partial sums of a weight gradient become one.
+// What the direct and the Winograd method share: the partition of work, groups of output channels, and the addition of
+// a weight gradient's partial sums.
 #pragma once
-
-#include "kernels/cpu/conv_tiles.h"  // first: its pragma is for the whole file
 
 #include <algorithm>
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/cpu/conv_tiles.h"
 #include "kernels/cpu/convolution.h"
 
 namespace gt::tiles {
 
-// ---- Sharing out ----------------------------------------------------------------------------------------------------
+// ---- Partition of work ----------------------------------------------------------------------------------------------
 
+/// a / b, rounded up.
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// How many items are worth a thread, each of so many multiplications (copying an element takes as long as 16).
+/// The number of items that are worth a thread, given an item's multiplications. Copying an element takes as long
+/// as 16.
 inline int64_t grain(int64_t multiplications) { return ceil_div(1 << 18, multiplications); }
 
-// Calls f(begin, count) for the fewest parts of [0, n) of at most `most`, all nearly as large.
+/// f(begin, count) for the fewest parts of [0, n) that have at most `max` items, all of nearly equal size.
 template <class F>
-void for_parts(int64_t n, int64_t most, F&& f) {
-  const int64_t parts = ceil_div(n, most);
+void for_parts(int64_t n, int64_t max, F&& f) {
+  const int64_t parts = ceil_div(n, max);
   for (int64_t i = 0; i < parts; ++i) f(n * i / parts, n * (i + 1) / parts - n * i / parts);
 }
 
-// ---- Output channels in groups, one after another in packed buffers -------------------------------------------------
+// ---- Groups of output channels --------------------------------------------------------------------------------------
 
+/// Neighbouring output channels that a micro-kernel computes at once. Groups follow one another in packed buffers.
 struct Group {
   int64_t first;  // output channel
-  int vectors;    // 4, 2 or 1; the last of the last group may be only partly used
+  int vectors;    // 4, 2 or 1; the last vector of the last group may be partly used
 
   template <class T>
   int64_t width() const {
@@ -38,7 +40,7 @@ struct Group {
   }
 };
 
-// Calls f.operator()<V>() with V = vectors.
+/// f.operator()<V>() with V = vectors, which is 4, 2 or 1.
 template <class F>
 void visit_vectors(int vectors, F&& f) {
   if (vectors == 4)
@@ -49,13 +51,14 @@ void visit_vectors(int vectors, F&& f) {
     f.template operator()<1>();
 }
 
-constexpr int widest = registers == 32 ? 4 : 2;  // vectors of a group
+constexpr int max_group = registers == 32 ? 4 : 2;  // vectors
 
+/// The groups of `channels` output channels, of at most `max` vectors each.
 template <class T>
-std::vector<Group> make_groups(int64_t channels, int most = widest) {
+std::vector<Group> make_groups(int64_t channels, int max = max_group) {
   std::vector<Group> groups;
   for (int64_t left = ceil_div(channels, lanes<T>), first = 0; left > 0;) {
-    const int vectors = left >= 4 && most >= 4 ? 4 : left >= 2 ? 2 : 1;
+    const int vectors = left >= 4 && max >= 4 ? 4 : left >= 2 ? 2 : 1;
     groups.push_back({first, vectors});
     first += vectors * lanes<T>;
     left -= vectors;
@@ -63,6 +66,7 @@ std::vector<Group> make_groups(int64_t channels, int most = widest) {
   return groups;
 }
 
+/// Output channels of all groups, unused ones included.
 template <class T>
 int64_t padded_width(const std::vector<Group>& groups) {
   return groups.back().first + groups.back().template width<T>();
@@ -70,7 +74,7 @@ int64_t padded_width(const std::vector<Group>& groups) {
 
 // ---- Weight gradient ------------------------------------------------------------------------------------------------
 
-// dbias[k] += sum of dy [pixel][V vectors].
+/// dbias[k] += sum over pixels of dy [pixel][V vectors].
 template <class T, int V>
 void add_bias(const T* dy, int64_t pixels, T* dbias) {
   for (int v = 0; v < V; ++v) {
@@ -80,13 +84,14 @@ void add_bias(const T* dy, int64_t pixels, T* dbias) {
   }
 }
 
-// Adds the chunks' partial sums [chunk][c][i][j][group] (a chunk is `stride` elements) in order and puts them in place.
+/// Adds the chunks' partial sums [chunk][c][i][j][group] in order, and stores them in dw and, unless it is null, dbias.
+/// A chunk has `stride` elements.
 template <class T>
-void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
+void unpack_gradient(const Correlation& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
                      const WeightView<T>& dw, T* dbias) {
   const int64_t taps = n.kernel * n.kernel, width = group.width<T>(), used = std::min(width, n.out - group.first);
-  const int64_t at_once = grain(16 * chunks * taps * width);
-  parallel_for(n.in + 1, at_once, [&](int64_t begin, int64_t end) {  // the last "channel" is the bias, of one tap
+  const int64_t block_items = grain(16 * chunks * taps * width);
+  parallel_for(n.in + 1, block_items, [&](int64_t begin, int64_t end) {  // the last "channel" is the bias, with one tap
     T* sum = partial + begin * taps * width;
     const int64_t elements = (std::min(end, n.in) - begin) * taps * width + (end > n.in ? width : 0);
     for (int64_t chunk = 1; chunk < chunks; ++chunk) {
@@ -104,15 +109,15 @@ void unpack_gradient(const CorrelationSize& n, const Group& group, T* partial, i
   });
 }
 
-// Calls add.operator()<V>(chunk, chunks, group, sums) for every group of output channels and every chunk of the pixels,
-// which adds its part to sums [c][i][j][group], followed by the bias's [group]; then puts all sums in place. The chunks
-// are about eight pieces of work, whatever the number of groups, but no more than are worth it.
+/// The weight gradient by groups of output channels and chunks of the pixels. add.operator()<V>(chunk, chunks, group,
+/// sums) adds a chunk's part to sums [c][i][j][group], followed by the bias's [group]. Groups times chunks are about
+/// eight, with at most `max_chunks` chunks.
 template <class T, class F>
-void sum_gradient(const CorrelationSize& n, int64_t worth, const WeightView<T>& dw, T* dbias, F&& add) {
+void sum_gradient(const Correlation& n, int64_t max_chunks, const WeightView<T>& dw, T* dbias, F&& add) {
   const std::vector<Group> groups = make_groups<T>(n.out);
   const int64_t count = int64_t(groups.size()), terms = n.kernel * n.kernel * n.in + 1;
-  const int64_t stride = padded_width<T>(groups) * terms, chunks = std::clamp<int64_t>(8 / count, 1, worth);
-  const Tensor partial({chunks, stride}, dtype_of<T>());
+  const int64_t stride = padded_width<T>(groups) * terms, chunks = std::clamp<int64_t>(8 / count, 1, max_chunks);
+  Tensor partial({chunks, stride}, dtype_of<T>());
   parallel_for(chunks * count, 1, [&](int64_t item, int64_t) {
     const int64_t chunk = item / count;
     const Group& group = groups[size_t(item % count)];

@@ -1,12 +1,8 @@
 // The inner loops of correlation, in GCC's vector extensions. A tile of P pixels x V vectors of output channels stays
-// in registers over the whole reduction; a step takes one broadcast input per pixel and V weight vectors. For the
-// weight gradient pixels are the reduction, and the tile is input channels x kernel columns x V vectors of output
-// channels. Operands are packed as conv_cpu.cpp says.
+// in registers over the whole reduction. A step takes one broadcast input a pixel and V weight vectors. The weight
+// gradient reduces over pixels, and its tile is input channels x kernel columns x V vectors of output channels.
+// convolution.cpp says how operands are packed.
 #pragma once
-
-// GCC's predictive commoning carries broadcast inputs from one iteration to the next. In the weight gradient of 16
-// channels it then runs out of registers and spills: 71 % of the peak FLOPs instead of 82 % (GCC 12, AVX-512).
-#pragma GCC optimize("no-predictive-commoning")
 
 #include <algorithm>
 #include <array>
@@ -35,6 +31,7 @@ using Vector = typename VectorOf<T>::type;
 template <class T>
 constexpr int lanes = vector_bytes / int(sizeof(T));
 
+/// Unaligned access to a vector.
 template <class T>
 inline Vector<T> load(const T* from) {
   Vector<T> v;
@@ -47,19 +44,21 @@ inline void store(T* to, Vector<T> v) {
   std::memcpy(to, &v, sizeof v);
 }
 
-// ---- Micro-kernels: GCC keeps an array in registers only if every loop over it is unrolled --------------------------
+// ---- Micro-kernels --------------------------------------------------------------------------------------------------
+// GCC keeps an array in registers only if every loop over it is unrolled.
 
-constexpr int block = 16;  // input channels that lie side by side in packed rows
+constexpr int block = 16;  // input channels that are contiguous in packed rows
 
-// Accumulators that fit beside the `vectors` of the streamed operand and one broadcast, in units of `vectors`.
+/// The accumulators, in units of `vectors`, that fit into registers with `vectors` vectors of the streamed operand and
+/// one broadcast.
 constexpr int tile_limit(int vectors) { return (registers - vectors - 1) / vectors; }
 
-// A part of the reduction: `count` neighbouring channels of packed input.
+/// A part of the reduction: `count` neighbouring channels of packed input.
 struct Segment {
   int64_t offset, count;
 };
 
-// y[p] = start[p] + sum over segments and their channels c of x[offset + 16 p + c] * (the next V vectors of w).
+/// y[p] = start[p] + sum over segments and their channels c of x[offset + 16 p + c] * (the next V vectors of w).
 template <class T, int P, int V>
 void tile(const T* x, const Segment* segment, const Segment* end, const T* w, const T* start, int64_t start_pixel, T* y,
           int64_t y_pixel) {
@@ -89,8 +88,8 @@ void tile(const T* x, const Segment* segment, const Segment* end, const T* w, co
     for (int v = 0; v < V; ++v) store(y + p * y_pixel + v * L, sum[p][v]);
 }
 
-// dw[c][j] += sum over rows and pixels p of x[16 (p + j) + c] * dy[p], for C channels c, J kernel columns j and V
-// vectors.
+/// dw[c][j] += sum over rows and pixels p of x[16 (p + j) + c] * dy[p], for C channels c, J kernel columns j and V
+/// vectors.
 template <class T, int J, int C, int V>
 void gradient_tile(const T* x, int64_t x_row, const T* dy, int64_t rows, int64_t width, T* dw, int64_t dw_channel) {
   constexpr int L = lanes<T>;
@@ -128,7 +127,7 @@ void gradient_tile(const T* x, int64_t x_row, const T* dy, int64_t rows, int64_t
       }
 }
 
-// The micro-kernels for 1, 2, .. pixels and for 1, 2, .. channels.
+/// The micro-kernels tile() for 1, 2, .. pixels and gradient_tile() for 1, 2, .. channels.
 template <class T, int V, int... I>
 constexpr auto make_tiles(std::integer_sequence<int, I...>) {
   return std::array{&tile<T, I + 1, V>...};

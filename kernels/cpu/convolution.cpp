@@ -1,12 +1,13 @@
 // Direct correlation on packed operands. Input rows become [row][C / 16][W + 2h][16] with a halo of zeros, private to a
-// thread and small enough for the L2 cache: constant strides, no special case at the edges. Weights become, per group
-// of output channels, one stream in the order of the reduction. FLOPs decide, not bytes: 2 R^2 C K per pixel in each of
-// forward, data gradient (a correlation as well) and weight gradient.
-#include "kernels/cpu/conv_groups.h"  // first: its pragma is for the whole file
+// thread and small enough for the L2 cache. Strides are then constant, and edges are no special case. The weights of a
+// group of output channels become one stream in the order of the reduction. The cost is that of the FLOPs, 2 R^2 C K a
+// pixel in each of forward, data gradient (itself a correlation) and weight gradient.
+#include "kernels/cpu/convolution.h"
 
 #include <omp.h>
 
 #include "core/tensor.h"
+#include "kernels/cpu/conv_groups.h"
 #include "kernels/cpu/winograd.h"
 
 namespace gt {
@@ -16,18 +17,18 @@ using namespace tiles;
 
 // ---- Packing --------------------------------------------------------------------------------------------------------
 
-// Packed input rows: [row][C / 16][W + 2 halo][16].
+/// Packed input rows: [row][C / 16][W + 2 halo][16].
 struct RowLayout {
-  explicit RowLayout(const CorrelationSize& n)
+  explicit RowLayout(const Correlation& n)
       : halo(n.kernel / 2), column((n.width + 2 * halo) * block), row(ceil_div(n.in, block) * column) {}
   int64_t halo;
   int64_t column;  // elements of one block of channels in a row
   int64_t row;     // elements of a row
 };
 
-// Copies rows [begin, end) of image b, which must be inside it.
+/// Packs rows [begin, end) of image b, all of them inside it.
 template <class T>
-void pack_rows(const CorrelationSize& n, const PixelView<const T>& x, int64_t b, int64_t begin, int64_t end,
+void pack_rows(const Correlation& n, const PixelView<const T>& x, int64_t b, int64_t begin, int64_t end,
                const RowLayout& layout, T* to) {
   const int64_t edge = layout.halo * block;
   for (int64_t r = begin; r < end; ++r, to += layout.row) {
@@ -49,10 +50,10 @@ void pack_rows(const CorrelationSize& n, const PixelView<const T>& x, int64_t b,
   }
 }
 
-// Copies V vectors of output channels from `first` on of rows [begin, end) of image b to [row][W][V vectors], zeros
-// where there are none.
+/// Packs the V vectors of output channels from `first` on, in rows [begin, end) of image b, to [row][W][V vectors].
+/// Channels beyond the last are zero.
 template <class T, int V>
-void pack_gradient(const CorrelationSize& n, const PixelView<const T>& dy, int64_t first, int64_t b, int64_t begin,
+void pack_gradient(const Correlation& n, const PixelView<const T>& dy, int64_t first, int64_t b, int64_t begin,
                    int64_t end, T* to) {
   constexpr int64_t width = V * lanes<T>;
   const bool whole = first + width <= n.out && dy.together(first, width);
@@ -68,13 +69,13 @@ void pack_gradient(const CorrelationSize& n, const PixelView<const T>& dy, int64
   }
 }
 
-// Weights in the order in which tile() reads them: [group][i][C / 16][j][c][channel of the group], zeros in missing
-// ones.
+/// Packs weights in the order in which tile() reads them: [group][i][C / 16][j][c][channel of the group]. Channels
+/// beyond the last are zero.
 template <class T>
-void pack_weights(const CorrelationSize& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* packed) {
+void pack_weights(const Correlation& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* packed) {
   const int64_t blocks = ceil_div(n.in, block), items = n.kernel * blocks;
-  const int64_t at_once = grain(16 * n.kernel * block * groups[0].width<T>());
-  parallel_for(int64_t(groups.size()) * items, at_once, [&](int64_t begin, int64_t end) {
+  const int64_t block_items = grain(16 * n.kernel * block * groups[0].width<T>());
+  parallel_for(int64_t(groups.size()) * items, block_items, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const Group& group = groups[size_t(item / items)];
       const int64_t i = item % items / blocks, c0 = item % blocks * block, count = std::min<int64_t>(block, n.in - c0);
@@ -92,10 +93,10 @@ void pack_weights(const CorrelationSize& n, const WeightView<const T>& w, const 
 
 // ---- Correlation ----------------------------------------------------------------------------------------------------
 
-// The V vectors of output channels from `first` on in row r of image b: x is the packed row r - h, segments and w those
-// of the kernel rows inside the image.
+/// Computes the V vectors of output channels from `first` on in one row, y. x is the packed row h rows above. Segments
+/// and w are those of the kernel rows inside the image.
 template <class T, int V>
-void correlate_row(const CorrelationSize& n, const T* x, const Segment* begin, const Segment* end, const T* w,
+void correlate_row(const Correlation& n, const T* x, const Segment* begin, const Segment* end, const T* w,
                    const T* bias, int64_t first, T* y, const PixelView<T>& view) {
   constexpr int64_t width = V * lanes<T>;
   const bool whole = first + width <= n.out && view.together(first, width);
@@ -117,18 +118,18 @@ void correlate_row(const CorrelationSize& n, const T* x, const Segment* begin, c
 }  // namespace
 
 template <class T>
-void correlate(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+void correlate(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
                const PixelView<T>& y) {
   if (takes_winograd(n)) return winograd_correlate(n, x, w, bias, y);
   const RowLayout layout(n);
   const int64_t halo = layout.halo, taps = n.kernel * n.kernel;
-  // Wide groups need their weights in the L2 cache, and rows that fill tiles of few pixels.
-  const bool wide = widest == 4 && taps * n.in * 4 * vector_bytes <= 1 << 20 && n.width >= 2 * tile_limit(4);
-  const std::vector<Group> groups = make_groups<T>(n.out, wide ? 4 : 2);
+  // Groups of four vectors pay off if their weights fit into the L2 cache and rows fill tiles of few pixels.
+  const bool large_groups = max_group == 4 && taps * n.in * 4 * vector_bytes <= 1 << 20 && n.width >= 2 * tile_limit(4);
+  const std::vector<Group> groups = make_groups<T>(n.out, large_groups ? 4 : 2);
   const int64_t padded = padded_width<T>(groups);
-  const Tensor packed({padded * taps * n.in}, dtype_of<T>());
+  Tensor packed({padded * taps * n.in}, dtype_of<T>());
   pack_weights(n, w, groups, packed.data<T>());
-  const Tensor start = Tensor::zeros({padded}, dtype_of<T>());
+  Tensor start = Tensor::zeros({padded}, dtype_of<T>());
   if (bias != nullptr) std::copy_n(bias, n.out, start.data<T>());
 
   std::vector<Segment> segments;
@@ -141,7 +142,7 @@ void correlate(const CorrelationSize& n, const PixelView<const T>& x, const Weig
   const int64_t cached = (384 << 10) / (layout.row * int64_t(sizeof(T))) - 2 * halo;
   const int64_t shared = std::max<int64_t>(4, ceil_div(n.images * n.height, 16));
   const int64_t rows = std::clamp<int64_t>(cached, 1, std::min(shared, n.height)), bands = ceil_div(n.height, rows);
-  const Tensor scratch({num_threads(), (rows + 2 * halo) * layout.row}, dtype_of<T>());
+  Tensor scratch({num_threads(), (rows + 2 * halo) * layout.row}, dtype_of<T>());
   const auto correlate_band = [&](int64_t item) {
     const int64_t b = item / bands, r0 = item % bands * rows, r1 = std::min(r0 + rows, n.height);
     T* band = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
@@ -168,10 +169,10 @@ void correlate(const CorrelationSize& n, const PixelView<const T>& x, const Weig
 
 namespace {
 
-// Adds one strip's part to dw [c][i][j][group] of one group of output channels. x holds the strip's packed rows with
-// their halo, dy its packed gradient; the strip's first row is r0 of the image.
+/// Adds a strip's part to dw [c][i][j][group] of one group of output channels. The strip is `rows` rows of an image
+/// from r0 on; x are its packed rows with their halo, dy is its packed gradient.
 template <class T, int J, int V>
-void add_strip(const CorrelationSize& n, const RowLayout& layout, const T* x, const T* dy, int64_t r0, int64_t rows,
+void add_strip(const Correlation& n, const RowLayout& layout, const T* x, const T* dy, int64_t r0, int64_t rows,
                T* dw) {
   constexpr int64_t width = V * lanes<T>;
   const auto& kernels = gradient_tiles<T, J, V>;
@@ -191,18 +192,18 @@ void add_strip(const CorrelationSize& n, const RowLayout& layout, const T* x, co
 }  // namespace
 
 template <class T>
-void correlate_weight_gradient(const CorrelationSize& n, const PixelView<const T>& x, const PixelView<const T>& dy,
+void correlate_weight_gradient(const Correlation& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                                const WeightView<T>& dw, T* dbias) {
   if (takes_winograd(n)) return winograd_weight_gradient(n, x, dy, dw, dbias);
   const RowLayout layout(n);
-  // A strip's gradient of one group is 64 KiB.
+  // A strip's gradient for one group takes 64 KiB.
   const int64_t taps = n.kernel * n.kernel, vectors = make_groups<T>(n.out)[0].vectors;
   const int64_t rows = std::clamp<int64_t>((64 << 10) / (vectors * vector_bytes) / n.width, 1, n.height);
   const int64_t bands = ceil_div(n.height, rows), strips = n.images * bands;
   const int64_t packed_rows = (rows + 2 * layout.halo) * layout.row;
-  const Tensor scratch({num_threads(), packed_rows + rows * n.width * vectors * lanes<T>}, dtype_of<T>());
-  const int64_t worth = ceil_div(strips, grain(rows * n.width * taps * n.in * n.out));
-  sum_gradient(n, worth, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* sums) {
+  Tensor scratch({num_threads(), packed_rows + rows * n.width * vectors * lanes<T>}, dtype_of<T>());
+  const int64_t max_chunks = ceil_div(strips, grain(rows * n.width * taps * n.in * n.out));
+  sum_gradient(n, max_chunks, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* sums) {
     T* band = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
     T* gradient = band + packed_rows;
     for (int64_t strip = strips * chunk / chunks; strip < strips * (chunk + 1) / chunks; ++strip) {
@@ -219,11 +220,11 @@ void correlate_weight_gradient(const CorrelationSize& n, const PixelView<const T
   });
 }
 
-#define GT_INSTANTIATE(T)                                                                                             \
-  template void correlate<T>(const CorrelationSize&, const PixelView<const T>&, const WeightView<const T>&, const T*, \
-                             const PixelView<T>&);                                                                    \
-  template void correlate_weight_gradient<T>(const CorrelationSize&, const PixelView<const T>&,                       \
-                                             const PixelView<const T>&, const WeightView<T>&, T*);
+#define GT_INSTANTIATE(T)                                                                                              \
+  template void correlate<T>(const Correlation&, const PixelView<const T>&, const WeightView<const T>&, const T*,      \
+                             const PixelView<T>&);                                                                     \
+  template void correlate_weight_gradient<T>(const Correlation&, const PixelView<const T>&, const PixelView<const T>&, \
+                                             const WeightView<T>&, T*);
 GT_INSTANTIATE(float)
 GT_INSTANTIATE(double)
 

@@ -1,5 +1,5 @@
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 sees it in its own AVX-512 intrinsics
-#define EIGEN_DONT_PARALLELIZE                          // its blocks would depend on the number of threads
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // a false warning of GCC 12 on its AVX-512 intrinsics
+#define EIGEN_DONT_PARALLELIZE                          // Eigen's blocks would depend on the number of threads
 #include "kernels/cpu/gemm.h"
 
 #include <Eigen/Core>
@@ -10,7 +10,7 @@
 namespace gt {
 namespace {
 
-constexpr int64_t block = 1 << 18;  // multiplications, but no fewer than 64 rows of y
+constexpr int64_t block = 1 << 18;  // multiplications; at least 64 rows of y
 
 }  // namespace
 
@@ -21,8 +21,8 @@ void multiply(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, con
   using ConstRows = Eigen::Map<const Matrix>;
   const ConstRows a_(a, transpose_a ? k : m, transpose_a ? m : k), b_(b, transpose_b ? n : k, transpose_b ? k : n);
   Rows y_(y, m, n);
-  const int64_t rows_at_once = std::max<int64_t>(64, block / (n * k + 1));
-  parallel_for(m, rows_at_once, [&](int64_t begin, int64_t end) {
+  const int64_t block_rows = std::max<int64_t>(64, block / (n * k + 1));
+  parallel_for(m, block_rows, [&](int64_t begin, int64_t end) {
     auto to = y_.middleRows(begin, end - begin);
     const auto rows = a_.middleRows(transpose_a ? 0 : begin, transpose_a ? k : end - begin);
     const auto columns = a_.middleCols(transpose_a ? begin : 0, transpose_a ? end - begin : k);

@@ -93,8 +93,8 @@ void sum_tiles(int64_t tile, int64_t begin, int64_t end, double* __restrict sum,
   }
 }
 
-/// Adds N sums over the pixels of images [first, last) to those images' part of sums (B,N,C). f = make(image) is called
-/// as f(i, j) for element i, whose index in its tile is j, and returns the terms of the N sums. Sums are in double.
+/// Adds N sums over the pixels of images [first, last) to those images' part of sums (B,N,C). f = make(image) gives the
+/// N terms of element i as f(i, j), where j is its index in its tile. Sums are in double.
 template <int64_t N, class Make>
 void reduce_pixels(const ImageShape& shape, int64_t first_image, int64_t last_image, const Make& make,
                    std::vector<double>& sums) {

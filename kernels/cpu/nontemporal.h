@@ -1,5 +1,6 @@
-// Writing tensors that no cache can hold. A plain store first reads the cache line that it overwrites, so an op that
-// writes a large tensor moves half as many bytes again as it must. Non-temporal stores bypass the caches and do not.
+// Writing tensors that no cache can hold. A plain store first reads the cache line that it overwrites. An op that
+// writes a large tensor thus moves half as many bytes again as it must. Non-temporal stores bypass the caches and do
+// not.
 #pragma once
 
 #include <algorithm>

@@ -1,9 +1,10 @@
-#include "kernels/cpu/conv_groups.h"  // first: its pragma is for the whole file
-
+// Winograd's correlation in three steps: transform the input's tiles, multiply at each of the (M+2)^2 points of the
+// transformed basis, transform the products back. Points are the outermost dimension of all transformed data.
 #include "kernels/cpu/winograd.h"
 
 #include <omp.h>
 
+#include "kernels/cpu/conv_groups.h"
 #include "kernels/cpu/winograd_tiles.h"
 
 namespace gt {
@@ -11,35 +12,37 @@ namespace {
 
 using namespace tiles;
 
-// Below this, changing the basis costs more than is saved.
-constexpr int64_t fewest_channels = 16;
+constexpr int64_t min_channels = 16;  // with fewer the transforms cost more than they save
 
-// Tiles whose products are made together: their inputs, in all places, are at hand in the L2 cache or near it.
-constexpr int64_t tiles_at_once = 30, tiles_at_once_in_gradient = 96;
+// Tiles whose products are computed together, so that their transformed inputs stay in or near the L2 cache.
+constexpr int64_t batch_tiles = 30, gradient_batch_tiles = 96;
 
-// Elements from one place to the next: a row more than there are, lest all places fall into a few sets of the L1 cache.
-constexpr int64_t place_size(int64_t rows, int64_t width) { return (rows + 1) * width; }
+/// The distance in elements from one point to the next. It has a row more than needed, because otherwise all points
+/// would share a few sets of the L1 cache.
+constexpr int64_t point_stride(int64_t rows, int64_t width) { return (rows + 1) * width; }
 
-/// The tiles of all images, one after another.
+/// The tiles of all images, image after image, row after row, of M x M output pixels each.
 struct TileGrid {
-  TileGrid(const CorrelationSize& n, int m)
+  TileGrid(const Correlation& n, int m)
       : m(m), rows(ceil_div(n.height, m)), columns(ceil_div(n.width, m)), count(n.images * rows * columns) {}
 
-  struct Place {
+  struct Position {
     int64_t image, row, column;  // of the first output pixel
   };
-  Place place(int64_t tile) const { return {tile / (rows * columns), tile / columns % rows * m, tile % columns * m}; }
+  Position position(int64_t tile) const {
+    return {tile / (rows * columns), tile / columns % rows * m, tile % columns * m};
+  }
   int64_t products() const { return count * (m + 2) * (m + 2); }
 
   int64_t m, rows, columns, count;
 };
 
-/// The side of the tiles: whichever needs fewer products, the images' edges counted in.
-int tile_side(const CorrelationSize& n) { return TileGrid(n, 2).products() <= TileGrid(n, 4).products() ? 2 : 4; }
+/// M, 2 or 4: the one with fewer products, including those of partial tiles at the images' edges.
+int tile_side(const Correlation& n) { return TileGrid(n, 2).products() <= TileGrid(n, 4).products() ? 2 : 4; }
 
 // ---- Pixels of a tile -----------------------------------------------------------------------------------------------
 
-// `count` elements, at least one, or a whole vector; zeros behind.
+/// Loads a vector, or only its first `count` elements, at least one, with zeros after them.
 template <class T>
 Vector<T> load_some(const T* from, int64_t count) {
   if (count >= lanes<T>) return load(from);
@@ -48,6 +51,7 @@ Vector<T> load_some(const T* from, int64_t count) {
   return load(part);
 }
 
+/// Stores a vector, or only its first `count` elements.
 template <class T>
 void store_some(T* to, Vector<T> v, int64_t count) {
   if (count >= lanes<T>) return store(to, v);
@@ -56,10 +60,10 @@ void store_some(T* to, Vector<T> v, int64_t count) {
   std::copy_n(part, count, to);
 }
 
-// N x N pixels from (top, left) of image b, `count` channels of each, zeros outside the image. view starts at the first
-// of the channels.
+/// Loads N x N pixels from (top, left) of image b, `count` channels of each, with zeros outside the image. The view
+/// starts at the first of the channels.
 template <class T, int N>
-[[gnu::always_inline]] inline void load_tile(const CorrelationSize& n, const PixelView<const T>& view, int64_t b,
+[[gnu::always_inline]] inline void load_tile(const Correlation& n, const PixelView<const T>& view, int64_t b,
                                              int64_t top, int64_t left, int64_t count, Vector<T> (&d)[N][N]) {
   const T* corner = view.at(b, top, left);
   if (top >= 0 && left >= 0 && top + N <= n.height && left + N <= n.width && count >= lanes<T>) {
@@ -76,9 +80,9 @@ template <class T, int N>
     }
 }
 
-// What of M x M pixels from (top, left) is inside the image.
+/// Stores those of M x M pixels from (top, left) of image b that are inside the image, `count` channels of each.
 template <class T, int M>
-void store_tile(const CorrelationSize& n, const PixelView<T>& view, int64_t b, int64_t top, int64_t left, int64_t count,
+void store_tile(const Correlation& n, const PixelView<T>& view, int64_t b, int64_t top, int64_t left, int64_t count,
                 const Vector<T> (&y)[M][M]) {
   T* corner = view.at(b, top, left);
   for (int i = 0; i < M && top + i < n.height; ++i)
@@ -86,44 +90,45 @@ void store_tile(const CorrelationSize& n, const PixelView<T>& view, int64_t b, i
       store_some(corner + i * view.row + j * view.pixel, y[i][j], count);
 }
 
-// ---- Changes of basis -----------------------------------------------------------------------------------------------
+// ---- Transforms -----------------------------------------------------------------------------------------------------
 
-// Input of `count` tiles to [place][C / 16][tile][16].
+/// Transforms the input of `count` tiles to [point][C / 16][tile][16].
 template <class T, int M>
-void transform_input(const CorrelationSize& n, const TileGrid& grid, const PixelView<const T>& x, int64_t first,
+void transform_input(const Correlation& n, const TileGrid& grid, const PixelView<const T>& x, int64_t first,
                      int64_t count, T* to) {
   constexpr int N = M + 2;
-  const int64_t blocks = ceil_div(n.in, block), stride = place_size(blocks * count, block);
+  const int64_t blocks = ceil_div(n.in, block), stride = point_stride(blocks * count, block);
   for (int64_t t = 0; t < count; ++t) {
-    const auto [b, row, column] = grid.place(first + t);
+    const auto [b, row, column] = grid.position(first + t);
     for (int64_t c = 0; c < blocks * block; c += lanes<T>) {
       Vector<T> d[N][N], u[N][N];
       load_tile(n, x.from_channel(c), b, row - 1, column - 1, n.in - c, d);
-      transform(d, u, [](auto& from, auto& changed) { Winograd<M>::input(from, changed); });
-      T* place = to + (c / block * count + t) * block + c % block;
+      transform(d, u, [](auto& from, auto& to) { Winograd<M>::input(from, to); });
+      T* out = to + (c / block * count + t) * block + c % block;
 #pragma GCC unroll 8
       for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) store(place + (i * N + j) * stride, u[i][j]);
+        for (int j = 0; j < N; ++j) store(out + (i * N + j) * stride, u[i][j]);
     }
   }
 }
 
-// Products [place][tile][V vectors] to `used` channels of y, which starts at the first of them, plus the bias.
+/// Transforms products [point][tile][V vectors] to `used` channels of y, and adds the bias. y starts at the first of
+/// the channels.
 template <class T, int M, int V>
-void transform_output(const CorrelationSize& n, const TileGrid& grid, const T* products, int64_t first, int64_t count,
+void transform_output(const Correlation& n, const TileGrid& grid, const T* products, int64_t first, int64_t count,
                       const T* bias, int64_t used, const PixelView<T>& y) {
   constexpr int N = M + 2;
   constexpr int64_t width = V * lanes<T>;
   for (int64_t t = 0; t < count; ++t) {
-    const auto [b, row, column] = grid.place(first + t);
+    const auto [b, row, column] = grid.position(first + t);
     for (int64_t k = 0; k < std::min(width, used); k += lanes<T>) {
       Vector<T> u[N][N], out[M][M];
 #pragma GCC unroll 8
       for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) u[i][j] = load(products + (i * N + j) * place_size(count, width) + t * width + k);
-      transform(u, out, [](auto& from, auto& changed) { Winograd<M>::output(from, changed); });
+        for (int j = 0; j < N; ++j) u[i][j] = load(products + (i * N + j) * point_stride(count, width) + t * width + k);
+      transform(u, out, [](auto& from, auto& to) { Winograd<M>::output(from, to); });
       const Vector<T> offset = load(bias + k);
 #pragma GCC unroll 4
       for (int i = 0; i < M; ++i)
@@ -134,31 +139,30 @@ void transform_output(const CorrelationSize& n, const TileGrid& grid, const T* p
   }
 }
 
-// The output's gradient, V vectors of channels of which `used` are there, to [place][tile][V vectors]. dy starts at the
-// first of them.
+/// Transforms the output's gradient to [point][tile][V vectors]. dy starts at the first of the channels, of which it
+/// has `used`.
 template <class T, int M, int V>
-void transform_output_gradient(const CorrelationSize& n, const TileGrid& grid, const PixelView<const T>& dy,
-                               int64_t first, int64_t count, int64_t used, T* to) {
+void transform_output_gradient(const Correlation& n, const TileGrid& grid, const PixelView<const T>& dy, int64_t first,
+                               int64_t count, int64_t used, T* to) {
   constexpr int N = M + 2;
   constexpr int64_t width = V * lanes<T>;
   for (int64_t t = 0; t < count; ++t) {
-    const auto [b, row, column] = grid.place(first + t);
+    const auto [b, row, column] = grid.position(first + t);
     for (int64_t k = 0; k < width; k += lanes<T>) {
       Vector<T> d[M][M], u[N][N];
       load_tile(n, dy.from_channel(k), b, row, column, used - k, d);
-      transform(d, u, [](auto& from, auto& changed) { Winograd<M>::output_gradient(from, changed); });
+      transform(d, u, [](auto& from, auto& to) { Winograd<M>::output_gradient(from, to); });
 #pragma GCC unroll 8
       for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) store(to + (i * N + j) * place_size(count, width) + t * width + k, u[i][j]);
+        for (int j = 0; j < N; ++j) store(to + (i * N + j) * point_stride(count, width) + t * width + k, u[i][j]);
     }
   }
 }
 
-// Weights to [group][place][c][channel of the group], zeros in missing ones.
+/// Transforms weights to [group][point][c][channel of the group]. Channels beyond the last are zero.
 template <class T, int M>
-void transform_weights(const CorrelationSize& n, const WeightView<const T>& w, const std::vector<Group>& groups,
-                       T* to) {
+void transform_weights(const Correlation& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* to) {
   constexpr int N = M + 2, L = lanes<T>;
   const int64_t blocks = ceil_div(n.in, block);
   parallel_for(int64_t(groups.size()) * blocks, 1, [&](int64_t item, int64_t) {
@@ -176,26 +180,26 @@ void transform_weights(const CorrelationSize& n, const WeightView<const T>& w, c
         Vector<T> g[3][3], u[N][N];
         for (int i = 0; i < 3; ++i)
           for (int j = 0; j < 3; ++j) g[i][j] = load(taps[i * 3 + j][c]);
-        transform(g, u, [](auto& from, auto& changed) { Winograd<M>::weights(from, changed); });
-        T* place = to + N * N * place_size(n.in, group.first) + (c0 + c) * width + k0;
+        transform(g, u, [](auto& from, auto& to) { Winograd<M>::weights(from, to); });
+        T* out = to + N * N * point_stride(n.in, group.first) + (c0 + c) * width + k0;
         for (int i = 0; i < N; ++i)
-          for (int j = 0; j < N; ++j) store(place + (i * N + j) * place_size(n.in, width), u[i][j]);
+          for (int j = 0; j < N; ++j) store(out + (i * N + j) * point_stride(n.in, width), u[i][j]);
       }
     }
   });
 }
 
-// Sums of products [place][c][V vectors] to the weights' gradient [c][i][j][V vectors], to which they are added.
+/// Transforms sums of products [point][c][V vectors], and adds them to the weights' gradient [c][i][j][V vectors].
 template <class T, int M, int V>
-void add_weight_gradient(const CorrelationSize& n, const T* sums, T* dw) {
+void add_weight_gradient(const Correlation& n, const T* sums, T* dw) {
   constexpr int N = M + 2;
   constexpr int64_t width = V * lanes<T>;
   for (int64_t c = 0; c < n.in; ++c)
     for (int64_t k = 0; k < width; k += lanes<T>) {
       Vector<T> u[N][N], g[3][3];
       for (int i = 0; i < N; ++i)
-        for (int j = 0; j < N; ++j) u[i][j] = load(sums + (i * N + j) * place_size(n.in, width) + c * width + k);
-      transform(u, g, [](auto& from, auto& changed) { Winograd<M>::weight_gradient(from, changed); });
+        for (int j = 0; j < N; ++j) u[i][j] = load(sums + (i * N + j) * point_stride(n.in, width) + c * width + k);
+      transform(u, g, [](auto& from, auto& to) { Winograd<M>::weight_gradient(from, to); });
       for (int i = 0; i < 3; ++i)
         for (int j = 0; j < 3; ++j) {
           T* to = dw + ((c * 3 + i) * 3 + j) * width + k;
@@ -204,9 +208,9 @@ void add_weight_gradient(const CorrelationSize& n, const T* sums, T* dw) {
     }
 }
 
-// ---- Products in each place -----------------------------------------------------------------------------------------
+// ---- Products at each point -----------------------------------------------------------------------------------------
 
-// products [tile][V vectors] = input [C / 16][tile][16] times weights [c][V vectors].
+/// products [tile][V vectors] = input [C / 16][tile][16] times weights [c][V vectors].
 template <class T, int V>
 void multiply_tiles(int64_t channels, int64_t count, const T* input, const T* weights, T* products) {
   constexpr int64_t width = V * lanes<T>;
@@ -224,7 +228,7 @@ void multiply_tiles(int64_t channels, int64_t count, const T* input, const T* we
   }
 }
 
-// sums [c][V vectors] += input [C / 16][tile][16], transposed, times gradient [tile][V vectors].
+/// sums [c][V vectors] += input [C / 16][tile][16], transposed, times gradient [tile][V vectors].
 template <class T, int V>
 void add_products(int64_t channels, int64_t count, const T* input, const T* gradient, T* sums) {
   constexpr int64_t width = V * lanes<T>;
@@ -235,41 +239,41 @@ void add_products(int64_t channels, int64_t count, const T* input, const T* grad
     });
 }
 
-// ---- Correlation and weight gradient for one side of the tiles ------------------------------------------------------
+// ---- Correlation and weight gradient for tiles of one size ----------------------------------------------------------
 
 template <class T, int M>
-void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+void correlate_tiles(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
                      const PixelView<T>& y) {
-  constexpr int64_t places = (M + 2) * (M + 2);
+  constexpr int64_t points = (M + 2) * (M + 2);
   const TileGrid grid(n, M);
   const std::vector<Group> groups = make_groups<T>(n.out);
-  const Tensor weights({places * place_size(n.in, padded_width<T>(groups))}, dtype_of<T>());
+  Tensor weights({points * point_stride(n.in, padded_width<T>(groups))}, dtype_of<T>());
   transform_weights<T, M>(n, w, groups, weights.data<T>());
-  const Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
+  Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
   if (bias != nullptr) std::copy_n(bias, n.out, offset.data<T>());
 
-  // Small maps make few batches of tiles: the output channels are shared out as well then.
-  const int64_t batches = ceil_div(grid.count, tiles_at_once);
+  // Small images make few batches of tiles. Their output channels are partitioned as well.
+  const int64_t batches = ceil_div(grid.count, batch_tiles);
   const int64_t parts = std::clamp<int64_t>(16 / batches, 1, int64_t(groups.size()));
-  const int64_t blocks = ceil_div(n.in, block), input = places * place_size(blocks * tiles_at_once, block);
-  const int64_t most = place_size(tiles_at_once, groups[0].width<T>());
-  const Tensor scratch({num_threads(), input + places * most}, dtype_of<T>());
+  const int64_t blocks = ceil_div(n.in, block), input = points * point_stride(blocks * batch_tiles, block);
+  const int64_t max_products = point_stride(batch_tiles, groups[0].width<T>());
+  Tensor scratch({num_threads(), input + points * max_products}, dtype_of<T>());
   parallel_for(parts * batches, 1, [&](int64_t item, int64_t) {
     const int64_t part = item / batches, batch = item % batches;
     const int64_t first = grid.count * batch / batches, count = grid.count * (batch + 1) / batches - first;
-    T* changed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
-    T* products = changed + input;
-    transform_input<T, M>(n, grid, x, first, count, changed);
+    T* transformed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    T* products = transformed + input;
+    transform_input<T, M>(n, grid, x, first, count, transformed);
     const int64_t all = int64_t(groups.size());
     for (int64_t g = all * part / parts; g < all * (part + 1) / parts; ++g) {
       const Group& group = groups[size_t(g)];
       visit_vectors(group.vectors, [&]<int V>() {
         const int64_t width = group.width<T>();
-        const T* group_weights = weights.data<T>() + places * place_size(n.in, group.first);
-        for (int64_t place = 0; place < places; ++place)
-          multiply_tiles<T, V>(n.in, count, changed + place * place_size(blocks * count, block),
-                               group_weights + place * place_size(n.in, width),
-                               products + place * place_size(count, width));
+        const T* group_weights = weights.data<T>() + points * point_stride(n.in, group.first);
+        for (int64_t point = 0; point < points; ++point)
+          multiply_tiles<T, V>(n.in, count, transformed + point * point_stride(blocks * count, block),
+                               group_weights + point * point_stride(n.in, width),
+                               products + point * point_stride(count, width));
         transform_output<T, M, V>(n, grid, products, first, count, offset.data<T>() + group.first, n.out - group.first,
                                   y.from_channel(group.first));
       });
@@ -278,61 +282,63 @@ void correlate_tiles(const CorrelationSize& n, const PixelView<const T>& x, cons
 }
 
 template <class T, int M>
-void weight_gradient_tiles(const CorrelationSize& n, const PixelView<const T>& x, const PixelView<const T>& dy,
+void weight_gradient_tiles(const Correlation& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                            const WeightView<T>& dw, T* dbias) {
-  constexpr int64_t places = (M + 2) * (M + 2), sum_of_tile = M + 3;  // the place of points 1 and 1: all pixels' sum
+  // At the point of 1 in both dimensions, a tile's transformed gradient is the sum of its pixels.
+  constexpr int64_t points = (M + 2) * (M + 2), sum_point = M + 3;
   const TileGrid grid(n, M);
-  const int64_t vectors = make_groups<T>(n.out)[0].vectors, most = vectors * lanes<T>;
-  const int64_t blocks = ceil_div(n.in, block), input = places * place_size(blocks * tiles_at_once_in_gradient, block);
-  const int64_t gradient = places * place_size(tiles_at_once_in_gradient, most);
-  const Tensor scratch({num_threads(), input + gradient + places * place_size(n.in, most)}, dtype_of<T>());
-  const int64_t worth = ceil_div(grid.count, tiles_at_once_in_gradient);
-  sum_gradient(n, worth, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* dw_of_chunk) {
+  const int64_t vectors = make_groups<T>(n.out)[0].vectors, max_width = vectors * lanes<T>;
+  const int64_t blocks = ceil_div(n.in, block), input = points * point_stride(blocks * gradient_batch_tiles, block);
+  const int64_t gradient = points * point_stride(gradient_batch_tiles, max_width);
+  Tensor scratch({num_threads(), input + gradient + points * point_stride(n.in, max_width)}, dtype_of<T>());
+  const int64_t max_chunks = ceil_div(grid.count, gradient_batch_tiles);
+  sum_gradient(n, max_chunks, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* chunk_dw) {
     constexpr int64_t width = V * lanes<T>;
-    T* changed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
-    T *changed_gradient = changed + input, *sums = changed_gradient + gradient;
-    std::fill_n(sums, places * place_size(n.in, width), T(0));
+    T* transformed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    T *transformed_gradient = transformed + input, *sums = transformed_gradient + gradient;
+    std::fill_n(sums, points * point_stride(n.in, width), T(0));
     const int64_t begin = grid.count * chunk / chunks, end = grid.count * (chunk + 1) / chunks;
-    for_parts(end - begin, tiles_at_once_in_gradient, [&](int64_t first, int64_t count) {
+    for_parts(end - begin, gradient_batch_tiles, [&](int64_t first, int64_t count) {
       first += begin;
-      transform_input<T, M>(n, grid, x, first, count, changed);
+      transform_input<T, M>(n, grid, x, first, count, transformed);
       transform_output_gradient<T, M, V>(n, grid, dy.from_channel(group.first), first, count, n.out - group.first,
-                                         changed_gradient);
-      for (int64_t place = 0; place < places; ++place)
-        add_products<T, V>(n.in, count, changed + place * place_size(blocks * count, block),
-                           changed_gradient + place * place_size(count, width), sums + place * place_size(n.in, width));
+                                         transformed_gradient);
+      for (int64_t point = 0; point < points; ++point)
+        add_products<T, V>(n.in, count, transformed + point * point_stride(blocks * count, block),
+                           transformed_gradient + point * point_stride(count, width),
+                           sums + point * point_stride(n.in, width));
       if (dbias != nullptr)
-        add_bias<T, V>(changed_gradient + sum_of_tile * place_size(count, width), count,
-                       dw_of_chunk + 9 * n.in * width);
+        add_bias<T, V>(transformed_gradient + sum_point * point_stride(count, width), count,
+                       chunk_dw + 9 * n.in * width);
     });
-    add_weight_gradient<T, M, V>(n, sums, dw_of_chunk);
+    add_weight_gradient<T, M, V>(n, sums, chunk_dw);
   });
 }
 
 }  // namespace
 
-bool takes_winograd(const CorrelationSize& n) {
-  if (n.kernel != 3 || n.method == ConvolutionMethod::direct) return false;
-  return n.method == ConvolutionMethod::winograd || std::min(n.in, n.out) >= fewest_channels;
+bool takes_winograd(const Correlation& n) {
+  if (n.kernel != 3 || n.numerics.convolution == ConvolutionMethod::direct) return false;
+  return n.numerics.convolution == ConvolutionMethod::winograd || std::min(n.in, n.out) >= min_channels;
 }
 
 template <class T>
-void winograd_correlate(const CorrelationSize& n, const PixelView<const T>& x, const WeightView<const T>& w,
-                        const T* bias, const PixelView<T>& y) {
+void winograd_correlate(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+                        const PixelView<T>& y) {
   (tile_side(n) == 2 ? correlate_tiles<T, 2> : correlate_tiles<T, 4>)(n, x, w, bias, y);
 }
 
 template <class T>
-void winograd_weight_gradient(const CorrelationSize& n, const PixelView<const T>& x, const PixelView<const T>& dy,
+void winograd_weight_gradient(const Correlation& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                               const WeightView<T>& dw, T* dbias) {
   (tile_side(n) == 2 ? weight_gradient_tiles<T, 2> : weight_gradient_tiles<T, 4>)(n, x, dy, dw, dbias);
 }
 
-#define GT_INSTANTIATE(T)                                                                                            \
-  template void winograd_correlate<T>(const CorrelationSize&, const PixelView<const T>&, const WeightView<const T>&, \
-                                      const T*, const PixelView<T>&);                                                \
-  template void winograd_weight_gradient<T>(const CorrelationSize&, const PixelView<const T>&,                       \
-                                            const PixelView<const T>&, const WeightView<T>&, T*);
+#define GT_INSTANTIATE(T)                                                                                             \
+  template void winograd_correlate<T>(const Correlation&, const PixelView<const T>&, const WeightView<const T>&,      \
+                                      const T*, const PixelView<T>&);                                                 \
+  template void winograd_weight_gradient<T>(const Correlation&, const PixelView<const T>&, const PixelView<const T>&, \
+                                            const WeightView<T>&, T*);
 GT_INSTANTIATE(float)
 GT_INSTANTIATE(double)
 

@@ -1,7 +1,7 @@
-// The bases of Winograd's minimal filtering. F(M,3) turns M outputs of a correlation with 3 weights into products at
-// M + 2 points: polynomials are multiplied by their values there, the last point being infinity. Points are 0, 1, -1
-// and, for M = 4, 2 and -2. With B, G and A as in Lavin and Gray (2016):
-//   y = A^T ((G g) * (B^T d)),   dg = G^T ((B^T d) * (A dy)),   in each of the two dimensions.
+// The transforms of Winograd's minimal filtering. F(M,3) computes M outputs of a correlation with 3 weights from M + 2
+// products. It multiplies two polynomials by their values at M + 2 points: 0, 1, -1, infinity, and for M = 4 also 2 and
+// -2. In each of the two dimensions, with B, G and A of Lavin and Gray (2016):
+//   y = A^T ((G g) * (B^T d)),   dg = G^T ((B^T d) * (A dy))
 #pragma once
 
 #include <type_traits>
@@ -107,18 +107,18 @@ struct Winograd<4> {
   }
 };
 
-/// Applies `line`, one of the above, to the columns and then to the rows of `from`.
+/// Applies `line`, one of the transforms above, to the columns of `from` and then to the rows of the result.
 template <int In, int Out, class V, class F>
 [[gnu::always_inline]] inline void transform(const V (&from)[In][In], V (&to)[Out][Out], F&& line) {
   V half[Out][In];
 #pragma GCC unroll 8
   for (int j = 0; j < In; ++j) {
-    V column[In], changed[Out];
+    V column[In], transformed[Out];
 #pragma GCC unroll 8
     for (int i = 0; i < In; ++i) column[i] = from[i][j];
-    line(column, changed);
+    line(column, transformed);
 #pragma GCC unroll 8
-    for (int i = 0; i < Out; ++i) half[i][j] = changed[i];
+    for (int i = 0; i < Out; ++i) half[i][j] = transformed[i];
   }
 #pragma GCC unroll 8
   for (int i = 0; i < Out; ++i) line(half[i], to[i]);

@@ -1,7 +1,7 @@
-// The device's side of convolution, around the libraries. cuDNN wants weights (K,R,R,C) in x's type: a kernel of our
-// own copies them there, once for a forward pass and its data gradient, and another brings their gradient back, both
-// rounding on the way. With elements of s bytes there and t here that moves s + t bytes for each, twice in a step; 1x1
-// kernels of one type need none. A bias that cuDNN does not add reads and writes y; the bias gradient reads dy.
+// Convolution on CUDA around cuDNN, which takes weights (K,R,R,C) in the dtype of x. A kernel packs them, once for a
+// forward pass and its data gradient, and another unpacks their gradient; both round on the way. With s bytes an
+// element there and t here, that moves s + t bytes an element, twice in a step. 1 x 1 kernels of one dtype need
+// neither. A bias that cuDNN does not add takes a pass that reads and writes y. The bias gradient reads dy.
 #include "kernels/cuda/convolution.h"
 
 #include "core/launch.cuh"
@@ -16,18 +16,18 @@
 namespace gt::gpu {
 namespace {
 
-constexpr int block = 256;  // threads, unless said otherwise
+constexpr int block = 256;  // threads
 
 // ---- Weights: (K,C,T) <-> (K,T,C) with T = R^2 taps -----------------------------------------------------------------
 
-constexpr int run = 256;  // channels of a filter that a block moves
+constexpr int max_run = 256;  // channels of a filter that a block moves
 
-// Both sides move in whole runs; the transpose happens in shared memory. A block's threads stand in groups of `lanes`,
-// each of which has a filter and goes over the channels of its run.
+/// Reads and writes contiguous runs of channels; the transposition happens in shared memory. A block's threads form
+/// groups of `lanes`, and each group moves a run of `lanes` channels of one filter.
 template <int taps, class From, class To, bool to_channels_last>
 __global__ void __launch_bounds__(block)
     reorder_weights_kernel(int64_t filters, int64_t channels, int lanes, const From* from, To* to) {
-  GT_SHARED(From, tiles, [run * taps]);  // of each group (C,T)
+  GT_SHARED(From, tiles, [max_run * taps]);  // for each group (C,T)
   const int lane = int(threadIdx.x) % lanes, group = int(threadIdx.x) / lanes;
   const int64_t runs = (channels + lanes - 1) / lanes, filter = blockIdx.x / runs * (block / lanes) + group;
   const int64_t first = blockIdx.x % runs * lanes;
@@ -57,28 +57,28 @@ __global__ void __launch_bounds__(block)
 
 template <bool to_channels_last, class From, class To>
 void reorder_weights(const Convolution& n, From* from, To* to) {
-  const int lanes = next_power_of_two(n.in, run);
+  const int lanes = next_power_of_two(n.in, max_run);
   const unsigned grid = blocks_for(blocks_for(n.out, block / lanes) * int64_t(blocks_for(n.in, lanes)), 1);
   const auto with_taps = [&]<int taps>() {
     launch({grid, block}, reorder_weights_kernel<taps, From, To, to_channels_last>, n.out, n.in, lanes, from, to);
   };
   if (n.kernel == 1) return with_taps.template operator()<1>();
   if (n.kernel == 2) return with_taps.template operator()<4>();
-  GT_CHECK(n.kernel == 3, "convolution: kernels are at most 3x3, got ", n.kernel);
+  GT_CHECK(n.kernel == 3, "convolution: the kernel is ", n.kernel, " x ", n.kernel, ", expected at most 3 x 3");
   with_taps.template operator()<9>();
 }
 
-Tensor room_for_weights(const Convolution& n) {
+Tensor empty_packed_weights(const Convolution& n) {
   return Tensor({n.out, n.kernel, n.kernel, n.in}, n.dtype, Device::cuda);
 }
 
 int64_t pixels_of(const Convolution& n) { return n.images * n.out_height() * n.out_width(); }
 
-/// Whether weights, f64 or f32, are taken as they are.
-bool as_they_are(const Convolution& n) { return n.dtype == DType::f64 || (n.kernel == 1 && n.dtype == DType::f32); }
+/// Whether weights need no packing.
+bool are_packed(const Convolution& n) { return n.dtype == DType::f64 || (n.kernel == 1 && n.dtype == DType::f32); }
 
-// ---- f64: a thread an element of the result, w (K,C,R,R) ------------------------------------------------------------
-// 2 R^2 C K FLOPs for each pixel of y in each pass, nothing reused on purpose: for checks at small sizes.
+// ---- f64: a thread for each element of the result, w (K,C,R,R) ------------------------------------------------------
+// Each pass takes 2 R^2 C K FLOPs a pixel of y and reuses nothing: it is for checks at small sizes.
 
 template <class T>
 __global__ void __launch_bounds__(block)
@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(block) direct_data_gradient_kernel(Convolution
   T sum = 0;
   for (int64_t i = 0; i < n.kernel; ++i)
     for (int64_t j = 0; j < n.kernel; ++j) {
-      const int64_t down = row + n.padding - i, right = column + n.padding - j;  // stride times the pixel of y
+      const int64_t down = row + n.padding - i, right = column + n.padding - j;  // the pixel of y times the stride
       if (down < 0 || right < 0 || down % n.stride != 0 || right % n.stride != 0) continue;
       const int64_t r = down / n.stride, p = right / n.stride;
       if (r >= h || p >= v) continue;
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(block) direct_weight_gradient_kernel(Convoluti
 
 // ---- Bias -----------------------------------------------------------------------------------------------------------
 
-// A thread stays in its channel, since `stride` is a multiple of the channels. Reads and writes y.
+/// y += bias. A thread stays in one channel, because `stride` is a multiple of the number of channels.
 template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(block)
     add_bias_kernel(int64_t size, int64_t channels, int64_t stride, const T* bias, S* y) {
@@ -147,28 +147,28 @@ __global__ void __launch_bounds__(block)
 
 }  // namespace
 
-// ---- What the ops call ----------------------------------------------------------------------------------------------
+// ---- The functions of convolution.h ---------------------------------------------------------------------------------
 
 template <class S, class T>
 void add_bias(int64_t pixels, int64_t channels, const T* bias, S* y) {
-  constexpr int64_t threads = 1 << 18;  // about all that the largest devices hold
+  constexpr int64_t threads = 1 << 18;  // about as many as the largest devices hold
   const int64_t size = pixels * channels, stride = (std::min(size, threads) + channels - 1) / channels * channels;
   launch({blocks_for(stride, block), block}, add_bias_kernel<S>, size, channels, stride, bias, y);
 }
 
 template <class S, class T>
-void bias_gradient(int64_t pixels, int64_t channels, const S* x, T* sums) {
-  reduce_pixels({1, pixels, channels}, ElementOf<S>{x}, sums);
+void bias_gradient(int64_t pixels, int64_t channels, const S* dy, T* dbias) {
+  reduce_pixels({1, pixels, channels}, ElementOf<S>{dy}, dbias);
 }
 
-Tensor arranged_weights(const Convolution& n, const Tensor& w) {
-  if (as_they_are(n)) return w.detach();
-  const Tensor room = room_for_weights(n);
+Tensor packed_weights(const Convolution& n, const Tensor& w) {
+  if (are_packed(n)) return w.detach();
+  Tensor packed = empty_packed_weights(n);
   if (n.dtype == DType::bf16)
-    reorder_weights<true>(n, w.data<float>(), room.data<bf16>());
+    reorder_weights<true>(n, w.data<float>(), packed.data<bf16>());
   else
-    reorder_weights<true>(n, w.data<float>(), room.data<float>());
-  return room;
+    reorder_weights<true>(n, w.data<float>(), packed.data<float>());
+  return packed;
 }
 
 template <class S, class T>
@@ -189,7 +189,7 @@ void convolve_data_gradient(const Convolution& n, const S* dy, const S* w, S* dx
     launch({blocks_for(n.images * n.height * n.width * n.in, block), block}, direct_data_gradient_kernel<S>, n, dy, w,
            dx);
   else if (is_to_one(n))
-    spread_from_one(pixels_of(n), n.in, dy, w, dx);
+    data_gradient_to_one(pixels_of(n), n.in, dy, w, dx);
   else
     cudnn::data_gradient(n, dy, w, dx);
 }
@@ -201,12 +201,12 @@ void convolve_weight_gradient(const Convolution& n, const S* x, const S* dy, T* 
            dw);
   } else if (is_to_one(n)) {
     weight_gradient_to_one(pixels_of(n), n.in, x, dy, dw);
-  } else if (as_they_are(n)) {
+  } else if (are_packed(n)) {
     cudnn::weight_gradient(n, x, dy, dw);
   } else {
-    const Tensor room = room_for_weights(n);
-    cudnn::weight_gradient(n, x, dy, room.raw());
-    reorder_weights<false>(n, room.data<S>(), dw);
+    Tensor packed = empty_packed_weights(n);
+    cudnn::weight_gradient(n, x, dy, packed.raw());
+    reorder_weights<false>(n, packed.data<S>(), dw);
   }
 }
 

@@ -1,7 +1,7 @@
-// The convolution that a network ends with, 1x1 to one channel, on the device: a dot product a pixel. It is bound by
-// memory and cuDNN, which is made for more channels, takes many times as long.
+// The 1 x 1 convolution to one channel, with which networks end, on CUDA: a dot product a pixel. It is bound by memory.
+// cuDNN is designed for more channels and takes many times as long.
 //   y_p = sum_c w_c x_pc + b,   dx_pc = dy_p w_c,   dw_c = sum_p dy_p x_pc
-// x (P,C) and w (C) of type S, as are y and dy (P); sums of the type that maths is done in.
+// x (P,C), w (C), y (P) and dy (P) have the activation dtype S; sums are in the compute dtype T.
 #pragma once
 
 #include "kernels/cuda/pixel_passes.cuh"
@@ -12,7 +12,7 @@
 
 namespace gt::gpu {
 
-/// bias may be null. A pixel's threads, lanes of a warp, take 4 pixels at once, so that as many loads are on their way.
+/// y; bias may be null. A pixel's threads, lanes of one warp, take 4 pixels at once, so that 4 loads are in flight.
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
     convolve_to_one_kernel(int64_t channels, PixelPartition partition, const S* x, const S* w, const T* bias, S* y) {
@@ -40,9 +40,10 @@ __global__ void __launch_bounds__(row_threads)
   }
 }
 
+/// dx.
 template <int W, class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    spread_from_one_kernel(int64_t channels, PixelPartition partition, const S* dy, const S* w, S* dx) {
+    data_gradient_to_one_kernel(int64_t channels, PixelPartition partition, const S* dy, const S* w, S* dx) {
   for_channels<W, 4>(partition, channels, [=](int64_t, int64_t c) {
     const Vector<S, W> ws = load<W>(w + c);
     return PixelPass{[=](int64_t p, int64_t) { return T(dy[p]); },
@@ -60,10 +61,10 @@ struct PixelAndGradient {
   T dy;
 };
 
-/// partial (blocks,C).
+/// partial (blocks,C): the sums of dw over each block's pixels.
 template <int W, class S, class T = compute_t<S>>
-__global__ void __launch_bounds__(row_threads)
-    gradient_sums_to_one_kernel(int64_t channels, PixelPartition partition, const S* x, const S* dy, double* partial) {
+__global__ void __launch_bounds__(row_threads) weight_gradient_to_one_kernel(int64_t channels, PixelPartition partition,
+                                                                             const S* x, const S* dy, double* partial) {
   store_partials<1, W, 4, T>(partition, channels, partial, [=](int64_t, int64_t, T(&sums)[1][W]) {
     return PixelPass{[=](int64_t p, int64_t i) {
                        return PixelAndGradient<T, S, W>{load<W>(x + i), T(dy[p])};
@@ -74,33 +75,33 @@ __global__ void __launch_bounds__(row_threads)
   });
 }
 
-/// How pixels of so many channels, in vectors of W, are partition; a pixel's threads are at most a warp.
-inline PixelPartition pixels_to_one(int64_t pixels, int64_t channels, int W) {
+/// The partition of pixels whose threads take W channels each. A pixel has at most a warp.
+inline PixelPartition partition_to_one(int64_t pixels, int64_t channels, int W) {
   return PixelPartition(1, pixels, next_power_of_two((channels + W - 1) / W, warp_size));
 }
 
 template <class S, class T = compute_t<S>>
 void convolve_to_one(int64_t pixels, int64_t channels, const S* x, const S* w, const T* bias, S* y) {
   with_vectors<S>(channels, [&]<int W>() {
-    const PixelPartition partition = pixels_to_one(pixels, channels, W);
+    const PixelPartition partition = partition_to_one(pixels, channels, W);
     launch({partition.grid, row_threads}, convolve_to_one_kernel<W, S>, channels, partition, x, w, bias, y);
   });
 }
 
 template <class S>
-void spread_from_one(int64_t pixels, int64_t channels, const S* dy, const S* w, S* dx) {
+void data_gradient_to_one(int64_t pixels, int64_t channels, const S* dy, const S* w, S* dx) {
   with_vectors<S>(channels, [&]<int W>() {
-    const PixelPartition partition = pixels_to_one(pixels, channels, W);
-    launch({partition.grid, row_threads}, spread_from_one_kernel<W, S>, channels, partition, dy, w, dx);
+    const PixelPartition partition = partition_to_one(pixels, channels, W);
+    launch({partition.grid, row_threads}, data_gradient_to_one_kernel<W, S>, channels, partition, dy, w, dx);
   });
 }
 
 template <class S, class T = compute_t<S>>
 void weight_gradient_to_one(int64_t pixels, int64_t channels, const S* x, const S* dy, T* dw) {
   with_vectors<S>(channels, [&]<int W>() {
-    const PixelPartition partition = pixels_to_one(pixels, channels, W);
-    const Tensor partial({partition.blocks, channels}, DType::f64, Device::cuda);
-    launch({partition.grid, row_threads}, gradient_sums_to_one_kernel<W, S>, channels, partition, x, dy,
+    const PixelPartition partition = partition_to_one(pixels, channels, W);
+    Tensor partial({partition.blocks, channels}, DType::f64, Device::cuda);
+    launch({partition.grid, row_threads}, weight_gradient_to_one_kernel<W, S>, channels, partition, x, dy,
            partial.data<double>());
     reduce_partials(1, partition.blocks, channels, channels, partial.data<double>(), StoreSums<T>{dw, channels});
   });

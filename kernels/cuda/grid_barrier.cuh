@@ -21,8 +21,8 @@ inline bool barriers_fit(int64_t barriers, int64_t blocks, int64_t resident) {
   return barriers <= max_barriers && 2 * blocks <= resident;
 }
 
-/// The barriers of a launch, as counters in device memory that are 0 before the launch and after it: one for tickets,
-/// one for blocks that have left, and one for each barrier. All threads of a block must call each function.
+/// The barriers of a launch, as counters in device memory that are 0 before the launch and after it. There is one for
+/// tickets, one for blocks that have left, and one for each barrier. All threads of a block must call each function.
 struct GridBarrier {
   unsigned* counters;  // (2 + barriers)
 

@@ -1,5 +1,5 @@
-// Passes over the pixels of images (B,P,C) by the thread rows of a PixelPartition, W channels a thread, and sums over
-// the pixels for each channel.
+// Passes over the pixels of images (B,P,C) by the thread rows of a PixelPartition, and sums over the pixels for each
+// channel. A thread takes W channels.
 #pragma once
 
 #include "kernels/cuda/partition.cuh"
@@ -9,8 +9,8 @@
 
 namespace gt::gpu {
 
-/// What a pass does with each pixel: v = read(p, i), then use(p, i, v). p is the pixel's number through all images, i
-/// the index of the pixel's first element that the thread takes.
+/// What a pass does with each pixel: v = read(p, i), then use(p, i, v). p counts pixels through all images. i is the
+/// index of the pixel's first element that the thread takes.
 template <class Read, class Use>
 struct PixelPass {
   Read read;

@@ -20,6 +20,7 @@ struct alignas(N * sizeof(T)) Vector {
 template <class T>
 inline constexpr int vector_length = int(16 / sizeof(T));
 
+/// Reads a vector from device or shared memory.
 template <int N, class T>
 __device__ Vector<T, N> load(const T* from) {
   return *reinterpret_cast<const Vector<T, N>*>(from);
@@ -53,13 +54,14 @@ __device__ void copy_to_shared(T* shared, const T* from) {
   *reinterpret_cast<Vector<T, N>*>(shared) = load<N>(from);
 }
 
+/// Waits for the copies that this thread has started.
 __device__ inline void wait_for_copies() {
 #if !GT_EMULATE
   asm volatile("cp.async.wait_all;" ::: "memory");
 #endif
 }
 
-/// Calls f.operator()<N>(), N the elements that a thread takes at once from rows of `length` elements: a vector if
+/// f.operator()<N>() with N the elements that a thread takes at once from rows of `length` elements: a whole vector if
 /// `length` is a multiple of it, else one.
 template <class T, class F>
 void with_vectors(int64_t length, F&& f) {

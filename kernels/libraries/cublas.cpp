@@ -15,7 +15,7 @@
 namespace gt::cublas {
 namespace {
 
-constexpr size_t workspace_limit = 32 << 20;  // bytes, as NVIDIA advises for Hopper
+constexpr size_t workspace_limit = 32 << 20;  // bytes; NVIDIA's advice for Hopper
 
 void check(cublasStatus_t status, const char* what) {
   if (status != CUBLAS_STATUS_SUCCESS)
@@ -44,7 +44,7 @@ cublasLtHandle_t library() {
   return handle;
 }
 
-/// A row-major matrix, which to cuBLASLt is its transpose.
+/// A row-major matrix. cuBLASLt takes it as its transpose.
 Layout layout(cudaDataType_t type, int64_t rows, int64_t columns) {
   cublasLtMatrixLayout_t made = nullptr;
   check(cublasLtMatrixLayoutCreate(&made, type, uint64_t(columns), uint64_t(rows), columns), "matrix layout");
@@ -53,7 +53,7 @@ Layout layout(cudaDataType_t type, int64_t rows, int64_t columns) {
 
 // ---- Plans ----------------------------------------------------------------------------------------------------------
 
-/// How a product runs. cuBLASLt's matrices are column-major, so it is asked for y^T = op(b)^T op(a)^T.
+/// How a product is executed. cuBLASLt's matrices are column-major, so it computes y^T = op(b)^T op(a)^T.
 struct Plan {
   Operation operation;
   Layout a, b, y;
@@ -80,7 +80,7 @@ Operation operation_of(const Product& p) {
   return operation;
 }
 
-/// Little workspace, and where k is split, no sums in the output's type or in place.
+/// Limits the workspace. If cuBLASLt splits k, it must not add the parts in the output's dtype or in place.
 Preference preference() {
   cublasLtMatmulPreference_t made = nullptr;
   check(cublasLtMatmulPreferenceCreate(&made), "preference");
@@ -121,18 +121,19 @@ Plan make_plan(const Product& p) {
 void multiply(const Product& p, const void* a, const void* b, void* y) {
   if (p.m == 0 || p.n == 0) return;
   if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::library_call);
-  if (dry_run()) return;  // without the workspace: cuBLASLt plans for a GPU that is here alone
+  if (dry_run()) return;  // without the workspace: cuBLASLt only plans for this machine's GPU
   if (p.k == 0) {
-    check_cuda(cudaMemsetAsync(y, 0, size_t(p.m * p.n) * size_of(p.dtype), cuda_stream()), "an empty matrix product");
+    check_cuda(cudaMemsetAsync(y, 0, size_t(p.m * p.n) * size_of(p.dtype), cuda_stream()),
+               "matrix product of empty matrices");
     return;
   }
-  static std::mutex one_at_a_time;
+  static std::mutex mutex;
   static auto& plans = *new std::map<Product, Plan>;  // never freed, like the handle
-  const std::lock_guard lock(one_at_a_time);
+  const std::lock_guard lock(mutex);
   auto found = plans.find(p);
   if (found == plans.end()) found = plans.emplace(p, make_plan(p)).first;
   const Plan& plan = found->second;
-  const Tensor workspace({int64_t(plan.workspace)}, DType::u8, Device::cuda);
+  Tensor workspace({int64_t(plan.workspace)}, DType::u8, Device::cuda);
   const float one = 1, zero = 0;
   const double one64 = 1, zero64 = 0;
   const bool f64 = p.dtype == DType::f64;

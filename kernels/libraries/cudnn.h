@@ -1,7 +1,6 @@
-// Convolutions by cuDNN's graph API: a problem, its passes, and the plan for each. Images are NHWC, weights are
-// (K,R,R,C), sums are f32. Taken are only engines that give the same bits every time and that do not round f32 inputs
-// unless the problem allows it. f64 is not there: cuDNN refuses it for NHWC.
-// In an emulated build the same functions run on the CPU (libraries_emulated.cpp).
+// Convolutions by cuDNN's graph API. Images are (B,H,W,C), weights (K,R,R,C), sums f32. Only engines are used that are
+// deterministic and do not round f32 inputs unless the convolution allows it. There is no f64, which cuDNN refuses for
+// channels-last images. In an emulated build convolutions run on the CPU (emulated.cpp).
 #pragma once
 
 #if GT_CUDA
@@ -16,7 +15,7 @@
 
 namespace gt::cudnn {
 
-/// A convolution of x (B,H,W,C) with w (K,R,R,C), zero padding on all sides: y (B,out_height,out_width,K).
+/// A convolution of x (B,H,W,C) with w (K,R,R,C) and zero padding on all sides -> y (B,out_height,out_width,K).
 struct Convolution {
   int64_t images, height, width, in, out;  // B, H, W, C, K
   int64_t kernel, padding, stride;
@@ -28,10 +27,13 @@ struct Convolution {
   auto operator<=>(const Convolution&) const = default;
 };
 
-/// y = x * w, plus bias (K) unless that is null. Returns false where no plan adds the bias: then it is still to be
-/// added. This and the next two run on the device, in order with all else there; they throw Error if there is no plan.
+/// y = x * w + bias; bias (K) may be null. Returns whether the bias was added; if not, the caller must add it. This
+/// function and the next two run on the device, in the order of the project's stream. They throw Error, naming the
+/// convolution and the pass, if there is no plan.
 bool forward(const Convolution& c, const void* x, const void* w, const void* bias, void* y);
+/// dx, the gradient of forward() for x.
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx);
+/// dw, the gradient of forward() for w.
 void weight_gradient(const Convolution& c, const void* x, const void* dy, void* dw);
 
 #if !GT_EMULATE
@@ -42,32 +44,32 @@ enum class Pass { forward, forward_with_bias, data_gradient, weight_gradient };
 
 const char* name(Pass pass);
 
-/// Of the library that is loaded.
+/// The version of the loaded library, as "9.14.0".
 std::string version();
 
-/// What cuDNN chose.
+/// What a plan consists of.
 struct PlanFacts {
-  int64_t engine;     // cuDNN's number
+  int64_t engine;     // cuDNN's number of it
   int64_t workspace;  // bytes
   bool adds_bias;     // in the same kernel
 };
 
-/// The plan for one pass on the GPU that `device` describes (see cudnn_devices.h), which need not be there; an empty
-/// description is the GPU that is. Throws Error, naming the problem and the pass, if there is no plan.
+/// The plan for a pass on the GPU that `device` describes (see cudnn_devices.h), which need not exist here. An empty
+/// description means this machine's GPU. Throws Error, naming the convolution and the pass, if there is no plan.
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device);
 
-/// A plan, and how long it takes.
+/// A plan and its time.
 struct TimedPlan {
   PlanFacts facts;
-  double seconds;  // the least of several runs one after the other
+  double seconds;  // the shortest of several consecutive runs
 };
 
-/// All plans for one pass that could be taken on the GPU that is here, in the order in which cuDNN proposes them: the
-/// first is the one that is taken. Each is run on random values. None where there is none.
+/// All usable plans for a pass on this machine's GPU, run on random values, in the order in which cuDNN proposes them.
+/// The first one is what forward() and the gradients use. Empty if there is no plan.
 std::vector<TimedPlan> time_plans(const Convolution& c, Pass pass);
 
-/// What dry runs plan for, described in the same way; at first the GPU that is here.
-void set_planned_device(const std::string& device);
+/// Sets the GPU that dry runs plan for, by its description (see cudnn_devices.h). The default is this machine's GPU.
+void set_planned_device(const std::string& description);
 
 #endif
 

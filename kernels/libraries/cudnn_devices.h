@@ -1,5 +1,5 @@
-// GPUs as cuDNN describes them (its own JSON, one line each), so that plans can be looked up where there is no GPU.
-// The numbers are those of cudaDeviceProp: the driver's, as nvidia-smi and OpenXLA's gpu_specs show them.
+// GPUs in cuDNN's JSON description, so that plans can be found without a GPU. The numbers are those of cudaDeviceProp,
+// which the driver reports; nvidia-smi and OpenXLA's gpu_specs show them.
 #pragma once
 
 #include <string>
@@ -14,8 +14,9 @@ struct DescribedDevice {
   const char* json;
 };
 
-// What A100, H100 and H200 share, and what they do not: compute capability, SMs, shared memory of a block (bytes),
-// memory (bytes), SM clock (kHz), L2 cache (bytes), memory clock (kHz), name.
+// The description of an A100, H100 or H200 from the properties in which they differ. These are compute capability,
+// number of SMs, shared memory of a block (bytes), memory (bytes), SM clock (kHz), L2 cache (bytes), memory clock (kHz)
+// and name.
 #define GT_DEVICE(capability, sms, shared, memory, clock, l2, memory_clock, name)                             \
   "{\"deviceVer\":" #capability ",\"multiProcessorCount\":" #sms ",\"maxSharedMemoryPerBlockOptin\":" #shared \
   ",\"totalGlobalMem\":" #memory ",\"smClockRateKHz\":" #clock ",\"l2CacheSize\":" #l2                        \
@@ -33,7 +34,8 @@ constexpr DescribedDevice described_devices[] = {
 
 #undef GT_DEVICE
 
-/// cuDNN's description of a GPU by name; empty for "here". Throws Error if there is none here, or no such name.
+/// The description of a GPU by its name in described_devices; empty for "here", this machine's GPU. Throws Error for
+/// other names, and for "here" without a GPU.
 inline std::string description_of(const std::string& gpu) {
   if (gpu == "here") {
     require_device(Device::cuda);

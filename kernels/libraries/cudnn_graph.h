@@ -42,6 +42,7 @@ class Descriptor {
   }
   cudnnBackendDescriptor_t raw() const { return raw_.get(); }
 
+  /// Sets an attribute to values, to other descriptors, or to a JSON text.
   template <class T>
   Descriptor& set(cudnnBackendAttributeName_t attribute, std::initializer_list<T> values) {
     put(attribute, type_of(T{}), int64_t(values.size()), values.begin());
@@ -63,14 +64,16 @@ class Descriptor {
     put(attribute, CUDNN_TYPE_CHAR, int64_t(json.size()), json.data());
     return *this;
   }
+  /// After the last attribute is set.
   Descriptor& finalize() {
     check(cudnnBackendFinalize(raw()), what_);
     return *this;
   }
+  /// The value of an attribute that is one integer.
   int64_t integer(cudnnBackendAttributeName_t attribute) const {
     int64_t count = 0, value = 0;
     check(cudnnBackendGetAttribute(raw(), attribute, CUDNN_TYPE_INT64, 1, &count, &value), what_);
-    GT_CHECK(count == 1, "cuDNN: ", what_, ": expected one number, got ", count);
+    GT_CHECK(count == 1, "cuDNN: ", what_, ": got ", count, " numbers, expected one");
     return value;
   }
 

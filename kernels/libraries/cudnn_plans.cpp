@@ -42,7 +42,7 @@ Descriptor engine_of(const Descriptor& configuration) {
   check(cudnnBackendGetAttribute(configuration.raw(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
                                  &count, &raw),
         "engine");
-  GT_CHECK(count == 1, "cuDNN: a configuration of ", count, " engines");
+  GT_CHECK(count == 1, "cuDNN: a configuration has ", count, " engines, expected one");
   return engine;
 }
 

@@ -1,6 +1,5 @@
-// cuDNN and cuBLASLt of an emulated build, on the CPU: what kernels/libraries/cudnn.h and kernels/libraries/cublas.h
-// promise, so that all that is ours around the libraries' calls can be tested without them. bf16 goes through copies in
-// f32.
+// Stands for cuDNN and cuBLASLt in an emulated build, on the CPU: the functions of cudnn.h and cublas.h. The code
+// around the libraries' calls can thus be tested without them. bf16 goes through copies in f32.
 #include <utility>
 #include <vector>
 
@@ -15,7 +14,7 @@
 namespace gt {
 namespace {
 
-/// A tensor's elements as floats: themselves, or for bf16 a copy.
+/// A tensor's elements as floats: the elements themselves, or for bf16 a copy.
 class Floats {
  public:
   Floats(DType dtype, const void* elements, int64_t size) : elements_(const_cast<void*>(elements)) {
@@ -24,7 +23,7 @@ class Floats {
     copy_.assign(from, from + size);
   }
   float* data() { return copy_.empty() ? static_cast<float*>(elements_) : copy_.data(); }
-  /// Puts the copy's values, rounded, where the elements are.
+  /// Writes the copy, rounded, back to the elements.
   void store() const {
     for (size_t i = 0; i < copy_.size(); ++i) static_cast<bf16*>(elements_)[i] = bf16(copy_[i]);
   }
@@ -34,7 +33,7 @@ class Floats {
   std::vector<float> copy_;
 };
 
-/// Counts a library's call; whether that is all, in a dry run.
+/// Counts a library call. Returns whether this is a dry run, which does no more.
 bool only_counted() {
   if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::library_call);
   return dry_run();
@@ -45,46 +44,49 @@ bool only_counted() {
 namespace cudnn {
 namespace {
 
-/// A convolution as a correlation on the CPU. Of a 2x2 kernel with stride 2 it is one of 1x1: each 2x2 block of x is a
-/// pixel of 4C channels (i,j,c), in two parts a row apart, and that is how each filter (2,2,C) lies as well.
-struct Correlation {
-  CorrelationSize size;
+/// A convolution as a correlation on the CPU. With a 2 x 2 kernel and stride 2 that is a 1 x 1 correlation. A 2 x 2
+/// block of x is then a pixel of 4C channels (i,j,c), in two parts one row apart. A filter (2,2,C) has that order, too.
+struct EmulatedConvolution {
+  Correlation size;
   PixelView<float> x;
   WeightView<float> w;
 };
 
-Correlation correlation_of(const Convolution& c, float* x, float* w) {
+EmulatedConvolution emulate(const Convolution& c, float* x, float* w) {
   const int64_t taps = c.kernel * c.kernel, row = c.width * c.in;
   if (c.kernel == 2 && c.stride == 2 && c.padding == 0)
     return {{c.images, c.height / 2, c.width / 2, 4 * c.in, c.out, 1},
             {x, c.height * row, 2 * row, 2 * c.in, 2 * c.in, row},
             {w, taps * c.in, 1, 0, 0}};
-  GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "convolution: not emulated for kernel ",
-           c.kernel, ", padding ", c.padding, ", stride ", c.stride);
+  GT_CHECK(c.stride == 1 && c.padding == c.kernel / 2 && c.kernel % 2 == 1, "convolution: no emulation for kernel ",
+           c.kernel, ", padding ", c.padding, ", stride ", c.stride,
+           ", expected an odd kernel of stride 1 or 2 x 2 of stride 2");
   return {{c.images, c.height, c.width, c.in, c.out, c.kernel},
           all_pixels(x, c.height, c.width, c.in),
           {w, taps * c.in, 1, c.kernel * c.in, c.in}};
 }
 
+/// The view for reading only.
 template <class T>
 PixelView<const T> read(const PixelView<T>& v) {
   return {v.data, v.image, v.row, v.pixel, v.part, v.next_part};
 }
+/// The view for reading only.
 template <class T>
 WeightView<const T> read(const WeightView<T>& v) {
   return {v.data, v.out, v.in, v.row, v.column};
 }
 
-/// The tensors of a convolution.
+/// The tensors of a convolution, as floats, and the correlation of them.
 struct Operands {
   Operands(const Convolution& c, const void* x_, const void* w_, const void* y_)
       : x(c.dtype, x_, c.images * c.height * c.width * c.in),
         w(c.dtype, w_, c.out * c.kernel * c.kernel * c.in),
         y(c.dtype, y_, c.images * c.out_height() * c.out_width() * c.out),
-        correlation(correlation_of(c, x.data(), w.data())),
+        convolution(emulate(c, x.data(), w.data())),
         y_view(all_pixels(y.data(), c.out_height(), c.out_width(), c.out)) {}
   Floats x, w, y;
-  Correlation correlation;
+  EmulatedConvolution convolution;
   PixelView<float> y_view;
 };
 
@@ -94,7 +96,7 @@ bool forward(const Convolution& c, const void* x, const void* w, const void*, vo
   if (only_counted()) return false;
   Operands o(c, x, w, y);
   const float* no_bias = nullptr;
-  correlate(o.correlation.size, read(o.correlation.x), read(o.correlation.w), no_bias, o.y_view);
+  correlate(o.convolution.correlation, read(o.convolution.x), read(o.convolution.w), no_bias, o.y_view);
   o.y.store();
   return false;
 }
@@ -102,12 +104,12 @@ bool forward(const Convolution& c, const void* x, const void* w, const void*, vo
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx) {
   if (only_counted()) return;
   Operands o(c, dx, w, dy);
-  CorrelationSize size = o.correlation.size;
+  Correlation size = o.convolution.correlation;
   std::swap(size.in, size.out);
-  const auto& [data, out, in, row, column] = o.correlation.w;
+  const auto& [data, out, in, row, column] = o.convolution.w;
   const WeightView<const float> flipped{data + (size.kernel - 1) * (row + column), in, out, -row, -column};
   const float* no_bias = nullptr;
-  correlate(size, read(o.y_view), flipped, no_bias, o.correlation.x);
+  correlate(size, read(o.y_view), flipped, no_bias, o.convolution.x);
   o.x.store();
 }
 
@@ -115,7 +117,7 @@ void weight_gradient(const Convolution& c, const void* x, const void* dy, void* 
   if (only_counted()) return;
   Operands o(c, x, dw, dy);
   float* no_bias = nullptr;
-  correlate_weight_gradient(o.correlation.size, read(o.correlation.x), read(o.y_view), o.correlation.w, no_bias);
+  correlate_weight_gradient(o.convolution.correlation, read(o.convolution.x), read(o.y_view), o.convolution.w, no_bias);
   o.w.store();
 }
 

@@ -40,7 +40,7 @@ void check_against_cpu(const OpCase& c) {
     for (const DType dtype : {DType::f32, DType::f64})
       check_close(what, dtype, results(c, sizes, dtype, Device::cuda), results(c, sizes, dtype, Device::cpu),
                   dtype == DType::f32 ? c.f32_tolerance : 1e-12);
-    if (c.stored)
+    if (c.bf16_activations)
       check_close(what, DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
                   2e-2);
   }
@@ -106,7 +106,7 @@ void check_few_blocks(const OpCase& c) {
   emulation::clear_races();
   for (const Sizes& sizes : c.sizes)
     for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
-      if (dtype == DType::bf16 && !c.stored) continue;
+      if (dtype == DType::bf16 && !c.bf16_activations) continue;
       const Tensors with_barrier = results(c, sizes, dtype, Device::cuda);
       for (const size_t blocks : {1, 5}) {
         emulation::options().blocks_at_once = blocks;
@@ -122,10 +122,11 @@ void check_few_blocks(const OpCase& c) {
 }
 #else
 void check_training_size(const OpCase& c) {
-  const Sizes sizes = c.stored ? Sizes{3, 224, 224, 128, 4} : Sizes{64, 40, 28, 28, 56, 56, 112, 112, 224, 224};
+  const Sizes sizes =
+      c.bf16_activations ? Sizes{3, 224, 224, 128, 4} : Sizes{64, 40, 28, 28, 56, 56, 112, 112, 224, 224};
   check_close("", DType::f32, results(c, sizes, DType::f32, Device::cuda), results(c, sizes, DType::f32, Device::cpu),
               1e-4);
-  if (c.stored)
+  if (c.bf16_activations)
     check_close("", DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
                 2e-2);
 }
