@@ -103,7 +103,7 @@ std::function<void()> both_passes(const Op& op, const Tensors& inputs) {
   for (const Tensor& y : op(inputs))
     if (y.defined() && y.requires_grad()) ones.push_back(Tensor::full(y.shape(), 1, y.dtype()).to(y.device()));
   return [=] {
-    for (const Tensor& x : inputs)
+    for (Tensor x : inputs)
       if (x.defined()) x.clear_grad();
     Tensors outputs;
     for (const Tensor& y : op(inputs))
@@ -205,7 +205,7 @@ class Bench {
   Timing time(const Row& row, const Op& op, const Tensors& inputs) const {
     const auto work = row.pass == "forward" ? forward_pass(op, inputs) : both_passes(op, inputs);
     const Timing timing = measure(row.op, row.device, work, options_.budget());
-    for (const Tensor& x : inputs)
+    for (Tensor x : inputs)
       if (x.defined()) x.clear_grad();
     return timing;
   }
@@ -222,12 +222,12 @@ void predict(const std::vector<OpCase>& cases, const ReportOptions& options) {
               "size", "type", "pass", "MB", "GFLOP", "kernels", "calls", "copies");
   const auto row = [&](const OpCase& c, const Sizes& sizes, DType dtype, const char* pass, const Profile::Total& t) {
     std::printf("%-*s %-*s %-5s %-8s %11.3f %9.3f %8lld %6lld %6lld\n", int(options.op_width), c.name.c_str(),
-                int(options.size_width), label(sizes).c_str(), name(dtype), pass, 1e-6 * t.bytes, 1e-9 * t.flops,
+                int(options.size_width), label(sizes).c_str(), to_string(dtype), pass, 1e-6 * t.bytes, 1e-9 * t.flops,
                 (long long)t.kernels, (long long)t.library_calls, (long long)t.copies);
     std::fflush(stdout);
     rows.push_back({{"op", c.name},
                     {"size", label(sizes)},
-                    {"type", name(dtype)},
+                    {"type", to_string(dtype)},
                     {"pass", pass},
                     {"bytes", t.bytes},
                     {"flops", t.flops},

@@ -17,7 +17,7 @@ std::string key(const std::string& device, const std::string& type, const std::s
   return device + " " + type + ", " + op + " " + size + ", " + pass;
 }
 
-std::string key(const Row& row) { return key(name(row.device), name(row.dtype), row.op, row.size, row.pass); }
+std::string key(const Row& row) { return key(to_string(row.device), to_string(row.dtype), row.op, row.size, row.pass); }
 
 /// A number in a column of width 9; a dash for 0, which stands for not known.
 std::string cell(const char* format, double value) {
@@ -36,7 +36,7 @@ double rate(double amount, double seconds) { return 1e-9 * amount / seconds; }
 
 Json to_json(const Row& row, double floor) {
   Json json = {
-      {"device", name(row.device)}, {"op", row.op}, {"size", row.size}, {"type", name(row.dtype)}, {"pass", row.pass}};
+      {"device", to_string(row.device)}, {"op", row.op}, {"size", row.size}, {"type", to_string(row.dtype)}, {"pass", row.pass}};
   if (!row.failed.empty()) {
     json["failed"] = row.failed;
     return json;
@@ -78,7 +78,7 @@ Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> ro
 
 void Report::print_head() const {
   for (const auto& [device, roof] : roofs_)
-    std::printf("%-4s  %s: copies %.1f GB/s, multiplies and adds %.0f GFLOP/s (f32%s, measured)\n", name(device),
+    std::printf("%-4s  %s: copies %.1f GB/s, multiplies and adds %.0f GFLOP/s (f32%s, measured)\n", to_string(device),
                 device == Device::cpu ? str_cat(machine_.cpu, ", ", num_threads(), " threads").c_str()
                                       : str_cat(machine_.gpu, ", ", machine_.driver).c_str(),
                 1e-9 * roof.bytes_per_second, 1e-9 * roof.flops_per_second,
@@ -102,7 +102,7 @@ double Report::old_seconds(const Row& row) const {
 
 void Report::print(const Row& row, double times_as_fast) const {
   std::printf("%-*s  %-*s  %-4s  %-7s  %-4s ", int(options_.op_width), row.op.c_str(), int(options_.size_width),
-              row.size.c_str(), name(row.dtype), row.pass.c_str(), name(row.device));
+              row.size.c_str(), to_string(row.dtype), row.pass.c_str(), to_string(row.device));
   if (!row.failed.empty()) {
     std::printf("FAILED: %s\n", row.failed.c_str());
   } else {
@@ -141,7 +141,7 @@ void Report::write(bool complete) const {
                {"complete", complete},
                {"rows", rows_}};
   for (const auto& [device, roof] : roofs_)
-    json["roofs"][name(device)] = {{"gb_per_s", 1e-9 * roof.bytes_per_second},
+    json["roofs"][to_string(device)] = {{"gb_per_s", 1e-9 * roof.bytes_per_second},
                                    {"gflop_per_s", 1e-9 * roof.flops_per_second},
                                    {"bf16_products_gflop_per_s", 1e-9 * roof.bf16_products_per_second}};
   write_file(options_.json, json.dump(1) + "\n");

@@ -20,7 +20,7 @@ struct Node {
   std::vector<Output> outputs;
   Tensors inputs;
   Backward backward;
-  Tensors grads = Tensors(outputs.size());  // of the outputs, as they come in
+  Tensors grads = Tensors(outputs.size());  // of the outputs, summed so far
   bool queued = false;
 
   ~Node();
@@ -33,7 +33,7 @@ std::atomic<uint64_t> last_id{0};
 
 }  // namespace
 
-// What the engine may see of a tensor.
+/// Access of the engine to the private members of Tensor.
 struct Autograd {
   static std::shared_ptr<Node>& node(const Tensor& t) { return t.impl_->node; }
   static int output(const Tensor& t) { return t.impl_->output; }
@@ -44,7 +44,7 @@ struct Autograd {
     t.impl_->output = output;
   }
 
-  /// slot += dx, into a fresh buffer where the old one is shared with somebody.
+  /// slot += dx. Copies the slot first if another tensor shares its buffer.
   static void add(Tensor& slot, const Tensor& dx) {
     if (!slot.defined()) {
       slot = dx.detach();
@@ -62,19 +62,19 @@ struct Autograd {
   }
 };
 
-// Dropping the last node of a long chain must not recurse through the destructors of all before it: the outermost
-// destructor takes over what the inner ones would have dropped, and drops it in a loop.
+// Freeing the last node of a long chain must not recurse through the destructors of the nodes before it. The outermost
+// destructor collects the inputs of the inner ones and frees them in a loop.
 Node::~Node() {
   static thread_local Tensors* pending = nullptr;
   if (pending != nullptr) {
     for (Tensor& t : inputs) pending->push_back(std::move(t));
     return;
   }
-  Tensors mine = std::move(inputs);
-  pending = &mine;
-  while (!mine.empty()) {
-    Tensor last = std::move(mine.back());
-    mine.pop_back();
+  Tensors collected = std::move(inputs);
+  pending = &collected;
+  while (!collected.empty()) {
+    Tensor last = std::move(collected.back());
+    collected.pop_back();
   }
   pending = nullptr;
 }
@@ -88,9 +88,10 @@ bool will_record(const Tensors& inputs) {
 
 Tensors record(const char* name, Tensors outputs, Tensors inputs, Backward backward) {
   if (!will_record(inputs)) return outputs;
-  std::vector<Node::Output> made;
-  for (const Tensor& y : outputs) made.push_back({y.shape(), y.dtype(), y.device()});
-  auto node = std::shared_ptr<Node>(new Node{++last_id, name, std::move(made), std::move(inputs), std::move(backward)});
+  std::vector<Node::Output> described;
+  for (const Tensor& y : outputs) described.push_back({y.shape(), y.dtype(), y.device()});
+  auto node =
+      std::shared_ptr<Node>(new Node{++last_id, name, std::move(described), std::move(inputs), std::move(backward)});
   for (size_t i = 0; i < outputs.size(); ++i) Autograd::attach(outputs[i], node, int(i));
   return outputs;
 }
@@ -107,24 +108,25 @@ void backward(const Tensor& output, const Tensor& seed) {
   const auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> ready(older);
 
-  const auto give = [&](const Tensor& to, const Tensor& dx, const char* from) {
+  const auto accumulate = [&](const Tensor& to, const Tensor& dx, const char* from) {
     GT_CHECK(dx.shape() == to.shape() && dx.dtype() == to.dtype() && dx.device() == to.device(), from, ": gradient is ",
-             dx.dtype(), dx.shape(), " on ", dx.device(), ", its tensor ", to.dtype(), to.shape(), " on ", to.device());
+             dx.dtype(), dx.shape(), " on ", dx.device(), ", expected ", to.dtype(), to.shape(), " on ", to.device());
     const std::shared_ptr<Node>& node = Autograd::node(to);
     if (node == nullptr) return Autograd::add_to_leaf(to, dx);
-    GT_CHECK(node->backward != nullptr, "backward: the graph through '", node->name, "' was used up before");
+    GT_CHECK(node->backward != nullptr, "backward: the graph through op '", node->name, "' has been used");
     Autograd::add(node->grads[size_t(Autograd::output(to))], dx);
     if (!node->queued) ready.push(node);
     node->queued = true;
   };
 
-  give(output, seed.defined() ? seed : Tensor::full(output.shape(), 1, output.dtype(), output.device()), "backward");
+  accumulate(output, seed.defined() ? seed : Tensor::full(output.shape(), 1, output.dtype(), output.device()),
+             "backward");
   const NoGrad no_grad;
   const auto step = [&](const Node& node, const Tensors& grads) {
-    GT_CHECK(grads.size() == node.inputs.size(), node.name, ": ", grads.size(), " gradients for ", node.inputs.size(),
-             " inputs");
+    GT_CHECK(grads.size() == node.inputs.size(), node.name, ": expected ", node.inputs.size(),
+             " gradients, one per input, got ", grads.size());
     for (size_t i = 0; i < grads.size(); ++i)
-      if (grads[i].defined() && node.inputs[i].requires_grad()) give(node.inputs[i], grads[i], node.name);
+      if (grads[i].defined() && node.inputs[i].requires_grad()) accumulate(node.inputs[i], grads[i], node.name);
   };
   try {
     while (!ready.empty()) {
@@ -134,7 +136,7 @@ void backward(const Tensor& output, const Tensor& seed) {
       node->inputs.clear();
     }
   } catch (...) {
-    for (; !ready.empty(); ready.pop()) ready.top()->backward = nullptr;  // with half their gradients, of no more use
+    for (; !ready.empty(); ready.pop()) ready.top()->backward = nullptr;  // their gradients are incomplete
     throw;
   }
 }

@@ -1,10 +1,12 @@
 // Reverse-mode differentiation.
 //
-// An op computes its outputs, then calls record(): a Node keeps the inputs and a lambda from output gradients to input
-// gradients; what the lambda captures is what is saved (detached tensors only, else the graph owns itself). Nodes are
-// numbered as they are made, so an op's consumers always have larger numbers: backward() takes the largest first from a
-// heap, and by the time a node comes up its output gradients are complete. Nothing recurses, neither backward() nor the
-// freeing of a graph, and every node with what it saved is freed as soon as it has been used.
+// An op computes its outputs and calls record(). A Node then holds the op's inputs and a function from the gradients of
+// the outputs (dy) to the gradients of the inputs (dx). The tensors that this function captures are what the op saves.
+// They must be detached, or the graph would own itself.
+//
+// Nodes are numbered in the order of creation, so that every consumer of a node has a larger number. backward() takes
+// the largest number first from a heap. All gradients of a node's outputs are then complete when the node is reached.
+// Neither backward() nor freeing a graph recurses. Each node frees what it saved as soon as it has been used.
 #pragma once
 
 #include <functional>
@@ -13,17 +15,20 @@
 
 namespace gt {
 
-/// dy has an entry per output, undefined where no gradient came; the result has one per input, undefined for none.
+/// dy has an entry per output, undefined if no gradient reached that output. The result has an entry per input,
+/// undefined for an input without a gradient.
 using Backward = std::function<Tensors(const Tensors& dy)>;
 
-/// Makes `outputs` the results of op `name` on `inputs`, unless no input requires a gradient or NoGrad is on.
+/// Records `outputs` as the results of op `name` on `inputs`, and returns them. Records nothing if no input requires a
+/// gradient or while NoGrad is alive.
 Tensors record(const char* name, Tensors outputs, Tensors inputs, Backward backward);
 
-/// The same for an op of one output.
+/// Records an op of one output.
 Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Tensors(const Tensor& dy)> backward);
 
-/// Adds d(output)/d(leaf), times `seed` (default 1, for a scalar), to the gradient of every leaf that requires one. The
-/// graph is used up. Throws Error, naming the op, where a gradient's shape, type or device is not its tensor's.
+/// Adds d(output)/d(leaf), multiplied by `seed`, to the gradient of every leaf that requires one. `seed` has the shape
+/// of `output` and defaults to 1 for one element. A graph can be used once. Throws Error with the op's name if a
+/// gradient differs from its tensor in shape, type or device.
 void backward(const Tensor& output, const Tensor& seed = {});
 
 /// An op as it was recorded.
@@ -32,7 +37,7 @@ struct RecordedOp {
   Tensors inputs;
 };
 
-/// The ops that `output` came from, in the order in which they ran.
+/// The ops that `output` depends on, in the order in which they ran.
 std::vector<RecordedOp> recorded_ops(const Tensor& output);
 
 /// While one is alive, this thread records nothing.
@@ -47,7 +52,7 @@ class NoGrad {
   bool before_;
 };
 
-/// Whether an op on these inputs would be recorded now.
+/// Whether record() would record an op on these inputs now.
 bool will_record(const Tensors& inputs);
 
 }  // namespace gt

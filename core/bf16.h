@@ -1,5 +1,5 @@
-// bf16: the upper half of a float, for storage; arithmetic happens in float. Our own, since the emulated device and the
-// CPU need it where CUDA's header is not to be had.
+// bf16: the upper half of a float, for storage. Arithmetic happens in float. The CPU and the emulated device need the
+// type too, and CUDA's header may be absent there.
 #pragma once
 
 #include <bit>
@@ -34,7 +34,7 @@ struct bf16 {
   }
 };
 
-/// What is computed with where T is stored: float for bf16, else T itself.
+/// The type that elements of activation type T are computed in: float for bf16, else T.
 template <class T>
 using compute_t = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 

@@ -1,6 +1,6 @@
-// Errors. One type, one clear line: what is wrong, where, and what was expected.
-//   fail(...)            bad input: the parts are the whole message (name file, line and key in them)
-//   GT_CHECK(c, ...)     a contract between functions: the message ends with the place in the source
+// Errors. There is one type, and its message is one line: what is wrong, where, and what was expected.
+//   fail(...)            bad input: the parts are the whole message and name the file, line and key
+//   GT_CHECK(c, ...)     a broken contract between functions: the message ends with the place in the source
 #pragma once
 
 #include <sstream>

@@ -14,7 +14,8 @@
 namespace gt {
 namespace {
 
-bool waits_for_every_kernel() {
+/// GT_SYNC=1 makes launch() wait for every kernel, so that an error is reported where the kernel was launched.
+bool synchronous_launches() {
   const char* value = std::getenv("GT_SYNC");
   return value != nullptr && std::string(value) == "1";
 }
@@ -28,8 +29,8 @@ std::string kernel_name(const void* kernel) {
   return name;
 }
 
-/// By default every wait for the device hands the memory that is free at that time back to the driver, and taking it
-/// anew costs far more than most kernels.
+/// Keeps freed memory in the pool. By default every synchronisation returns it to the driver, and allocating it again
+/// costs far more than most kernels.
 void keep_freed_memory() {
   cudaMemPool_t pool = nullptr;
   check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "cudaDeviceGetDefaultMemPool");
@@ -37,7 +38,7 @@ void keep_freed_memory() {
   check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &bytes), "cudaMemPoolSetAttribute");
 }
 
-/// Lets a kernel have so much dynamic shared memory: without, 48 KiB less its static.
+/// Raises the kernel's limit of dynamic shared memory to `bytes`. The default is 48 KiB less its static shared memory.
 cudaError_t allow_shared(const void* kernel, size_t bytes) {
   if (bytes == 0) return cudaSuccess;
   return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
@@ -53,7 +54,7 @@ void check_launch(cudaError_t status, const Launch& launch, const void* kernel) 
 
 void check_cuda(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
-  cudaGetLastError();  // else the next launch would report this one again
+  cudaGetLastError();  // clears the error, which the next launch would report again
   fail(what, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
 }
 
@@ -62,7 +63,7 @@ cudaStream_t cuda_stream() {
     cudaStream_t made = nullptr;
     check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     keep_freed_memory();
-    return made;  // never destroyed: at exit the driver may be gone first
+    return made;  // never destroyed: at exit the driver may shut down first
   }();
   return stream;
 }
@@ -78,7 +79,7 @@ int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes) {
       cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
       "cudaFuncSetAttribute");
   if (allow_shared(kernel, shared_bytes) != cudaSuccess) {  // more than a block may have
-    cudaGetLastError();                                     // or it would be reported later
+    cudaGetLastError();                                     // clears the error
     return 0;
   }
   check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
@@ -87,7 +88,7 @@ int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes) {
 }
 
 void launch_on_stream(const Launch& launch, const void* kernel, void** arguments) {
-  static const bool synchronous = waits_for_every_kernel();
+  static const bool synchronous = synchronous_launches();
   check_launch(allow_shared(kernel, launch.shared_bytes), launch, kernel);
   check_launch(cudaLaunchKernel(kernel, launch.grid, launch.block, arguments, launch.shared_bytes, cuda_stream()),
                launch, kernel);

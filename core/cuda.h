@@ -1,4 +1,4 @@
-// The CUDA runtime of a real CUDA build: its errors as Error, and the project's one stream.
+// The CUDA runtime of a real CUDA build: its errors as Error, and this project's stream.
 #pragma once
 
 #if GT_CUDA && !GT_EMULATE
@@ -7,10 +7,11 @@
 
 namespace gt {
 
-/// Throws Error with `what` and the runtime's text unless the status is cudaSuccess.
+/// Throws Error with `what` and the runtime's message unless the status is cudaSuccess.
 void check_cuda(cudaError_t status, const char* what);
 
-/// The stream of all kernels, copies and library calls: made on first use, not ordered with the default stream.
+/// The stream of all kernels, copies and library calls. It is created on first use and does not synchronise with the
+/// default stream.
 cudaStream_t cuda_stream();
 
 }  // namespace gt

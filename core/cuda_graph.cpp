@@ -22,7 +22,7 @@ struct CudaGraph::State {
 };
 
 void CudaGraph::record(const std::function<void()>& work) {
-  GT_CHECK(!recorded(), "a CUDA graph is recorded once");
+  GT_CHECK(!recorded(), "CudaGraph::record: expected no recording, got a second one");
   check_cuda(cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   cudaGraph_t graph = nullptr;
   try {
@@ -41,7 +41,7 @@ void CudaGraph::record(const std::function<void()>& work) {
 bool CudaGraph::recorded() const { return state_->executable != nullptr; }
 
 void CudaGraph::replay() {
-  GT_CHECK(recorded(), "replay of a CUDA graph that is not recorded");
+  GT_CHECK(recorded(), "CudaGraph::replay: nothing is recorded");
   check_cuda(cudaGraphLaunch(state_->executable, cuda_stream()), "cudaGraphLaunch");
 }
 
@@ -49,7 +49,7 @@ void CudaGraph::replay() {
 
 namespace {
 
-/// Pinned memory that a copy reads from, and the event that says that the copy is done.
+/// Pinned memory that a copy reads, and the event after that copy.
 struct Slot {
   std::optional<Buffer> memory;
   cudaEvent_t free = nullptr;
@@ -88,9 +88,15 @@ struct CudaGraph::State {
   std::function<void()> work;
 };
 
-void CudaGraph::record(const std::function<void()>& work) { state_->work = work; }
+void CudaGraph::record(const std::function<void()>& work) {
+  GT_CHECK(!recorded(), "CudaGraph::record: expected no recording, got a second one");
+  state_->work = work;
+}
 bool CudaGraph::recorded() const { return state_->work != nullptr; }
-void CudaGraph::replay() { state_->work(); }
+void CudaGraph::replay() {
+  GT_CHECK(recorded(), "CudaGraph::replay: nothing is recorded");
+  state_->work();
+}
 
 struct Upload::State {};
 

@@ -1,5 +1,5 @@
-// Work on the device recorded once and replayed as one launch, and batches on their way to the device. On the CPU and
-// on the emulated device both do the plain thing: the work again, a copy.
+// Device work that is recorded once and replayed by one launch, and uploads of batches that overlap with kernels. The
+// CPU and the emulated device run the work again and copy at once.
 #pragma once
 
 #include <functional>
@@ -9,30 +9,33 @@
 
 namespace gt {
 
-/// A CUDA graph of what a function puts on the stream. Memory that the function takes it must give back, and it must
-/// not wait for the device. Addresses and host values are those of the recording: what changes from one replay to the
-/// next must come through tensors that live outside.
+/// A CUDA graph of the device work of a function. The function must free the memory that it allocates and must not wait
+/// for the device. Addresses and host values are those of the recording. Values that change between replays must come
+/// from tensors that exist before and after the recording.
 class CudaGraph {
  public:
   CudaGraph();
   ~CudaGraph();
   bool recorded() const;
-  void record(const std::function<void()>& work);  ///< runs nothing on the device
-  void replay();
+  /// Records without running on the device. Throws Error if there is a recording.
+  void record(const std::function<void()>& work);
+  void replay();  ///< throws Error if nothing is recorded
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-/// Copies tensors from the host to one place on the device, through pinned memory, without waiting for the device: the
-/// next batch is on its way while the device works on this one.
+/// Copies host tensors into one tensor on the device, through pinned memory and without waiting for the device. The
+/// next batch is copied while the device computes.
 class Upload {
  public:
-  explicit Upload(const Tensor& to);
+  explicit Upload(const Tensor& to);  ///< shares `to`, whose elements it overwrites
   ~Upload();
   Upload(Upload&&) noexcept;
-  void operator()(const Tensor& from);  ///< `from` may be changed at once; same shape and type
+  /// Throws Error unless `from` has the shape and type of tensor(). The caller may change `from` as soon as this
+  /// returns.
+  void operator()(const Tensor& from);
   const Tensor& tensor() const { return to_; }
 
  private:

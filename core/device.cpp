@@ -11,6 +11,7 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <ostream>
 
 #include "core/check.h"
 #include "core/dry_run.h"
@@ -24,7 +25,7 @@ namespace gt {
 namespace {
 
 std::atomic<int64_t> live{0};
-std::atomic<int64_t> live_on[2] = {0, 0};  // by device
+std::atomic<int64_t> live_on[2] = {0, 0};  // indexed by Device
 std::atomic<int64_t> peak{0};
 
 constexpr size_t alignment = 64;
@@ -47,36 +48,36 @@ CudaStatus query_cuda() {
 #endif
 }
 
-// Host memory. A training step asks for the same blocks over and over: freed ones are kept, so that a steady step takes
-// none from the system, which would zero every page anew. What is kept and what is in use are together at most half as
-// much again as the most that was ever in use at once, and at most 256 MiB more. Under AddressSanitizer nothing is
-// kept, so that it sees what is used after it was freed.
-class HostMemory {
+/// A pool of host memory. Every training step allocates equal blocks. Freed blocks are kept, because the system would
+/// zero the pages of new ones. With `max` the largest number of bytes ever in use, kept and used blocks take at most
+/// max + min(max / 2, 256 MiB). AddressSanitizer builds keep nothing, so that a use after free is found.
+class HostMemoryPool {
  public:
-  /// At least `bytes`, and sets it to the block's size.
-  void* take(size_t& bytes) {
+  /// A block of at least `bytes`, which is set to the block's size.
+  void* allocate(size_t& bytes) {
     const size_t unit = bytes < (1 << 16) ? alignment : bytes < 4 * huge_page ? size_t(4096) : huge_page;
-    const size_t wanted = std::max(unit, (bytes + unit - 1) / unit * unit);
+    const size_t rounded = std::max(unit, (bytes + unit - 1) / unit * unit);
     const std::lock_guard<std::mutex> lock(mutex_);
     void* data = nullptr;
-    const auto found = kept_.lower_bound(wanted);
-    if (found != kept_.end() && found->first <= wanted + wanted / 8) {
+    const auto found = kept_.lower_bound(rounded);
+    if (found != kept_.end() && found->first <= rounded + rounded / 8) {
       bytes = found->first;
       data = found->second;
       kept_bytes_ -= bytes;
       kept_.erase(found);
     } else {
-      make_room(wanted);
-      data = allocate(wanted);
+      trim(rounded);
+      data = allocate_block(rounded);
       if (data == nullptr) fail("out of memory: ", bytes, " bytes for one tensor");
-      bytes = wanted;
+      bytes = rounded;
     }
     used_bytes_ += bytes;
     max_used_ = std::max(max_used_, used_bytes_);
     return data;
   }
 
-  void give_back(void* data, size_t bytes) {
+  /// Takes back a block of `bytes`, the size that allocate() set.
+  void free(void* data, size_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
     used_bytes_ -= bytes;
 #ifdef __SANITIZE_ADDRESS__
@@ -90,7 +91,7 @@ class HostMemory {
  private:
   static constexpr size_t huge_page = size_t(2) << 20, max_kept = size_t(256) << 20;
 
-  static void* allocate(size_t bytes) {
+  static void* allocate_block(size_t bytes) {
     const bool huge = bytes >= huge_page;
     void* data = nullptr;
     if (posix_memalign(&data, huge ? huge_page : alignment, bytes) != 0) return nullptr;
@@ -98,9 +99,9 @@ class HostMemory {
     return data;
   }
 
-  // Frees kept blocks, the largest first, until a new one is within the limit.
-  void make_room(size_t bytes) {
-    const size_t most = std::max(max_used_, used_bytes_ + bytes), limit = most + std::min(most / 2, max_kept);
+  /// Frees kept blocks, the largest first, until a new block of `bytes` is within the limit.
+  void trim(size_t bytes) {
+    const size_t max = std::max(max_used_, used_bytes_ + bytes), limit = max + std::min(max / 2, max_kept);
     while (!kept_.empty() && used_bytes_ + kept_bytes_ + bytes > limit) {
       const auto largest = std::prev(kept_.end());
       std::free(largest->second);
@@ -114,21 +115,21 @@ class HostMemory {
   size_t kept_bytes_ = 0, used_bytes_ = 0, max_used_ = 0;
 };
 
-/// Never destroyed: static tensors may outlive it.
-HostMemory& host_memory() {
-  static HostMemory* const memory = new HostMemory;
-  return *memory;
+/// The pool is never destroyed, because static tensors are freed late.
+HostMemoryPool& host_memory() {
+  static HostMemoryPool* const pool = new HostMemoryPool;
+  return *pool;
 }
 
 void* allocate_host(size_t& bytes) {
-  void* data = host_memory().take(bytes);
+  void* data = host_memory().allocate(bytes);
 #ifndef NDEBUG
   std::memset(data, 0xFF, bytes);
 #endif
   return data;
 }
 
-/// Of exactly that size, so that a sanitizer sees one byte too far, and full of NaN.
+/// A block of exactly `bytes`, filled with NaN. A sanitizer then sees an access one byte beyond the end.
 [[maybe_unused]] void* allocate_emulated(size_t bytes) {
   void* data = nullptr;
   if (posix_memalign(&data, alignment, bytes == 0 ? 1 : bytes) != 0) fail("out of memory: ", bytes, " bytes");
@@ -136,7 +137,7 @@ void* allocate_host(size_t& bytes) {
   return data;
 }
 
-/// Address space without memory behind it: reads as zeros.
+/// Address space without memory behind it. It reads as zeros.
 void* reserve(size_t bytes) {
   void* data = mmap(nullptr, std::max<size_t>(bytes, 1), PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -146,17 +147,18 @@ void* reserve(size_t bytes) {
 
 void release(void* data, size_t bytes) { munmap(data, std::max<size_t>(bytes, 1)); }
 
-/// Of a buffer made, or freed: then negative.
+/// Adds to the live bytes: positive for a new buffer, negative for a freed one.
 void count_bytes(Device device, int64_t bytes) {
   const int64_t on_device = live_on[size_t(device)] += bytes, now = live += bytes;
-  if (current_profile != nullptr) note_memory(device, on_device);
+  if (current_profile != nullptr) profiling::record_live_bytes(device, on_device);
   int64_t seen = peak;
   while (seen < now && !peak.compare_exchange_weak(seen, now)) {
   }
 }
 
 void count_copy(Device to, Device from) {
-  if (current_profile != nullptr && (to == Device::cuda || from == Device::cuda)) count_launch(Launched::copy);
+  if (current_profile != nullptr && (to == Device::cuda || from == Device::cuda))
+    profiling::count_device_call(profiling::DeviceCall::copy);
 }
 
 }  // namespace
@@ -164,13 +166,14 @@ void count_copy(Device to, Device from) {
 thread_local constinit bool dry_running = false;
 
 DryRun::DryRun() {
-  GT_CHECK(!dry_running, "DryRun: this thread has one already");
+  GT_CHECK(!dry_running, "DryRun: this thread has one");
   dry_running = true;
 }
 
 DryRun::~DryRun() { dry_running = false; }
 
-const char* name(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
+const char* to_string(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
+std::ostream& operator<<(std::ostream& out, Device device) { return out << to_string(device); }
 
 const CudaStatus& cuda_status() {
   static const CudaStatus status = query_cuda();
@@ -181,17 +184,18 @@ Device choose_device(const std::string& word, std::string* why) {
   if (word == "cpu") return Device::cpu;
   if (word != "auto" && word != "cuda") fail("device '", word, "': expected auto, cpu or cuda");
   if (cuda_status().state == CudaState::device && (word == "cuda" || !GT_EMULATE)) return Device::cuda;
-  if (word == "cuda") fail("device 'cuda' is not there: ", cuda_status().reason);
+  if (word == "cuda") fail("device 'cuda' is not available: ", cuda_status().reason);
   if (why != nullptr) *why = cuda_status().reason;
   return Device::cpu;
 }
 
 void require_device(Device device) {
-  const CudaState least = dry_run() ? CudaState::no_device : CudaState::device;
-  if (device == Device::cuda && cuda_status().state < least) fail("device 'cuda' is not there: ", cuda_status().reason);
+  const CudaState required = dry_run() ? CudaState::no_device : CudaState::device;
+  if (device == Device::cuda && cuda_status().state < required)
+    fail("device 'cuda' is not available: ", cuda_status().reason);
 }
 
-void refuse_bf16() { fail("bf16 is computed with on device cuda only"); }
+void refuse_bf16() { fail("bf16: expected device cuda, got cpu, which computes in f32 and f64 only"); }
 
 #if GT_CUDA && !GT_EMULATE
 namespace {
@@ -223,7 +227,7 @@ Buffer::Buffer(size_t bytes, Device device, bool pinned)
   count_bytes(device, int64_t(bytes));
 }
 
-// Freeing tells of no error: at the end of a program the driver may be gone before its buffers.
+// Errors of freeing are ignored: at exit the driver may shut down before the last buffers are freed.
 Buffer::~Buffer() {
   if (reserved_)
     release(data_, bytes_);
@@ -232,7 +236,7 @@ Buffer::~Buffer() {
   else if (pinned_)
     cudaFreeHost(data_);
   else
-    host_memory().give_back(data_, capacity_);
+    host_memory().free(data_, capacity_);
   count_bytes(device_, -int64_t(bytes_));
 }
 
@@ -263,7 +267,7 @@ Buffer::~Buffer() {
   if (reserved_)
     release(data_, bytes_);
   else if (device_ == Device::cpu)
-    host_memory().give_back(data_, capacity_);
+    host_memory().free(data_, capacity_);
   else
     std::free(data_);
   count_bytes(device_, -int64_t(bytes_));

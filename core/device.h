@@ -1,13 +1,13 @@
-// Where tensors live and where kernels run. CUDA has three states, told apart and told to the user: built without it;
-// built with it but no usable device (with the driver's reason); a device. An emulated device counts as one (it runs
-// the same kernels on the CPU, for tests), but is taken only when asked for by name.
+// Where kernels run. CUDA has three states, which messages tell apart: built without CUDA; built with it but without a
+// usable device, for a reason that the driver gives; a device. An emulated device counts as one. It runs the same
+// kernels on the CPU, for tests, and is chosen only by the name `cuda`.
 //
-// GT_CUDA is 1 where ops have their CUDA bodies, GT_EMULATE is 1 where those run emulated.
+// GT_CUDA is 1 in builds whose ops have their CUDA bodies. GT_EMULATE is 1 where those run emulated.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <iosfwd>
 #include <string>
 #include <type_traits>
 
@@ -21,9 +21,13 @@
 
 namespace gt {
 
+struct bf16;
+
 enum class Device { cpu, cuda };
 
-const char* name(Device device);
+/// "cpu" or "cuda".
+const char* to_string(Device device);
+std::ostream& operator<<(std::ostream& out, Device device);
 
 enum class CudaState { not_built, no_device, device };
 
@@ -32,19 +36,18 @@ struct CudaStatus {
   std::string reason;  // why there is no device, or the device's name
 };
 
-/// Asked of the driver once, then remembered.
+/// The state of this machine. The driver is asked once.
 const CudaStatus& cuda_status();
 
-/// The device for `auto`, `cpu` or `cuda`. `auto` takes CUDA if there is a device that is not emulated, and else the
-/// CPU, with the reason in *why (may be null). Throws Error for `cuda` without a device, with the reason, and for any
-/// other word.
+/// The device for the word `auto`, `cpu` or `cuda`. `auto` is CUDA if there is a device that is not emulated. Otherwise
+/// it is the CPU, and *why (if not null) receives the reason. Throws Error for `cuda` without a device, with the
+/// reason, and for any other word.
 Device choose_device(const std::string& word, std::string* why = nullptr);
 
-/// Throws Error unless kernels can run on this device in this program, or could in a dry run.
+/// Throws Error unless this program can run kernels on the device. A dry run needs the CUDA bodies but no device.
 void require_device(Device device);
 
-struct bf16;  // core/bf16.h
-
+/// Throws Error: the CPU computes no op in bf16.
 [[noreturn]] void refuse_bf16();
 
 /// Throws Error if T is bf16 and the device is the CPU.
@@ -53,11 +56,12 @@ void require_activation_dtype(Device device) {
   if (std::is_same_v<T, bf16> && device == Device::cpu) refuse_bf16();
 }
 
-/// A block of device memory, aligned to 64 bytes and not initialised (debug builds, and the emulated device, fill it
-/// with NaN). CUDA's is allocated and freed in the order of the stream. Host memory may be pinned, for copies that
-/// overlap.
+/// A block of device memory, aligned to 64 bytes and not initialised. Debug builds and the emulated device fill it with
+/// NaN. CUDA memory is allocated and freed in stream order. Host memory may be pinned, for copies that overlap with
+/// kernels.
 class Buffer {
  public:
+  /// Throws Error if there is not enough memory, or if the device is absent.
   Buffer(size_t bytes, Device device, bool pinned = false);
   ~Buffer();
   Buffer(const Buffer&) = delete;
@@ -68,27 +72,29 @@ class Buffer {
  private:
   void* data_ = nullptr;
   size_t bytes_;
-  size_t capacity_;  // of the block; a host's may be larger than was asked for
+  size_t capacity_;  // bytes of the block; host blocks may be larger than bytes_
   Device device_;
   bool pinned_;
-  bool reserved_;  // in a dry run: address space alone
+  bool reserved_;  // address space without memory, in a dry run
 };
 
-/// Copies bytes between or within devices, in the order of the stream; from a device to the host it waits for them.
+/// Copies bytes between or within devices, in stream order. A copy from a device to the host waits for the device.
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 
-/// Waits for all work on the device. Throws Error with what went wrong there.
+/// Waits for all work on the device. Throws Error with what failed there.
 void synchronize(Device device);
 
-/// Bytes in live Buffers now, and the most there have been since the last reset_peak_bytes().
+/// Bytes in live Buffers now, on all devices or on one.
 int64_t live_bytes();
 int64_t live_bytes(Device device);
+/// The largest live_bytes() since the last reset_peak_bytes().
 int64_t peak_bytes();
 void reset_peak_bytes();
 
 }  // namespace gt
 
-// Calls cpu::fn or cuda::fn, found where the macro stands, on the device asked for, in a range of that name.
+// GT_DISPATCH(device, fn, arguments...) calls cpu::fn or cuda::fn of the enclosing namespace, in an OpRange named fn.
+// Without CUDA it throws Error for Device::cuda.
 #if GT_CUDA
 #define GT_DISPATCH(where, fn, ...)                                       \
   ::gt::OpRange(#fn, where)(                                              \
@@ -104,7 +110,8 @@ void reset_peak_bytes();
                              __VA_ARGS__))
 #endif
 
-// The same inside visit_activation()'s lambda of element type T: there is no bf16 on the CPU.
+// GT_DISPATCH for an activation dtype T, which visit_activation() gives. bf16 has no CPU body, so Error is thrown
+// there.
 #if GT_CUDA
 #define GT_DISPATCH_ACTIVATION(T, where, fn, ...)                                                   \
   do {                                                                                              \

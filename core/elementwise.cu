@@ -1,5 +1,5 @@
-// Elements filled, converted and added. Per element: fill writes s bytes; convert reads and writes one of each type;
-// add reads 2s, writes s and takes a FLOP.
+// Filling, converting and adding elements. With s the bytes of an element, per element: fill writes s; convert reads
+// and writes one element; add reads 2s, writes s and takes 1 FLOP.
 #include "core/elementwise.h"
 
 #include "core/launch.cuh"
@@ -12,16 +12,16 @@ namespace {
 
 template <class T>
 struct Fill {
-  T* t;
+  T* x;
   T value;
-  GT_HD void operator()(int64_t i) const { t[i] = value; }
+  GT_HD void operator()(int64_t i) const { x[i] = value; }
 };
 
-template <class From, class To>
+template <class X, class Y>
 struct Convert {
-  const From* from;
-  To* to;
-  GT_HD void operator()(int64_t i) const { to[i] = To(from[i]); }
+  const X* x;
+  Y* y;
+  GT_HD void operator()(int64_t i) const { y[i] = Y(x[i]); }
 };
 
 template <class T>
@@ -65,21 +65,23 @@ void for_elements(int64_t n, const F& f) {
 
 }  // namespace
 
-void fill_elements(const Tensor& t, double value) {
-  visit_any(t.dtype(), [&]<class T>() {
-    GT_DISPATCH(t.device(), for_elements, t.size(), Fill<T>{operand<T>(t), T(value)});
+// ---- The functions --------------------------------------------------------------------------------------------------
+
+void fill_elements(Tensor& x, double value) {
+  visit_any(x.dtype(), [&]<class T>() {
+    GT_DISPATCH(x.device(), for_elements, x.size(), Fill<T>{operand<T>(x), T(value)});
   });
 }
 
-void convert_elements(const Tensor& from, const Tensor& to) {
-  visit_any(from.dtype(), [&]<class From>() {
-    visit_any(to.dtype(), [&]<class To>() {
-      GT_DISPATCH(to.device(), for_elements, to.size(), Convert<From, To>{operand<From>(from), operand<To>(to)});
+void convert_elements(const Tensor& x, Tensor& y) {
+  visit_any(x.dtype(), [&]<class X>() {
+    visit_any(y.dtype(), [&]<class Y>() {
+      GT_DISPATCH(y.device(), for_elements, y.size(), Convert<X, Y>{operand<X>(x), operand<Y>(y)});
     });
   });
 }
 
-void add_elements(const Tensor& sum, const Tensor& x) {
+void add_elements(Tensor& sum, const Tensor& x) {
   visit_activation(sum.dtype(), [&]<class T>() {
     GT_DISPATCH(sum.device(), for_elements, sum.size(), Add<T>{operand<T>(x), operand<T>(sum)});
   });

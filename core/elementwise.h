@@ -1,14 +1,16 @@
-// What tensors and the engine do to single elements, on the tensors' device and outside the graph.
+// Elementwise functions of tensors and of the autograd engine, on the tensors' device and outside the graph. Operands
+// have one shape and device.
 #pragma once
 
 #include "core/tensor.h"
 
 namespace gt {
 
-void fill_elements(const Tensor& t, double value);
-/// to = from, converted; one shape and device.
-void convert_elements(const Tensor& from, const Tensor& to);
-/// sum += x; one shape, type (of real numbers) and device.
-void add_elements(const Tensor& sum, const Tensor& x);
+/// x = value
+void fill_elements(Tensor& x, double value);
+/// y = x, converted to y's element type
+void convert_elements(const Tensor& x, Tensor& y);
+/// sum += x, for one type of real numbers
+void add_elements(Tensor& sum, const Tensor& x);
 
 }  // namespace gt

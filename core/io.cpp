@@ -39,38 +39,40 @@ DType dtype_named(const std::string& word, const std::string& path, const std::s
   fail(path, ": tensor '", tensor, "' has type '", word, "': expected F32, F64, BF16, U8 or I32");
 }
 
-/// What the header says of one tensor.
+/// One tensor's entry in the header.
 struct Entry {
   std::string key;
   DType dtype;
   Shape shape;
-  size_t begin, end;  // in the data behind the header
+  size_t begin, end;  // byte offsets from the end of the header
 };
 
 Entry read_entry(const std::string& path, const std::string& key, const nlohmann::json& json) {
   const auto whole = [&](const nlohmann::json& number) {
     if (!number.is_number_unsigned() || number.get<uint64_t>() > uint64_t(INT64_MAX))
-      fail(path, ": the header's entry for tensor '", key, "' has ", number.dump(), ": expected a whole number");
+      fail(path, ": the header's entry for tensor '", key, "': expected a whole number, got ", number.dump());
     return number.get<int64_t>();
   };
   try {
     Entry e{key, dtype_named(json.at("dtype").get<std::string>(), path, key), {}, 0, 0};
-    for (const auto& d : json.at("shape").get_ref<const nlohmann::json::array_t&>()) e.shape.push_back(whole(d));
-    const auto& place = json.at("data_offsets").get_ref<const nlohmann::json::array_t&>();
-    if (place.size() != 2) fail(path, ": tensor '", key, "' has ", place.size(), " data offsets, expected 2");
-    e.begin = size_t(whole(place[0]));
-    e.end = size_t(whole(place[1]));
+    std::vector<int64_t> dims;
+    for (const auto& d : json.at("shape").get_ref<const nlohmann::json::array_t&>()) dims.push_back(whole(d));
+    e.shape = Shape(std::move(dims));
+    const auto& offsets = json.at("data_offsets").get_ref<const nlohmann::json::array_t&>();
+    if (offsets.size() != 2) fail(path, ": tensor '", key, "' has ", offsets.size(), " data offsets, expected 2");
+    e.begin = size_t(whole(offsets[0]));
+    e.end = size_t(whole(offsets[1]));
     return e;
   } catch (const nlohmann::json::exception&) {
-    fail(path, ": the header's entry for tensor '", key, "' is not as safetensors has it");
+    fail(path, ": the header's entry for tensor '", key, "' is malformed: expected dtype, shape and data_offsets");
   }
 }
 
 Tensor read_tensor(const std::string& path, const Entry& e, const char* data, size_t data_size, size_t expected_begin) {
-  double bytes = double(size_of(e.dtype));  // no overflow, and exact wherever the file could hold as much
+  double bytes = double(size_of(e.dtype));  // never overflows, and is exact for any size that a file can have
   for (const int64_t d : e.shape) bytes *= double(d);
   if (e.begin != expected_begin || e.end < e.begin || e.end > data_size || bytes != double(e.end - e.begin))
-    fail(path, ": tensor '", e.key, "' of shape ", e.shape, " does not fit its place in the file (truncated file?)");
+    fail(path, ": tensor '", e.key, "' of shape ", e.shape, " does not match its data offsets (truncated file?)");
   Tensor t(e.shape, e.dtype);
   std::memcpy(t.raw(), data + e.begin, e.end - e.begin);
   return t;
@@ -82,7 +84,7 @@ std::string read_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
   if (file == nullptr) fail(path, ": cannot open: ", std::strerror(errno));
   std::string bytes;
-  for (size_t done = 0;;) {  // to the end and not to a size, which pipes and /proc do not have
+  for (size_t done = 0;;) {  // until the end of the file: pipes and /proc report no size
     bytes.resize(std::max<size_t>(done + done / 2, 1 << 16));
     done += std::fread(bytes.data() + done, 1, bytes.size() - done, file.get());
     if (std::ferror(file.get())) fail(path, ": cannot read: ", std::strerror(errno));
@@ -115,8 +117,8 @@ std::vector<TextLine> read_lines(const std::string& path) {
 
 void write_file(const std::string& path, const std::string& bytes) {
   std::error_code none;
-  const bool special = std::filesystem::is_other(path, none);  // a device or a pipe: no old content to keep
-  const std::string target = special ? path : path + ".tmp";   // what a kill leaves behind, the next write replaces
+  const bool special = std::filesystem::is_other(path, none);  // a device or a pipe has no old content to keep
+  const std::string target = special ? path : path + ".tmp";   // if the process is killed, the next write replaces it
   const int file = ::open(target.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
   const auto give_up = [&](const char* what) {
@@ -135,7 +137,8 @@ void write_file(const std::string& path, const std::string& bytes) {
     }
     done += size_t(n);
   }
-  const bool synced = ::fsync(file) == 0 || errno == EINVAL || errno == EROFS;  // pipes and some file systems cannot
+  const bool synced =
+      ::fsync(file) == 0 || errno == EINVAL || errno == EROFS;  // pipes and some file systems do not sync
   if (::close(file) != 0 || !synced) give_up("write");
   if (!special && ::rename(target.c_str(), path.c_str()) != 0) give_up("replace");
 }
@@ -143,7 +146,7 @@ void write_file(const std::string& path, const std::string& bytes) {
 void make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) fail(path, ": cannot make the folder: ", error.message());
+  if (error) fail(path, ": cannot create the folder: ", error.message());
 }
 
 const Tensor* SafeTensors::find(const std::string& name) const {
@@ -155,7 +158,7 @@ const Tensor* SafeTensors::find(const std::string& name) const {
 SafeTensors read_safetensors(const std::string& path) {
   const std::string bytes = read_file(path);
   uint64_t header_size = 0;
-  if (bytes.size() >= 8) std::memcpy(&header_size, bytes.data(), 8);  // little endian, as is every machine we build for
+  if (bytes.size() >= 8) std::memcpy(&header_size, bytes.data(), 8);  // little endian, as every supported machine is
   if (bytes.size() < 8 || header_size > header_limit || header_size > bytes.size() - 8)
     fail(path, ": not a safetensors file, or a truncated one (", bytes.size(), " bytes)");
   const nlohmann::json header =
@@ -173,7 +176,7 @@ SafeTensors read_safetensors(const std::string& path) {
     for (const auto& [k, v] : json.items())
       if (v.is_string()) content.metadata[k] = v.get<std::string>();
   }
-  // By place in the file; empty tensors stand before the one that begins where they do.
+  // In file order. An empty tensor precedes the tensor that begins at its offset.
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.begin, a.end, a.key) < std::tie(b.begin, b.end, b.key);
   });
@@ -194,13 +197,13 @@ void write_safetensors(const std::string& path, const SafeTensors& content) {
   size_t offset = 0;
   for (const auto& [key, t] : content.tensors) {
     GT_CHECK(!header.contains(key) && key != "__metadata__", path, ": two tensors named '", key, "'");
-    header[key] = {{"dtype", format_name(t.dtype())},
-                   {"shape", std::vector<int64_t>(t.shape())},
-                   {"data_offsets", {offset, offset + t.bytes()}}};
+    header[key] = {
+        {"dtype", format_name(t.dtype())}, {"shape", t.shape().dims()}, {"data_offsets", {offset, offset + t.bytes()}}};
     offset += t.bytes();
   }
-  std::string head = header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // text need not be UTF-8
-  head.resize((head.size() + 7) / 8 * 8, ' ');                                               // keeps the data aligned
+  std::string head =
+      header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // metadata may not be UTF-8
+  head.resize((head.size() + 7) / 8 * 8, ' ');                                // aligns the data
   const uint64_t header_size = head.size();
   std::string bytes(reinterpret_cast<const char*>(&header_size), 8);
   bytes += head;

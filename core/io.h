@@ -1,4 +1,4 @@
-// Files: whole-file reading, writing that leaves the old file or the new one and never half of one, and safetensors.
+// Files: reading whole files, atomic writing, and safetensors.
 #pragma once
 
 #include <map>
@@ -11,10 +11,10 @@
 
 namespace gt {
 
-/// The file's bytes. Throws Error with the system's reason.
+/// The bytes of a file. Throws Error with the system's reason.
 std::string read_file(const std::string& path);
 
-/// `s` without blanks and carriage returns around it.
+/// `s` without leading and trailing blanks, tabs and carriage returns.
 std::string_view trim(std::string_view s);
 
 struct TextLine {
@@ -22,18 +22,17 @@ struct TextLine {
   std::string text;
 };
 
-/// A text file's lines, trimmed, those that are blank left out; LF or CRLF, with or without a byte order mark.
+/// The lines of a text file that are not blank, trimmed. Line ends are LF or CRLF; a byte order mark is skipped.
 std::vector<TextLine> read_lines(const std::string& path);
 
-/// Writes to a temporary name beside `path`, syncs, renames. Throws Error with the system's reason and removes the
-/// temporary file; `path` is then as it was.
+/// Replaces the file at `path` atomically: writes `path`.tmp, syncs it and renames it. On failure throws Error with the
+/// system's reason, removes the temporary file and leaves `path` unchanged. Devices and pipes are written directly.
 void write_file(const std::string& path, const std::string& bytes);
 
-/// Makes a folder and its parents; no error if it is there. Throws Error with the system's reason.
+/// Creates a folder and its parents if they are missing. Throws Error with the system's reason.
 void make_folder(const std::string& path);
 
-/// A safetensors file (https://github.com/huggingface/safetensors): named tensors of f32, f64, u8 or i32, in order, and
-/// text.
+/// The content of a safetensors file (https://github.com/huggingface/safetensors): named tensors in order, and text.
 struct SafeTensors {
   std::vector<std::pair<std::string, Tensor>> tensors;
   std::map<std::string, std::string> metadata;
@@ -42,8 +41,9 @@ struct SafeTensors {
   const Tensor* find(const std::string& name) const;
 };
 
-/// Throws Error, naming the file and what is wrong, for a truncated, overlapping or foreign file.
+/// Throws Error with the file and the fault if it is truncated, has overlapping tensors or is no safetensors file.
 SafeTensors read_safetensors(const std::string& path);
+/// Writes atomically, as write_file() does. Throws Error for two tensors of one name.
 void write_safetensors(const std::string& path, const SafeTensors& content);
 
 }  // namespace gt

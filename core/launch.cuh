@@ -1,6 +1,6 @@
-// The one include of CUDA for kernel files, and the only place that launches kernels. nvcc takes it as CUDA; in the
-// emulated build (GRADTRACK_CUDA=EMULATE) g++ takes the same kernel files as C++ and core/emulation runs their threads
-// on the CPU. Without CUDA it declares nothing: kernel files guard their CUDA sections with #if GT_CUDA.
+// CUDA for kernel files. No other file launches kernels. nvcc compiles kernel files as CUDA. In the emulated build
+// (GRADTRACK_CUDA=EMULATE) g++ compiles them as C++, and core/emulation runs their threads on the CPU. Without CUDA
+// this header declares nothing, and kernel files guard their CUDA sections with #if GT_CUDA.
 #pragma once
 
 #if GT_CUDA
@@ -21,7 +21,7 @@
 #else
 #include <cuda_runtime.h>
 
-// Shared memory is declared through these two, which lets the emulation place, fill and guard it.
+// Declarations of shared memory, which the emulation allocates, fills with NaN and guards.
 //   GT_SHARED(float, tile, [8][33]);    an array of the block (or a scalar: GT_SHARED(int, count);)
 //   GT_DYNAMIC_SHARED(float, buffer);   the launch's shared_bytes, as a float*, aligned to 128 bytes
 #define GT_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
@@ -35,33 +35,33 @@ namespace gt {
 inline constexpr int warp_size = 32;
 inline constexpr unsigned full_mask = 0xffffffffu;
 
-/// How a kernel is launched. `file` and `line` become those of the place where the Launch is written.
+/// The configuration of a launch. `file` and `line` default to the place in the source that writes the Launch.
 struct Launch {
   dim3 grid;
   dim3 block;
-  size_t shared_bytes = 0;  // of dynamic shared memory
+  size_t shared_bytes = 0;  // dynamic shared memory of a block
   const char* file = __builtin_FILE();
   int line = __builtin_LINE();
 };
 
-/// The number of blocks of `block` threads that cover n items; 0 for none. Throws Error over 2^31 - 1, CUDA's limit.
+/// The number of blocks of `block` threads that cover n items. Throws Error above 2^31 - 1, CUDA's limit.
 inline unsigned blocks_for(int64_t n, int block) {
   GT_CHECK(n >= 0 && block > 0, "blocks_for: ", n, " items in blocks of ", block);
   const int64_t blocks = n / block + (n % block != 0);
-  GT_CHECK(blocks <= 0x7fffffff, "a grid of ", blocks, " blocks is over CUDA's limit of 2^31 - 1");
+  GT_CHECK(blocks <= 0x7fffffff, "a grid of ", blocks, " blocks exceeds CUDA's limit of 2^31 - 1");
   return unsigned(blocks);
 }
 
 #if !GT_EMULATE
-/// launch() without the types: `arguments` point to the values of the kernel's parameters.
+/// Implements launch(). `arguments` point to the values of the kernel's parameters.
 void launch_on_stream(const Launch& launch, const void* kernel, void** arguments);
 
-/// blocks_at_once() of the device. Throws Error if there is none.
+/// Implements blocks_at_once(). Throws Error without a device.
 int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes);
 #endif
 
-/// How many of the kernel's blocks, of so many threads and bytes of dynamic shared memory, the device holds at once; in
-/// a dry run an H200, at four of 256 threads a multiprocessor at the most.
+/// The number of blocks of this kernel that the device holds at once. `shared_bytes` is the dynamic shared memory of a
+/// block. A dry run assumes an H200 with at most 1024 threads of the kernel on a multiprocessor.
 template <class... Parameters>
 int64_t blocks_at_once(void (*kernel)(Parameters...), int threads, size_t shared_bytes) {
   constexpr int64_t multiprocessors = 132, shared_of_each = 227 * 1024;
@@ -75,7 +75,7 @@ int64_t blocks_at_once(void (*kernel)(Parameters...), int threads, size_t shared
 #endif
 }
 
-/// An argument of launch() as the type of the kernel's parameter. Throws Error for an integer that does not fit.
+/// An argument of launch(), converted to the type of the kernel's parameter. Throws Error for an integer out of range.
 template <class Parameter, class Argument>
 Parameter kernel_argument(const Launch& launch, const Argument& argument) {
   if constexpr (std::is_integral_v<Parameter> && std::is_integral_v<Argument>) {
@@ -87,15 +87,15 @@ Parameter kernel_argument(const Launch& launch, const Argument& argument) {
   return argument;
 }
 
-/// Runs the kernel on the project's stream; an empty grid runs nothing. Throws Error that names the launch's place if
-/// it cannot start; what fails later shows at a later call, or here with GT_SYNC=1 in the environment, which waits for
-/// every kernel. The emulation runs the whole grid before it returns. A dry run counts it alone.
+/// Runs the kernel on the project's stream. An empty grid runs nothing, and a dry run only counts the launch. Throws Error
+/// with file and line if the kernel cannot start. An error inside the kernel is reported by a later call, or here with
+/// GT_SYNC=1 in the environment, which waits for every kernel. The emulation runs the grid before launch() returns.
 template <class... Parameters, class... Arguments>
 void launch(const Launch& launch, void (*kernel)(Parameters...), const Arguments&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "one argument for each parameter of the kernel");
   if (launch.grid.x == 0 || launch.grid.y == 0 || launch.grid.z == 0) return;
   std::tuple<Parameters...> values(kernel_argument<Parameters>(launch, arguments)...);
-  if (current_profile != nullptr) count_launch(Launched::kernel);
+  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::kernel);
   if (dry_run()) return;
 #if GT_EMULATE
   const auto thread = [&] { std::apply(kernel, values); };

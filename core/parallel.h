@@ -1,5 +1,5 @@
-// Threads, through OpenMP. Work is cut into blocks that depend on the problem alone, never on the number of threads,
-// and partial sums are added in block order: the same bits come out on any machine size.
+// Loops over OpenMP threads. The blocks of a loop depend on the problem and never on the number of threads. Partial
+// sums are added in block order, so every number of threads gives the same bits.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@
 
 namespace gt {
 
-/// Number of threads that parallel_for uses (OpenMP's default at start).
+/// Number of threads that parallel_for uses. Starts as OpenMP's default.
 int num_threads();
 
-/// Sets it; 0 means all processors this process may run on. Throws Error if negative.
+/// Sets the number of threads; 0 stands for all processors this process may run on. Throws Error if negative.
 void set_num_threads(int count);
 
-/// Calls f(begin, end) for consecutive blocks of `block` items of [0, n), spread over the threads. f must not throw. In
-/// a dry run it calls nothing.
+/// Calls f(begin, end) for consecutive blocks of `block` items of [0, n), in several threads. f must not throw. A dry
+/// run calls nothing.
 template <class F>
 void parallel_for(int64_t n, int64_t block, F&& f) {
   if (dry_run()) return;
@@ -29,8 +29,8 @@ void parallel_for(int64_t n, int64_t block, F&& f) {
   for (int64_t i = 0; i < blocks; ++i) f(i * block, i * block + block < n ? i * block + block : n);
 }
 
-/// Calls f(i) for every i of [0, n), spread over the threads; f may throw, and what the least i threw is thrown when
-/// all are done. `progress`, if there is one, is told now and then how many are done.
+/// Calls f(i) for every i of [0, n), in several threads. If calls throw, the exception of the smallest i is thrown
+/// after all have ended. `progress` (may be null) is called after every 32 items with the number that are done.
 template <class F>
 void parallel_for_each(int64_t n, F&& f, const std::function<void(int64_t done)>& progress = nullptr) {
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(n));
@@ -50,7 +50,7 @@ void parallel_for_each(int64_t n, F&& f, const std::function<void(int64_t done)>
     if (error) std::rethrow_exception(error);
 }
 
-/// Sum of f(begin, end) over the same blocks, added in block order.
+/// The sum of f(begin, end) over the blocks of parallel_for(), added in block order.
 template <class T, class F>
 T parallel_sum(int64_t n, int64_t block, F&& f) {
   std::vector<T> partial(std::size_t((n + block - 1) / block));

@@ -19,7 +19,7 @@ int64_t nanoseconds() { return std::chrono::steady_clock::now().time_since_epoch
 thread_local constinit Profile* current_profile = nullptr;
 
 Profile::Profile(Device device) : start_(nanoseconds()), device_(device) {
-  GT_CHECK(current_profile == nullptr, "Profile: this thread has one already");
+  GT_CHECK(current_profile == nullptr, "Profile: this thread has one");
   current_profile = this;
 }
 
@@ -31,17 +31,19 @@ void Profile::end() {
 
 double Profile::now() const { return 1e-9 * double(nanoseconds() - start_); }
 
+namespace profiling {
+
 void begin_range(const char* name) {
   Profile& p = *current_profile;
-  const double future = std::numeric_limits<double>::infinity();
-  p.ranges_.push_back({name, "", int(p.open_.size()), p.now(), future, 0});
+  const double open_end = std::numeric_limits<double>::infinity();
+  p.ranges_.push_back({name, "", int(p.open_.size()), p.now(), open_end, 0});
   p.open_.push_back(p.ranges_.size() - 1);
   p.innermost().live_before = p.innermost().max_live = live_bytes(p.device_);
 }
 
 void end_range() {
   Profile& p = *current_profile;
-  if (p.open_.empty()) return;  // began before the profile did
+  if (p.open_.empty()) return;  // the range began before the profile
   ProfiledRange& range = p.innermost();
   range.end = p.now();
   range.own += range.end - range.begin;
@@ -60,14 +62,24 @@ void count_operand(size_t bytes) {
 
 void count_flops(double flops) { current_profile->innermost().flops += flops; }
 
-void count_launch(Launched what) {
+void count_device_call(DeviceCall call) {
   Profile& p = *current_profile;
   if (p.open_.empty()) return;
   ProfiledRange& range = p.innermost();
-  ++(what == Launched::kernel ? range.kernels : what == Launched::copy ? range.copies : range.library_calls);
+  switch (call) {
+    case DeviceCall::kernel:
+      ++range.kernels;
+      break;
+    case DeviceCall::library_call:
+      ++range.library_calls;
+      break;
+    case DeviceCall::copy:
+      ++range.copies;
+      break;
+  }
 }
 
-void note_memory(Device device, int64_t bytes) {
+void record_live_bytes(Device device, int64_t bytes) {
   Profile& p = *current_profile;
   if (device != p.device_ || p.open_.empty()) return;
   p.innermost().max_live = std::max(p.innermost().max_live, bytes);
@@ -75,16 +87,18 @@ void note_memory(Device device, int64_t bytes) {
 
 void label_range(const std::string& label) { current_profile->innermost().label = label; }
 
-void begin_body(Device device) {
+void begin_op_body(Device device) {
   Profile& p = *current_profile;
   p.innermost().op = true;
   p.innermost().live_before = live_bytes(p.device_);
   if (device == Device::cuda) synchronize(device);
 }
 
-void end_body(Device device) {
+void end_op_body(Device device) {
   if (device == Device::cuda) synchronize(device);
 }
+
+}  // namespace profiling
 
 Profile::Total& Profile::Total::operator+=(const Total& other) {
   calls += other.calls;

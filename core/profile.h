@@ -1,5 +1,5 @@
-// What a thread did and when: the ranges of core/range.h, with the bytes of the tensors that each op's body was given
-// (each counted once: the least that must move) and the floating-point operations of those that know them.
+// Profile: what a thread ran and how long it took, as the ranges of core/range.h. An op's range also has the bytes of
+// its operands, each counted once, and its floating-point operations if it reports them.
 #pragma once
 
 #include <string>
@@ -9,63 +9,65 @@
 
 namespace gt {
 
-/// One range as it ran.
+/// One range, as it ran.
 struct ProfiledRange {
   const char* name;
-  std::string label;  // sizes, of the ops that tell them
-  int depth;          // ranges around it
-  double begin, end;  // seconds since the profile was made
-  double own;         // seconds, less those of the ranges within
+  std::string label;  // sizes, of ops that report them
+  int depth;          // number of ranges around it
+  double begin, end;  // seconds since the profile was constructed
+  double own;         // seconds, less those of the ranges inside
   double bytes = 0, flops = 0;
-  bool op = false;                                 // an op's body, not a part of the program
-  int kernels = 0, library_calls = 0, copies = 0;  // sent to the device, less those of the ranges within
+  bool op = false;                                 // the body of an op
+  int kernels = 0, library_calls = 0, copies = 0;  // sent to the device, less those of the ranges inside
   int64_t live_before = 0, live_after = 0;         // bytes in buffers on the profile's device
-  int64_t max_live = 0;                            // while it ran
+  int64_t max_live = 0;                            // the largest number of such bytes while it ran
 
-  /// Bytes that an op's body took for itself.
+  /// Bytes that an op's body allocated for its own use; 0 for other ranges.
   int64_t workspace() const { return op ? max_live - live_before : 0; }
 };
 
-/// Collects the ranges of the thread that makes it, until it ends; one at a time. On CUDA each op is then waited for,
-/// so that its time is its own. Memory is followed on one device.
+/// Collects the ranges of the thread that constructs it, until end(). A thread has one at a time. On CUDA the thread
+/// waits for the device before and after each op, so that an op's time excludes other ops. Memory is followed on one
+/// device.
 class Profile {
  public:
-  explicit Profile(Device device = Device::cpu);
+  explicit Profile(Device device = Device::cpu);  ///< throws Error if this thread has one
   ~Profile();
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
-  void end();  ///< collects no more; another one may be made
+  void end();  ///< stops collecting; the thread may then construct another profile
 
-  /// In the order in which they began; those that are still open end in the future.
+  /// In the order in which they began. The end of a range that is still open is infinity.
   const std::vector<ProfiledRange>& ranges() const { return ranges_; }
 
   /// Sums over the ranges of one name, or of one name and label.
   struct Total {
     std::string name{}, label{};
     int64_t calls = 0;
-    double seconds = 0, bytes = 0, flops = 0;  // own seconds
+    double seconds = 0;  // own seconds
+    double bytes = 0, flops = 0;
     int64_t kernels = 0, library_calls = 0, copies = 0;
     int64_t workspace = 0;  // the largest
     bool op = false;
 
-    Total& operator+=(const Total& other);  ///< sums, and the larger workspace
+    Total& operator+=(const Total& other);  ///< adds counts, keeps the larger workspace
   };
   /// Largest time first.
   std::vector<Total> totals(bool by_label) const;
 
-  /// The ranges as Chrome's trace events (JSON), which chrome://tracing and ui.perfetto.dev show.
+  /// The ranges as JSON in Chrome's trace event format, which chrome://tracing and ui.perfetto.dev show.
   std::string trace() const;
 
  private:
-  friend void begin_range(const char*);
-  friend void end_range();
-  friend void count_operand(size_t);
-  friend void count_flops(double);
-  friend void count_launch(Launched);
-  friend void note_memory(Device, int64_t);
-  friend void label_range(const std::string&);
-  friend void begin_body(Device);
-  friend void end_body(Device);
+  friend void profiling::begin_range(const char*);
+  friend void profiling::end_range();
+  friend void profiling::count_operand(size_t);
+  friend void profiling::count_flops(double);
+  friend void profiling::count_device_call(profiling::DeviceCall);
+  friend void profiling::record_live_bytes(Device, int64_t);
+  friend void profiling::label_range(const std::string&);
+  friend void profiling::begin_op_body(Device);
+  friend void profiling::end_op_body(Device);
 
   double now() const;
   ProfiledRange& innermost() { return ranges_[open_.back()]; }
@@ -73,7 +75,7 @@ class Profile {
   int64_t start_;  // ns of the steady clock
   Device device_;  // whose memory is followed
   std::vector<ProfiledRange> ranges_;
-  std::vector<size_t> open_;
+  std::vector<size_t> open_;  // indices of the open ranges, outermost first
 };
 
 }  // namespace gt

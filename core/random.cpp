@@ -13,7 +13,7 @@ uint64_t hash64(std::string_view name) {
 
 uint32_t Random::bits() {
   if (left_ == 0) {
-    uint32_t counter[4] = {block_++, place_[0], place_[1], place_[2]};
+    uint32_t counter[4] = {block_++, stream_[0], stream_[1], stream_[2]};
     philox(counter, key_[0], key_[1]);
     for (int i = 0; i < 4; ++i) buffer_[size_t(i)] = counter[i];
     left_ = 4;

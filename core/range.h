@@ -1,6 +1,8 @@
-// Named ranges around what the program does: NVTX in a CUDA build (Nsight shows them), and what a Profile collects.
+// Named ranges around parts of the program. In a CUDA build they are NVTX ranges, which Nsight shows. A Profile (see
+// core/profile.h) collects them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -14,22 +16,27 @@ namespace gt {
 enum class Device;
 class Profile;
 
-/// The profile that collects this thread's ranges, or null. See core/profile.h.
+/// The profile that collects this thread's ranges, or null.
 extern thread_local constinit Profile* current_profile;
 
-/// What a device is sent: a kernel of ours, a library's call (whose kernels only it knows), a copy.
-enum class Launched { kernel, library_call, copy };
+// What ranges, tensors and launches report to current_profile, which must not be null.
+namespace profiling {
 
-// What a range tells current_profile, which must not be null.
+/// Work that is sent to a device: a kernel of this project, a call of a library (which may run several kernels), a
+/// copy.
+enum class DeviceCall { kernel, library_call, copy };
+
 void begin_range(const char* name);
 void end_range();
-void count_operand(size_t bytes);  // of a tensor that an op's body is given; see operand() in core/tensor.h
+void count_operand(size_t bytes);  ///< of a tensor that an op's body reads or writes
 void count_flops(double flops);
-void count_launch(Launched what);
-void note_memory(Device device, int64_t bytes);  // in live buffers there
-void label_range(const std::string& label);      // what tells ranges of one name apart: sizes
-void begin_body(Device device);                  // operands are known, work begins
-void end_body(Device device);
+void count_device_call(DeviceCall call);
+void record_live_bytes(Device device, int64_t bytes);  ///< bytes in live buffers on the device now
+void label_range(const std::string& label);            ///< sizes, which tell ranges of one name apart
+void begin_op_body(Device device);                     ///< after the operands are counted, before the work
+void end_op_body(Device device);
+
+}  // namespace profiling
 
 class NamedRange {
  public:
@@ -37,10 +44,10 @@ class NamedRange {
 #if GT_CUDA && !GT_EMULATE
     nvtxRangePushA(name);
 #endif
-    if (current_profile != nullptr) begin_range(name);
+    if (current_profile != nullptr) profiling::begin_range(name);
   }
   ~NamedRange() {
-    if (current_profile != nullptr) end_range();
+    if (current_profile != nullptr) profiling::end_range();
 #if GT_CUDA && !GT_EMULATE
     nvtxRangePop();
 #endif
@@ -49,30 +56,31 @@ class NamedRange {
   NamedRange& operator=(const NamedRange&) = delete;
 };
 
-/// The range of an op's body on a device. It begins before the body's arguments are made, so that the range counts the
-/// operands among them. Arguments with flops() or label() are asked for these.
+/// The range of an op's body on a device. It is constructed before the body's arguments are evaluated, so that it
+/// counts the operands among them (see operand() in core/tensor.h). An argument with flops() or label() reports those.
 class OpRange {
  public:
   OpRange(const char* name, Device device) : range_(name), device_(device) {}
 
+  /// Runs body(arguments...) inside the range.
   template <class Body, class... Arguments>
   decltype(auto) operator()(Body&& body, Arguments&&... arguments) const {
     if (current_profile == nullptr) return body(arguments...);
-    (tell(arguments), ...);
-    begin_body(device_);
-    const Ended at_the_end{device_};
+    (report_cost(arguments), ...);
+    profiling::begin_op_body(device_);
+    const BodyEnd end{device_};
     return body(arguments...);
   }
 
  private:
-  struct Ended {
+  struct BodyEnd {
     Device device;
-    ~Ended() { end_body(device); }
+    ~BodyEnd() { profiling::end_op_body(device); }
   };
   template <class Argument>
-  static void tell(const Argument& argument) {
-    if constexpr (requires { argument.flops(); }) count_flops(argument.flops());
-    if constexpr (requires { argument.label(); }) label_range(argument.label());
+  static void report_cost(const Argument& argument) {
+    if constexpr (requires { argument.flops(); }) profiling::count_flops(argument.flops());
+    if constexpr (requires { argument.label(); }) profiling::label_range(argument.label());
   }
 
   NamedRange range_;

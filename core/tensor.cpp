@@ -6,7 +6,7 @@
 
 namespace gt {
 
-const char* name(DType dtype) {
+const char* to_string(DType dtype) {
   switch (dtype) {
     case DType::f32:
       return "f32";
@@ -26,27 +26,16 @@ size_t size_of(DType dtype) {
   return visit_any(dtype, []<class T>() { return sizeof(T); });
 }
 
-int64_t Shape::size() const {
-  int64_t n = 1;
-  for (const int64_t d : *this) n *= d;
-  return n;
-}
-
-std::ostream& operator<<(std::ostream& out, const Shape& shape) {
-  out << '(';
-  for (int i = 0; i < shape.rank(); ++i) out << (i > 0 ? "," : "") << shape[size_t(i)];
-  return out << ')';
-}
-std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name(dtype); }
-std::ostream& operator<<(std::ostream& out, Device device) { return out << name(device); }
+std::ostream& operator<<(std::ostream& out, DType dtype) { return out << to_string(dtype); }
 
 namespace {
 
-/// Bytes of the elements. Throws Error for a negative dimension or more than fits in 63 bits.
+/// Bytes of the elements. Throws Error for a negative dimension or more than 2^63 - 1 bytes.
 size_t checked_bytes(const Shape& shape, DType dtype) {
   int64_t bytes = int64_t(size_of(dtype));
   for (const int64_t d : shape)
-    GT_CHECK(d >= 0 && !__builtin_mul_overflow(bytes, d, &bytes), "negative or too large a dimension in shape ", shape);
+    GT_CHECK(d >= 0 && !__builtin_mul_overflow(bytes, d, &bytes), "shape ", shape,
+             " has a negative or too large dimension");
   return size_t(bytes);
 }
 
@@ -93,8 +82,8 @@ void* Tensor::raw() const {
 
 double Tensor::item() const {
   GT_CHECK(size() == 1, "item() of a tensor of shape ", shape());
-  const Tensor here = to(Device::cpu);
-  return visit_any(dtype(), [&]<class T>() { return double(*here.data<T>()); });
+  const Tensor on_host = to(Device::cpu);
+  return visit_any(dtype(), [&]<class T>() { return double(*on_host.data<T>()); });
 }
 
 Tensor Tensor::view(Shape shape) const {
@@ -112,9 +101,9 @@ Tensor Tensor::clone() const {
   return t;
 }
 
-Tensor Tensor::to(Device there) const {
-  if (there == device()) return detach();
-  Tensor t(shape(), dtype(), there);
+Tensor Tensor::to(Device target) const {
+  if (target == device()) return detach();
+  Tensor t(shape(), dtype(), target);
   t.copy_from(*this);
   return t;
 }
@@ -125,7 +114,7 @@ Tensor Tensor::cast(DType to) const {
   return t;
 }
 
-void Tensor::copy_from(const Tensor& other) const {
+void Tensor::copy_from(const Tensor& other) {
   GT_CHECK(other.shape() == shape() && other.dtype() == dtype(), "cannot copy ", other.dtype(), other.shape(), " into ",
            dtype(), shape());
   copy_bytes(raw(), device(), other.raw(), other.device(), bytes());
@@ -134,7 +123,8 @@ void Tensor::copy_from(const Tensor& other) const {
 bool Tensor::requires_grad() const { return defined() && impl_->requires_grad; }
 
 Tensor& Tensor::set_requires_grad(bool on) {
-  GT_CHECK(defined() && impl_->node == nullptr, "requires_grad is set on leaves only");
+  GT_CHECK(defined() && impl_->node == nullptr,
+           "set_requires_grad: expected a leaf, got the result of an op or an undefined tensor");
   GT_CHECK(!on || (dtype() != DType::u8 && dtype() != DType::i32), "a tensor of ", dtype(), " has no gradient");
   impl_->requires_grad = on;
   return *this;
@@ -146,7 +136,7 @@ Tensor Tensor::grad() const {
   return g;
 }
 
-void Tensor::clear_grad() const {
+void Tensor::clear_grad() {
   if (defined()) impl_->grad = nullptr;
 }
 

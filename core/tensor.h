@@ -1,5 +1,5 @@
-// Tensor: shape, element type, device, a shared buffer, and (when recorded) its place in the graph. Contiguous, row
-// major, the last dimension fastest; images are NHWC. No strides, no laziness. Copying a Tensor copies the handle.
+// Tensor: a shape, an element type, a device, a shared buffer and, if recorded, its place in the graph. Tensors are
+// contiguous and row major, with the last dimension fastest. Images are (B,H,W,C). There are no strides.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +13,17 @@
 #include "core/bf16.h"
 #include "core/check.h"
 #include "core/device.h"
+#include "core/shape.h"
 
 namespace gt {
 
 enum class DType { f32, f64, bf16, u8, i32 };
 
-const char* name(DType dtype);
+/// "f32", "f64", "bf16", "u8" or "i32".
+const char* to_string(DType dtype);
+std::ostream& operator<<(std::ostream& out, DType dtype);
+
+/// Bytes of one element.
 size_t size_of(DType dtype);
 
 template <class T>
@@ -37,40 +42,32 @@ constexpr DType dtype_of() {
   }
 }
 
-struct Shape : std::vector<int64_t> {
-  using std::vector<int64_t>::vector;
-  int64_t size() const;  ///< number of elements (1 for a scalar's empty shape)
-  int rank() const { return int(std::vector<int64_t>::size()); }
-};
-
-std::ostream& operator<<(std::ostream& out, const Shape& shape);  // (8,128,128,3)
-std::ostream& operator<<(std::ostream& out, DType dtype);
-std::ostream& operator<<(std::ostream& out, Device device);
-
 struct Node;
 class Tensor;
 using Tensors = std::vector<Tensor>;
 
+/// A handle, as std::shared_ptr is one: a copy refers to the same elements, and `const` fixes which elements a handle
+/// refers to, not their values. Functions that overwrite a tensor's elements say so where they are declared.
 class Tensor {
  public:
-  Tensor() = default;  ///< undefined
-  /// Not initialised.
+  Tensor() = default;  ///< undefined: no shape, no elements
+  /// Elements are not initialised. Throws Error for a negative dimension or more than 2^63 - 1 bytes.
   explicit Tensor(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor zeros(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor full(Shape shape, double value, DType dtype = DType::f32, Device device = Device::cpu);
-  /// A copy of `values`, on the CPU. Throws Error unless there are as many as the shape says.
+  /// A copy of `values`, on the CPU. Throws Error unless their number is the shape's size.
   template <class T>
   static Tensor of(Shape shape, const std::vector<T>& values);
 
   bool defined() const { return impl_ != nullptr; }
   const Shape& shape() const;
-  int64_t dim(int i) const;  ///< negative counts from the end
+  int64_t dim(int i) const;  ///< dimension i; a negative i counts from the end
   int rank() const { return shape().rank(); }
-  int64_t size() const { return shape().size(); }
+  int64_t size() const { return shape().size(); }  ///< number of elements
   DType dtype() const;
   Device device() const;
 
-  /// The elements. The handle's constness is not the data's. Throws Error if T is not the element type.
+  /// The elements, on the tensor's device. Throws Error if T is not the element type.
   template <class T>
   T* data() const {
     GT_CHECK(dtype() == dtype_of<T>(), "tensor holds ", dtype(), ", asked for ", dtype_of<T>());
@@ -78,30 +75,34 @@ class Tensor {
   }
   void* raw() const;
   size_t bytes() const { return size_t(size()) * size_of(dtype()); }
-  /// A copy of the elements, fetched from the device (which is waited for).
+  /// A copy of the elements in host memory. Waits for the tensor's device.
   template <class T>
   std::vector<T> values() const {
-    const Tensor here = to(Device::cpu);
-    return {here.data<T>(), here.data<T>() + size()};
+    const Tensor on_host = to(Device::cpu);
+    return {on_host.data<T>(), on_host.data<T>() + size()};
   }
-  double item() const;  ///< the value of a tensor of one element, fetched from the device
+  /// The value of a tensor of one element. Waits for the tensor's device. Throws Error for another size.
+  double item() const;
 
-  /// The same data under another shape of the same size, outside the graph (ops.h has reshape()).
+  /// The same data under another shape of equal size, outside the graph. kernels/ops.h has reshape(), which is
+  /// recorded.
   Tensor view(Shape shape) const;
-  Tensor detach() const;                      ///< the same data, outside the graph
-  Tensor clone() const;                       ///< a copy of the data, outside the graph
-  Tensor cast(DType dtype) const;             ///< a copy converted to another element type, outside the graph
-  Tensor to(Device device) const;             ///< the data on that device, a copy if it is elsewhere, outside the graph
-  void copy_from(const Tensor& other) const;  ///< overwrites the data; same shape and type, any device
+  Tensor detach() const;           ///< the same data, outside the graph
+  Tensor clone() const;            ///< a copy of the data, outside the graph
+  Tensor cast(DType dtype) const;  ///< a copy converted to another element type, outside the graph
+  Tensor to(Device device) const;  ///< detach() if the data is on `device`, else a copy there, outside the graph
+  /// Overwrites the elements. Throws Error unless shape and type are equal; the devices may differ.
+  void copy_from(const Tensor& other);
 
-  // Autograd, see core/autograd.h.
+  // Differentiation: see core/autograd.h.
   bool requires_grad() const;
+  /// Throws Error unless this is a leaf of real numbers. Returns *this.
   Tensor& set_requires_grad(bool on = true);
-  /// Gradient of a leaf after backward(); undefined before.
+  /// The gradient of a leaf after backward(); undefined before.
   Tensor grad() const;
-  void clear_grad() const;
+  void clear_grad();
   bool same_buffer(const Tensor& other) const;
-  bool sole_owner() const;  ///< nobody else holds this data
+  bool sole_owner() const;  ///< no other tensor shares this data
 
  private:
   friend struct Autograd;
@@ -119,8 +120,8 @@ struct Tensor::Impl {
   std::shared_ptr<Buffer> buffer;
   bool requires_grad = false;
   std::shared_ptr<Impl> grad;  // of a leaf
-  std::shared_ptr<Node> node;  // that made it
-  int output = 0;              // which of the node's outputs it is
+  std::shared_ptr<Node> node;  // the op that computed it; null for a leaf
+  int output = 0;              // index among the node's outputs
 };
 
 template <class T>
@@ -132,11 +133,12 @@ Tensor Tensor::of(Shape shape, const std::vector<T>& values) {
   return t;
 }
 
-/// The elements of a tensor that an op's body is given, for the arguments of GT_DISPATCH: a Profile counts their bytes.
+/// The elements of a tensor that an op's body reads or writes, for the arguments of GT_DISPATCH. A Profile counts the
+/// tensor's bytes.
 template <class T>
 T* operand(const Tensor& t) {
   T* const elements = t.data<T>();
-  if (current_profile != nullptr) count_operand(t.bytes());
+  if (current_profile != nullptr) profiling::count_operand(t.bytes());
   return elements;
 }
 
@@ -146,7 +148,7 @@ T* operand_or_null(const Tensor& t) {
   return t.defined() ? operand<T>(t) : nullptr;
 }
 
-/// Calls f.operator()<T>() for the element type, any of them.
+/// Calls f.operator()<T>() with the C++ type of any element type.
 template <class F>
 decltype(auto) visit_any(DType dtype, F&& f) {
   switch (dtype) {
@@ -164,14 +166,14 @@ decltype(auto) visit_any(DType dtype, F&& f) {
   fail("unknown element type");
 }
 
-/// Calls f.operator()<float>() or <double>(): where kernels choose the type that they compute in.
+/// Calls f.operator()<float>() or <double>(), for a compute dtype. Throws Error for another one.
 template <class F>
 decltype(auto) visit_float(DType dtype, F&& f) {
   GT_CHECK(dtype == DType::f32 || dtype == DType::f64, "expected f32 or f64, got ", dtype);
   return dtype == DType::f32 ? f.template operator()<float>() : f.template operator()<double>();
 }
 
-/// The same with <bf16> beside them: where kernels choose the type that activations are stored in.
+/// Calls f.operator()<float>(), <double>() or <bf16>(), for an activation dtype. Throws Error for another one.
 template <class F>
 decltype(auto) visit_activation(DType dtype, F&& f) {
   return dtype == DType::bf16 ? f.template operator()<bf16>() : visit_float(dtype, std::forward<F>(f));

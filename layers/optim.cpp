@@ -48,7 +48,7 @@ void Optimizer::update() {
     sgd_step(values, gradients, moments_[0].second, rates_);
   else
     adamw_step(values, gradients, moments_[0].second, moments_[1].second, rates_);
-  for (const Tensor& p : values) p.clear_grad();
+  for (Tensor& p : values) p.clear_grad();
 }
 
 NamedTensors Optimizer::state() const {
@@ -59,7 +59,7 @@ NamedTensors Optimizer::state() const {
 }
 
 void Optimizer::restore(const SafeTensors& file, int64_t steps, const std::string& source) {
-  for (const auto& [name, tensor] : state()) {
+  for (auto [name, tensor] : state()) {
     const Tensor* found = file.find(name);
     if (found == nullptr || found->shape() != tensor.shape())
       fail(source, ": tensor '", name, "' of shape ", tensor.shape(), " is not in the file");

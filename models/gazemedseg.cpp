@@ -52,7 +52,7 @@ GazeMedSeg::GazeMedSeg(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device), loss_(config.loss) {
   const size_t count = config.pseudo.thresholds.size();
   for (size_t i = 0; i < count; ++i) levels_.emplace_back(Scope(parameters_) / str_cat("level_", i + 1), config);
-  const Tensors all = parameters_.tensors();
+  Tensors all = parameters_.tensors();
   const size_t each = all.size() / count;
   for (size_t k = each; k < all.size(); ++k) all[k].copy_from(all[k % each]);
 }

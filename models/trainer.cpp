@@ -159,7 +159,7 @@ struct Trainer::State {
             {"train_images", train.samples.size()},
             {"val_images", val.samples.size()},
             {"gaze", gaze()},
-            {"device", name(device)},
+            {"device", to_string(device)},
             {"threads", num_threads()},
             {"version", GT_VERSION}};
   }

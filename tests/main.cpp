@@ -1,4 +1,3 @@
-#if !__has_include(<catch2/catch_test_macros.hpp>)
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
-#endif
+#include "tests/catch.h"
+
+int main(int argc, char** argv) { return gt::run_tests(argc, argv); }

@@ -1,4 +1,4 @@
-// What a run logged, to compare runs.
+// The log of a run, for comparing runs.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 
 namespace gt {
 
-/// metrics.jsonl without times.
+/// metrics.jsonl of a run, without times and speeds.
 inline std::string metrics_of(const std::string& folder) {
   std::istringstream lines(read_file(folder + "/metrics.jsonl"));
   std::string all;
@@ -19,6 +19,7 @@ inline std::string metrics_of(const std::string& folder) {
     entry.erase("images_per_s");
     all += entry.dump() + "\n";
   }
+  GT_CHECK(!all.empty(), folder, "/metrics.jsonl is empty");
   return all;
 }
 

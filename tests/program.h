@@ -1,4 +1,4 @@
-// Running the program as its users do.
+// Runs the program as users do, in a shell.
 #pragma once
 
 #include <sys/wait.h>
@@ -29,7 +29,7 @@ inline Result run(const std::string& arguments) {
 
 inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-/// Exit code 1 and one line on stderr, which names what it should.
+/// Checks for exit code 1 and one line of error that contains `parts`.
 inline void check_error(const std::string& arguments, const std::vector<std::string>& parts) {
   const Result r = run(arguments);
   INFO(arguments << "\n" << r.err);
@@ -39,7 +39,7 @@ inline void check_error(const std::string& arguments, const std::vector<std::str
   CHECK(std::count(last.begin(), last.end(), '\n') == 1);
   CHECK(last.rfind("gradtrack: ", 0) == 0);
   for (const std::string& part : parts) {
-    INFO("expected to see: " << part);
+    INFO("expected in the error: " << part);
     CHECK(has(last, part));
   }
 }
@@ -50,7 +50,7 @@ inline constexpr const char* tiny_yaml =
     "augment: {rotate: 20}\n"
     "train: {batch: 4, iterations: 60, log_every: 2, val_every: 20, checkpoint_every: 4}\n";
 
-/// A small data set and a configuration for it, in a folder of their own.
+/// A temporary folder with a small data set and a configuration for it.
 struct Workplace {
   TempFolder tmp;
   std::string data = tmp / "data", config = tmp / "tiny.yaml";

@@ -1,4 +1,4 @@
-// A folder that lives as long as the test that makes it.
+// Temporary folders, and the messages of errors.
 #pragma once
 
 #include <stdlib.h>
@@ -11,10 +11,11 @@
 
 namespace gt {
 
+/// A folder that exists while the object is alive.
 class TempFolder {
  public:
   TempFolder() : path_((std::filesystem::temp_directory_path() / "gradtrack_XXXXXX").string()) {
-    GT_CHECK(mkdtemp(path_.data()), "cannot make a temporary folder ", path_);
+    GT_CHECK(mkdtemp(path_.data()), "cannot create a temporary folder ", path_);
   }
   ~TempFolder() {
     std::error_code ignored;
@@ -30,13 +31,13 @@ class TempFolder {
   std::string path_;
 };
 
-/// Writes a file, making the folders it is in.
+/// Writes a file and creates its folders.
 inline void write(const std::string& path, const std::string& text) {
   make_folder(std::filesystem::path(path).parent_path().string());
   write_file(path, text);
 }
 
-/// The message of the Error that f() throws; "" if it throws none.
+/// The message of the Error that f() throws, or "".
 template <class F>
 std::string error_of(F&& f) {
   try {

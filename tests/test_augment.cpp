@@ -5,6 +5,7 @@
 #include "core/random.h"
 #include "kernels/ops.h"
 #include "tests/catch.h"
+#include "tests/differences.h"
 
 using namespace gt;
 
@@ -124,7 +125,7 @@ TEST_CASE("augment: geometry and colour by their definitions, in f32 and f64", "
           for (int64_t c = 0; c < channels; ++c)
             expected += m[c] * bilinear(image, height, width, channels, c, qx, qy) / 255;
           const double got = values[size_t(((b * height * width) + i) * channels + k)];
-          worst = std::max(worst, std::fabs(got - expected));
+          worst = larger_difference(worst, got, expected);
         }
       }
     CHECK(worst < (dtype == DType::f32 ? 1e-4 : 1e-12));

@@ -1,4 +1,4 @@
-// The autograd engine, on ops made up here.
+// The autograd engine, with ops that are defined here.
 #include <numeric>
 #include <thread>
 
@@ -31,14 +31,14 @@ Tensor times(const Tensor& a, const Tensor& b) {
   });
 }
 
-/// a + b; both inputs get the very tensor that came in.
+/// a + b. Both inputs get one tensor, dy, as their gradient.
 Tensor plus(const Tensor& a, const Tensor& b) {
   return record("plus", map(a, b, [](double p, double q) { return p + q; }), {a, b}, [](const Tensor& dy) -> Tensors {
     return {dy, dy};
   });
 }
 
-/// y = x; keeps its input if asked to, as an op that saves something would.
+/// y = x. With `save` the op saves its input.
 Tensor same(const Tensor& x, bool save = false) {
   Tensor saved = save ? x.detach() : Tensor();
   return record("same", x.clone(), {x}, [saved](const Tensor& dy) -> Tensors { return {dy}; });
@@ -58,17 +58,17 @@ Tensors twice_and_thrice(const Tensor& x, std::vector<bool>* seen = nullptr) {
 
 }  // namespace
 
-TEST_CASE("gradients of shared inputs add up", "[autograd]") {
+TEST_CASE("autograd: gradients of an input that several ops use are summed", "[autograd]") {
   const Tensor x = leaf({2}, {3, 5});
-  const Tensor square = times(x, x);           // x used twice by one op
-  const Tensor y = plus(times(square, x), x);  // and by three: y = x^3 + x
+  const Tensor square = times(x, x);           // one op uses x twice
+  const Tensor y = plus(times(square, x), x);  // y = x^3 + x
   backward(y, Tensor::full({2}, 1, DType::f64));
   CHECK(x.grad().values<double>() == Doubles{28, 76});
 }
 
-TEST_CASE("gradients add up over backward() calls until cleared, and what was handed out stays as it was",
+TEST_CASE("autograd: backward() adds to a gradient until it is cleared, and leaves earlier results unchanged",
           "[autograd]") {
-  const Tensor x = leaf({1}, {3});
+  Tensor x = leaf({1}, {3});
   backward(times(x, x));
   const Tensor first = x.grad();
   backward(times(x, x));
@@ -80,7 +80,7 @@ TEST_CASE("gradients add up over backward() calls until cleared, and what was ha
   CHECK(x.grad().item() == 1);
 }
 
-TEST_CASE("a gradient handed to two inputs is not added to through the other", "[autograd]") {
+TEST_CASE("autograd: inputs that get one gradient tensor accumulate separately", "[autograd]") {
   const Tensor a = leaf({1}, {1}), b = leaf({1}, {2}), seed = Tensor::full({1}, 1, DType::f64);
   backward(plus(plus(a, b), a), seed);
   CHECK(a.grad().item() == 2);
@@ -88,7 +88,7 @@ TEST_CASE("a gradient handed to two inputs is not added to through the other", "
   CHECK(seed.item() == 1);
 }
 
-TEST_CASE("seed, leaf outputs and outputs without a gradient", "[autograd]") {
+TEST_CASE("autograd: backward() takes a seed and leaf outputs, and refuses other outputs", "[autograd]") {
   const Tensor x = leaf({2}, {3, 5}), constant = Tensor::full({1}, 1, DType::f64);
   backward(times(x, x), Tensor::of<double>({2}, {10, 100}));
   CHECK(x.grad().values<double>() == Doubles{60, 1000});
@@ -101,8 +101,8 @@ TEST_CASE("seed, leaf outputs and outputs without a gradient", "[autograd]") {
   CHECK_THROWS_AS(backward(Tensor()), Error);
 }
 
-TEST_CASE("an output that nobody used has an undefined gradient", "[autograd]") {
-  const Tensor x = leaf({1}, {1});
+TEST_CASE("autograd: an output that no op uses has an undefined gradient", "[autograd]") {
+  Tensor x = leaf({1}, {1});
   std::vector<bool> seen;
   backward(twice_and_thrice(x, &seen)[1]);
   CHECK(seen == std::vector<bool>{false, true});
@@ -114,14 +114,14 @@ TEST_CASE("an output that nobody used has an undefined gradient", "[autograd]") 
   CHECK(x.grad().item() == 14);
 }
 
-TEST_CASE("an input may get no gradient", "[autograd]") {
+TEST_CASE("autograd: an op may give an input no gradient", "[autograd]") {
   const Tensor x = leaf({1}, {1}), w = leaf({1}, {2});
   backward(record("half", x.clone(), {x, w}, [](const Tensor& dy) -> Tensors { return {Tensor(), dy}; }));
   CHECK_FALSE(x.grad().defined());
   CHECK(w.grad().item() == 1);
 }
 
-TEST_CASE("inputs that require no gradient are not recorded and get none", "[autograd]") {
+TEST_CASE("autograd: ops on inputs that require no gradient are not recorded", "[autograd]") {
   const Tensor x = leaf({1}, {3}), c = Tensor::full({1}, 2, DType::f64);
   CHECK_FALSE(will_record({c}));
   CHECK(will_record({c, x}));
@@ -131,7 +131,7 @@ TEST_CASE("inputs that require no gradient are not recorded and get none", "[aut
   CHECK_FALSE(c.grad().defined());
 }
 
-TEST_CASE("a wrong gradient is blamed on the op that made it", "[autograd]") {
+TEST_CASE("autograd: the error for a wrong gradient names its op", "[autograd]") {
   const Tensor x = leaf({2}, {1, 2});
   const auto with = [&](const char* name, const Tensors& grads) {
     const Tensor y = record(name, Tensor::full({}, 0, DType::f64), {x}, [grads](const Tensor&) { return grads; });
@@ -139,33 +139,33 @@ TEST_CASE("a wrong gradient is blamed on the op that made it", "[autograd]") {
   };
   CHECK(with("wrong_shape", {Tensor({3}, DType::f64)}).starts_with("wrong_shape: gradient is f64(3)"));
   CHECK(with("wrong_type", {Tensor({2}, DType::f32)}).starts_with("wrong_type: gradient is f32(2)"));
-  CHECK(with("too_many", Tensors(2)).starts_with("too_many: 2 gradients for 1 inputs"));
-  CHECK(with("too_few", {}).starts_with("too_few: 0 gradients for 1 inputs"));
+  CHECK(with("too_many", Tensors(2)).starts_with("too_many: expected 1 gradients, one per input, got 2"));
+  CHECK(with("too_few", {}).starts_with("too_few: expected 1 gradients, one per input, got 0"));
 }
 
-TEST_CASE("a graph is used once", "[autograd]") {
+TEST_CASE("autograd: a graph is used once", "[autograd]") {
   const Tensor x = leaf({1}, {3});
   const Tensor y = same(x), z = times(y, y);
   backward(z);
-  CHECK(error_of([&] { backward(z); }).find("'times' was used up") != std::string::npos);
-  CHECK(error_of([&] { backward(times(y, y)); }).find("'same' was used up") != std::string::npos);
+  CHECK(error_of([&] { backward(z); }).find("'times' has been used") != std::string::npos);
+  CHECK(error_of([&] { backward(times(y, y)); }).find("'same' has been used") != std::string::npos);
   CHECK(x.grad().item() == 6);
 }
 
-TEST_CASE("what a failed backward() had begun counts as used up", "[autograd]") {
+TEST_CASE("autograd: after a failed backward() the graph counts as used", "[autograd]") {
   const int64_t before = live_bytes();
   {
     const Tensor x = leaf({1}, {3});
     const Tensor shared = same(x);
     const Tensor bad = record("bad", shared.clone(), {shared}, [](const Tensor&) -> Tensors { fail("no memory"); });
-    CHECK_THROWS_AS(backward(plus(bad, shared)), Error);  // `shared` has one of its two gradients by then
-    CHECK(error_of([&] { backward(same(shared)); }).find("'same' was used up") != std::string::npos);
+    CHECK_THROWS_AS(backward(plus(bad, shared)), Error);  // after one of the two gradients of `shared`
+    CHECK(error_of([&] { backward(same(shared)); }).find("'same' has been used") != std::string::npos);
     CHECK_FALSE(x.grad().defined());
   }
   CHECK(live_bytes() == before);
 }
 
-TEST_CASE("under NoGrad nothing is recorded, in this thread", "[autograd]") {
+TEST_CASE("autograd: NoGrad stops recording in its own thread", "[autograd]") {
   const Tensor x = leaf({1}, {3});
   {
     const NoGrad outer;
@@ -181,7 +181,7 @@ TEST_CASE("under NoGrad nothing is recorded, in this thread", "[autograd]") {
   CHECK(same(x).requires_grad());
 }
 
-TEST_CASE("an op's backward records nothing", "[autograd]") {
+TEST_CASE("autograd: ops in a backward function are not recorded", "[autograd]") {
   const Tensor x = leaf({1}, {3});
   bool recorded = true;
   backward(record("op", x.clone(), {x}, [&](const Tensor& dy) -> Tensors {
@@ -192,12 +192,12 @@ TEST_CASE("an op's backward records nothing", "[autograd]") {
   CHECK(will_record({x}));
 }
 
-TEST_CASE("only leaves are told to require a gradient", "[autograd]") {
+TEST_CASE("autograd: set_requires_grad() refuses the result of an op", "[autograd]") {
   const Tensor x = leaf({1}, {3});
   CHECK_THROWS_AS(same(x).set_requires_grad(false), Error);
 }
 
-TEST_CASE("saved tensors are freed as they are used", "[autograd]") {
+TEST_CASE("autograd: backward() frees each saved tensor after its use", "[autograd]") {
   const int64_t before = live_bytes();
   {
     const Tensor x = leaf({1000}, Doubles(1000, 1));  // 8000 bytes
@@ -212,14 +212,15 @@ TEST_CASE("saved tensors are freed as they are used", "[autograd]") {
     }
     backward(y, Tensor::full({1000}, 1, DType::f64));
     REQUIRE(live.size() == 10);
-    for (size_t i = 2; i < live.size(); ++i) CHECK(live[i] == live[i - 1] - 16000);  // what op i-1 saved, and its input
+    for (size_t i = 2; i < live.size(); ++i)
+      CHECK(live[i] == live[i - 1] - 16000);  // the tensor that op i-1 saved, and its input
     y = {};
     CHECK(live_bytes() == before + 16000);  // x and its gradient
   }
   CHECK(live_bytes() == before);
 }
 
-TEST_CASE("a chain of a million ops is built, differentiated and freed", "[autograd]") {
+TEST_CASE("autograd: a chain of a million ops is built, differentiated and freed", "[autograd]") {
   const int64_t before = live_bytes();
   {
     const Tensor x = leaf({1}, {1});
@@ -233,7 +234,7 @@ TEST_CASE("a chain of a million ops is built, differentiated and freed", "[autog
   CHECK(live_bytes() == before);
 }
 
-TEST_CASE("a chain of a million ops is dropped without backward", "[autograd]") {
+TEST_CASE("autograd: a chain of a million ops is freed without backward()", "[autograd]") {
   const int64_t before = live_bytes();
   {
     Tensor y = leaf({1}, {1});
@@ -244,7 +245,7 @@ TEST_CASE("a chain of a million ops is dropped without backward", "[autograd]") 
   CHECK(live_bytes() == before);
 }
 
-TEST_CASE("a part of a graph that no gradient reaches is freed too", "[autograd]") {
+TEST_CASE("autograd: a part of a graph that no gradient reaches is freed", "[autograd]") {
   const int64_t before = live_bytes();
   {
     const Tensor x = leaf({1}, {1});
@@ -260,7 +261,7 @@ TEST_CASE("a part of a graph that no gradient reaches is freed too", "[autograd]
   CHECK(live_bytes() == before);
 }
 
-TEST_CASE("a wide fan-out and fan-in", "[autograd]") {
+TEST_CASE("autograd: 100000 ops on one input, gathered by one op, are differentiated", "[autograd]") {
   const int64_t before = live_bytes();
   {
     const int n = 100000;
@@ -279,7 +280,7 @@ TEST_CASE("a wide fan-out and fan-in", "[autograd]") {
   CHECK(live_bytes() == before);
 }
 
-TEST_CASE("a diamond of diamonds is walked once per op", "[autograd]") {
+TEST_CASE("autograd: backward() visits each op once, with 2^50 paths in the graph", "[autograd]") {
   const Tensor x = leaf({1}, {1});
   Tensor y = x;
   for (int i = 0; i < 50; ++i) y = plus(y, y);  // 2^50 paths
@@ -287,7 +288,7 @@ TEST_CASE("a diamond of diamonds is walked once per op", "[autograd]") {
   CHECK(x.grad().item() == 0x1p50);
 }
 
-TEST_CASE("recorded ops are listed once each, in the order in which they ran", "[autograd]") {
+TEST_CASE("autograd: recorded_ops() lists each op once, in the order of execution", "[autograd]") {
   const Tensor x = leaf({2}, {1, 2}), untracked = Tensor::full({2}, 3, DType::f64);
   const auto named = [](const char* name, const Tensors& inputs) {
     return record(name, Tensor::full({2}, 0, DType::f64), inputs, [](const Tensor&) -> Tensors { return {}; });
@@ -303,7 +304,7 @@ TEST_CASE("recorded ops are listed once each, in the order in which they ran", "
   CHECK(recorded_ops(untracked).empty());
 }
 
-TEST_CASE("graphs are built and differentiated in several threads at once", "[autograd]") {
+TEST_CASE("autograd: several threads build and differentiate graphs at once", "[autograd]") {
   Doubles results(4);
   std::vector<std::thread> threads;
   for (size_t t = 0; t < results.size(); ++t)

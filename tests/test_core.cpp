@@ -1,4 +1,4 @@
-// Errors, tensors, threads, devices.
+// Errors, tensors, profiles, devices, parallel loops and FastDivider.
 #include <omp.h>
 
 #include <cmath>
@@ -14,14 +14,14 @@
 
 using namespace gt;
 
-TEST_CASE("an error is one line, a broken contract also names its place", "[core]") {
+TEST_CASE("errors: the message is one line, and that of GT_CHECK ends with the place in the source", "[core]") {
   CHECK(error_of([] { fail("file.csv:", 3, ": expected ", 2.5); }) == "file.csv:3: expected 2.5");
   CHECK(error_of([] { GT_CHECK(1 > 2, "one is ", 1); }).starts_with("one is 1 ["));
   CHECK(error_of([] { GT_CHECK(1 > 2, "one"); }).find("test_core.cpp:") != std::string::npos);
   CHECK_NOTHROW([] { GT_CHECK(true, "never"); }());
 }
 
-TEST_CASE("tensor: shape, type, values", "[core][tensor]") {
+TEST_CASE("tensor: shape, type, device and values are those it was created with", "[core][tensor]") {
   const Tensor t = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6});
   CHECK(t.shape() == Shape{2, 3});
   CHECK(str_cat(t.shape(), t.dtype(), t.device()) == "(2,3)f32cpu");
@@ -41,8 +41,9 @@ TEST_CASE("tensor: shape, type, values", "[core][tensor]") {
   CHECK(Tensor({0, 5}).values<float>().empty());
 }
 
-TEST_CASE("tensor: what is wrong throws", "[core][tensor]") {
-  const Tensor t = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6}), none;
+TEST_CASE("tensor: wrong types, shapes and undefined tensors throw Error", "[core][tensor]") {
+  Tensor t = Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Tensor none;
   CHECK_THROWS_AS(t.data<double>(), Error);
   CHECK_THROWS_AS(t.item(), Error);
   CHECK_THROWS_AS(t.dim(2), Error);
@@ -55,8 +56,8 @@ TEST_CASE("tensor: what is wrong throws", "[core][tensor]") {
   CHECK_THROWS_AS(Tensor({2, -1}), Error);
   CHECK_THROWS_AS(Tensor({int64_t(1) << 32, int64_t(1) << 32}), Error);
   CHECK_THROWS_AS(Tensor({int64_t(1) << 61}, DType::f64), Error);
-#ifndef __SANITIZE_ADDRESS__                           // which ends the program instead
-  CHECK_THROWS_AS(Tensor({int64_t(1) << 50}), Error);  // representable, but no machine has it
+#ifndef __SANITIZE_ADDRESS__                           // AddressSanitizer ends the program
+  CHECK_THROWS_AS(Tensor({int64_t(1) << 50}), Error);  // more than any machine has
 #endif
   CHECK_THROWS_AS(Tensor({2}, DType::u8).set_requires_grad(), Error);
   CHECK_FALSE(none.defined());
@@ -69,10 +70,11 @@ TEST_CASE("tensor: what is wrong throws", "[core][tensor]") {
   CHECK(visit_float(DType::f64, []<class T>() { return sizeof(T); }) == 8);
 }
 
-TEST_CASE("tensor: handles share, clones do not", "[core][tensor]") {
+TEST_CASE("tensor: handles and views share data, clones do not", "[core][tensor]") {
   Tensor t = Tensor::of<float>({2, 2}, {1, 2, 3, 4});
   CHECK(t.sole_owner());
-  const Tensor flat = t.view({4}), copy = t.clone();
+  const Tensor flat = t.view({4});
+  Tensor copy = t.clone();
   CHECK_FALSE(t.sole_owner());
   t.data<float>()[0] = 9;
   CHECK(flat.data<float>()[0] == 9);
@@ -87,17 +89,17 @@ TEST_CASE("tensor: handles share, clones do not", "[core][tensor]") {
   CHECK(copy.values<float>() == t.values<float>());
 }
 
-TEST_CASE("tensor: conversion between element types", "[core][tensor]") {
+TEST_CASE("tensor: cast() converts between element types", "[core][tensor]") {
   const std::vector<uint8_t> bytes = {0, 1, 127, 255};
   for (const DType dtype : {DType::f32, DType::f64, DType::i32, DType::u8}) {
-    const Tensor there = Tensor::of<uint8_t>({4}, bytes).cast(dtype);
-    CHECK(there.dtype() == dtype);
-    CHECK(there.cast(DType::u8).values<uint8_t>() == bytes);
+    const Tensor converted = Tensor::of<uint8_t>({4}, bytes).cast(dtype);
+    CHECK(converted.dtype() == dtype);
+    CHECK(converted.cast(DType::u8).values<uint8_t>() == bytes);
   }
   CHECK(Tensor::of<double>({1}, {0.1}).cast(DType::f32).data<float>()[0] == 0.1f);
 }
 
-TEST_CASE("device memory is counted and given back", "[core][device]") {
+TEST_CASE("device: live_bytes() and peak_bytes() follow tensors", "[core][device]") {
   const int64_t before = live_bytes();
   reset_peak_bytes();
   {
@@ -114,7 +116,7 @@ TEST_CASE("device memory is counted and given back", "[core][device]") {
 
 namespace {
 
-/// What an op's body might be given.
+/// An argument of an op's body that reports its cost.
 struct Work {
   double flops() const { return 12; }
   std::string label() const { return "3x4"; }
@@ -122,7 +124,7 @@ struct Work {
 
 namespace cpu {
 void double_values(const Work&, int64_t n, const float* x, float* y) {
-  const Tensor scratch = Tensor::zeros({n});  // not an operand, though an op of its own
+  const Tensor scratch = Tensor::zeros({n});  // no operand; fill_elements() has a range inside this one
   for (int64_t i = 0; i < n; ++i) y[i] = 2 * x[i] + scratch.data<float>()[i];
 }
 }  // namespace cpu
@@ -134,7 +136,7 @@ using cpu::double_values;
 
 }  // namespace
 
-TEST_CASE("a profile holds every range with its operands' bytes, FLOPs and own time", "[core][profile]") {
+TEST_CASE("profile: every range has the bytes of its operands, its FLOPs and its own time", "[core][profile]") {
   const Tensor x = Tensor::full({12}, 3), y({12});
   {
     const Profile profile;
@@ -145,7 +147,7 @@ TEST_CASE("a profile holds every range with its operands' bytes, FLOPs and own t
         GT_DISPATCH(Device::cpu, double_values, Work{}, x.size(), operand<float>(x), operand<float>(y));
     }
     const std::vector<ProfiledRange>& ranges = profile.ranges();
-    REQUIRE(ranges.size() == 5);  // the step, and twice the op and what fills its scratch
+    REQUIRE(ranges.size() == 5);  // the step, and twice the op and the filling of its scratch
     CHECK(std::string(ranges[0].name) == "step");
     CHECK_FALSE(ranges[0].op);
     CHECK(std::string(ranges[1].name) == "double_values");
@@ -167,7 +169,7 @@ TEST_CASE("a profile holds every range with its operands' bytes, FLOPs and own t
   CHECK(current_profile == nullptr);
 }
 
-TEST_CASE("devices: auto falls back and says why, cuda does not", "[core][device]") {
+TEST_CASE("device: auto falls back to the CPU and gives the reason, cuda throws it", "[core][device]") {
   std::string why;
   CHECK(choose_device("cpu", &why) == Device::cpu);
   CHECK(why.empty());
@@ -176,7 +178,7 @@ TEST_CASE("devices: auto falls back and says why, cuda does not", "[core][device
   CHECK_FALSE(status.reason.empty());
   const Device chosen = choose_device("auto", &why);
   if (status.state == CudaState::device) {
-    CHECK(chosen == Device::cuda);
+    CHECK(chosen == (GT_EMULATE ? Device::cpu : Device::cuda));
     CHECK(choose_device("cuda") == Device::cuda);
   } else {
     CHECK(chosen == Device::cpu);
@@ -188,7 +190,7 @@ TEST_CASE("devices: auto falls back and says why, cuda does not", "[core][device
   }
 }
 
-TEST_CASE("parallel_for covers every item once, in blocks of the size asked for", "[core][parallel]") {
+TEST_CASE("parallel_for: calls cover every item once, in blocks of the given size", "[core][parallel]") {
   for (const int64_t n : {0, 1, 2, 7, 64, 65, 1000})
     for (const int64_t block : {1, 3, 64, 5000}) {
       std::vector<int> hits(size_t(n), 0);
@@ -200,7 +202,7 @@ TEST_CASE("parallel_for covers every item once, in blocks of the size asked for"
     }
 }
 
-TEST_CASE("parallel_sum has the same bits for any number of threads", "[core][parallel]") {
+TEST_CASE("parallel_sum: every number of threads gives the same bits", "[core][parallel]") {
   const int before = num_threads();
   std::vector<double> terms(100003);
   for (size_t i = 0; i < terms.size(); ++i) terms[i] = std::sin(double(i)) * std::pow(10.0, double(i % 17) - 8);
@@ -223,7 +225,7 @@ TEST_CASE("parallel_sum has the same bits for any number of threads", "[core][pa
   set_num_threads(before);
 }
 
-TEST_CASE("a FastDivider divides", "[core]") {
+TEST_CASE("FastDivider: quotient and remainder are exact up to 2^31 - 1", "[core]") {
   const uint32_t most = (uint32_t(1) << 31) - 1;
   for (const uint32_t d : {1u, 2u, 3u, 5u, 7u, 49u, 64u, 641u, 65535u, 65537u, 1000003u, most - 1, most, most + 1}) {
     const gpu::FastDivider by(d);

@@ -8,6 +8,7 @@
 #include "gaze/pseudo.h"
 #include "gaze/synth.h"
 #include "tests/catch.h"
+#include "tests/differences.h"
 #include "tests/temp_folder.h"
 
 using namespace gt;
@@ -131,7 +132,7 @@ TEST_CASE("the dense CRF's mean field agrees with sums over all pairs of pixels"
     int flips = 0;
     for (size_t i = 0; i < exact.size(); ++i) {
       const double ours = double(q.data<float>()[i]);
-      worst = std::max(worst, std::fabs(ours - exact[i]));
+      worst = larger_difference(worst, ours, exact[i]);
       for (const double threshold : {0.3, 0.5}) flips += (ours >= threshold) != (exact[i] >= threshold);
     }
     INFO("worst " << worst << ", flips " << flips);

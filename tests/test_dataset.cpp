@@ -272,10 +272,7 @@ TEST_CASE("dataset: the first error in the list's order is the one reported", "[
 
 TEST_CASE("dataset: Kvasir-SEG, where GRADTRACK_DATA has it", "[dataset]") {
   const char* data = std::getenv("GRADTRACK_DATA");
-  if (!data) {
-    WARN("skipped: GRADTRACK_DATA is not set");
-    return;
-  }
+  if (!data) GT_SKIP_TEST("GRADTRACK_DATA is not set");
   DataOptions options;
   options.root = std::string(data) + "/kvasir-seg";
   const Dataset dataset = load_dataset(options, "val", {.labels = true});

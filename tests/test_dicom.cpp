@@ -125,10 +125,7 @@ TEST_CASE("dicom: a data set of slices is loaded with its masks, standardised by
 
 TEST_CASE("dicom: real slices, where GRADTRACK_DATA has them", "[dicom]") {
   const char* data = std::getenv("GRADTRACK_DATA");
-  if (!data) {
-    WARN("skipped: GRADTRACK_DATA is not set");
-    return;
-  }
+  if (!data) GT_SKIP_TEST("GRADTRACK_DATA is not set");
   const std::string folder = std::string(data) + "/real-gaze/";
   const Gaze gaze = read_gaze(folder + "nci-isbi_samples.csv");
   // Mean and standard deviation of the stretched slice, as computed elsewhere from the stored values.

@@ -1,4 +1,4 @@
-// The arms of experiments, and gaze made worse.
+// The arms of experiments, and degraded gaze.
 #include <cmath>
 
 #include "gaze/degrade.h"
@@ -34,7 +34,7 @@ Track track_of(int64_t count) {
 
 }  // namespace
 
-TEST_CASE("axes: values are split at commas outside brackets", "[experiment]") {
+TEST_CASE("experiment: the values of an axis are split at commas outside brackets", "[experiment]") {
   CHECK(parse_axis("maps.mix=0,0.5,1").key == "maps.mix");
   CHECK(parse_axis("maps.mix=0,0.5,1").values == Words{"0", "0.5", "1"});
   CHECK(parse_axis("maps.keep=[1,0.75,0.5,0.25],[1,1,1,1]").values == Words{"[1,0.75,0.5,0.25]", "[1,1,1,1]"});
@@ -46,7 +46,7 @@ TEST_CASE("axes: values are split at commas outside brackets", "[experiment]") {
   CHECK(axis_error("seed=1,2").find("--seeds") != std::string::npos);
 }
 
-TEST_CASE("recipes: an arm each, all pairs", "[experiment]") {
+TEST_CASE("experiment: comparing recipes gives an arm for each and all pairs", "[experiment]") {
   const Experiment e = compare_recipes(demo, {"gradtrack", "gazemedseg", "full"});
   CHECK(names(e) == Words{"gradtrack", "gazemedseg", "full"});
   CHECK(e.pairs == Pairs{{0, 1}, {0, 2}, {1, 2}});
@@ -58,7 +58,8 @@ TEST_CASE("recipes: an arm each, all pairs", "[experiment]") {
   CHECK(error_of([&] { compare_recipes(seeded, {"full"}); }).find("--seeds") != std::string::npos);
 }
 
-TEST_CASE("recipes with worse gaze: only those that use gaze, each against its own", "[experiment]") {
+TEST_CASE("experiment: only recipes that use gaze are trained on degraded gaze, and compared with the plain recipe",
+          "[experiment]") {
   const Experiment e = compare_recipes(demo, {"full", "gradtrack"}, true);
   CHECK(names(e) == Words{"full", "gradtrack", "gradtrack-noise2", "gradtrack-noise5", "gradtrack-noise10",
                           "gradtrack-offset5", "gradtrack-drop50"});
@@ -70,11 +71,11 @@ TEST_CASE("recipes with worse gaze: only those that use gaze, each against its o
   CHECK(e.arms[6].degradation == "half lost");
 }
 
-TEST_CASE("axes: one at a time from the base, what equals it is not trained twice", "[experiment]") {
+TEST_CASE("experiment: axes change one key of the base at a time, and skip values that the base has", "[experiment]") {
   const Experiment e =
       vary(demo, {parse_axis("maps.mix=0,0.5,1"), parse_axis("maps.keep=[1,0.75,0.50,.25],[1, 1, 1, 1]")});
-  CHECK(names(e) == Words{"base", "maps.mix=0", "maps.mix=1", "maps.keep=1_1_1_1"});  // 0.5 and the first list are
-  CHECK(e.pairs == Pairs{{1, 0}, {2, 0}, {3, 0}});                                    // what demo.yaml has
+  CHECK(names(e) == Words{"base", "maps.mix=0", "maps.mix=1", "maps.keep=1_1_1_1"});  // demo.yaml has 0.5 and
+  CHECK(e.pairs == Pairs{{1, 0}, {2, 0}, {3, 0}});                                    // the first list
   CHECK(e.arms[0].overrides.empty());
   CHECK(e.arms[3].overrides == Words{"maps.keep=[1, 1, 1, 1]"});
   CHECK(e.arms[3].config.maps.keep == std::vector<double>{1, 1, 1, 1});
@@ -83,7 +84,7 @@ TEST_CASE("axes: one at a time from the base, what equals it is not trained twic
         std::string::npos);
 }
 
-TEST_CASE("axes: what the recipe does not read is refused", "[experiment]") {
+TEST_CASE("experiment: a value that the recipe does not read is refused", "[experiment]") {
   const BaseConfig full{demo.path, {"data.root=d", "recipe=full"}};
   CHECK(error_of([&] { vary(full, {parse_axis("maps.mix=0,0.5,1")}); }) ==
         "variant 'maps.mix=0': it trains the same as the base; recipe full makes no use of what it sets");
@@ -91,7 +92,7 @@ TEST_CASE("axes: what the recipe does not read is refused", "[experiment]") {
         Words{"base", "optimizer.lr=0.1"});
 }
 
-TEST_CASE("axes: a grid has every combination once", "[experiment]") {
+TEST_CASE("experiment: a grid has every combination of values once", "[experiment]") {
   const Experiment e = vary(demo, {parse_axis("maps.mix=0.5,1"), parse_axis("maps.gamma=1,0.9")}, true);
   CHECK(names(e) ==
         Words{"base", "maps.mix=1_maps.gamma=1", "maps.mix=0.5_maps.gamma=0.9", "maps.mix=1_maps.gamma=0.9"});
@@ -99,12 +100,12 @@ TEST_CASE("axes: a grid has every combination once", "[experiment]") {
   CHECK(e.arms[3].config.maps.gamma == 0.9);
 }
 
-TEST_CASE("variants: a name and keys that go together", "[experiment]") {
+TEST_CASE("experiment: a variant changes several keys under one name", "[experiment]") {
   const Variant v = parse_variant("narrow: maps.sigma_x=[0.1, 0.1, 0.1, 0.1]  maps.mix=1");
   CHECK(v.name == "narrow");
   CHECK(v.overrides == Words{"maps.sigma_x=[0.1, 0.1, 0.1, 0.1]", "maps.mix=1"});
   const Experiment e = vary(demo, {parse_axis("maps.mix=1")}, true, {v, {"same", {"maps.mix=0.5"}}});
-  CHECK(names(e) == Words{"base", "maps.mix=1", "narrow"});  // `same` is the base
+  CHECK(names(e) == Words{"base", "maps.mix=1", "narrow"});  // `same` equals the base
   CHECK(e.pairs == Pairs{{1, 0}, {2, 0}});
   CHECK(e.arms[2].config.maps.sigma_x[3] == 0.1);
   CHECK(names(vary(demo, {}, true, {v})) == Words{"base", "narrow"});
@@ -117,7 +118,7 @@ TEST_CASE("variants: a name and keys that go together", "[experiment]") {
   CHECK(error_of([&] { vary(demo, {}, false, {v, other}); }).find("share the folder 'narrow'") != std::string::npos);
 }
 
-TEST_CASE("degraded gaze: nothing asked for, nothing changed", "[degrade]") {
+TEST_CASE("degrade: without options nothing changes", "[degrade]") {
   Track t = track_of(20);
   degrade(t, {}, 1);
   REQUIRE(t.fixations.size() == 20);
@@ -127,7 +128,7 @@ TEST_CASE("degraded gaze: nothing asked for, nothing changed", "[degrade]") {
   CHECK(none.fixations.empty());
 }
 
-TEST_CASE("degraded gaze: noise has its standard deviation, keyed by seed and image", "[degrade]") {
+TEST_CASE("degrade: noise has its standard deviation and depends on seed and image", "[degrade]") {
   Track t = track_of(20000), again = t, other = t, later = t;
   degrade(t, {.position_noise = 0.05}, 1);
   double squares = 0, product = 0;
@@ -146,7 +147,8 @@ TEST_CASE("degraded gaze: noise has its standard deviation, keyed by seed and im
   CHECK(other.fixations[7].x != t.fixations[7].x);
 }
 
-TEST_CASE("degraded gaze: an offset of its length, one for all images; edges hold", "[degrade]") {
+TEST_CASE("degrade: an offset has its length and is equal for all images, and positions stay in the image",
+          "[degrade]") {
   Track a = track_of(2), b = track_of(2), far = track_of(50);
   b.image = "b";
   degrade(a, {.offset = 0.05}, 3);
@@ -159,7 +161,9 @@ TEST_CASE("degraded gaze: an offset of its length, one for all images; edges hol
   for (const Fixation& f : far.fixations) CHECK((f.x >= 0 && f.x <= 1 && f.y >= 0 && f.y <= 1));
 }
 
-TEST_CASE("degraded gaze: a share of the fixations is lost, each as likely, in their order, never all", "[degrade]") {
+TEST_CASE(
+    "degrade: drop removes its share of fixations with equal probability, keeps their order, and never removes all",
+    "[degrade]") {
   std::vector<int> kept(10, 0);
   for (uint64_t seed = 0; seed < 4000; ++seed) {
     Track t = track_of(10);

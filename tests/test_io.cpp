@@ -1,4 +1,4 @@
-// Files: reading, writing whole or not at all, safetensors.
+// Files: reading, atomic writing, safetensors.
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,16 +20,16 @@ size_t files_in(const TempFolder& folder) {
   return size_t(std::distance(std::filesystem::directory_iterator(folder.path()), {}));
 }
 
-/// A safetensors file made by hand.
+/// The bytes of a safetensors file with this header and data.
 std::string raw_file(const std::string& header, const std::string& data) {
   const uint64_t size = header.size();
   return std::string(reinterpret_cast<const char*>(&size), 8) + header + data;
 }
 
-/// The same tensor entry with one part replaced.
+/// A header with one tensor; the arguments replace valid parts.
 std::string entry(const std::string& dtype = "\"F32\"", const std::string& shape = "[2]",
-                  const std::string& place = "[0,8]") {
-  return R"({"x":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + place + "}}";
+                  const std::string& offsets = "[0,8]") {
+  return R"({"x":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
 }
 
 SafeTensors example() {
@@ -54,7 +54,7 @@ bool same(const SafeTensors& a, const SafeTensors& b) {
   return true;
 }
 
-/// While one is alive no file of this process grows over `bytes`: the nearest thing to a full disk.
+/// While one is alive, no file of this process can grow beyond `bytes`. This stands for a full disk.
 class FileLimit {
  public:
   explicit FileLimit(rlim_t bytes) : handler_(signal(SIGXFSZ, SIG_IGN)) {
@@ -74,7 +74,7 @@ class FileLimit {
 
 }  // namespace
 
-TEST_CASE("files: bytes come back as written", "[io]") {
+TEST_CASE("files: read_file() returns the bytes that write_file() wrote", "[io]") {
   const TempFolder folder;
   std::string bytes;
   for (uint32_t i = 0; i < 300000; ++i) bytes += char(i * 7919 >> 3);
@@ -85,7 +85,7 @@ TEST_CASE("files: bytes come back as written", "[io]") {
   CHECK(files_in(folder) == 1);
 }
 
-TEST_CASE("files: reading what is not a file, and what has no size", "[io]") {
+TEST_CASE("files: read_file() refuses folders and missing files, and reads files that report no size", "[io]") {
   const TempFolder folder;
   CHECK(error_of([&] { read_file(folder / "none"); }) ==
         (folder / "none") + ": cannot open: No such file or directory");
@@ -96,18 +96,18 @@ TEST_CASE("files: reading what is not a file, and what has no size", "[io]") {
   CHECK(read_file("/dev/null").empty());
 }
 
-TEST_CASE("files: folders are made with their parents, or the reason is given", "[io]") {
+TEST_CASE("files: make_folder() creates parents, or throws the reason", "[io]") {
   const TempFolder folder;
   make_folder(folder / "a/b/c");
   make_folder(folder / "a/b/c");
   CHECK(std::filesystem::is_directory(folder / "a/b/c"));
   write(folder / "f", "x");
-  CHECK(error_of([&] { make_folder(folder / "f/d"); }).starts_with((folder / "f/d") + ": cannot make the folder: "));
+  CHECK(error_of([&] { make_folder(folder / "f/d"); }).starts_with((folder / "f/d") + ": cannot create the folder: "));
   CHECK_THROWS_AS(make_folder(folder / "f"), Error);
   CHECK_THROWS_AS(make_folder("/proc/gradtrack"), Error);
 }
 
-TEST_CASE("files: a failed write says why, keeps the old file and leaves nothing behind", "[io]") {
+TEST_CASE("files: a failed write throws the reason, keeps the old file and removes its temporary file", "[io]") {
   const TempFolder folder;
   write(folder / "f", "old");
   const std::string large(100000, 'x');
@@ -129,14 +129,14 @@ TEST_CASE("files: a failed write says why, keeps the old file and leaves nothing
   CHECK_THROWS_AS(write_file("", "x"), Error);
 }
 
-TEST_CASE("files: devices and pipes are written to, not replaced", "[io]") {
+TEST_CASE("files: devices and pipes are written, not replaced", "[io]") {
   CHECK(error_of([] { write_file("/dev/full", "x"); }) == "/dev/full: cannot write: No space left on device");
   write_file("/dev/null", "x");
   CHECK(std::filesystem::is_character_file("/dev/null"));
   CHECK(std::filesystem::is_character_file("/dev/full"));
 }
 
-TEST_CASE("safetensors: what is written reads back, in order, bit for bit", "[io][safetensors]") {
+TEST_CASE("safetensors: a written file reads back in order, with the same bits", "[io][safetensors]") {
   const TempFolder folder;
   const SafeTensors s = example();
   write_safetensors(folder / "a.safetensors", s);
@@ -150,7 +150,7 @@ TEST_CASE("safetensors: what is written reads back, in order, bit for bit", "[io
   CHECK(same(read_safetensors(folder / "empty.safetensors"), {}));
 }
 
-TEST_CASE("safetensors: empty tensors, wherever they stand", "[io][safetensors]") {
+TEST_CASE("safetensors: empty tensors are kept at any position", "[io][safetensors]") {
   const TempFolder folder;
   SafeTensors s;
   for (const char* name : {"z", "a", "m"}) s.tensors.emplace_back(std::string(name) + "0", Tensor({0, 3}));
@@ -163,7 +163,7 @@ TEST_CASE("safetensors: empty tensors, wherever they stand", "[io][safetensors]"
   CHECK(back.find("b")->item() == 5);
 }
 
-TEST_CASE("safetensors: the bytes are laid out as the format says", "[io][safetensors]") {
+TEST_CASE("safetensors: the bytes follow the format's specification", "[io][safetensors]") {
   const TempFolder folder;
   const SafeTensors s = example();
   write_safetensors(folder / "f", s);
@@ -186,7 +186,7 @@ TEST_CASE("safetensors: the bytes are laid out as the format says", "[io][safete
   CHECK(bytes.substr(8 + size, 8) == std::string("\0\0\x80\x3f\0\0\0\xc0", 8));  // 1.0f, -2.0f
 }
 
-TEST_CASE("safetensors: names are told apart and text need not be UTF-8", "[io][safetensors]") {
+TEST_CASE("safetensors: duplicate names are refused, and metadata that is not UTF-8 is replaced", "[io][safetensors]") {
   const TempFolder folder;
   SafeTensors s;
   s.tensors = {{"x", Tensor({1})}, {"x", Tensor({2})}};
@@ -202,7 +202,7 @@ TEST_CASE("safetensors: names are told apart and text need not be UTF-8", "[io][
   CHECK(read_safetensors(folder / "f").metadata.at("path") == "caf\xef\xbf\xbd");
 }
 
-TEST_CASE("safetensors: a file cut off anywhere is an error that names it", "[io][safetensors]") {
+TEST_CASE("safetensors: a file truncated at any byte is an error that names it", "[io][safetensors]") {
   const TempFolder folder;
   const std::string path = folder / "f";
   write_safetensors(path, example());
@@ -216,7 +216,7 @@ TEST_CASE("safetensors: a file cut off anywhere is an error that names it", "[io
   CHECK(error_of([&] { read_safetensors(path); }).find("1 bytes after the last tensor") != std::string::npos);
 }
 
-TEST_CASE("safetensors: foreign files are refused", "[io][safetensors]") {
+TEST_CASE("safetensors: other files and malformed headers are refused", "[io][safetensors]") {
   const TempFolder folder;
   const std::string path = folder / "f";
   const std::string data(8, '\1');
@@ -228,8 +228,8 @@ TEST_CASE("safetensors: foreign files are refused", "[io][safetensors]") {
 
   CHECK(refused(std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR and more", 26)));
   CHECK(refused("Some text, which is not a tensor file at all.\n"));
-  CHECK(refused(std::string(8, '\xff') + entry() + data));                // header of 2^64 - 1 bytes
-  CHECK(refused(std::string("\0\0\0\0\0\0\0\x80", 8) + entry() + data));  // and of 2^63
+  CHECK(refused(std::string(8, '\xff') + entry() + data));                // a header of 2^64 - 1 bytes
+  CHECK(refused(std::string("\0\0\0\0\0\0\0\x80", 8) + entry() + data));  // a header of 2^63 bytes
   for (const char* header : {"", " ", "[]", "3", "null", "\"x\"", "{", "{}{}", "{\"x\":}", "{\"x\":1}", "{\"x\":[]}",
                              "{\"x\":{}}", "{\"__metadata__\":1}", "{\"\xff\":1}"})
     CHECK(refused(raw_file(header, header == std::string("{}") ? data : "")));
@@ -240,22 +240,22 @@ TEST_CASE("safetensors: foreign files are refused", "[io][safetensors]") {
                             "[9223372036854775807]", "[18446744073709551615]", "[4294967296,4294967296]",
                             "[4611686018427387904,2]", "[2305843009213693954]", "[4611686018427387904,4,0]"})
     CHECK(refused(raw_file(entry("\"F32\"", shape), data)));
-  for (const char* place : {"[0]", "[0,8,8]", "[0,9]", "[0,7]", "[8,0]", "[-1,7]", "[0,-1]", "[0.0,8.0]", "[4,12]", "8",
-                            "null", "[0,18446744073709551615]", "[18446744073709551608,0]", "[\"0\",\"8\"]"})
-    CHECK(refused(raw_file(entry("\"F32\"", "[2]", place), data)));
+  for (const char* offsets : {"[0]", "[0,8,8]", "[0,9]", "[0,7]", "[8,0]", "[-1,7]", "[0,-1]", "[0.0,8.0]", "[4,12]",
+                              "8", "null", "[0,18446744073709551615]", "[18446744073709551608,0]", "[\"0\",\"8\"]"})
+    CHECK(refused(raw_file(entry("\"F32\"", "[2]", offsets), data)));
 
   const auto two = [&](const std::string& a, const std::string& b) {
     const std::string first = entry("\"F32\"", "[1]", a), second = entry("\"F32\"", "[1]", b);
     return raw_file(first.substr(0, first.size() - 1) + ",\"y\"" + second.substr(4), data);
   };
-  CHECK_FALSE(refused(two("[4,8]", "[0,4]")));  // any order is good
+  CHECK_FALSE(refused(two("[4,8]", "[0,4]")));  // any order is valid
   CHECK(read_safetensors(path).tensors[0].first == "y");
   CHECK(refused(two("[0,4]", "[0,4]")));  // overlap
   CHECK(refused(two("[0,4]", "[2,6]")));
   CHECK(refused(two("[0,4]", "[5,9]")));  // hole
 }
 
-TEST_CASE("safetensors: damaged bytes are read or refused, never worse", "[io][safetensors]") {
+TEST_CASE("safetensors: a file with changed bytes is read, or refused with its name", "[io][safetensors]") {
   const TempFolder folder;
   const std::string path = folder / "f";
   write_safetensors(path, example());

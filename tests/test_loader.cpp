@@ -281,7 +281,10 @@ TEST_CASE("loader: what a preparing thread throws comes out of next()", "[loader
 
 TEST_CASE("loader: it can be left at any moment", "[loader]") {
   const Dataset dataset = make_dataset(3);
-  for (int64_t count = 0; count < 40; ++count) batches(dataset, count % 8, 2, all_on, 1 + count % 4);
+  const int64_t before = live_bytes();
+  for (int64_t count = 0; count < 40; ++count)
+    CHECK(batches(dataset, count % 8, 2, all_on, 1 + count % 4).size() == size_t(count % 8));
+  CHECK(live_bytes() == before);  // batches that nobody took are freed
 }
 
 TEST_CASE("loader: samples that do not fit the options are refused", "[loader]") {

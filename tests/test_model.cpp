@@ -129,7 +129,8 @@ TEST_CASE("GazeMedSeg: levels start alike, the prediction is their mean, the tot
   const Supervised batch = tiny_batch(c);
   const Tensor before = model->predict(batch.images).logits;
   const double shift = 0.3;
-  named[each - 1].second.copy_from(add(named[each - 1].second.detach(), Tensor::full({1}, shift)));  // level 1's bias
+  Tensor bias = named[each - 1].second;  // of level 1
+  bias.copy_from(add(bias.detach(), Tensor::full({1}, shift)));
   const Tensor after = model->predict(batch.images).logits;
   for (int64_t i = 0; i < before.size(); i += 97)
     CHECK(after.data<float>()[i] - before.data<float>()[i] == Approx(shift / 3).margin(1e-5));

@@ -1,4 +1,7 @@
-// Every row of op_cases.h, through everything.
+// Every row of the op table (kernels/cases) with every check, each as a test of its own: `ctest -R conv2d` runs those
+// of conv2d.
+#include <set>
+
 #include "core/parallel.h"
 #include "kernels/cases/check_op.h"
 #include "tests/catch.h"
@@ -11,85 +14,117 @@ constexpr double gradient_limit = 1e-6;
 
 Random stream(const OpCase& c) { return Random(7, hash64(c.name)); }
 
+void check_gradients_of(const OpCase& c) {
+  for (const Sizes& sizes : c.sizes) {
+    const GradCheck result = check_gradients(c, sizes);
+    INFO("sizes " << Shape(sizes) << ": " << result.where);
+    CHECK(result.elements > 0);
+    CHECK(result.worst < gradient_limit);
+  }
+}
+
+void check_against_composed(const OpCase& c) {
+  for (const Sizes& sizes : c.sizes)
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      Maker maker{dtype, stream(c)};
+      const Tensors inputs = c.inputs(sizes, maker);
+      const Tensors fused = run_with_gradients(c.op, inputs, Random(5));
+      const Tensors composed = run_with_gradients(c.composed, inputs, Random(5));
+      REQUIRE(fused.size() >= 2);  // an output and a gradient
+      REQUIRE(fused.size() == composed.size());
+      for (size_t i = 0; i < fused.size(); ++i) {
+        INFO("sizes " << Shape(sizes) << " " << dtype << " result " << i << " " << fused[i].shape());
+        CHECK(relative_difference(fused[i], composed[i], min_scale(composed)) <
+              (dtype == DType::f32 ? c.f32_tolerance : 1e-11));
+      }
+    }
+}
+
+void check_same_bits(const OpCase& c) {
+  const int threads = num_threads();
+  for (const Sizes& sizes : c.sizes) {
+    Maker maker{DType::f32, stream(c)};
+    const Tensors inputs = c.inputs(sizes, maker);
+    const Tensors first = run_with_gradients(c.op, inputs, Random(5));
+    REQUIRE(first.size() >= 2);
+    for (const int n : {1, 2, 3}) {
+      set_num_threads(n);
+      const Tensors again = run_with_gradients(c.op, inputs, Random(5));
+      REQUIRE(first.size() == again.size());
+      for (size_t i = 0; i < first.size(); ++i) {
+        INFO("sizes " << Shape(sizes) << " result " << i << " with " << n << " threads");
+        CHECK(same_bits(first[i], again[i]));
+      }
+    }
+    set_num_threads(threads);
+  }
+}
+
+void check_memory(const OpCase& c) {
+  for (const Sizes& sizes : c.sizes) {
+    const int64_t before = live_bytes();
+    {
+      Maker maker{DType::f32, stream(c)};
+      run_with_gradients(c.op, c.inputs(sizes, maker), Random(5));
+      const Tensors dropped = c.op(c.inputs(sizes, maker));  // its graph is freed without backward()
+      CHECK(live_bytes() > before);
+    }
+    INFO("sizes " << Shape(sizes));
+    CHECK(live_bytes() == before);
+  }
+}
+
+void check_wrong_shapes(const OpCase& c) {
+  REQUIRE(c.wrong);
+  CHECK_THROWS_AS(c.wrong(), Error);
+}
+
+void check_cost(const OpCase& c) {
+  REQUIRE(c.cost);
+  REQUIRE(c.backward);
+  for (const Sizes& sizes : c.large) {
+    INFO("sizes " << Shape(sizes));
+    CHECK(c.cost(sizes).bytes > 0);
+    CHECK(c.backward(sizes).bytes > 0);
+  }
+}
+
+struct Check {
+  const char* title;
+  void (*run)(const OpCase&);
+  bool (*applies)(const OpCase&) = [](const OpCase&) { return true; };
+};
+
+const std::vector<Check> checks = {
+    {"gradients match finite differences", check_gradients_of},
+    {"values and gradients agree with other ops or plain loops", check_against_composed,
+     [](const OpCase& c) { return c.composed != nullptr; }},
+    {"runs with 1, 2 and 3 threads give the same bits", check_same_bits},
+    {"frees all memory", check_memory},
+    {"refuses wrong shapes", check_wrong_shapes},
+    {"states its bytes for the benchmark", check_cost, [](const OpCase& c) { return !c.large.empty(); }},
+};
+
+const std::vector<OpCase>& table() {
+  static const std::vector<OpCase> rows = op_cases();
+  return rows;
+}
+
+const GeneratedTests tests_of_ops([] {
+  for (const OpCase& c : table())
+    for (const Check& check : checks)
+      if (check.applies(c)) add_test(c.name + ": " + check.title, "[ops]", [&] { check.run(c); });
+});
+
 }  // namespace
 
-TEST_CASE("every op: gradients match finite differences in double", "[ops]") {
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.sizes) {
-      const GradCheck result = check_gradients(c, sizes);
-      INFO(c.name << ": " << result.where);
-      CHECK(result.worst < gradient_limit);
-    }
-}
-
-TEST_CASE("every fused op agrees with its composed twin, values and gradients", "[ops]") {
-  for (const OpCase& c : op_cases()) {
-    if (!c.composed) continue;
-    for (const Sizes& sizes : c.sizes)
-      for (const DType dtype : {DType::f32, DType::f64}) {
-        Maker maker{dtype, stream(c)};
-        const Tensors inputs = c.inputs(sizes, maker);
-        const Tensors fused = run_with_gradients(c.op, inputs, Random(5));
-        const Tensors composed = run_with_gradients(c.composed, inputs, Random(5));
-        REQUIRE(fused.size() == composed.size());
-        for (size_t i = 0; i < fused.size(); ++i) {
-          INFO(c.name << " " << dtype << " result " << i << " " << fused[i].shape());
-          CHECK(relative_difference(fused[i], composed[i], min_scale(composed)) <
-                (dtype == DType::f32 ? c.f32_tolerance : 1e-11));
-        }
-      }
-  }
-}
-
-TEST_CASE("every op gives the same bits again, and with another number of threads", "[ops]") {
-  const int threads = num_threads();
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.sizes) {
-      Maker maker{DType::f32, stream(c)};
-      const Tensors inputs = c.inputs(sizes, maker);
-      const Tensors first = run_with_gradients(c.op, inputs, Random(5));
-      for (const int n : {threads, 1, 3}) {
-        set_num_threads(n);
-        const Tensors again = run_with_gradients(c.op, inputs, Random(5));
-        REQUIRE(first.size() == again.size());
-        for (size_t i = 0; i < first.size(); ++i) {
-          INFO(c.name << " result " << i << " with " << n << " threads");
-          CHECK(same_bits(first[i], again[i]));
-        }
-      }
-      set_num_threads(threads);
-    }
-}
-
-TEST_CASE("every op gives its memory back", "[ops]") {
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.sizes) {
-      const int64_t before = live_bytes();
-      {
-        Maker maker{DType::f32, stream(c)};
-        run_with_gradients(c.op, c.inputs(sizes, maker), Random(5));
-        c.op(c.inputs(sizes, maker));  // dropped without backward
-      }
-      INFO(c.name);
-      CHECK(live_bytes() == before);
-    }
-}
-
-TEST_CASE("every op refuses wrong shapes", "[ops]") {
-  for (const OpCase& c : op_cases()) {
+TEST_CASE("op table: every row has a name of its own, sizes and an op", "[ops]") {
+  CHECK(table().size() >= 50);
+  std::set<std::string> names;
+  for (const OpCase& c : table()) {
     INFO(c.name);
-    REQUIRE(c.wrong);
-    CHECK_THROWS_AS(c.wrong(), Error);
+    CHECK(names.insert(c.name).second);
+    CHECK_FALSE(c.sizes.empty());
+    CHECK(c.op != nullptr);
   }
-}
-
-TEST_CASE("every op that is timed says what it moves and computes", "[ops]") {
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.large) {
-      INFO(c.name);
-      REQUIRE(c.cost);
-      REQUIRE(c.backward);
-      CHECK(c.cost(sizes).bytes > 0);
-      CHECK(c.backward(sizes).bytes > 0);
-    }
 }

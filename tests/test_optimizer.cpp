@@ -1,4 +1,4 @@
-// The optimisers' steps against plain loops in double.
+// The steps of the optimisers against plain loops in double.
 #include <cmath>
 #include <functional>
 
@@ -6,12 +6,13 @@
 #include "core/random.h"
 #include "kernels/ops.h"
 #include "tests/catch.h"
+#include "tests/differences.h"
 
 using namespace gt;
 
 namespace {
 
-// Small tensors, one of no elements, and one of several of the blocks that threads take.
+/// Small tensors, one without elements, and one of several blocks of the parallel loop.
 const std::vector<Shape> shapes = {{1}, {16}, {3, 5, 7}, {0}, {40009}, {20, 3, 3, 3}};
 
 Tensors random_tensors(DType dtype, Random random, double scale) {
@@ -29,8 +30,8 @@ Tensors zeros(DType dtype) { return random_tensors(dtype, Random(0), 0); }
 using Step = std::function<void(const Tensors& p, const Tensors& g, const Tensors& a, const Tensors& b, int64_t step)>;
 using Reference = std::function<void(double& p, double g, double& a, double& b, int64_t step)>;
 
-// Takes five steps with new gradients each time, parameter 1's gradient being undefined in every second one, and gives
-// the largest difference of a parameter from the reference.
+/// Takes five steps with new gradients. Parameter 1 has no gradient in every second step. Returns the largest
+/// difference of a parameter from the reference.
 double worst_difference(DType dtype, const Step& step, const Reference& reference) {
   const Tensors p = random_tensors(dtype, Random(1), 1), a = zeros(dtype), b = zeros(dtype);
   std::vector<std::vector<double>> expected, first(shapes.size()), second(shapes.size());
@@ -49,7 +50,7 @@ double worst_difference(DType dtype, const Step& step, const Reference& referenc
       const std::vector<double> gradient = g[k].defined() ? g[k].cast(DType::f64).values<double>() : got;
       for (size_t i = 0; i < got.size(); ++i) {
         if (g[k].defined()) reference(expected[k][i], gradient[i], first[k][i], second[k][i], t);
-        worst = std::max(worst, std::fabs(got[i] - expected[k][i]));
+        worst = larger_difference(worst, got[i], expected[k][i]);
       }
     }
   }
@@ -60,7 +61,7 @@ double tolerance(DType dtype) { return dtype == DType::f64 ? 1e-14 : 2e-6; }
 
 }  // namespace
 
-TEST_CASE("optimizer: SGD is its formula", "[optimizer]") {
+TEST_CASE("optimizer: SGD follows its formula", "[optimizer]") {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const double momentum : {0.0, 0.9})
       for (const double decay : {0.0, 4e-2}) {
@@ -76,7 +77,7 @@ TEST_CASE("optimizer: SGD is its formula", "[optimizer]") {
       }
 }
 
-TEST_CASE("optimizer: AdamW is its formula", "[optimizer]") {
+TEST_CASE("optimizer: AdamW follows its formula", "[optimizer]") {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const double decay : {0.0, 0.1}) {
       const AdamW options{.beta1 = 0.8, .beta2 = 0.99, .eps = 1e-7};
@@ -96,7 +97,7 @@ TEST_CASE("optimizer: AdamW is its formula", "[optimizer]") {
     }
 }
 
-TEST_CASE("optimizer: a parameter without a gradient is left alone, state and all", "[optimizer]") {
+TEST_CASE("optimizer: a parameter without a gradient and its state stay unchanged", "[optimizer]") {
   const Tensor p = Tensor::full({3}, 2), m = Tensor::full({3}, 5), v = Tensor::full({3}, 7);
   sgd_step({p}, {Tensor{}}, {m}, sgd_rates(0.1, 0.9, 0.1));
   adamw_step({p}, {Tensor{}}, {m}, {v}, adamw_rates(1, 0.1, 0.1));
@@ -106,7 +107,7 @@ TEST_CASE("optimizer: a parameter without a gradient is left alone, state and al
   CHECK_NOTHROW(sgd_step({}, {}, {}, sgd_rates(0.1, 0.9, 0.1)));
 }
 
-TEST_CASE("optimizer: weight decay alone shrinks by its rate", "[optimizer]") {
+TEST_CASE("optimizer: with a zero gradient, a step shrinks parameters by rate times decay", "[optimizer]") {
   const Tensor p = Tensor::full({2}, 1, DType::f64), g = Tensor::zeros({2}, DType::f64);
   const Tensor m = g.clone(), v = g.clone();
   adamw_step({p}, {g}, {m}, {v}, adamw_rates(1, 0.1, 0.5));
@@ -115,7 +116,7 @@ TEST_CASE("optimizer: weight decay alone shrinks by its rate", "[optimizer]") {
   CHECK(p.data<double>()[1] == Approx(0.95 * 0.95));
 }
 
-TEST_CASE("optimizer: the same bits with any number of threads, and no memory taken", "[optimizer]") {
+TEST_CASE("optimizer: every number of threads gives the same bits, and a step allocates no memory", "[optimizer]") {
   const int threads = num_threads();
   std::vector<float> first;
   for (const int n : {1, 3}) {
@@ -135,7 +136,7 @@ TEST_CASE("optimizer: the same bits with any number of threads, and no memory ta
   set_num_threads(threads);
 }
 
-TEST_CASE("optimizer: what does not belong together is refused", "[optimizer]") {
+TEST_CASE("optimizer: wrong shapes, types and rates are refused", "[optimizer]") {
   const Tensor p = Tensor::zeros({3}), wrong_shape = Tensor::zeros({4}), wrong_type = Tensor::zeros({3}, DType::f64);
   CHECK_THROWS_AS(sgd_step({p}, {p}, {}, sgd_rates(0.1, 0.9, 0)), Error);
   CHECK_THROWS_AS(sgd_step({p}, {Tensor{}}, {Tensor{}}, sgd_rates(0.1, 0.9, 0)), Error);

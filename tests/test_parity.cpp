@@ -7,6 +7,7 @@
 #include "models/checkpoint.h"
 #include "models/recipes.h"
 #include "tests/catch.h"
+#include "tests/differences.h"
 
 using namespace gt;
 
@@ -51,7 +52,7 @@ class Reference {
     double largest = 0, difference = 0;
     for (size_t i = 0; i < a.size(); ++i) {
       largest = std::max(largest, std::fabs(b[i]));
-      difference = std::max(difference, std::fabs(a[i] - b[i]));
+      difference = larger_difference(difference, a[i], b[i]);
     }
     CHECK(difference / largest < tolerance(way_.dtype));
   }

@@ -1,4 +1,4 @@
-// Plans of training steps against steps that were taken.
+// Dry runs, and plans of training steps compared with measured steps.
 #include "core/dry_run.h"
 #include "core/parallel.h"
 #include "kernels/ops.h"
@@ -6,7 +6,7 @@
 
 using namespace gt;
 
-TEST_CASE("a dry run computes nothing, takes no memory and counts it", "[plan]") {
+TEST_CASE("plan: a dry run computes nothing and counts memory that it does not allocate", "[plan]") {
   const int64_t before = live_bytes();
   const Tensor real = Tensor::full({2}, 3);
   {
@@ -27,7 +27,7 @@ TEST_CASE("a dry run computes nothing, takes no memory and counts it", "[plan]")
   CHECK(live_bytes() == before + 8);
 }
 
-TEST_CASE("the plan of a step is what the step takes, byte by byte", "[plan]") {
+TEST_CASE("plan: the plan of a step equals the measured step in every byte", "[plan]") {
   for (const char* recipe : {"gradtrack", "gazemedseg", "full"})
     for (const char* kind : {"sgd", "adamw"}) {
       INFO(recipe << ", " << kind);
@@ -37,7 +37,7 @@ TEST_CASE("the plan of a step is what the step takes, byte by byte", "[plan]") {
     }
 }
 
-TEST_CASE("a plan tells where the peak is and grows with the batch", "[plan]") {
+TEST_CASE("plan: the peak is in the backward pass, and activations grow with the batch", "[plan]") {
   Config config = small_config("gradtrack");
   const StepPlan small = plan_step(config, Device::cpu);
   CHECK(small.part_of(small.peak_op()) == std::string("backward"));

@@ -1,4 +1,4 @@
-// The random number generator: against the published vectors, and as distributions.
+// The random number generator: published test vectors, and moments of the distributions.
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -34,7 +34,7 @@ Moments moments(Draw&& draw, int n = 400000) {
 
 }  // namespace
 
-TEST_CASE("philox4x32-10 gives the known answers of the Random123 distribution", "[random]") {
+TEST_CASE("random: Philox4x32-10 gives the known answers of the Random123 distribution", "[random]") {
   using Words = std::vector<uint32_t>;
   const uint32_t ff = 0xFFFFFFFF;
   CHECK(philox_of({0, 0, 0, 0}, 0, 0) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
@@ -43,19 +43,19 @@ TEST_CASE("philox4x32-10 gives the known answers of the Random123 distribution",
         Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
-TEST_CASE("a stream is philox under its key and place, block after block", "[random]") {
+TEST_CASE("random: a stream is the sequence of Philox blocks for its key", "[random]") {
   Random random((uint64_t(2) << 32) | 1, (uint64_t(5) << 32) | 4, 3);
   for (uint32_t block = 0; block < 3; ++block)
     for (const uint32_t word : philox_of({block, 3, 4, 5}, 1, 2)) CHECK(random.bits() == word);
 }
 
-TEST_CASE("fnv-1a gives its known answers", "[random]") {
+TEST_CASE("random: hash64() gives the known answers of FNV-1a", "[random]") {
   CHECK(hash64("") == 0xcbf29ce484222325u);
   CHECK(hash64("a") == 0xaf63dc4c8601ec8cu);
   CHECK(hash64("foobar") == 0x85944171f73967e8u);
 }
 
-TEST_CASE("streams repeat under the same key and share nothing under others", "[random]") {
+TEST_CASE("random: a stream repeats for its key, and streams of other keys share no word with it", "[random]") {
   const auto draw = [](Random random) {
     std::vector<uint32_t> words(64);
     std::generate(words.begin(), words.end(), [&] { return random.bits(); });
@@ -72,10 +72,10 @@ TEST_CASE("streams repeat under the same key and share nothing under others", "[
     seen.insert(words.begin(), words.end());
     count += words.size();
   }
-  CHECK(seen.size() == count);  // 512 of 2^32 words: a chance meeting has probability 3e-5, and the keys are fixed
+  CHECK(seen.size() == count);  // 512 words: two of them are equal with probability 3e-5; the keys are fixed
 }
 
-TEST_CASE("neighbouring streams are not correlated", "[random]") {
+TEST_CASE("random: neighbouring streams are not correlated", "[random]") {
   const int n = 4000;
   double sum = 0;
   for (uint64_t stream = 0; stream < 50; ++stream) {
@@ -85,7 +85,7 @@ TEST_CASE("neighbouring streams are not correlated", "[random]") {
   CHECK(std::fabs(sum / (50 * n)) < 5 / std::sqrt(50.0 * n));
 }
 
-TEST_CASE("uniform numbers: range and moments", "[random]") {
+TEST_CASE("random: uniform() has its range and moments", "[random]") {
   Random random(1);
   double lo = 1, hi = 0;
   const Moments m = moments([&] {
@@ -106,7 +106,7 @@ TEST_CASE("uniform numbers: range and moments", "[random]") {
   CHECK(shifted.variance == Approx(64.0 / 12).margin(0.05));
 }
 
-TEST_CASE("normal numbers: moments and tails", "[random]") {
+TEST_CASE("random: normal() has its moments and tails", "[random]") {
   Random random(2);
   int within1 = 0, beyond3 = 0;
   const int n = 400000;
@@ -125,7 +125,7 @@ TEST_CASE("normal numbers: moments and tails", "[random]") {
   CHECK(double(beyond3) / n == Approx(0.0026998).margin(0.0005));
 }
 
-TEST_CASE("gamma numbers: mean and variance are the shape", "[random]") {
+TEST_CASE("random: the mean and the variance of gamma(shape) are the shape", "[random]") {
   for (const double shape : {1.0, 1.7, 4.0, 50.0}) {
     Random random(3, uint64_t(shape * 10));
     double lowest = 1e9;
@@ -142,7 +142,7 @@ TEST_CASE("gamma numbers: mean and variance are the shape", "[random]") {
   }
 }
 
-TEST_CASE("below(n) gives every integer from 0 to n - 1 alike", "[random]") {
+TEST_CASE("random: below(n) gives every integer below n with equal probability", "[random]") {
   Random random(4);
   for (const int64_t n : {1, 2, 7, 100}) {
     std::vector<int> hits(static_cast<size_t>(n), 0);
@@ -160,7 +160,7 @@ TEST_CASE("below(n) gives every integer from 0 to n - 1 alike", "[random]") {
   CHECK((hi < large && hi > large / 100 * 99));
 }
 
-TEST_CASE("chance(p)", "[random]") {
+TEST_CASE("random: chance(p) is true with probability p", "[random]") {
   Random random(5);
   int never = 0, sometimes = 0, always = 0;
   for (int i = 0; i < 100000; ++i) {

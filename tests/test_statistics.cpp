@@ -1,4 +1,4 @@
-// Statistics of comparisons, against SciPy 1.17.
+// Statistics of comparisons, against values of SciPy 1.17.
 #include "core/random.h"
 #include "models/statistics.h"
 #include "tests/catch.h"
@@ -17,7 +17,7 @@ std::vector<double> sixty() {
 
 }  // namespace
 
-TEST_CASE("Wilcoxon's signed-rank test gives SciPy's p-values", "[statistics]") {
+TEST_CASE("statistics: the Wilcoxon signed-rank test gives SciPy's p-values", "[statistics]") {
   // scipy.stats.wilcoxon(x, method="exact").pvalue
   CHECK(wilcoxon_signed_rank({0.31, -0.12, 0.45, 0.07, -0.02, 0.19, 0.28, -0.33, 0.11, 0.52}) == Approx(0.16015625));
   CHECK(wilcoxon_signed_rank({1, 2, 3, 4, 5}) == Approx(0.0625));
@@ -27,17 +27,18 @@ TEST_CASE("Wilcoxon's signed-rank test gives SciPy's p-values", "[statistics]") 
   CHECK(wilcoxon_signed_rank(sixty()) == Approx(0.02359300806715681).epsilon(1e-12));
 }
 
-TEST_CASE("Wilcoxon's signed-rank test: zeros do not count, signs are alike, nothing is no evidence", "[statistics]") {
+TEST_CASE("statistics: the Wilcoxon test drops zeros, ignores the common sign, and gives 1 without differences",
+          "[statistics]") {
   const std::vector<double> some = {0.31, -0.12, 0.45, 0.07};
   CHECK(wilcoxon_signed_rank({0.31, 0, -0.12, 0.45, 0, 0.07}) == wilcoxon_signed_rank(some));
   CHECK(wilcoxon_signed_rank({-0.31, 0.12, -0.45, -0.07}) == wilcoxon_signed_rank(some));
   CHECK(wilcoxon_signed_rank({}) == 1);
   CHECK(wilcoxon_signed_rank({0, 0, 0}) == 1);
   CHECK(wilcoxon_signed_rank({1}) == 1);
-  CHECK(wilcoxon_signed_rank({1, -1}) == 1);  // a continuity correction must not reach past the middle
+  CHECK(wilcoxon_signed_rank({1, -1}) == 1);  // the continuity correction must not pass the middle
 }
 
-TEST_CASE("the bootstrap interval is SciPy's up to the draws, and the same again", "[statistics]") {
+TEST_CASE("statistics: the bootstrap interval agrees with SciPy's and repeats for its seed", "[statistics]") {
   // scipy.stats.bootstrap((x,), numpy.mean, n_resamples=200000, method="percentile", random_state=1)
   const Interval b = bootstrap_interval(sixty());
   CHECK(b.low == Approx(0.022994).margin(0.003));
@@ -50,20 +51,20 @@ TEST_CASE("the bootstrap interval is SciPy's up to the draws, and the same again
   CHECK_FALSE(error_of([] { bootstrap_interval({}); }).empty());
 }
 
-TEST_CASE("the bootstrap interval holds the true mean about 95 times of 100", "[statistics]") {
-  int held = 0;
+TEST_CASE("statistics: the bootstrap interval contains the true mean in about 95 % of samples", "[statistics]") {
+  int covered = 0;
   for (uint64_t trial = 0; trial < 400; ++trial) {
     Random random(7, trial);
     std::vector<double> values(50);
     for (double& v : values) v = random.normal();
     const Interval b = bootstrap_interval(values, 500, trial);
-    held += b.low <= 0 && 0 <= b.high;
+    covered += b.low <= 0 && 0 <= b.high;
   }
-  CHECK(held > 400 * 0.91);
-  CHECK(held < 400 * 0.98);
+  CHECK(covered > 400 * 0.91);
+  CHECK(covered < 400 * 0.98);
 }
 
-TEST_CASE("a paired difference is of the same images", "[statistics]") {
+TEST_CASE("statistics: a paired difference needs two values for each image", "[statistics]") {
   const PairedDifference d = paired_difference({0.5, 0.7, 0.9}, {0.4, 0.5, 0.6});
   CHECK(d.mean == Approx(0.2));
   CHECK(d.interval.low >= 0.1 - 1e-12);

@@ -259,5 +259,5 @@ TEST_CASE("a loss that is not finite ends the run with advice", "[trainer]") {
 TEST_CASE("a run's folder that cannot be made is an error", "[trainer]") {
   const TempFolder tmp;
   write(tmp / "file", "in the way");
-  CHECK(error_of([&] { train(small_run(), tmp / "file/run"); }).find("cannot make the folder") != std::string::npos);
+  CHECK(error_of([&] { train(small_run(), tmp / "file/run"); }).find("cannot create the folder") != std::string::npos);
 }

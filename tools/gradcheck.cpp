@@ -43,7 +43,7 @@ void gradcheck(const std::string& wanted, Device device) {
                 ok ? "ok" : ("FAILED at " + worst.where).c_str());
     std::fflush(stdout);
   };
-  std::printf("%-28s %6s   %9s   limit %.0e, in double, on %s\n", "op", "sizes", "worst", limit, name(device));
+  std::printf("%-28s %6s   %9s   limit %.0e, in double, on %s\n", "op", "sizes", "worst", limit, to_string(device));
   for (const OpCase& c : cases) {
     names.push_back(c.name);
     if (!wanted.empty() && c.name.find(wanted) == std::string::npos) continue;

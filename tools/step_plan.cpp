@@ -93,7 +93,7 @@ void print_work(const std::vector<Profile::Total>& work) {
 
 Json to_json(const Config& config, Device device, const StepPlan& plan, const std::vector<Profile::Total>& work) {
   Json json = {{"recipe", config.recipe},
-               {"device", name(device)},
+               {"device", to_string(device)},
                {"precision", config.precision},
                {"size", config.data.size},
                {"batch", config.train.batch},
@@ -131,7 +131,7 @@ void print_step_plan(const StepPlanOptions& options) {
   const StepPlan plan = plan_step(config, device);
   const std::vector<Profile::Total> work = work_of(plan);
   std::printf("one step: recipe %s, %lld pixels, batch %lld, %s on %s\n\n", config.recipe.c_str(),
-              (long long)config.data.size, (long long)config.train.batch, config.precision.c_str(), name(device));
+              (long long)config.data.size, (long long)config.train.batch, config.precision.c_str(), to_string(device));
   print_memory(plan, device);
   print_work(work);
   if (options.json.empty()) return;

@@ -94,7 +94,7 @@ void train(const Options& o) {
   std::string why;
   const Device device = choose_device(o.device, &why);
   set_num_threads(int(config.threads));
-  std::fprintf(stderr, "recipe %s, device %s%s, %d threads, %s in %s\n", config.recipe.c_str(), name(device),
+  std::fprintf(stderr, "recipe %s, device %s%s, %d threads, %s in %s\n", config.recipe.c_str(), to_string(device),
                why.empty() ? "" : (" (" + why + ")").c_str(), num_threads(), o.profile > 0 ? "trace" : "run",
                o.out.c_str());
   if (o.profile > 0) return profile(config, device, o);

@@ -102,7 +102,7 @@ class Step : public Work {
     add("input.kept", tracks.kept);
     add("value.total", total);
     for (const LossTerm& term : losses.terms) add("value." + term.name, term.value);
-    for (const auto& [name, p] : model_->parameters().named()) {
+    for (auto [name, p] : model_->parameters().named()) {
       add("parameter." + name, p);
       add("gradient." + name, p.grad());
       p.clear_grad();
@@ -222,7 +222,7 @@ class SingleOp : public Work {
   }
 
   void both() const {
-    for (const auto& [name, x] : inputs_)
+    for (auto [name, x] : inputs_)
       if (x.requires_grad()) x.clear_grad();
     // A node behind all outputs, which gives each its gradient.
     const Tensor start = Tensor::zeros({}, DType::f32, gradients_[0].device());

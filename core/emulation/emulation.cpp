@@ -21,9 +21,9 @@
 namespace gt::emulation {
 namespace {
 
-constexpr unsigned max_threads = 1024;  // of a block
+constexpr unsigned max_threads = 1024;  // per block
 constexpr size_t stack_bytes = 64 * 1024, guard_bytes = 4096;
-constexpr int vote = -1;  // in place of a lane to read
+constexpr int vote = -1;  // as Thread::source: the operation is a vote
 
 enum class Wait { nothing, block, warp, other_blocks };
 
@@ -32,21 +32,22 @@ struct Thread : Fiber {
   uint3 index{};
   Wait waits = Wait::nothing;
   Site site;           // where it waits
-  uint64_t value = 0;  // what it brings to a warp operation, then what it gets
+  uint64_t value = 0;  // its operand of a warp operation, then the result
   int source = 0;      // the lane that it reads, or vote
 };
 
-struct Meeting {  // of the lanes of a mask in a warp operation
+/// A warp operation that some lanes of its mask have reached.
+struct WarpOperation {
   unsigned mask, arrived;
   Site site;
 };
 
 struct Warp {
   unsigned present = 0;  // lanes that have not returned
-  std::vector<Meeting> meetings;
+  std::vector<WarpOperation> pending;
 };
 
-/// A block on the device, from its start until its threads have ended.
+/// A block that is running or suspended. Blocks are reused, because their stacks are large.
 struct Block {
   Block();
   ~Block() { munmap(stacks, stacks_bytes); }
@@ -55,27 +56,28 @@ struct Block {
 
   static constexpr size_t stacks_bytes = max_threads * (stack_bytes + guard_bytes);
 
-  /// For the blocks of a grid.
+  /// Prepares the threads for blocks of this grid.
   void prepare(const Grid& grid);
 
   char* stacks;
-  unsigned guarded = 0;   // stacks with a page below that nobody may touch
-  uint64_t prepared = 0;  // for this launch
+  unsigned guarded = 0;   // number of stacks with a protected page below
+  uint64_t prepared = 0;  // the launch that it is prepared for
   SharedMemory shared_memory;
   unsigned number = 0;  // in the grid
   std::array<Thread, max_threads> threads;
   std::array<Warp, max_threads / 32> warps;
   unsigned alive = 0;
-  std::array<uint16_t, max_threads> ready;
-  size_t head = 0, tail = 0;         // of the ring `ready`
+  std::array<uint16_t, max_threads> ready;  // a ring buffer of threads that can run, from head to tail
+  size_t head = 0, tail = 0;
   std::vector<uint16_t> for_others;  // threads that wait for other blocks
 
-  unsigned at_barrier = 0;  // threads that wait for the block,
-  Site barrier;             // here
-  int predicates = 0, sum_of_predicates = 0;
+  unsigned at_barrier = 0;  // threads that wait at `barrier`
+  Site barrier;
+  int predicates = 0;         // true predicates of the threads at the barrier
+  int sum_of_predicates = 0;  // of the last complete barrier
 };
 
-thread_local bool in_kernel = false;  // of the host's thread
+thread_local bool in_kernel = false;  // whether this host thread runs a kernel
 
 std::string show(Site site) { return str_cat(site.file, ":", site.line); }
 std::string show(dim3 v) { return str_cat("(", v.x, ",", v.y, ",", v.z, ")"); }
@@ -96,6 +98,7 @@ Options options_of_environment() {
   return options;
 }
 
+/// The emulated device.
 class Machine {
  public:
   Options options = options_of_environment();
@@ -104,36 +107,37 @@ class Machine {
   int sync_block(bool predicate, Site site);
   uint64_t sync_warp(unsigned mask, uint64_t value, int source, Site site);
   void wait_for_blocks(Site site);
-  Thread& self(Site site);
+  Thread& current_thread(Site site);
   Block& block() { return *block_; }
 
  private:
   void begin_grid(const Grid& grid);
   void begin_block(unsigned number);
-  bool go_on(Block* block);
-  static void live(boost::context::detail::transfer_t from);
-  void leave();
+  bool resume(Block* block);
+  static void thread_main(boost::context::detail::transfer_t from);
+  void end_thread();
   void make_ready(unsigned warp, unsigned lanes);
   void make_all_ready();
-  void wait();
+  void run_next();
   void switch_to(Fiber& fiber);
-  void arrived();
+  void after_switch();
   void release_warp(unsigned warp, unsigned mask);
-  std::string deadlock() const;
+  std::string describe_deadlock() const;
 
   std::mutex mutex_;
 
   Grid grid_{};
   void (*thread_)(const void*) = nullptr;
   const void* argument_ = nullptr;
-  unsigned count_ = 0;  // threads of a block
+  unsigned count_ = 0;  // threads per block
   uint64_t launches_ = 0;
   std::mt19937 random_;
-  std::vector<std::unique_ptr<Block>> blocks_;  // as many as were ever on the device at once
-  std::vector<Block*> free_, waiting_;          // of these; those that wait for others, as they started
-  uint64_t steps_ = 0;                          // counts what threads get done
+  std::vector<std::unique_ptr<Block>> blocks_;  // all that were ever needed at once
+  std::vector<Block*> free_;                    // of blocks_: unused
+  std::vector<Block*> waiting_;                 // of blocks_: on the device, in the order of their start
+  uint64_t steps_ = 0;                          // counts progress, to detect deadlocks
 
-  Block* block_ = nullptr;  // that runs
+  Block* block_ = nullptr;  // the running block
   Fiber host_;
   Fiber* running_ = &host_;
   std::exception_ptr error_;
@@ -161,21 +165,23 @@ void Block::prepare(const Grid& grid) {
   for (; guarded < count; ++guarded) mprotect(stacks + guarded * (stack_bytes + guard_bytes), guard_bytes, PROT_NONE);
   for (unsigned i = 0; i < count; ++i) {
     threads[i].index = {i % b.x, i / b.x % b.y, i / b.x / b.y};
-    ASAN_UNPOISON_MEMORY_REGION(threads[i].stack, stack_bytes);  // an error leaves frames behind
+    ASAN_UNPOISON_MEMORY_REGION(threads[i].stack, stack_bytes);  // frames that an exception left
   }
 }
 
-Thread& Machine::self(Site site) {
+Thread& Machine::current_thread(Site site) {
   if (!in_kernel) fail("barrier or warp operation outside of a kernel at ", show(site));
   return static_cast<Thread&>(*running_);
 }
 
-std::string name(const Thread& thread) { return str_cat("thread ", show(thread.index), " of block ", show(blockIdx)); }
+std::string describe(const Thread& thread) {
+  return str_cat("thread ", show(thread.index), " of block ", show(blockIdx));
+}
 
 // ---- Running --------------------------------------------------------------------------------------------------------
 
 void Machine::run(const Grid& grid, void (*thread)(const void*), const void* argument) {
-  if (in_kernel) fail("launch in a kernel at ", show(grid.launch));
+  if (in_kernel) fail("launch inside a kernel at ", show(grid.launch));
   const std::lock_guard lock(mutex_);
   thread_ = thread;
   argument_ = argument;
@@ -188,10 +194,10 @@ void Machine::run(const Grid& grid, void (*thread)(const void*), const void* arg
   for (auto next = order.begin(); next != order.end() || !waiting_.empty();) {
     const uint64_t before = steps_;
     if (next != order.end() && waiting_.size() < options.blocks_at_once) begin_block(*next++);
-    std::erase_if(waiting_, [&](Block* block) { return !go_on(block); });
-    if (steps_ == before) {  // and so would be for ever
+    std::erase_if(waiting_, [&](Block* block) { return !resume(block); });
+    if (steps_ == before) {  // no thread can make progress
       block_ = waiting_.front();
-      fail(deadlock());
+      fail(describe_deadlock());
     }
   }
 }
@@ -230,13 +236,13 @@ void Machine::begin_block(unsigned number) {
   b.head = b.tail = 0;
   b.for_others.clear();
   for (unsigned i = 0; i < count_; ++i) {
-    b.threads[i].prepare(live);
+    b.threads[i].prepare(thread_main);
     b.threads[i].waits = Wait::nothing;
   }
   for (unsigned i = 0; i < count_; i += 32) {
     Warp& warp = b.warps[i / 32];
     warp.present = count_ - i >= 32 ? 0xffffffffu : (1u << (count_ - i)) - 1;
-    warp.meetings.clear();
+    warp.pending.clear();
   }
   detector::begin_block(number, count_);
   block_ = &b;
@@ -245,32 +251,32 @@ void Machine::begin_block(unsigned number) {
   waiting_.push_back(&b);
 }
 
-/// Runs a block on until its threads have ended or wait for other blocks, and says whether they do.
-bool Machine::go_on(Block* block) {
+/// Runs a block until its threads have ended or wait for other blocks. Returns whether threads wait.
+bool Machine::resume(Block* block) {
   block_ = block;
   for (const uint16_t thread : std::exchange(block->for_others, {})) block->ready[block->tail++ % max_threads] = thread;
   const dim3 blocks = grid_.blocks;
   blockIdx = {block->number % blocks.x, block->number / blocks.x % blocks.y, block->number / blocks.x / blocks.y};
-  detector::enter_block(block->number);
+  detector::switch_to_block(block->number);
   in_kernel = true;
-  wait();  // comes back when no thread is ready
+  run_next();  // returns when no thread is ready
   in_kernel = false;
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   if (!block->for_others.empty()) return true;
-  if (block->alive > 0) fail(deadlock());
+  if (block->alive > 0) fail(describe_deadlock());
   detector::end_block();
   free_.push_back(block);
   return false;
 }
 
-// A thread from its start to its end.
-void Machine::live(boost::context::detail::transfer_t from) {
+/// The entry of every fiber.
+void Machine::thread_main(boost::context::detail::transfer_t from) {
   Machine& m = machine();
   m.running_->arrive(from);
-  m.arrived();
+  m.after_switch();
   try {
     m.thread_(m.argument_);
-    m.leave();
+    m.end_thread();
   } catch (...) {
     m.error_ = std::current_exception();
   }
@@ -278,16 +284,17 @@ void Machine::live(boost::context::detail::transfer_t from) {
   if (m.error_)
     m.switch_to(m.host_);
   else
-    m.wait();
+    m.run_next();
 }
 
-void Machine::leave() {
+void Machine::end_thread() {
   const Thread& thread = static_cast<Thread&>(*running_);
   const unsigned lane = thread.id % 32;
   Warp& warp = block_->warps[thread.id / 32];
-  if (block_->at_barrier > 0) fail(name(thread), " returned, others of its block wait at ", show(block_->barrier));
-  for (const Meeting& m : warp.meetings)
-    if (m.mask >> lane & 1) fail(name(thread), " returned, others of its warp wait for it at ", show(m.site));
+  if (block_->at_barrier > 0)
+    fail(describe(thread), " returned, but others of its block wait at ", show(block_->barrier));
+  for (const WarpOperation& m : warp.pending)
+    if (m.mask >> lane & 1) fail(describe(thread), " returned, but others of its warp wait for it at ", show(m.site));
   warp.present &= ~(1u << lane);
   --block_->alive;
   ++steps_;
@@ -309,8 +316,8 @@ void Machine::make_all_ready() {
   }
 }
 
-// Goes on with the next ready thread, with the host if there is none.
-void Machine::wait() {
+/// Switches to the next ready thread, or to the host if there is none.
+void Machine::run_next() {
   Block& b = *block_;
   if (b.head == b.tail) return switch_to(host_);
   uint16_t& next = b.ready[b.head % max_threads];
@@ -323,17 +330,17 @@ void Machine::wait() {
 void Machine::switch_to(Fiber& fiber) {
   if (&fiber == running_) return;
   std::exchange(running_, &fiber)->switch_to(fiber);
-  arrived();
+  after_switch();
 }
 
-void Machine::arrived() {
-  if (running_ == &host_) return detector::enter(-1);
+void Machine::after_switch() {
+  if (running_ == &host_) return detector::switch_to_thread(-1);
   const Thread& thread = static_cast<Thread&>(*running_);
   threadIdx = thread.index;
-  detector::enter(int(thread.id));
+  detector::switch_to_thread(int(thread.id));
 }
 
-std::string Machine::deadlock() const {
+std::string Machine::describe_deadlock() const {
   std::string line;
   int shown = 0;
   const Thread* last = nullptr;
@@ -345,7 +352,7 @@ std::string Machine::deadlock() const {
     const char* const what = t.waits == Wait::warp           ? "its warp"
                              : t.waits == Wait::other_blocks ? "other blocks"
                                                              : "its block";
-    line += str_cat(shown == 1 ? "deadlock: " : "; ", name(t), " waits for ", what, " at ", show(t.site));
+    line += str_cat(shown == 1 ? "deadlock: " : "; ", describe(t), " waits for ", what, " at ", show(t.site));
   }
   if (waiting_.size() > 1) line += str_cat("; ", waiting_.size(), " blocks on the device wait");
   return line;
@@ -354,11 +361,12 @@ std::string Machine::deadlock() const {
 // ---- Barriers and warp operations -----------------------------------------------------------------------------------
 
 int Machine::sync_block(bool predicate, Site site) {
-  Thread& thread = self(site);
+  Thread& thread = current_thread(site);
   Block& b = *block_;
-  if (b.alive < count_) fail(name(thread), " at ", show(site), ": others of its block returned before this barrier");
+  if (b.alive < count_)
+    fail(describe(thread), " at ", show(site), ": others of its block returned before this barrier");
   if (b.at_barrier > 0 && !same(site, b.barrier))
-    fail("divergent barrier: ", name(thread), " at ", show(site), ", others of its block at ", show(b.barrier));
+    fail("divergent barrier: ", describe(thread), " at ", show(site), ", but others of its block at ", show(b.barrier));
   b.barrier = site;
   b.predicates += predicate;
   thread.waits = Wait::block;
@@ -369,40 +377,41 @@ int Machine::sync_block(bool predicate, Site site) {
     detector::block_barrier();
     make_all_ready();
   }
-  wait();
+  run_next();
   return b.sum_of_predicates;
 }
 
 void Machine::wait_for_blocks(Site site) {
-  Thread& thread = self(site);
+  Thread& thread = current_thread(site);
   if (thread.waits != Wait::other_blocks || !same(thread.site, site)) ++steps_;
   thread.waits = Wait::other_blocks;
   thread.site = site;
   block_->for_others.push_back(uint16_t(thread.id));
-  wait();
+  run_next();
 }
 
 uint64_t Machine::sync_warp(unsigned mask, uint64_t value, int source, Site site) {
-  Thread& thread = self(site);
+  Thread& thread = current_thread(site);
   const unsigned lane = thread.id % 32;
   Warp& warp = block_->warps[thread.id / 32];
-  const auto wrong = [&](const auto&... what) { fail(name(thread), " at ", show(site), ": ", what...); };
+  const auto wrong = [&](const auto&... what) { fail(describe(thread), " at ", show(site), ": ", what...); };
   if (!(mask >> lane & 1)) wrong("the mask lacks the calling lane");
-  if (mask & ~warp.present) wrong("the mask names a lane that has returned or never was");
+  if (mask & ~warp.present) wrong("the mask names a lane that has returned or does not exist");
   if (source != vote && !(mask >> source & 1)) wrong("shuffle reads lane ", source, ", outside of its mask");
-  auto m = std::find_if(warp.meetings.begin(), warp.meetings.end(), [&](const Meeting& o) { return o.mask == mask; });
-  if (m == warp.meetings.end()) m = warp.meetings.insert(m, {mask, 0, site});
-  if (!same(m->site, site)) wrong("divergent warp operation, others of its mask at ", show(m->site));
+  auto m =
+      std::find_if(warp.pending.begin(), warp.pending.end(), [&](const WarpOperation& o) { return o.mask == mask; });
+  if (m == warp.pending.end()) m = warp.pending.insert(m, {mask, 0, site});
+  if (!same(m->site, site)) wrong("divergent warp operation, but others of its mask at ", show(m->site));
   thread.waits = Wait::warp;
   thread.site = site;
   thread.value = value;
   thread.source = source;
   m->arrived |= 1u << lane;
   if (m->arrived == mask) {
-    warp.meetings.erase(m);
+    warp.pending.erase(m);
     release_warp(thread.id / 32, mask);
   }
-  wait();
+  run_next();
   return thread.value;
 }
 
@@ -423,7 +432,7 @@ void Machine::release_warp(unsigned warp, unsigned mask) {
 
 }  // namespace
 
-// ---- The headers' functions -----------------------------------------------------------------------------------------
+// ---- The functions of the headers -----------------------------------------------------------------------------------
 
 Options& options() { return machine().options; }
 
@@ -439,10 +448,10 @@ uint64_t exchange(unsigned mask, uint64_t value, int source, Site site) {
   return machine().sync_warp(mask, value, source, site);
 }
 
-int lane_of_segment(int width, Site site) {
+int shuffle_lane(int width, Site site) {
   if (width < 1 || width > 32 || (width & (width - 1)) != 0)
     fail("shuffle of width ", width, " at ", show(site), ": expected a power of two up to 32");
-  return int(machine().self(site).id % 32);
+  return int(machine().current_thread(site).id % 32);
 }
 
 void* shared(const void* key, size_t bytes, size_t alignment) {
@@ -451,7 +460,7 @@ void* shared(const void* key, size_t bytes, size_t alignment) {
 
 void* dynamic_shared() { return machine().block().shared_memory.dynamic(); }
 
-void trap(Site site) { fail(name(machine().self(site)), " gave up at ", show(site)); }
+void trap(Site site) { fail(describe(machine().current_thread(site)), " called __trap() at ", show(site)); }
 
 void wait_for_blocks(Site site) { machine().wait_for_blocks(site); }
 

@@ -1,11 +1,13 @@
-// CUDA kernels on the CPU, to test them without a GPU; core/launch.cuh includes this in place of CUDA's headers. Every
-// thread of a block is a fiber; blocks run one after the other on the thread that launches, but that one whose threads
-// wait for other blocks (__nanosleep) is left until they got on. Fibers switch at barriers and warp operations alone,
-// in an order that can be forward, reversed or shuffled, so a run repeats exactly and what leans on an order shows.
-// Misuse is an Error with the kernel's line: barriers that not all threads reach, masks that name absent lanes, too
-// much shared memory, blocks that wait for what never comes. Of two things legal in CUDA the emulation is stricter: a
-// thread may not return while others still synchronise, and the lanes of a warp operation must meet at one line of the
-// source.
+// CUDA kernels on the CPU, to test them without a GPU. core/launch.cuh includes this header in place of CUDA's.
+//
+// Every thread of a block is a fiber. Blocks run one after the other on the host thread that launches. A block whose
+// threads wait for other blocks (__nanosleep) is suspended until the others have run. Fibers switch only at barriers
+// and warp operations, in an order that is forward, reversed or shuffled by a seed. A run therefore repeats exactly,
+// and other orders reveal results that depend on the order.
+//
+// Misuse throws Error with the kernel's line: barriers that some threads do not reach, masks that name absent lanes,
+// too much shared memory, blocks that wait forever. The emulation refuses two programs that CUDA allows: a thread that
+// returns while others of its block still synchronise, and a warp operation whose lanes are at different source lines.
 #pragma once
 
 #include <math.h>  // CUDA has its functions in the global namespace
@@ -23,29 +25,30 @@
 
 namespace gt::emulation {
 
-enum class Order { forward, reverse, shuffled };  // of the threads of a block and of the blocks of a grid
+/// The order in which the threads of a block and the blocks of a grid run.
+enum class Order { forward, reverse, shuffled };
 
 struct Options {
   Order order = Order::forward;
-  uint32_t seed = 1;                 // of shuffled; the same for every launch
+  uint32_t seed = 1;                 // for Order::shuffled; every launch starts from it
   size_t shared_limit = 227 * 1024;  // bytes of shared memory that a block may have
-  size_t blocks_at_once = 64;        // on the device: where so many wait for others, none starts
+  size_t blocks_at_once = 64;        // blocks that the device holds; while all of them wait, no other block starts
 };
 
-/// What the next launches go by. Starts as GT_EMULATE_ORDER says (forward, reverse or shuffled:SEED); throws Error if
-/// that is none of these.
+/// The options of the next launches. The order starts as the environment variable GT_EMULATE_ORDER: forward, reverse or
+/// shuffled:SEED. Throws Error for another value.
 Options& options();
 
-/// Whether this build watches kernels for data races (GRADTRACK_RACES=ON).
+/// Whether this build has the race detector (GRADTRACK_RACES=ON).
 bool detects_races();
 
-/// The races since the last clear_races(), a line each with its two places in the source.
+/// The races found since the last clear_races(), one line each with both places in the source.
 std::vector<std::string> races();
 void clear_races();
 
-// ---- What the CUDA names below stand on -----------------------------------------------------------------------------
+// ---- Implementation of the CUDA names below -------------------------------------------------------------------------
 
-/// A place in a kernel file. (clang 14, whose tools read this, has no std::source_location.)
+/// A place in a kernel file. std::source_location is missing in clang 14, whose tools read this header.
 struct Site {
   const char* file = "";
   int line = 0;
@@ -59,33 +62,33 @@ struct Grid {
   Site launch;
 };
 
-/// Calls thread(argument) for every thread of the grid. Throws what the threads throw, after which the next launch
-/// starts afresh. Grids of several host threads run one after the other.
+/// Calls thread(argument) for every thread of the grid. Throws what a thread throws; later launches are unaffected.
+/// Grids that several host threads launch run one after the other.
 void run(const Grid& grid, void (*thread)(const void*), const void* argument);
 
-/// Waits for all threads of the block; gives the number of those with `predicate`.
+/// Waits for all threads of the block. Returns the number of threads with a true `predicate`.
 int sync_block(bool predicate, Site site);
 
-/// Waits for the lanes of `mask`; gives the lanes with `predicate`.
+/// Waits for the lanes of `mask`. Returns the lanes with a true `predicate`.
 unsigned ballot(unsigned mask, bool predicate, Site site);
 
-/// Waits for the lanes of `mask`; gives the value of lane `source`.
+/// Waits for the lanes of `mask`. Returns the value of lane `source`.
 uint64_t exchange(unsigned mask, uint64_t value, int source, Site site);
 
-/// The lane of the running thread. Checks a shuffle's width.
-int lane_of_segment(int width, Site site);
+/// The lane of the running thread. Throws Error unless `width` is a power of two up to 32.
+int shuffle_lane(int width, Site site);
 
-/// Shared memory of the running block: the same for the same key, which stands for a declaration.
+/// A shared array of the running block. The key identifies the declaration.
 void* shared(const void* key, size_t bytes, size_t alignment);
 void* dynamic_shared();
 
-/// Lets other blocks run: what the thread waits for, only they can do.
+/// Suspends the thread until other blocks have run.
 void wait_for_blocks(Site site);
 
-/// The Error of a kernel that gives up.
+/// Throws the Error of __trap().
 [[noreturn]] void trap(Site site);
 
-/// Tells the race detector of a __threadfence().
+/// Reports a __threadfence() to the race detector.
 void fence();
 
 template <class T>
@@ -98,8 +101,8 @@ T shuffle(unsigned mask, T value, int source, Site site) {
   return value;
 }
 
-// Always inline: the race detector is to see the kernel's line. It starts from a guess instead of a load, so that all
-// it does to memory is atomic.
+// Always inlined, so that the race detector sees the kernel's line. The first compare uses a guess instead of a load,
+// so that every access to memory is atomic.
 template <class T, class F>
 [[gnu::always_inline]] inline T read_modify_write(T* address, F f) {
   static_assert(!std::is_same_v<T, long> && !std::is_same_v<T, unsigned long>,
@@ -160,30 +163,30 @@ inline int __all_sync(unsigned mask, int predicate, gt::emulation::Site at = gt:
   return gt::emulation::ballot(mask, predicate != 0, at) == mask;
 }
 
-// The segments of a warp, `width` lanes each, are worlds of their own: up and down stop at their ends, xor may reach an
-// earlier one only. Offsets count modulo 32, as in the PTX manual's shfl.sync.
+// Shuffles work within segments of `width` lanes. Up and down stop at the ends of a segment, and xor may read only an
+// earlier segment. Offsets count modulo 32, as for shfl.sync in the PTX manual.
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32,
               gt::emulation::Site at = gt::emulation::Site::here()) {
-  const int lane = gt::emulation::lane_of_segment(width, at);
+  const int lane = gt::emulation::shuffle_lane(width, at);
   return gt::emulation::shuffle(mask, value, (lane & -width) | (source & (width - 1)), at);
 }
 template <class T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
                  gt::emulation::Site at = gt::emulation::Site::here()) {
-  const int lane = gt::emulation::lane_of_segment(width, at), source = lane - int(delta % 32);
+  const int lane = gt::emulation::shuffle_lane(width, at), source = lane - int(delta % 32);
   return gt::emulation::shuffle(mask, value, source < (lane & -width) ? lane : source, at);
 }
 template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
                    gt::emulation::Site at = gt::emulation::Site::here()) {
-  const int lane = gt::emulation::lane_of_segment(width, at), source = lane + int(delta % 32);
+  const int lane = gt::emulation::shuffle_lane(width, at), source = lane + int(delta % 32);
   return gt::emulation::shuffle(mask, value, source > (lane | (width - 1)) ? lane : source, at);
 }
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32,
                   gt::emulation::Site at = gt::emulation::Site::here()) {
-  const int lane = gt::emulation::lane_of_segment(width, at), source = lane ^ (bits & 31);
+  const int lane = gt::emulation::shuffle_lane(width, at), source = lane ^ (bits & 31);
   return gt::emulation::shuffle(mask, value, source > (lane | (width - 1)) ? lane : source, at);
 }
 
@@ -234,7 +237,7 @@ template <class T>
   return gt::emulation::read_modify_write(address, [=](T old) { return old == expected ? value : old; });
 }
 
-/// Of one type, where CUDA would also convert: its rules are easy to get wrong. NaN gives way to numbers, as in CUDA.
+/// Arguments have one type; CUDA also converts between types. Of NaN and a number the result is the number, as in CUDA.
 template <class T>
 T min(T a, T b) {
   if constexpr (std::is_floating_point_v<T>) return std::fmin(a, b);

@@ -1,4 +1,4 @@
-// Fibers for the emulation: Boost.Context's switch, with AddressSanitizer told of it.
+// Fibers for the emulation, by Boost.Context. AddressSanitizer is informed of every switch.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
@@ -24,7 +24,7 @@ struct Fiber {
   void* fake_stack = nullptr;  // AddressSanitizer's
   bool ended = false;
 
-  /// Makes it ready to start at `entry`, which calls arrive() first and never returns.
+  /// The next switch_to() starts the fiber at `entry`. `entry` must call arrive() first and must not return.
   void prepare(Entry entry) {
     char* const top = static_cast<char*>(const_cast<void*>(stack)) + stack_bytes;
     context = boost::context::detail::make_fcontext(top, stack_bytes, entry);
@@ -32,7 +32,7 @@ struct Fiber {
     ended = false;
   }
 
-  /// What comes first after every switch: notes where the fiber that was left goes on.
+  /// Must be the first call after every switch. Stores the context of the fiber that was left.
   void arrive(boost::context::detail::transfer_t transfer) {
     Fiber& left = *static_cast<Fiber*>(transfer.data);
     left.context = transfer.fctx;
@@ -41,7 +41,7 @@ struct Fiber {
 #endif
   }
 
-  /// Leaves this fiber, which runs, for another; comes back when something switches to this one.
+  /// Switches from this fiber, which is running, to another. Returns when a fiber switches back.
   void switch_to(Fiber& other) {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(ended ? nullptr : &fake_stack, other.stack, other.stack_bytes);

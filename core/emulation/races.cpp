@@ -1,14 +1,19 @@
 // The race detector (GRADTRACK_RACES=ON). Kernel files are compiled with -fsanitize=thread but linked without its
-// library: the compiler calls the functions of tsan.cpp for every load and store, and these come here. A shadow cell
-// for every word, or every byte where a page is used in parts of words, remembers who touched it last.
+// library. The compiler then calls the functions of tsan.cpp for every load and store, and these call access() here.
+// Every word of memory has a shadow cell with its latest accesses. A page that is accessed in parts of words has a cell
+// for every byte.
 //
-// Two accesses of one place race if they come from two threads of a grid, one of them at least writes, not both are
-// atomic, and nothing orders them. What orders: __syncthreads() the threads of a block; a warp operation the lanes of
-// its mask; an atomic of a block after one of another block at the same place, what that one did before a
-// __threadfence() ahead of it ("the last block adds up"). Launches are ordered. Reading shared memory that the block
-// has not written counts as a race too.
+// Two accesses of one address race if two threads of a grid make them, at least one of them writes, not both are
+// atomic, and nothing orders them. These order accesses:
+//   - __syncthreads(), for the threads of a block;
+//   - a warp operation, for the lanes of its mask;
+//   - atomics of two blocks at one address, if the first block called __threadfence() before its atomic: its accesses
+//     before the fence precede those of the second block after its atomic (as when the last block sums partial
+//     results);
+//   - launches.
+// A read of shared memory that the block has not written is reported too.
 //
-// Not seen: memcpy() and the like where the compiler calls them, and accesses in functions of the standard library.
+// Not detected: races in memcpy() and similar calls that the compiler emits, and in functions of the standard library.
 #include "core/emulation/races.h"
 
 #include <dlfcn.h>
@@ -33,23 +38,28 @@
 namespace gt::emulation {
 namespace {
 
-struct Moment {  // of a thread: `epoch` counts its block's barriers, `clock` its own synchronisations
-  uint32_t block = 0, thread = 0, epoch = 0, clock = 0;  // clock 0: never
+/// A time in the life of a thread.
+struct Moment {
+  uint32_t block = 0, thread = 0;
+  uint32_t epoch = 0;  // barriers that its block has passed
+  uint32_t clock = 0;  // synchronisations of the thread, from 1; 0 stands for no moment
   bool operator==(const Moment&) const = default;
 };
 
+/// An access: when and at which instruction.
 struct Stamp : Moment {
   const void* pc = nullptr;
 };
 
 struct Cell {
-  Stamp write, read, other_read;  // other_read: the latest by a thread other than read's
-  bool atomic = false;            // the write
+  Stamp write, read;    // the latest ones
+  Stamp other_read;     // the latest by another thread than `read`
+  bool atomic = false;  // whether `write` was atomic
 };
 
 struct Page {
   static constexpr uintptr_t bytes = 4096;
-  uintptr_t grain = 4;  // bytes of a cell
+  uintptr_t grain = 4;  // bytes of memory per cell
   std::vector<Cell> cells = std::vector<Cell>(bytes / 4);
 
   Cell& at(uintptr_t address) { return cells[address % bytes / grain]; }
@@ -63,7 +73,8 @@ struct Page {
   }
 };
 
-struct Acquired {  // by a thread of the running block, what another block had done by `released`
+/// The thread and time `by` follows all that another block did before `released`.
+struct Acquired {
   Moment released, by;
 };
 
@@ -74,43 +85,43 @@ struct Race {
   Stamp now, earlier;
 };
 
-thread_local int running = -1;  // the emulated thread that runs on this thread of the host
+thread_local int running = -1;  // the emulated thread that runs on this host thread; -1 is none
 
 struct BlockClocks {
   uint32_t block = 0, epoch = 0;
-  std::unordered_map<uint32_t, std::vector<Acquired>> acquired;  // per block
-  std::array<std::array<uint32_t, 32>, 1024> clocks{};           // what each thread knows of the lanes of its warp
-  std::array<Moment, 1024> fences{};                             // the last of each thread
+  std::unordered_map<uint32_t, std::vector<Acquired>> acquired;  // by the other block
+  std::array<std::array<uint32_t, 32>, 1024> clocks{};  // per thread: the clock it has seen of each lane of its warp
+  std::array<Moment, 1024> fences{};                    // the last __threadfence() of each thread
 
   Moment now(uint32_t me) const { return {block, me, epoch, clocks[me][me % 32]}; }
 };
 
 struct Detector {
   std::unordered_map<uintptr_t, Page> pages;
-  std::unordered_map<const void*, std::vector<Moment>> released;  // by atomics, per place
-  std::map<uint32_t, std::unique_ptr<BlockClocks>> blocks;        // on the device
-  std::vector<std::unique_ptr<BlockClocks>> spare;                // their room is large
-  BlockClocks* mine = nullptr;                                    // of the block that runs
+  std::unordered_map<const void*, std::vector<Moment>> released;  // by atomics, per address
+  std::map<uint32_t, std::unique_ptr<BlockClocks>> blocks;        // those that are running or suspended
+  std::vector<std::unique_ptr<BlockClocks>> spare;                // reused, because they are large
+  BlockClocks* current = nullptr;                                 // of the running block
   std::set<std::pair<const void*, const void*>> seen;
   std::vector<Race> races;
 
   bool ordered(const Moment& earlier, uint32_t me) const {
     if (earlier.clock == 0) return true;
-    if (earlier.block == mine->block)
-      return earlier.thread == me || earlier.epoch < mine->epoch ||
-             (earlier.thread / 32 == me / 32 && earlier.clock <= mine->clocks[me][earlier.thread % 32]);
-    const auto a = mine->acquired.find(earlier.block);
-    if (a == mine->acquired.end()) return false;
+    if (earlier.block == current->block)
+      return earlier.thread == me || earlier.epoch < current->epoch ||
+             (earlier.thread / 32 == me / 32 && earlier.clock <= current->clocks[me][earlier.thread % 32]);
+    const auto a = current->acquired.find(earlier.block);
+    if (a == current->acquired.end()) return false;
     return std::any_of(a->second.begin(), a->second.end(), [&](const Acquired& acquired) {
       const auto& [r, by] = acquired;
       return (earlier.epoch < r.epoch || (earlier.thread == r.thread && earlier.clock <= r.clock)) &&
-             (by.thread == me || by.epoch < mine->epoch);
+             (by.thread == me || by.epoch < current->epoch);
     });
   }
 
   void access(const void* p, size_t bytes, detector::Access kind, uint32_t me, const void* pc) {
     const bool shared = shared_memory().contains(p);
-    const Stamp stamp{mine->now(me), pc};
+    const Stamp stamp{current->now(me), pc};
     if (kind == detector::Access::atomic) acquire_and_release(p, me);
     const auto begin = reinterpret_cast<uintptr_t>(p);
     for (uintptr_t address = begin; address < begin + bytes;) {
@@ -125,7 +136,7 @@ struct Detector {
     const bool reads = kind == detector::Access::read, atomic = kind == detector::Access::atomic;
     if (race.shared) {
       for (Stamp* s : {&c.write, &c.read, &c.other_read})
-        if (s->block != mine->block) *s = {};  // that block's memory is gone
+        if (s->block != current->block) *s = {};  // from the shared memory of an earlier block
       if (c.write.clock == 0 && kind != detector::Access::write)
         report(race, "read of shared memory that the block has not written", {});
     }
@@ -143,16 +154,16 @@ struct Detector {
   }
 
   void acquire(const Moment& moment, uint32_t me) {
-    std::vector<Acquired>& from = mine->acquired[moment.block];
+    std::vector<Acquired>& from = current->acquired[moment.block];
     const auto known = [&](const Acquired& a) { return a.released == moment && a.by.thread == me; };
-    if (std::none_of(from.begin(), from.end(), known)) from.push_back({moment, mine->now(me)});
+    if (std::none_of(from.begin(), from.end(), known)) from.push_back({moment, current->now(me)});
   }
 
   void acquire_and_release(const void* p, uint32_t me) {
     if (const auto r = released.find(p); r != released.end())
       for (const Moment& moment : r->second)
-        if (moment.block != mine->block) acquire(moment, me);
-    const Moment& fence = mine->fences[me];
+        if (moment.block != current->block) acquire(moment, me);
+    const Moment& fence = current->fences[me];
     if (fence.clock == 0) return;
     std::vector<Moment>& moments = released[p];
     if (moments.empty() || moments.back() != fence) moments.push_back(fence);
@@ -166,7 +177,7 @@ struct Detector {
   }
 };
 
-Detector detector_;
+Detector global_detector;
 
 // ---- Lines of the source --------------------------------------------------------------------------------------------
 
@@ -180,20 +191,20 @@ std::string output_of(const std::string& command) {
   return out;
 }
 
-/// The last folder, the file and the line of each place in this program.
+/// The innermost folder, the file and the line of each address of this program's code.
 std::unordered_map<const void*, std::string> lines_of(const std::set<const void*>& places) {
   char program[4096];
   const ssize_t length = readlink("/proc/self/exe", program, sizeof program);
   Dl_info info{};
   if (places.empty() || length < 0 || dladdr(*places.begin(), &info) == 0) return {};
   std::string command = str_cat("addr2line -a -i -e '", std::string(program, size_t(length)), "'");
-  for (const void* pc : places)  // a return address: the call is just before it
+  for (const void* pc : places)  // a return address, which follows the call
     command += str_cat(" ", static_cast<const void*>(static_cast<const char*>(pc) - uintptr_t(info.dli_fbase) - 1));
   std::istringstream output(output_of(command + " 2>/dev/null"));
   std::unordered_map<const void*, std::string> lines;
   auto place = places.begin();
   const void* at = nullptr;
-  for (std::string line; std::getline(output, line);) {  // an address, then its line and those it is inlined in
+  for (std::string line; std::getline(output, line);) {  // an address, then its line and the lines it is inlined into
     if (line.starts_with("0x")) {
       at = place == places.end() ? nullptr : *place++;
       continue;
@@ -212,14 +223,14 @@ bool detects_races() { return true; }
 
 std::vector<std::string> races() {
   std::set<const void*> places;
-  for (const Race& r : detector_.races) places.insert({r.now.pc, r.earlier.pc});
+  for (const Race& r : global_detector.races) places.insert({r.now.pc, r.earlier.pc});
   places.erase(nullptr);
   auto lines = lines_of(places);
   const auto show = [&](const Stamp& s) {
     return str_cat("thread ", s.thread, " of block ", s.block, " at ", lines[s.pc].empty() ? "?" : lines[s.pc]);
   };
   std::vector<std::string> out;
-  for (const Race& r : detector_.races) {
+  for (const Race& r : global_detector.races) {
     out.push_back(
         str_cat(r.what, ": ", r.bytes, " bytes of ", r.shared ? "shared" : "global", " memory, ", show(r.now)));
     if (r.earlier.clock != 0) out.back() += "; earlier " + show(r.earlier);
@@ -228,24 +239,24 @@ std::vector<std::string> races() {
 }
 
 void clear_races() {
-  detector_.races.clear();
-  detector_.seen.clear();
+  global_detector.races.clear();
+  global_detector.seen.clear();
 }
 
-// ---- What the emulation tells ---------------------------------------------------------------------------------------
+// ---- Events from the emulation --------------------------------------------------------------------------------------
 
 namespace detector {
 
 void begin_grid() {
-  detector_.pages.clear();
-  detector_.released.clear();
-  detector_.blocks.clear();
+  global_detector.pages.clear();
+  global_detector.released.clear();
+  global_detector.blocks.clear();
 }
 
 void begin_block(unsigned block, unsigned threads) {
-  auto& spare = detector_.spare;
+  auto& spare = global_detector.spare;
   if (spare.empty()) spare.push_back(std::make_unique<BlockClocks>());
-  BlockClocks& b = *(detector_.blocks[block] = std::move(spare.back()));
+  BlockClocks& b = *(global_detector.blocks[block] = std::move(spare.back()));
   spare.pop_back();
   b.block = block;
   b.epoch = 0;
@@ -257,20 +268,20 @@ void begin_block(unsigned block, unsigned threads) {
   }
 }
 
-void enter_block(unsigned block) { detector_.mine = detector_.blocks.at(block).get(); }
+void switch_to_block(unsigned block) { global_detector.current = global_detector.blocks.at(block).get(); }
 
 void end_block() {
-  const auto ended = detector_.blocks.find(detector_.mine->block);
-  detector_.spare.push_back(std::move(ended->second));
-  detector_.blocks.erase(ended);
+  const auto ended = global_detector.blocks.find(global_detector.current->block);
+  global_detector.spare.push_back(std::move(ended->second));
+  global_detector.blocks.erase(ended);
 }
 
-void enter(int thread) { running = thread; }
+void switch_to_thread(int thread) { running = thread; }
 
-void block_barrier() { ++detector_.mine->epoch; }
+void block_barrier() { ++global_detector.current->epoch; }
 
 void warp_barrier(unsigned warp, unsigned mask) {
-  const auto lanes = &detector_.mine->clocks[warp * 32];
+  const auto lanes = &global_detector.current->clocks[warp * 32];
   std::array<uint32_t, 32> joint{};
   for (unsigned i = 0; i < 32; ++i)
     if (mask >> i & 1)
@@ -284,15 +295,15 @@ void warp_barrier(unsigned warp, unsigned mask) {
 
 void fence() {
   const auto me = uint32_t(running);
-  BlockClocks& b = *detector_.mine;
+  BlockClocks& b = *global_detector.current;
   b.fences[me] = b.now(me);
   ++b.clocks[me][me % 32];
 }
 
 void access(const void* p, size_t bytes, Access kind, const void* pc) {
   if (running < 0 || stacks().contains(p)) return;
-  const int me = std::exchange(running, -1);  // the containers' code may itself be an instrumented copy
-  detector_.access(p, bytes, kind, uint32_t(me), pc);
+  const int me = std::exchange(running, -1);  // the containers' code may be instrumented and call access()
+  global_detector.access(p, bytes, kind, uint32_t(me), pc);
   running = me;
 }
 

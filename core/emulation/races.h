@@ -1,4 +1,4 @@
-// What the race detector hears from the emulation, and asks it. Nothing in builds without the detector.
+// The interface between the emulation and the race detector. The functions are empty in builds without the detector.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ struct MemoryRange {
   bool contains(const void* p) const { return p >= begin && p < end; }
 };
 
-MemoryRange stacks();         // of all emulated threads
+MemoryRange stacks();         // of the threads of the running block
 MemoryRange shared_memory();  // of the running block
 
 namespace detector {
@@ -22,18 +22,18 @@ enum class Access { read, write, atomic };
 void access(const void* p, size_t bytes, Access kind, const void* pc);
 void begin_grid();
 void begin_block(unsigned block, unsigned threads);
-void enter_block(unsigned block);  // the one that runs from now on
+void switch_to_block(unsigned block);
 void end_block();
-void enter(int thread);  // of the block; -1: the host
+void switch_to_thread(int thread);  // of the block; -1 is the host
 void block_barrier();
 void warp_barrier(unsigned warp, unsigned mask);
 void fence();
 #else
 inline void begin_grid() {}
 inline void begin_block(unsigned, unsigned) {}
-inline void enter_block(unsigned) {}
+inline void switch_to_block(unsigned) {}
 inline void end_block() {}
-inline void enter(int) {}
+inline void switch_to_thread(int) {}
 inline void block_barrier() {}
 inline void warp_barrier(unsigned, unsigned) {}
 inline void fence() {}

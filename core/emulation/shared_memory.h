@@ -1,4 +1,4 @@
-// The shared memory of the block that the emulation runs.
+// The shared memory of an emulated block.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace gt::emulation {
 
-/// Arrays, each found again by its key, between red zones that AddressSanitizer watches. What was never written reads
-/// as NaN and -1.
+/// Arrays that are found by their keys, with red zones for AddressSanitizer between them. Memory that was never written
+/// reads as NaN or -1.
 class SharedMemory {
  public:
   static constexpr size_t static_limit = 48 * 1024;  // nvcc refuses more
@@ -33,7 +33,7 @@ class SharedMemory {
 
   MemoryRange range() const { return {arena_, arena_ + arena_bytes}; }
 
-  /// For the next block: nothing but the dynamic part. Throws Error over `limit` bytes, here and below.
+  /// Starts a block, with its dynamic shared memory only. Throws Error above `limit` bytes, as array() does.
   void begin_block(size_t dynamic_bytes, size_t limit, Site launch) {
     ASAN_POISON_MEMORY_REGION(arena_, used_);
     arrays_.clear();
@@ -43,17 +43,18 @@ class SharedMemory {
     limit_ = limit;
     launch_ = launch;
     check_limit();
-    place(nullptr, dynamic_bytes, 128);
+    allocate(nullptr, dynamic_bytes, 128);
   }
 
   void* dynamic() const { return arrays_.front().data; }
 
+  /// The array of this key, allocated on the first call.
   void* array(const void* key, size_t bytes, size_t alignment) {
     for (const Array& a : arrays_)
       if (a.key == key) return a.data;
     static_bytes_ += bytes;
     check_limit();
-    return place(key, bytes, alignment);
+    return allocate(key, bytes, alignment);
   }
 
  private:
@@ -72,7 +73,7 @@ class SharedMemory {
       wrong("shared memory takes ", static_bytes_ + dynamic_bytes_, " of ", limit_);
   }
 
-  char* place(const void* key, size_t bytes, size_t alignment) {
+  char* allocate(const void* key, size_t bytes, size_t alignment) {
     char* const data = arena_ + (used_ + alignment - 1) / alignment * alignment;
     used_ = size_t(data - arena_) + (bytes + red_zone + 15) / 16 * 16;
     ASAN_UNPOISON_MEMORY_REGION(data, bytes);

@@ -1,5 +1,5 @@
-// The functions that -fsanitize=thread calls, for the race detector in place of the compiler's own library. Host code
-// in kernel files calls them too: outside of emulated threads they only do what they are named for.
+// The functions that code compiled with -fsanitize=thread calls, for the race detector. They replace the compiler's
+// library. Host code in kernel files calls them too; outside of emulated threads nothing is recorded.
 #include <cstddef>
 #include <cstdint>
 
@@ -20,7 +20,7 @@ using gt::emulation::detector::Access;
     return __atomic_##name(p, v, __ATOMIC_SEQ_CST);              \
   }
 
-// An atomic load alone is not watched: kernels have none.
+// Atomic loads are not recorded, because kernels have none.
 #define ATOMICS(bits, T)                                                                                  \
   T __tsan_atomic##bits##_load(const volatile T* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); } \
   void __tsan_atomic##bits##_store(volatile T* p, T v, int) {                                             \

@@ -1,4 +1,5 @@
-// CUDA's vector types for the emulation, aligned as CUDA aligns them, so that UBSan sees a misaligned vector access.
+// CUDA's vector types for the emulation, with CUDA's alignment, so that UndefinedBehaviorSanitizer finds misaligned
+// accesses.
 #pragma once
 
 namespace gt::emulation {

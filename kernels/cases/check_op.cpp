@@ -30,7 +30,7 @@ void set_element(Tensor x, int64_t i, double value) {
 
 GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
                           int64_t max_elements, const std::vector<double>& steps) {
-  for (const Tensor& x : inputs) x.clear_grad();
+  for (Tensor x : inputs) x.clear_grad();
   const Tensors y = op(inputs);
   Tensors u(y.size());
   Tensor total;
@@ -57,6 +57,7 @@ GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, cons
     const int64_t step = std::max<int64_t>(1, x.size() / max_elements);
     const std::vector<double> values = x.values<double>();
     for (int64_t i = 0; i < x.size(); i += step) {
+      ++result.elements;
       const double at = values[size_t(i)];
       const auto f = [&](double offset) {
         set_element(x, i, at + offset);
@@ -119,7 +120,7 @@ double min_scale(const Tensors& results) {
 }
 
 Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random) {
-  for (const Tensor& x : inputs) x.clear_grad();
+  for (Tensor x : inputs) x.clear_grad();
   Tensors result;
   Tensor total;
   for (const Tensor& y : op(inputs)) {
@@ -135,7 +136,7 @@ Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, con
   if (total.defined()) backward(total);
   for (const Tensor& x : inputs)
     if (x.requires_grad() && x.grad().defined()) result.push_back(x.grad());
-  for (const Tensor& x : inputs) x.clear_grad();
+  for (Tensor x : inputs) x.clear_grad();
   return result;
 }
 

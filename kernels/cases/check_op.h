@@ -11,8 +11,9 @@ namespace gt {
 
 /// The result of a gradient check.
 struct GradCheck {
-  double worst = 0;   ///< largest relative error
-  std::string where;  ///< its input and element, with both values
+  double worst = 0;      ///< largest relative error
+  std::string where;     ///< its input and element, with both values
+  int64_t elements = 0;  ///< number of elements compared
 };
 
 /// Compares the gradients of `op` from backward() with central differences of fourth order. inputs are f64, and at most

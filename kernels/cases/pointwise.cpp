@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/autograd.h"
 #include "kernels/cases/op_case.h"
 
 namespace gt {
@@ -33,6 +34,42 @@ Tensor matrix(int64_t rows, int64_t columns, const Tensor& like, const std::func
 Tensor ones(int64_t rows, int64_t columns, const Tensor& like) {
   return Tensor::full({rows, columns}, 1, like.dtype());
 }
+
+/// The elements of x, copied by a plain loop into a tensor of this shape and type, outside the graph.
+Tensor loop_copy(const Tensor& x, const Shape& shape, DType dtype) {
+  Tensor y(shape, dtype);
+  visit_float(x.dtype(), [&]<class X>() {
+    visit_float(dtype, [&]<class Y>() {
+      for (int64_t i = 0; i < x.size(); ++i) y.data<Y>()[i] = Y(x.data<X>()[i]);
+    });
+  });
+  return y;
+}
+
+/// cast() and reshape() by plain loops, forward and backward.
+Tensor copy_by_loops(const Tensor& x, const Shape& shape, DType dtype) {
+  return record(
+      "copy_by_loops", loop_copy(x, shape, dtype), {x},
+      [shape = x.shape(), dtype = x.dtype()](const Tensor& dy) -> Tensors { return {loop_copy(dy, shape, dtype)}; });
+}
+
+using Function = double (*)(double);
+
+/// f of every element, by a plain loop in double, with derivative df.
+Tensor map_by_loops(const Tensor& x, Function f, Function df) {
+  const auto map = [](const Tensor& t, Function g) {
+    Tensor y(t.shape(), t.dtype());
+    visit_float(t.dtype(), [&]<class T>() {
+      for (int64_t i = 0; i < t.size(); ++i) y.data<T>()[i] = T(g(double(t.data<T>()[i])));
+    });
+    return y;
+  };
+  return record("map_by_loops", map(x, f), {x},
+                [map, df, x = x.detach()](const Tensor& dy) -> Tensors { return {mul(dy, map(x, df))}; });
+}
+
+double softplus_of(double x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }
+double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
 
 /// x (..,C) as (P,C).
 Tensor rows(const Tensor& x) { return reshape(x, {x.size() / x.dim(-1), x.dim(-1)}); }
@@ -105,12 +142,11 @@ std::vector<OpCase> functor_cases() {
       "scale", 2, [](auto& x) { return scale(x, -1.7, 0.3); },
       [=](auto& x) { return add(mul(x, constant(x, -1.7)), constant(x, 0.3)); });
   cases.back().backward = per_element(2, 1);  // dy, dx
-  // e^x = sigmoid(x) (1 + e^x)
   unary(
-      "exp", 1, [](auto& x) { return exp(x); }, [](auto& x) { return mul(sigmoid(x), exp(softplus(x))); });
+      "exp", 1, [](auto& x) { return exp(x); }, [](auto& x) { return map_by_loops(x, std::exp, std::exp); });
   unary("square", 1, square, [](auto& x) { return mul(x, x); });
   unary("sigmoid", 20, sigmoid, [](auto& x) { return exp(scale(softplus(scale(x, -1)), -1)); });
-  unary("softplus", 40, softplus, [](auto& x) { return add(x, softplus(scale(x, -1))); });
+  unary("softplus", 40, softplus, [](auto& x) { return map_by_loops(x, softplus_of, sigmoid_of); });
   unary(
       "leaky_relu", 2, [](auto& x) { return leaky_relu(x, 0.1); },
       [](auto& x) { return add(mul(x, greater(x, 0)), scale(mul(x, less(x, 0)), 0.1)); });
@@ -119,7 +155,8 @@ std::vector<OpCase> functor_cases() {
       [](auto& d) { return exp(scale(square(d), -0.5 / (0.7 * 0.7))); });
 
   unary(
-      "cast", 0, [](auto& x) { return cast(x, DType::f64); }, [](auto& x) { return scale(cast(x, DType::f64), 1); });
+      "cast", 0, [](auto& x) { return cast(x, DType::f64); },
+      [](auto& x) { return copy_by_loops(x, x.shape(), DType::f64); });
   cases.back().cost = cases.back().backward = per_element(3, 0);  // f64 counts twice
 
   // Ops without a gradient, as factors: x [x > 0] - x [x < 0] = |x|.
@@ -159,8 +196,9 @@ std::vector<OpCase> broadcast_cases() {
   cases.push_back(unary_case("mean", 1, mean, [=](auto& x) { return scale(total(x), 1 / double(x.size())); }));
   for (OpCase& c : cases) c.cost = c.backward = per_element(1, 1);
 
-  OpCase c = unary_case("sum_last", 1, sum_last,
-                        [](auto& x) { return reshape(matmul(rows(x), ones(x.dim(-1), 1, x)), pixels_of(x.shape())); });
+  OpCase c = unary_case("sum_last", 1, sum_last, [](auto& x) {
+    return reshape(matmul(rows(x), ones(x.dim(-1), 1, x)), pixels_of(x.shape().dims()));
+  });
   c.sizes = pixel_sizes;
   c.wrong = [] { sum_last(Tensor::zeros({})); };
   c.cost = [](const Sizes& s) { return Cost{4 * double(volume(s)) * (1 + 1 / double(s.back())), double(volume(s))}; };
@@ -186,7 +224,7 @@ std::vector<OpCase> broadcast_cases() {
   }));
 
   const auto flat = [](const Tensor& x) { return reshape(x, Shape{x.size(), 1}); };
-  c = unary_case("reshape", 0, flat, [=](auto& x) { return flat(scale(x, 1)); });
+  c = unary_case("reshape", 0, flat, [](auto& x) { return copy_by_loops(x, {x.size(), 1}, x.dtype()); });
   c.large = {};
   c.wrong = [] { reshape(Tensor({2, 3}), {7}); };
   cases.push_back(c);

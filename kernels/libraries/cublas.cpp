@@ -120,7 +120,7 @@ Plan make_plan(const Product& p) {
 
 void multiply(const Product& p, const void* a, const void* b, void* y) {
   if (p.m == 0 || p.n == 0) return;
-  if (current_profile != nullptr) count_launch(Launched::library_call);
+  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::library_call);
   if (dry_run()) return;  // without the workspace: cuBLASLt only plans for this machine's GPU
   if (p.k == 0) {
     check_cuda(cudaMemsetAsync(y, 0, size_t(p.m * p.n) * size_of(p.dtype), cuda_stream()),

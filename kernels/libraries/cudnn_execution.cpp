@@ -45,7 +45,7 @@ bool run(const Convolution& c, Pass pass, const std::vector<Argument>& arguments
   const std::lock_guard lock(mutex);
   const Plan& plan = cached_plan(c, pass);
   const Tensor workspace = workspace_of(plan);
-  if (current_profile != nullptr) count_launch(Launched::library_call);
+  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::library_call);
   if (!dry_run()) start(plan, c, pass, arguments, workspace);
   return plan.facts.adds_bias;
 }

@@ -35,7 +35,7 @@ class Floats {
 
 /// Counts a library call. Returns whether this is a dry run, which does no more.
 bool only_counted() {
-  if (current_profile != nullptr) count_launch(Launched::library_call);
+  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::library_call);
   return dry_run();
 }
 

@@ -1,8 +1,9 @@
-// Every row of op_cases.h on device cuda, real or emulated, against the CPU.
+// Every row of the op table (kernels/cases) on device cuda, real or emulated, each check as a test of its own.
+#include <algorithm>
 #include <array>
 
 #include "kernels/cases/check_op.h"
-#include "tests/device/device.h"
+#include "tests/catch.h"
 #if GT_EMULATE
 #include "core/emulation/emulation.h"
 #endif
@@ -12,10 +13,12 @@ using namespace gt;
 namespace {
 
 Tensors results(const OpCase& c, const Sizes& sizes, DType dtype, Device device) {
-  return run_with_gradients(c.op, inputs_of(c, sizes, dtype, device), Random(5));
+  const Tensors all = run_with_gradients(c.op, inputs_of(c, sizes, dtype, device), Random(5));
+  REQUIRE(all.size() >= 2);  // an output and a gradient
+  return all;
 }
 
-/// A row's values and gradients in bf16 on the CPU are those in f32 of the same, rounded, inputs.
+/// The reference for bf16: values and gradients in f32 on the CPU, of inputs that are rounded to bf16.
 Tensors f32_results_of_bf16_inputs(const OpCase& c, const Sizes& sizes) {
   Tensors inputs = inputs_of(c, sizes, DType::bf16);
   for (Tensor& x : inputs)
@@ -23,137 +26,166 @@ Tensors f32_results_of_bf16_inputs(const OpCase& c, const Sizes& sizes) {
   return run_with_gradients(c.op, inputs, Random(5));
 }
 
-void check_close(const OpCase& c, DType dtype, const Tensors& device, const Tensors& cpu, double tolerance) {
-  REQUIRE(device.size() == cpu.size());
-  for (size_t i = 0; i < cpu.size(); ++i) {
-    INFO(c.name << " " << dtype << " result " << i << " " << cpu[i].shape());
-    CHECK(relative_difference(device[i], cpu[i], min_scale(cpu)) < tolerance);
+void check_close(const std::string& what, DType dtype, const Tensors& got, const Tensors& expected, double tolerance) {
+  REQUIRE(got.size() == expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    INFO(what << " " << dtype << " result " << i << " " << expected[i].shape());
+    CHECK(relative_difference(got[i], expected[i], min_scale(expected)) < tolerance);
   }
 }
+
+void check_against_cpu(const OpCase& c) {
+  for (const Sizes& sizes : c.sizes) {
+    const std::string what = str_cat("sizes ", Shape(sizes));
+    for (const DType dtype : {DType::f32, DType::f64})
+      check_close(what, dtype, results(c, sizes, dtype, Device::cuda), results(c, sizes, dtype, Device::cpu),
+                  dtype == DType::f32 ? c.f32_tolerance : 1e-12);
+    if (c.bf16_activations)
+      check_close(what, DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
+                  2e-2);
+  }
+}
+
+void check_gradients_of(const OpCase& c) {
+  for (const Sizes& sizes : c.sizes) {
+    const GradCheck result = check_gradients(c, sizes, Device::cuda, 5);
+    INFO("sizes " << Shape(sizes) << ": " << result.where);
+    CHECK(result.elements > 0);
+    CHECK(result.worst < 1e-6);
+  }
+}
+
+void check_same_bits(const OpCase& c) {
+  for (const Sizes& sizes : c.sizes) {
+    const Tensors first = results(c, sizes, DType::f32, Device::cuda);
+    const auto again = [&](const std::string& how) {
+      const Tensors second = results(c, sizes, DType::f32, Device::cuda);
+      REQUIRE(first.size() == second.size());
+      for (size_t i = 0; i < first.size(); ++i) {
+        INFO("sizes " << Shape(sizes) << " result " << i << " " << first[i].shape() << " " << how);
+        CHECK(same_bits(first[i], second[i]));
+      }
+    };
+#if GT_EMULATE
+    const emulation::Options before = emulation::options();
+    const auto in_order = [&](emulation::Order order, uint32_t seed) {
+      emulation::options().order = order;
+      emulation::options().seed = seed;
+      again(str_cat("order ", int(order), " seed ", seed));
+    };
+    in_order(emulation::Order::forward, 1);
+    in_order(emulation::Order::reverse, 1);
+    for (uint32_t seed = 1; seed <= 5; ++seed) in_order(emulation::Order::shuffled, seed);
+    emulation::options() = before;
+#else
+    again("second run");
+#endif
+  }
+}
+
+void check_memory(const OpCase& c) {
+  const int64_t before = live_bytes();
+  results(c, c.sizes.back(), DType::f32, Device::cuda);
+  CHECK(live_bytes() == before);
+}
+
+#if GT_EMULATE
+void check_races(const OpCase& c) {
+  emulation::clear_races();
+  for (const Sizes& sizes : c.sizes) results(c, sizes, DType::f32, Device::cuda);
+  for (const std::string& race : emulation::races()) FAIL_CHECK(race);
+}
+#endif
+
+/// Ops whose blocks wait for each other if the device holds all of them at once.
+bool has_grid_barrier(const OpCase& c) { return c.name.starts_with("group_norm") || c.name == "splat_normalized"; }
+
+#if GT_EMULATE
+void check_few_blocks(const OpCase& c) {
+  const emulation::Options before = emulation::options();
+  emulation::clear_races();
+  for (const Sizes& sizes : c.sizes)
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+      if (dtype == DType::bf16 && !c.bf16_activations) continue;
+      const Tensors with_barrier = results(c, sizes, dtype, Device::cuda);
+      for (const size_t blocks : {1, 5}) {
+        emulation::options().blocks_at_once = blocks;
+        const Tensors without = results(c, sizes, dtype, Device::cuda);
+        emulation::options() = before;
+        check_close(str_cat("sizes ", Shape(sizes), ", ", blocks, " blocks"), dtype, without, with_barrier,
+                    dtype == DType::f64   ? 1e-12
+                    : dtype == DType::f32 ? 1e-5
+                                          : 1e-2);
+      }
+    }
+  for (const std::string& race : emulation::races()) FAIL_CHECK(race);
+}
+#else
+void check_training_size(const OpCase& c) {
+  const Sizes sizes =
+      c.bf16_activations ? Sizes{3, 224, 224, 128, 4} : Sizes{64, 40, 28, 28, 56, 56, 112, 112, 224, 224};
+  check_close("", DType::f32, results(c, sizes, DType::f32, Device::cuda), results(c, sizes, DType::f32, Device::cpu),
+              1e-4);
+  if (c.bf16_activations)
+    check_close("", DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
+                2e-2);
+}
+#endif
+
+struct Check {
+  const char* title;
+  const char* tags;
+  void (*run)(const OpCase&);
+  bool (*applies)(const OpCase&) = [](const OpCase&) { return true; };
+};
+
+const std::vector<Check> checks = {
+    {"values and gradients agree with the CPU", "[device][agrees]", check_against_cpu},
+    {"gradients match finite differences", "[device][gradients]", check_gradients_of},
+    {"every run and every order of threads gives the same bits", "[device][bits]", check_same_bits},
+    {"frees all memory", "[device][memory]", check_memory},
+#if GT_EMULATE
+    {"has no data race", "[device][races]", check_races, [](const OpCase&) { return emulation::detects_races(); }},
+    {"agrees with itself if the device holds few blocks at once", "[device][barrier]", check_few_blocks,
+     has_grid_barrier},
+#else
+    {"agrees with the CPU at the size of a training step", "[device][barrier]", check_training_size,
+     [](const OpCase& c) { return c.name == "group_norm" || c.name == "splat_normalized"; }},
+#endif
+};
+
+const std::vector<OpCase>& table() {
+  static const std::vector<OpCase> rows = op_cases();
+  return rows;
+}
+
+const GeneratedTests tests_of_ops([] {
+  for (const OpCase& c : table())
+    for (const Check& check : checks)
+      if (check.applies(c)) add_test("device: " + c.name + ": " + check.title, check.tags, [&] { check.run(c); });
+#if GT_EMULATE
+  if (!emulation::detects_races())
+    add_test("device: every op has no data race", "[device][races]",
+             [] { GT_SKIP_TEST("built without the race detector (GRADTRACK_RACES=ON)"); });
+#endif
+});
 
 }  // namespace
 
-TEST_CASE("device: every op agrees with the CPU, values and gradients", "[device]") {
-  if (no_device()) return;
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.sizes) {
-      for (const DType dtype : {DType::f32, DType::f64})
-        check_close(c, dtype, results(c, sizes, dtype, Device::cuda), results(c, sizes, dtype, Device::cpu),
-                    dtype == DType::f32 ? c.f32_tolerance : 1e-12);
-      if (c.bf16_activations)
-        check_close(c, DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
-                    2e-2);
-    }
+TEST_CASE("device: the ops with a grid barrier are in the op table", "[device]") {
+  CHECK(std::count_if(table().begin(), table().end(), has_grid_barrier) == 3);
 }
 
-TEST_CASE("device: gradients of every op match finite differences in double", "[device]") {
-  if (no_device()) return;
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.sizes) {
-      const GradCheck result = check_gradients(c, sizes, Device::cuda, 5);
-      INFO(c.name << ": " << result.where);
-      CHECK(result.worst < 1e-6);
-    }
-}
-
-TEST_CASE("device: every op gives the same bits again, in any order of threads", "[device]") {
-  if (no_device()) return;
-#if GT_EMULATE
-  const emulation::Options before = emulation::options();
-  const auto orders = std::array{emulation::Order::forward, emulation::Order::reverse, emulation::Order::shuffled};
-  constexpr uint32_t seeds = 5;
-#endif
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.sizes) {
-      const Tensors first = results(c, sizes, DType::f32, Device::cuda);
-      const auto again = [&](const std::string& how) {
-        const Tensors second = results(c, sizes, DType::f32, Device::cuda);
-        REQUIRE(first.size() == second.size());
-        for (size_t i = 0; i < first.size(); ++i) {
-          INFO(c.name << " result " << i << " " << first[i].shape() << " " << how);
-          CHECK(same_bits(first[i], second[i]));
-        }
-      };
-#if GT_EMULATE
-      for (const emulation::Order order : orders)
-        for (uint32_t seed = 1; seed <= (order == emulation::Order::shuffled ? seeds : 1); ++seed) {
-          emulation::options().order = order;
-          emulation::options().seed = seed;
-          again(str_cat("order ", int(order), " seed ", seed));
-        }
-      emulation::options() = before;
-#else
-      again("once more");
-#endif
-    }
-}
-
-TEST_CASE("device: every op gives its memory back", "[device]") {
-  if (no_device()) return;
-  for (const OpCase& c : op_cases()) {
-    const int64_t before = live_bytes();
-    results(c, c.sizes.back(), DType::f32, Device::cuda);
-    INFO(c.name);
-    CHECK(live_bytes() == before);
-  }
-}
-
-TEST_CASE("device: tensors move there and back, and are filled and converted there", "[device]") {
-  if (no_device()) return;
-  const Tensor here = Tensor::of<float>({2, 3}, {1.5f, -2, 3, 300, 0, 1e-3f});
-  const Tensor there = here.to(Device::cuda);
-  CHECK(there.device() == Device::cuda);
-  CHECK(there.values<float>() == here.values<float>());
-  CHECK(there.clone().values<float>() == here.values<float>());
-  CHECK(same_bits(there.cast(DType::bf16), here.cast(DType::bf16)));
-  CHECK(there.cast(DType::i32).values<int32_t>() == here.cast(DType::i32).values<int32_t>());
+TEST_CASE("device: tensors are copied, filled and converted", "[device]") {
+  const Tensor x = Tensor::of<float>({2, 3}, {1.5f, -2, 3, 300, 0, 1e-3f});
+  const Tensor on_cuda = x.to(Device::cuda);
+  CHECK(on_cuda.device() == Device::cuda);
+  CHECK(on_cuda.values<float>() == x.values<float>());
+  CHECK(on_cuda.clone().values<float>() == x.values<float>());
+  CHECK(same_bits(on_cuda.cast(DType::bf16), x.cast(DType::bf16)));
+  CHECK(on_cuda.cast(DType::i32).values<int32_t>() == x.cast(DType::i32).values<int32_t>());
   CHECK(Tensor::full({5}, 2.5, DType::bf16, Device::cuda).cast(DType::f64).values<double>() ==
         std::vector<double>(5, 2.5));
   CHECK(Tensor::zeros({0, 4}, DType::f32, Device::cuda).values<float>().empty());
   CHECK(Tensor::full({1}, 7, DType::i32, Device::cuda).item() == 7);
 }
-
-#if GT_EMULATE
-TEST_CASE("device: ops whose blocks meet agree where the device holds too few of them at once", "[device]") {
-  const emulation::Options before = emulation::options();
-  emulation::clear_races();
-  for (const OpCase& c : op_cases()) {
-    if (!c.name.starts_with("group_norm") && c.name != "splat_normalized") continue;
-    for (const Sizes& sizes : c.sizes)
-      for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
-        if (dtype == DType::bf16 && !c.bf16_activations) continue;
-        const Tensors one_pass = results(c, sizes, dtype, Device::cuda);
-        for (const size_t blocks : {1, 5}) {
-          emulation::options().blocks_at_once = blocks;
-          const Tensors fewer = results(c, sizes, dtype, Device::cuda);
-          emulation::options() = before;
-          check_close(c, dtype, fewer, one_pass, dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 1e-5 : 1e-2);
-        }
-      }
-  }
-  for (const std::string& race : emulation::races()) FAIL_CHECK(race);
-}
-#else
-TEST_CASE("device: ops whose blocks meet agree with the CPU at the size of a training step", "[device]") {
-  if (no_device()) return;
-  for (const OpCase& c : op_cases()) {
-    if (c.name != "group_norm" && c.name != "splat_normalized") continue;
-    const Sizes sizes = c.bf16_activations ? Sizes{3, 224, 224, 128, 4} : Sizes{64, 40, 28, 28, 56, 56, 112, 112, 224, 224};
-    check_close(c, DType::f32, results(c, sizes, DType::f32, Device::cuda), results(c, sizes, DType::f32, Device::cpu),
-                1e-4);
-    if (c.bf16_activations)
-      check_close(c, DType::bf16, results(c, sizes, DType::bf16, Device::cuda), f32_results_of_bf16_inputs(c, sizes),
-                  2e-2);
-  }
-}
-#endif
-
-#if GT_EMULATE
-TEST_CASE("device: no kernel of the table races", "[device]") {
-  if (!emulation::detects_races()) return;
-  emulation::clear_races();
-  for (const OpCase& c : op_cases())
-    for (const Sizes& sizes : c.sizes) results(c, sizes, DType::f32, Device::cuda);
-  for (const std::string& race : emulation::races()) FAIL_CHECK(race);
-}
-#endif

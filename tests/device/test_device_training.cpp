@@ -3,7 +3,7 @@
 
 #include "core/random.h"
 #include "models/training_step.h"
-#include "tests/device/device.h"
+#include "tests/catch.h"
 
 using namespace gt;
 
@@ -98,7 +98,6 @@ void check_curves(const Run& device, const Run& cpu, double tolerance) {
 }  // namespace
 
 TEST_CASE("device: ten steps of every recipe follow the CPU's loss curve", "[device]") {
-  if (no_device()) return;
   for (const char* recipe : {"gradtrack", "gazemedseg", "full"}) {
     const Config config = tiny_config(recipe);
     INFO(recipe);
@@ -107,7 +106,6 @@ TEST_CASE("device: ten steps of every recipe follow the CPU's loss curve", "[dev
 }
 
 TEST_CASE("device: the same seed gives the same bits, with and without a CUDA graph", "[device]") {
-  if (no_device()) return;
   for (const char* kind : {"sgd", "adamw"}) {
     Config config = tiny_config("gradtrack");
     config.optimizer.kind = kind;
@@ -120,7 +118,6 @@ TEST_CASE("device: the same seed gives the same bits, with and without a CUDA gr
 }
 
 TEST_CASE("device: bf16 follows the f32 loss curve", "[device]") {
-  if (no_device()) return;
   Config config = tiny_config("gradtrack");
   const Run f32 = train(config, Device::cuda, 10);
   config.precision = "bf16";
@@ -130,7 +127,6 @@ TEST_CASE("device: bf16 follows the f32 loss curve", "[device]") {
 }
 
 TEST_CASE("device: predictions are the CPU's", "[device]") {
-  if (no_device()) return;
   const Config config = tiny_config("gradtrack");
   Random random(4);
   Tensor images({2, side, side, 3});

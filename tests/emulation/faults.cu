@@ -25,7 +25,8 @@ __global__ void missing_barrier(const float* in, float* out) {
 }
 
 template <bool faulty>
-__global__ void missing_barrier_in_loop(const float* in, float* out) {  // the next turn overwrites what others read
+__global__ void missing_barrier_in_loop(const float* in,
+                                        float* out) {  // the next iteration overwrites values that others read
   GT_SHARED(float, s, [block]);
   float sum = 0;
   for (int i = 0; i < 4; ++i) {
@@ -38,7 +39,7 @@ __global__ void missing_barrier_in_loop(const float* in, float* out) {  // the n
 }
 
 template <bool faulty>
-__global__ void missing_syncwarp(const float* in, float* out) {  // as if a warp ran in lockstep
+__global__ void missing_syncwarp(const float* in, float* out) {  // assumes that a warp runs in lockstep
   GT_SHARED(float, s, [block]);
   s[thread()] = in[element()];
   if (!faulty) __syncwarp();
@@ -57,7 +58,8 @@ __global__ void syncwarp_for_a_block(const float* in, float* out) {
 }
 
 template <bool faulty>
-__global__ void syncwarp_of_too_few(const float* in, float* out) {  // each half for itself, then one reads the other's
+__global__ void syncwarp_of_too_few(const float* in,
+                                    float* out) {  // the halves synchronise separately and read from each other
   GT_SHARED(float, s, [block]);
   s[thread()] = in[element()];
   __syncwarp(!faulty ? full_mask : thread() % 32 < 16 ? 0xffffu : 0xffff0000u);
@@ -90,7 +92,7 @@ __global__ void missing_atomic(const float* in, float* out) {
 }
 
 template <bool faulty>
-__global__ void atomic_beside_plain(const float* in, float* out) {
+__global__ void atomic_and_plain(const float* in, float* out) {
   if (thread() != 0) return;
   if (faulty && blockIdx.x == 0)
     out[0] += in[0];
@@ -105,7 +107,7 @@ __global__ void blocks_overlap(const float* in, float* out) {
 }
 
 template <bool faulty>
-__global__ void missing_fence(const float* in, float* out) {  // the last block adds up what all have written
+__global__ void missing_fence(const float* in, float* out) {  // the last block sums the values of all
   GT_SHARED(bool, last);
   if (thread() == 0) {
     out[1 + blockIdx.x] = in[blockIdx.x];
@@ -117,7 +119,7 @@ __global__ void missing_fence(const float* in, float* out) {  // the last block 
 }
 
 template <bool faulty>
-__global__ void missing_fence_before_waiting(const float* in, float* out) {  // all wait for what all have written
+__global__ void missing_fence_before_waiting(const float* in, float* out) {  // all blocks wait for the values of all
   if (thread() == 0) {
     out[1 + blockIdx.x] = in[blockIdx.x];
     if (!faulty) __threadfence();
@@ -139,12 +141,12 @@ __global__ void waiting_for_one_more(const float* in, float* out) {
 }
 
 template <bool faulty>
-__global__ void giving_up(const float* in, float* out) {
+__global__ void trapping(const float* in, float* out) {
   if (faulty && element() == 5) __trap();
   out[element()] = in[element()];
 }
 
-// ---- Out of bounds and the like -------------------------------------------------------------------------------------
+// ---- Wrong addresses and overflow -----------------------------------------------------------------------------------
 
 template <bool faulty>
 __global__ void past_static_shared(const float* in, float* out) {
@@ -294,12 +296,12 @@ const std::vector<Fault>& faults() {
       FAULT(unwritten_shared, wrong, none, none, unwritten),
       FAULT(two_warps_write_one, right, none, none, "write after unordered write"),
       FAULT(missing_atomic, right, none, none, "write after unordered write"),
-      FAULT(atomic_beside_plain, right, none, none, "after unordered write"),
+      FAULT(atomic_and_plain, right, none, none, "after unordered write"),
       FAULT(blocks_overlap, right, none, none, "write after unordered write"),
       FAULT(missing_fence, right, none, none, "read after unordered write"),
       FAULT(missing_fence_before_waiting, right, none, none, "read after unordered write"),
       FAULT(waiting_for_one_more, wrong, "waits for other blocks", none, none),
-      FAULT(giving_up, wrong, "gave up", none, none),
+      FAULT(trapping, wrong, "called __trap()", none, none),
       FAULT(past_static_shared, right, none, "index 64 out of bounds for type 'float [64]'", none),
       FAULT(past_static_shared_by_pointer, right, none, "use-after-poison", none),
       {"past_dynamic_shared", run<reverse_in_dynamic_shared, block, (block - 1) * 4>,
@@ -326,7 +328,7 @@ const std::vector<Fault>& faults() {
 }
 
 FaultRun run_fault(void (*kernel)(const float* in, float* out)) {
-  const auto array = [] {  // on the heap, no byte more: AddressSanitizer sees its ends
+  const auto array = [] {  // of exact size on the heap, so that AddressSanitizer detects accesses beyond its ends
     return std::unique_ptr<float[]>(new float[fault_size]{});
   };
   const auto in = array(), out = array();

@@ -1,5 +1,5 @@
-// Kernels with one fault each, and what must catch it. Every kernel also has its correct form, which nothing may
-// report.
+// Kernels with one fault each, and the tools that must detect it. Every kernel also has a correct form, which no tool
+// may report.
 #pragma once
 
 #include <string>
@@ -7,27 +7,27 @@
 
 namespace gt {
 
-/// What comes of the faulty kernel's numbers, against the correct one's.
+/// The values that the faulty kernel writes, compared with those of the correct one.
 enum class Values { right, wrong, depend_on_order };
 
 struct Fault {
   const char* name;
   void (*faulty)(const float* in, float* out);
   void (*correct)(const float* in, float* out);
-  Values values;          // without any tool
-  const char* error;      // part of the emulation's Error, in any build; null if it runs
-  const char* sanitizer;  // part of what AddressSanitizer or UndefinedBehaviorSanitizer says; null if they see nothing
-  const char* race;       // part of what the race detector says; null if it sees nothing
+  Values values;          // in a build without tools
+  const char* error;      // part of the emulation's Error, in every build; null if there is none
+  const char* sanitizer;  // part of the report of AddressSanitizer or UndefinedBehaviorSanitizer; null if there is none
+  const char* race;       // part of the race detector's report; null if there is none
 };
 
 const std::vector<Fault>& faults();
 
-/// The arrays that a fault works on: exactly this many floats on the heap.
+/// The size of a fault's arrays, which are on the heap.
 constexpr int fault_size = 192;
 
 struct FaultRun {
   std::vector<float> out;
-  std::string error;  // of the launch
+  std::string error;  // message of the launch's Error
 };
 
 FaultRun run_fault(void (*kernel)(const float* in, float* out));

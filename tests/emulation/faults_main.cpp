@@ -1,8 +1,8 @@
-// gradtrack_faults NAME: runs a fault of the table and says what comes of it, a line each:
-//   values right|wrong     against the correct kernel
-//   error ...              the emulation's
-//   race ...               the race detector's
-// Sanitizers end it as they do. The order of the threads is GT_EMULATE_ORDER's.
+// gradtrack_faults NAME: runs a fault of the table and prints lines:
+//   values right|wrong     compared with the correct kernel
+//   error ...              of the emulation
+//   race ...               of the race detector, one line each
+// A sanitizer ends the process with its own report. GT_EMULATE_ORDER sets the order of the threads.
 #include <cstdio>
 #include <cstring>
 

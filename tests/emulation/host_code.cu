@@ -21,7 +21,7 @@ struct Double : Term {
   long value(int i) const override { return 2 * Term::value(i); }
 };
 
-__global__ void count(long* counter) {  // of the threads, without an atomic: launches do not overlap
+__global__ void count(long* counter) {  // counts threads without an atomic, because launches do not overlap
   const int threads = __syncthreads_count(true);
   if (threadIdx.x == 0) *counter += threads;
 }
@@ -30,7 +30,7 @@ __global__ void nothing(int) {}
 __global__ void launches() { launch({1, 1}, nothing, 0); }
 __global__ void throws() {
   __syncthreads();
-  if (threadIdx.x == 5) fail("thread 5 does not like this");
+  if (threadIdx.x == 5) fail("thread 5 throws");
   __syncthreads();
 }
 __global__ void odd_width() { __shfl_sync(full_mask, 1, 0, 5); }

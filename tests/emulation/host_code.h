@@ -1,23 +1,24 @@
-// What kernel files hold beside kernels: host code, here run by several threads at once.
+// Host code in a kernel file, which several host threads run at once.
 #pragma once
 
 namespace gt {
 
-/// A sum over OpenMP threads through the standard library's containers, shared pointers, functions and atomics.
+/// A sum over OpenMP threads that uses containers, shared pointers, functions and atomics of the standard library.
 long sum_in_host_code(int n);
 
-/// How many emulated threads run if each of `threads` host threads launches so many blocks of 40, while another one
-/// runs sum_in_host_code.
+/// Starts `threads` host threads that make `launches` launches of one block of 40 each, and a thread that runs
+/// sum_in_host_code(). Returns the number of emulated threads that ran.
 long launches_of_host_threads(int threads, int launches);
 
-/// Misuse, for its errors.
+// Misuse, which must throw Error.
 void launch_in_a_kernel();
 void barrier_outside_of_a_kernel();
+/// Thread 5 of each block throws.
 void throw_in_a_kernel();
 void shuffle_of_odd_width();
 void argument_out_of_range(long long value);
 
-/// The order in which the threads of two blocks of `threads` begin.
+/// Writes the indices of the threads of two blocks of `threads`, in the order in which they begin.
 void begin_order(int threads, int* order);
 
 }  // namespace gt

@@ -1,4 +1,4 @@
-// An array that kernels and the host both reach.
+// An array that kernels and the host can access.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ class Managed {
  public:
   explicit Managed(size_t size, T value = T{}) : size_(size) {
 #if GT_EMULATE
-    data_ = new T[size];  // no byte more: AddressSanitizer sees its ends
+    data_ = new T[size];  // of exact size, so that AddressSanitizer detects accesses beyond its ends
 #else
     check_cuda(cudaMallocManaged(&data_, size * sizeof(T)), "cudaMallocManaged");
 #endif
@@ -32,7 +32,7 @@ class Managed {
 
   T* data() { return data_; }
 
-  /// What the kernels launched so far have left in it.
+  /// The values after all launches so far.
   std::vector<T> values() const {
 #if !GT_EMULATE
     check_cuda(cudaStreamSynchronize(cuda_stream()), "cudaStreamSynchronize");
@@ -45,7 +45,7 @@ class Managed {
   size_t size_;
 };
 
-/// Where the values are not expected(i); "" if they all are.
+/// Describes the first value that differs from expected(i); "" if none does.
 template <class T, class F>
 std::string difference(const char* what, const Managed<T>& values, const F& expected) {
   const std::vector<T> v = values.values();

@@ -68,7 +68,7 @@ std::string shuffles() {
          shuffles_of<float>() + shuffles_of<double>();
 }
 
-// The halves of a warp go around the loop 3 and 5 times.
+// The two halves of a warp run 3 and 5 iterations.
 __global__ void half_warps(int* out) {
   const bool low = thread() % 32 < 16;
   const unsigned mask = low ? 0xffffu : 0xffff0000u;
@@ -77,7 +77,7 @@ __global__ void half_warps(int* out) {
   out[thread()] = v;
 }
 
-std::string half_warps_go_their_own_ways() {
+std::string half_warps_diverge() {
   Managed<int> out(64);
   launch({1, 64}, half_warps, out.data());
   return difference("out", out, [](int i) { return (2 * (i & ~1) + 1) << (i % 32 < 16 ? 2 : 4); });
@@ -107,7 +107,7 @@ std::string votes_of_masks() {
   return "";
 }
 
-// Blocks of 40: the second warp has 8 lanes.
+// In blocks of 40 threads the second warp has 8 lanes.
 __global__ void partial_warp(unsigned* out) {
   const unsigned mask = thread() < 32 ? full_mask : 0xffu;
   const unsigned sum = unsigned(thread()) + __shfl_xor_sync(mask, unsigned(thread()), 4, 8);
@@ -124,7 +124,7 @@ std::string partial_warps() {
   });
 }
 
-// An inclusive scan in shared memory, each warp for itself.
+// An inclusive scan of each warp in shared memory.
 __global__ void scan(const int* in, int* out) {
   GT_SHARED(int, s, [64]);
   const int lane = thread() % 32;
@@ -147,8 +147,8 @@ std::string scan_of_warps() {
 // ---- Blocks and grids -----------------------------------------------------------------------------------------------
 
 __global__ void counting_barriers(int* out) {
-  const int t = thread(), turns = 3;
-  for (int i = 0; i < turns; ++i) {
+  const int t = thread(), iterations = 3;
+  for (int i = 0; i < iterations; ++i) {
     out[4 * t] = __syncthreads_count(t % 3 == i);
     out[4 * t + 1] = __syncthreads_or(t == 99) != 0;
     out[4 * t + 2] = __syncthreads_and(t >= 0) != 0;
@@ -245,7 +245,7 @@ __global__ void atomics(unsigned* u, int* i) {
   atomicAnd(&u[1], ~(2u << n % 16));
   if (n == 77) atomicExch(&u[2], 5u);
   unsigned old = 0, expected;
-  do {  // counts by compare and swap, from a guess: a plain load would race
+  do {  // counts by compare and swap; a plain load of the first value would race
     expected = old;
     old = atomicCAS(&u[3 + n % 2], expected, expected + 1);
   } while (old != expected);
@@ -286,14 +286,14 @@ std::string last_block_sums() {
   return difference("count", count, [](int) { return 0; }) + difference("out", out, [](int) { return 500; });
 }
 
-// Blocks take turns as they start, leave a number and wait for those of their half of the grid.
-__global__ void sum_while_others_wait(unsigned* counts, const float* in, float* left, float* out) {
-  GT_SHARED(unsigned, turn);
-  if (thread() == 0) turn = atomicAdd(&counts[0], 1u);
+// Each block takes a ticket when it starts, publishes a value and waits for all blocks of its half of the grid.
+__global__ void sum_while_others_wait(unsigned* counts, const float* in, float* published, float* out) {
+  GT_SHARED(unsigned, ticket);
+  if (thread() == 0) ticket = atomicAdd(&counts[0], 1u);
   __syncthreads();
-  const unsigned half = gridDim.x / 2, group = turn / half;
-  const float mine = in[turn * blockDim.x + threadIdx.x];
-  if (thread() == 63) left[turn] = mine;
+  const unsigned half = gridDim.x / 2, group = ticket / half;
+  const float value = in[ticket * blockDim.x + threadIdx.x];
+  if (thread() == 63) published[ticket] = value;
   __syncthreads();
   if (thread() == 0) {
     __threadfence();
@@ -302,18 +302,18 @@ __global__ void sum_while_others_wait(unsigned* counts, const float* in, float* 
     __threadfence();
   }
   __syncthreads();
-  float sum = mine;  // a register keeps it meanwhile
-  for (unsigned i = 0; i < half; ++i) sum += static_cast<volatile float*>(left)[group * half + i];
-  out[turn * blockDim.x + threadIdx.x] = sum;
+  float sum = value;  // a register must keep its value while the block waits
+  for (unsigned i = 0; i < half; ++i) sum += static_cast<volatile float*>(published)[group * half + i];
+  out[ticket * blockDim.x + threadIdx.x] = sum;
 }
 
 std::string blocks_wait_for_each_other() {
   constexpr int blocks = 20;
-  Managed<float> in(blocks * 64), left(blocks), out(blocks * 64);
+  Managed<float> in(blocks * 64), published(blocks), out(blocks * 64);
   Managed<unsigned> counts(3);
   const auto expected = [](int i) { return i / 64 * 2 + (i % 64 == 63); };
   for (int i = 0; i < blocks * 64; ++i) in.data()[i] = float(expected(i));
-  launch({blocks, 64}, sum_while_others_wait, counts.data(), in.data(), left.data(), out.data());
+  launch({blocks, 64}, sum_while_others_wait, counts.data(), in.data(), published.data(), out.data());
   return difference("out", out, [=](int i) { return expected(i) + (i < blocks * 32 ? 100 : 300); });
 }
 
@@ -378,7 +378,7 @@ const std::vector<Rule>& semantics() {
 #define RULE(name) \
   { #name, name }
   static const std::vector<Rule> all = {RULE(shuffles),
-                                        RULE(half_warps_go_their_own_ways),
+                                        RULE(half_warps_diverge),
                                         RULE(votes_of_masks),
                                         RULE(partial_warps),
                                         RULE(scan_of_warps),

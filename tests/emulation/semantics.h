@@ -1,5 +1,5 @@
-// What CUDA's documents say of kernels, as kernels and the values that must come of them. Nothing in semantics.cu
-// belongs to the emulation: on a device the same must hold.
+// Rules of CUDA's documentation, each as a kernel with the values that it must write. semantics.cu uses nothing of the
+// emulation, so the rules can be checked on a device too.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@ namespace gt {
 
 struct Rule {
   const char* name;
-  std::string (*check)();  // what differs, "" if nothing does
+  std::string (*check)();  // describes a difference; "" if there is none
 };
 
 const std::vector<Rule>& semantics();

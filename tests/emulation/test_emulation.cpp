@@ -1,4 +1,4 @@
-// The emulation keeps CUDA's rules in every order of threads, and goes on after errors.
+// The emulation follows CUDA's rules in every order of threads, and works after errors.
 #include "core/emulation/emulation.h"
 
 #include <algorithm>
@@ -18,7 +18,7 @@ using emulation::Order;
 
 namespace {
 
-/// For as long as it lives.
+/// Sets the emulation's options while it is alive.
 struct WithOptions {
   explicit WithOptions(const Options& options) : before(emulation::options()) { emulation::options() = options; }
   ~WithOptions() { emulation::options() = before; }
@@ -34,7 +34,8 @@ std::vector<int> order_of(const Options& options, int threads) {
 
 }  // namespace
 
-TEST_CASE("CUDA's rules hold in every order of threads", "[emulation]") {
+TEST_CASE("emulation: CUDA's rules hold in every order of threads", "[emulation]") {
+  CHECK(semantics().size() >= 15);
   emulation::clear_races();
   for (const Options& options : {Options{}, Options{Order::reverse}, Options{Order::shuffled, 1},
                                  Options{Order::shuffled, 2}, Options{Order::shuffled, 3}}) {
@@ -49,7 +50,7 @@ TEST_CASE("CUDA's rules hold in every order of threads", "[emulation]") {
   CHECK(races.empty());
 }
 
-TEST_CASE("threads and blocks begin forward, in reverse or shuffled by a seed", "[emulation]") {
+TEST_CASE("emulation: threads and blocks begin forward, in reverse or shuffled by a seed", "[emulation]") {
   const int n = 70;
   std::vector<int> forward(2 * n);
   std::iota(forward.begin(), forward.end(), 0);
@@ -63,7 +64,7 @@ TEST_CASE("threads and blocks begin forward, in reverse or shuffled by a seed", 
   CHECK(shuffled == forward);
 }
 
-TEST_CASE("the order of the environment is one of three", "[emulation]") {
+TEST_CASE("emulation: an unknown GT_EMULATE_ORDER is refused", "[emulation]") {
   for (const char* order : {"backward", "shuffled:", "shuffled:1x", "shuffled:-1", "forward "}) {
     const std::string command = "GT_EMULATE_ORDER='" + std::string(order) + "' " + GT_FAULTS + " missing_barrier 2>&1";
     INFO(order);
@@ -71,42 +72,48 @@ TEST_CASE("the order of the environment is one of three", "[emulation]") {
   }
 }
 
-TEST_CASE("misuse is an Error with its place, after which kernels run as before", "[emulation]") {
-  const auto check = [](const std::string& message, const std::string& part) {
+TEST_CASE("emulation: misuse throws Error with the place in the source, and later kernels run", "[emulation]") {
+  const auto later_kernels_run = [] { return semantics().at(1).check() == ""; };
+  const auto check = [&](const std::string& message, const std::string& part) {
     INFO(message);
     CHECK(message.find(part) != std::string::npos);
-    CHECK(semantics()[1].check() == "");
+    CHECK(later_kernels_run());
   };
-  check(error_of(launch_in_a_kernel), "launch in a kernel at ");
+  check(error_of(launch_in_a_kernel), "launch inside a kernel at ");
   check(error_of(barrier_outside_of_a_kernel), "outside of a kernel at ");
-  check(error_of(throw_in_a_kernel), "thread 5 does not like this");
+  check(error_of(throw_in_a_kernel), "thread 5 throws");
   check(error_of(shuffle_of_odd_width), "shuffle of width 5 at ");
   check(error_of([] { argument_out_of_range(1LL << 31); }), ": 2147483648 does not fit the kernel's parameter");
-  check(error_of([] { argument_out_of_range(7); }), "");
-  for (const Fault& fault : faults())
-    if (fault.error != nullptr) check(run_fault(fault.faulty).error, fault.error);
+  CHECK(error_of([] { argument_out_of_range(7); }) == "");
+  int faults_with_errors = 0;
+  for (const Fault& fault : faults()) {
+    if (fault.error == nullptr) continue;
+    check(run_fault(fault.faulty).error, fault.error);
+    ++faults_with_errors;
+  }
+  CHECK(faults_with_errors >= 10);
 }
 
-TEST_CASE("blocks wait for each other as far as the device holds them at once", "[emulation]") {
+TEST_CASE("emulation: blocks can wait for each other only if the device holds all of them", "[emulation]") {
   const auto& rules = semantics();
   const auto rule = std::find_if(rules.begin(), rules.end(),
                                  [](const Rule& r) { return std::string(r.name) == "blocks_wait_for_each_other"; });
   REQUIRE(rule != rules.end());
-  const auto with_room_for = [&](size_t blocks) {
+  const auto with_blocks_at_once = [&](size_t blocks) {
     const WithOptions with({.blocks_at_once = blocks});
     std::string wrong;
     const std::string error = error_of([&] { wrong = rule->check(); });
     CHECK(wrong == "");
     return error;
   };
-  CHECK(with_room_for(10) == "");
-  const std::string error = with_room_for(9);
+  CHECK(with_blocks_at_once(10) == "");
+  const std::string error = with_blocks_at_once(9);
   INFO(error);
   CHECK(error.find("waits for other blocks at ") != std::string::npos);
   CHECK(error.find("9 blocks on the device wait") != std::string::npos);
 }
 
-TEST_CASE("grids cover what they should", "[emulation]") {
+TEST_CASE("emulation: blocks_for() covers all items", "[emulation]") {
   CHECK(blocks_for(0, 256) == 0);
   CHECK(blocks_for(1, 256) == 1);
   CHECK(blocks_for(256, 256) == 1);
@@ -115,7 +122,7 @@ TEST_CASE("grids cover what they should", "[emulation]") {
   CHECK(error_of([] { blocks_for(0x7fffffffLL * 1024 + 1, 1024); }).find("2^31 - 1") != std::string::npos);
 }
 
-TEST_CASE("host code beside kernels runs as it should, on several threads", "[emulation]") {
+TEST_CASE("emulation: host code in kernel files runs on several threads", "[emulation]") {
   emulation::clear_races();
   CHECK(sum_in_host_code(1000) == 250000 * 2 + 249500);
   CHECK(launches_of_host_threads(4, 10) == 4 * 10 * 40);
