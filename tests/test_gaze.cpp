@@ -136,8 +136,7 @@ TEST_CASE("tables that are not right are refused with file, line and reason", "[
   check_contains(refusal("IMAGE,CURRENT_FIX_INDEX,CURRENT_FIX_X,CURRENT_FIX_DURATION\na,1,0,99\n"),
                  "gaze.csv:1: expected a column CURRENT_FIX_Y, got IMAGE, ");
   check_contains(refusal("x,y\n0.1,0.2\n"), "gaze.csv:1: expected a column duration");
-  check_contains(refusal("hello\n"),
-                 "gaze.csv:1: expected a table of gaze (GazeMedSeg, EyeLink, Tobii, Pupil Labs, or x, y, duration)");
+  check_contains(refusal("hello\n"), "gaze.csv:1: expected a table of gaze in one of the formats tobii, pupil, ");
   check_contains(refusal("x,x,y,duration\n1,1,1,1\n"), "gaze.csv:1: column x appears twice");
   check_contains(refusal(header + row + "a.jpg,2,0.5\n"), "gaze.csv:3: expected 6 fields as in the header, got 3");
   check_contains(refusal(header + "a.jpg,1,0.5,0.5,100,0,8\n"),

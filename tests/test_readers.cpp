@@ -3,9 +3,9 @@
 #include "gaze/readers.h"
 
 #include <cmath>
-#include <cstdlib>
 
 #include "core/random.h"
+#include "gaze/formats.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -223,7 +223,7 @@ TEST_CASE("readers: Tobii fixations mapped onto snapshots", "[readers]") {
   check_fixation(gaze.tracks.at("cat").fixations[0], 0.25, 0.25, 200, 0);
   check_fixation(gaze.tracks.at("cat").fixations[1], 0.75, 0.75, 150, 300);
   check_contains(refusal(replaced(text, "Mapped fixation Y [cat.jpg]", "what")),
-                 "gaze.txt:1: expected a column Mapped fixation Y [cat.jpg] beside Mapped fixation X [cat.jpg]");
+                 "gaze.txt:1: expected a column Mapped fixation Y [cat.jpg] with Mapped fixation X [cat.jpg]");
 }
 
 TEST_CASE("readers: Tobii exports that are not right are refused", "[readers]") {
@@ -289,13 +289,34 @@ TEST_CASE("readers: a plain table may have decimal commas, pixels and units", "[
   check_fixation(f[0], 0.5, 0.5, 250, 1000);
 }
 
+TEST_CASE("readers: an option that the format does not use is refused", "[readers]") {
+  const std::string plain = "x,y,duration\n0,0,99\n";
+  const auto with = [](auto&& set) {
+    GazeOptions options;
+    set(options);
+    return options;
+  };
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.image_column = "a"; })),
+                 "gaze.txt: has the format plain, which does not use --image-column; formats that do: eyelink");
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.drop_blinks = true; })), "does not use --drop-blinks");
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.recording = "a"; })), "does not use --recording");
+  check_contains(refusal("IMAGE,CURRENT_FIX_X\n", shown_at(0, 0, 9, 9)),
+                 "has the format gazemedseg, which does not use --screen, --image-size or --image-rect");
+}
+
+TEST_CASE("readers: every format is documented by the line of its row", "[readers]") {
+  const std::string page = read_file(GT_SOURCE_DIR "/docs/data.md");
+  for (const GazeFormat& format : gaze_formats())
+    check_contains(page, text("| `", format.name, "` | ", format.description, " |"));
+}
+
 TEST_CASE("readers: a format may be forced, and must be one", "[readers]") {
   GazeOptions options;
   options.format = "tobii";
   check_contains(refusal("x,y,duration\n0,0,99\n", options), "gaze.txt:1: expected a column Recording timestamp");
-  options.format = "smi";
+  options.format = "what";
   CHECK(refusal("x,y,duration\n0,0,99\n", options) ==
-        "format of gaze: expected auto, gazemedseg, eyelink, tobii, pupil or plain, got 'smi'");
+        text("format of gaze: expected auto, ", format_list(), ", got 'what'"));
 }
 
 TEST_CASE("readers: a file cut anywhere or with a byte changed is read or refused, nothing else", "[readers]") {
@@ -387,7 +408,7 @@ TEST_CASE("detection: I-VT by hand", "[readers]") {
   CHECK(detect_fixations({}, options).empty());
   CHECK(detect_fixations({{0, 0, 0}}, options).empty());
   CHECK(error_of([] { detect_fixations({}, with_method("what")); }) ==
-        "detection of fixations: expected idt or ivt, got 'what'");
+        "detection of fixations: expected the method idt or ivt, got 'what'");
 }
 
 TEST_CASE("detection: a wider window keeps noise from ending a fixation", "[readers]") {
@@ -415,7 +436,7 @@ TEST_CASE("readers: fixations are made of the samples of each format", "[readers
   for (const std::string& file : {plain, pupil, eyelink, tobii})
     for (const std::string method : {"idt", "ivt"}) {
       GazeOptions options;
-      options.image = "a";
+      if (file == pupil) options.image = "a";
       options.viewing = {1000, 800, {}, 1000 * 0.2909, 0.2909 * 30 / std::tan(std::acos(-1) / 180)};  // mm
       options.detect = with_method(method);
       const Gaze gaze = read_text(file, options);
@@ -440,13 +461,13 @@ TEST_CASE("readers: samples that are not right are refused", "[readers]") {
   check_contains(refusal("time,x,y\n0,0.5,0.5\n", options),
                  "gaze.txt: positions on image gaze.txt are in image sides, the thresholds in pixels or degrees");
   check_contains(refusal("IMAGE,CURRENT_FIX_INDEX\na,1\n", options),
-                 "gaze.txt:1: holds fixations: there are no samples");
+                 "gaze.txt: has the format gazemedseg, which does not use --detect; formats that do: ");
   options.viewing = {100, 100, {}, 0, 500};
   CHECK(refusal("time,x,y\n0,0.5,0.5\n", options) ==
         "a viewing distance is given: expected the screen's width in mm and in pixels too");
   options.viewing = {100, 100, {}, 0, 0};
   check_contains(refusal("time,x,y\n9,0.5,0.5\n8,0.5,0.5\n", options),
-                 "gaze.txt:3: a sample of image gaze.txt is out of order: it is of 8 ms, that on line 2 of 9 ms");
-  check_contains(refusal("time,x,y\n9,0.5,0.5\n", options), "gaze.txt: expected fixations, the table has none");
+                 "gaze.txt:3: a sample of image gaze.txt is out of order: its time is 8 ms, that of line 2 is 9 ms");
+  check_contains(refusal("time,x,y\n9,0.5,0.5\n", options), "gaze.txt: expected fixations, the file has none");
   check_contains(refusal("time,x\n9,0.5\n", options), "gaze.txt:1: expected a column y, got time, x");
 }
