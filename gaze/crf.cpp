@@ -75,7 +75,8 @@ Tensor dense_crf(const Image& image, const Tensor& probability, const CrfOptions
   std::vector<NormalizedKernel<5>> bilateral;
   std::vector<NormalizedKernel<2>> gaussian;
   if (options.bilateral > 0)
-    bilateral.emplace_back(pixel_positions_and_colours(image, options.bilateral_xy, options.bilateral_rgb), options.bilateral);
+    bilateral.emplace_back(pixel_positions_and_colours(image, options.bilateral_xy, options.bilateral_rgb),
+                           options.bilateral);
   if (options.gaussian > 0) gaussian.emplace_back(pixel_positions(image, options.gaussian_xy), options.gaussian);
 
   z = unary;

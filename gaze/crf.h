@@ -1,6 +1,6 @@
-// Dense conditional random field of two labels (Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs with
-// Gaussian Edge Potentials", NIPS 2011). Every pair of pixels is connected, more strongly if they are near and have
-// similar colours.
+// Dense conditional random field of two labels (Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs
+// with Gaussian Edge Potentials", NIPS 2011). Every pair of pixels is connected, more strongly if they are near and
+// have similar colours.
 #pragma once
 
 #include "core/config.h"

@@ -60,8 +60,9 @@ void check_pixels(const std::string& path, DcmDataset& data) {
   const DcmXfer syntax(data.getOriginalXfer());
   DcmElement* pixels = nullptr;
   if (data.findAndGetElement(DCM_PixelData, pixels).bad()) fail(path, ": is a DICOM file without pixels");
-  const uint64_t expected = uint64_t(number(path, data, DCM_Rows, "Rows")) * number(path, data, DCM_Columns, "Columns") *
-                          (number(path, data, DCM_BitsAllocated, "BitsAllocated") / 8);
+  const uint64_t expected = uint64_t(number(path, data, DCM_Rows, "Rows")) *
+                            number(path, data, DCM_Columns, "Columns") *
+                            (number(path, data, DCM_BitsAllocated, "BitsAllocated") / 8);
   if (!syntax.isEncapsulated() && pixels->getLength() < expected)
     fail(path, ": is truncated, expected ", expected, " bytes of pixels, got ", pixels->getLength());
 }

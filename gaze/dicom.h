@@ -29,9 +29,9 @@ struct DicomSlice {
 };
 
 /// Reads a grey slice: raw, RLE or JPEG. Stored values are rescaled by slope and intercept, then stretched so that the
-/// smallest is 0 and the largest 65535. MONOCHROME1 (0 is white) is inverted. The viewing window is ignored: it cuts off
-/// values, and networks get standardised images. Throws Error, naming the file and the reason, for anything but one grey
-/// frame.
+/// smallest is 0 and the largest 65535. MONOCHROME1 (0 is white) is inverted. The viewing window is ignored: it cuts
+/// off values, and networks get standardised images. Throws Error, naming the file and the reason, for anything but one
+/// grey frame.
 DicomSlice read_dicom(const std::string& path);
 
 }  // namespace gt

@@ -38,8 +38,8 @@ uint64_t big_endian(std::string_view bytes, size_t at, size_t count) {
 
 constexpr const char* truncated = "truncated, the end of the image is missing";
 
-/// Whether each table in the body of a JPEG segment of Huffman tables has at most 256 codes. A table is 1 byte, 16 counts
-/// and the symbols that these count.
+/// Whether each table in the body of a JPEG segment of Huffman tables has at most 256 codes. A table is 1 byte, 16
+/// counts and the symbols that these count.
 bool huffman_tables_fit(std::string_view body) {
   while (body.size() >= 17) {
     size_t codes = 0;
@@ -51,8 +51,8 @@ bool huffman_tables_fit(std::string_view body) {
 }
 
 /// A fault that the decoder does not report, or null. The decoder fills the missing part of a truncated JPEG with grey,
-/// and writes past the end of an overlong Huffman table. Segments are skipped by their length, as a thumbnail inside one
-/// has an end marker too; scan data are searched byte by byte.
+/// and writes past the end of an overlong Huffman table. Segments are skipped by their length, as a thumbnail inside
+/// one has an end marker too; scan data are searched byte by byte.
 const char* jpeg_fault(std::string_view bytes) {
   constexpr uint8_t huffman_tables = 0xC4, first_restart = 0xD0, last_restart = 0xD7, end_of_image = 0xD9, fill = 0xFF;
   for (size_t at = 2; at + 1 < bytes.size();) {
@@ -124,7 +124,7 @@ Image read_image(const std::string& path, int channels) {
   };
   if (png && stbi_is_16_bit_from_memory(data, size)) {
     const Decoded<stbi_us> decoded(stbi_load_16_from_memory(data, size, &width, &height, &own_channels, channels),
-                                stbi_image_free);
+                                   stbi_image_free);
     check(decoded.get());
     Image image(height, width, channels);
     stretch(decoded.get(), image.pixels);

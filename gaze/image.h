@@ -22,9 +22,9 @@ struct Image {
 /// Whether a mask's pixel is foreground. Masks stored as JPEG also have values between 0 and 255.
 inline bool is_foreground(uint8_t pixel) { return pixel > 127; }
 
-/// Decodes a JPEG, PNG or, if the build has DCMTK, DICOM file (gaze/dicom.h) into 1 (grey) or 3 (RGB) channels. Values of
-/// more than 8 bits (DICOM, PNG of 16 bits) are stretched: the smallest becomes 0, the largest 255, as such files seldom
-/// use all their bits. Throws Error with the path and the reason.
+/// Decodes a JPEG, PNG or, if the build has DCMTK, DICOM file (gaze/dicom.h) into 1 (grey) or 3 (RGB) channels. Values
+/// of more than 8 bits (DICOM, PNG of 16 bits) are stretched: the smallest becomes 0, the largest 255, as such files
+/// seldom use all their bits. Throws Error with the path and the reason.
 Image read_image(const std::string& path, int channels);
 
 /// The image at another size, by a triangle filter as wide as the larger of the two pixels: bilinear interpolation when

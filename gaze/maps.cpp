@@ -109,7 +109,8 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
       time += fixation.duration;
     }
     for (int64_t l = 0; l <= map_levels; ++l) {
-      const auto [begin, end] = l < map_levels ? truncate(f, options.keep[size_t(l)], options) : std::pair{int64_t(0), n};
+      const auto [begin, end] =
+          l < map_levels ? truncate(f, options.keep[size_t(l)], options) : std::pair{int64_t(0), n};
       for (int64_t i = begin; i < end; ++i)
         weight[size_t(l * total + first + i)] =
             f[size_t(i)].duration / std::max(time, 1e-300) * std::pow(options.gamma, double(n - 1 - i));
@@ -129,8 +130,8 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
 }
 
 PackedTracks to_device(const PackedTracks& t, Device device) {
-  return {t.xy.to(device),   t.weight.to(device), t.sigma.to(device),
-          t.inverse_scale.to(device), t.kept.to(device),   t.offsets.to(device)};
+  return {t.xy.to(device),   t.weight.to(device), t.sigma.to(device), t.inverse_scale.to(device),
+          t.kept.to(device), t.offsets.to(device)};
 }
 
 PackedTracks with_capacity(const PackedTracks& tracks, int64_t fixations) {
@@ -148,7 +149,8 @@ PackedTracks with_capacity(const PackedTracks& tracks, int64_t fixations) {
 }
 
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes) {
-  GT_CHECK(int64_t(sizes.size()) == map_levels + 1, "track_maps: expected ", map_levels + 1, " sizes, got ", sizes.size());
+  GT_CHECK(int64_t(sizes.size()) == map_levels + 1, "track_maps: expected ", map_levels + 1, " sizes, got ",
+           sizes.size());
   Tensors splats;
   if (options.mix > 0) splats = splat_normalized(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
   if (options.mix == 1) return splats;

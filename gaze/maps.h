@@ -1,5 +1,5 @@
-// Gaze Track Map Generation (METHOD 3): from tracks, reverse-truncated maps of a splat and of the distance to the gaze's
-// path, one per decoder stage.
+// Gaze Track Map Generation (METHOD 3): from tracks, reverse-truncated maps of a splat and of the distance to the
+// gaze's path, one per decoder stage.
 #pragma once
 
 #include <string>
@@ -23,9 +23,10 @@ struct MapOptions {
   std::vector<double> sigma_x = std::vector<double>(map_levels, 70.0 / 768);  // of the splat, image sides
   std::vector<double> sigma_y = std::vector<double>(map_levels, 70.0 / 768);
   std::vector<double> tau = std::vector<double>(map_levels, 70.0 / 768);  // of the distance map, image sides
-  double spread_exponent = 0.4;  // of the track's spread in the factor of sigma and tau; 0 gives every track the factor 1
-  double spread = 0.13;          // spread of a track with the factor 1, image sides
-  double mix = 0.5;              // share of the splat in a map; the distance map has the rest
+  double spread_exponent =
+      0.4;               // of the track's spread in the factor of sigma and tau; 0 gives every track the factor 1
+  double spread = 0.13;  // spread of a track with the factor 1, image sides
+  double mix = 0.5;      // share of the splat in a map; the distance map has the rest
 
   template <class V>
   void visit(V& v) {
@@ -51,8 +52,8 @@ std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double 
 /// duration. The median makes glances elsewhere count little. 0 for one fixation or none.
 double track_spread(const std::vector<Fixation>& track);
 
-/// The tracks of a batch of B images with N fixations in all, for L = map_levels + 1 maps each. The last map is the full
-/// track's, from which pseudo masks are made.
+/// The tracks of a batch of B images with N fixations in all, for L = map_levels + 1 maps each. The last map is the
+/// full track's, from which pseudo masks are made.
 struct PackedTracks {
   Tensor xy;             // (N,2) positions, image sides
   Tensor weight;         // (L,N) of a fixation in a map; 0 if truncation removed it
@@ -78,9 +79,9 @@ PackedTracks with_capacity(const PackedTracks& tracks, int64_t fixations);
 /// has the finest level's sigma and tau. Differentiable in xy. Throws Error for another number of sizes than maps.
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes);
 
-/// GazeMedSeg's heat map (METHOD 1), (height,width) in [0,1]. Durations are added to the pixels of a 768 x 768 canvas and
-/// filtered by a Gaussian of sigma pixels (70 for Kvasir-SEG, 50 for NCI-ISBI). The canvas is then min-max normalised and
-/// resized bilinearly. Throws Error for an empty track.
+/// GazeMedSeg's heat map (METHOD 1), (height,width) in [0,1]. Durations are added to the pixels of a 768 x 768 canvas
+/// and filtered by a Gaussian of sigma pixels (70 for Kvasir-SEG, 50 for NCI-ISBI). The canvas is then min-max
+/// normalised and resized bilinearly. Throws Error for an empty track.
 Tensor heat_map(const Track& track, int64_t height, int64_t width, double sigma = 70);
 
 }  // namespace gt

@@ -53,7 +53,7 @@ class LowerEnvelope {
 std::vector<int64_t> boundary(const Image& mask) {
   const int64_t h = mask.height, w = mask.width;
   const auto inside = [&](int64_t y, int64_t x) {
-    return y >= 0 && y < h && x >= 0 && x < w && foreground(*mask.at(y, x));
+    return y >= 0 && y < h && x >= 0 && x < w && is_foreground(*mask.at(y, x));
   };
   std::vector<int64_t> pixels;
   for (int64_t y = 0; y < h; ++y)
@@ -140,7 +140,7 @@ MaskPair::MaskPair(const Image& prediction, const Image& label)
            "metrics: prediction is ", prediction.height, "x", prediction.width, "x", prediction.channels, ", label is ",
            label.height, "x", label.width, "x", label.channels, ", expected one size and one channel");
   for (size_t i = 0; i < label.pixels.size(); ++i) {
-    const bool in_prediction = foreground(prediction.pixels[i]), in_label = foreground(label.pixels[i]);
+    const bool in_prediction = is_foreground(prediction.pixels[i]), in_label = is_foreground(label.pixels[i]);
     predicted += in_prediction;
     labelled += in_label;
     common += in_prediction && in_label;

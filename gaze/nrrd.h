@@ -15,8 +15,8 @@ struct Volume {
   const int32_t* slice(int64_t z) const { return values.data() + z * height * width; }
 };
 
-/// Reads a file of dimension 3 with attached data: integers of up to 32 bits, encoding raw or gzip. Throws Error, naming
-/// the file and the field, for other files and for damaged ones.
+/// Reads a file of dimension 3 with attached data: integers of up to 32 bits, encoding raw or gzip. Throws Error,
+/// naming the file and the field, for other files and for damaged ones.
 Volume read_nrrd(const std::string& path);
 
 }  // namespace gt

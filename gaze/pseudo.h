@@ -1,5 +1,5 @@
-// Pseudo masks, which replace masks in training. They are made of gaze maps, optionally refined by a dense CRF, when the
-// images are loaded. Augmentation transforms them like masks.
+// Pseudo masks, which replace masks in training. They are made of gaze maps, optionally refined by a dense CRF, when
+// the images are loaded. Augmentation transforms them like masks.
 #pragma once
 
 #include <functional>

@@ -159,7 +159,7 @@ TEST_CASE("the dense CRF moves a map to the edges of the image", "[crf]") {
   const auto wrong = [&](const Tensor& map) {
     int count = 0;
     for (int64_t i = 0; i < map.size(); ++i)
-      count += (map.data<float>()[i] >= 0.5f) != foreground(c.image.pixels[size_t(3 * i)]);
+      count += (map.data<float>()[i] >= 0.5f) != is_foreground(c.image.pixels[size_t(3 * i)]);
     return count;
   };
   const int before = wrong(c.map), after = wrong(dense_crf(c.image, c.map, {.bilateral = 4, .bilateral_xy = 20}));

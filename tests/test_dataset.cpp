@@ -222,7 +222,7 @@ TEST_CASE("dataset: a bad list is refused", "[dataset]") {
     CHECK(refusal([&](auto& tmp, auto&) { write(tmp / "train.txt", empty); }) ==
           "ROOT/train.txt: lists nothing, expected the name of one image a line");
   CHECK(refusal([](auto& tmp, auto&) { write(tmp / "train.txt", "a\n\nb\na.png\n"); }) ==
-        "ROOT/train.txt:4: 'a' is listed already, on line 1");
+        "ROOT/train.txt:4: 'a' is already listed on line 1");
 }
 
 TEST_CASE("dataset: missing, ambiguous and undecodable images are refused", "[dataset]") {
@@ -249,9 +249,8 @@ TEST_CASE("dataset: an image without gaze and gaze without an image are refused"
     return refusal([&](auto& tmp, auto&) { write(tmp / "gaze.csv", gaze_table(rows)); });
   };
   const std::string no_gaze =
-      "ROOT/train.txt:2: image 'b' has no gaze: ROOT/gaze.csv has no fixation of it (those too brief or outside the "
-      "image "
-      "do not count)";
+      "ROOT/train.txt:2: image 'b' has no gaze: ROOT/gaze.csv has no usable fixation of it (fixations that are too short "
+      "or outside the image are dropped)";
   CHECK(with_gaze({"a,1,0.5,0.5,100", "c,1,0.5,0.5,100"}) == no_gaze);
   CHECK(with_gaze({"a,1,0.5,0.5,100", "b,1,0.5,1.5,100", "b,2,0.5,0.5,20", "c,1,0.5,0.5,100"}) == no_gaze);
   CHECK(with_gaze({"a,1,0.5,0.5,100", "b,1,0.5,0.5,100", "c,1,0.5,0.5,100", "d,1,0.5,0.5,100"}) ==

@@ -205,7 +205,7 @@ TEST_CASE("nrrd: what is not right is refused", "[nrrd]") {
   CHECK(nrrd_refusal(replaced(good, "type: ", "type ")) == ":3: expected 'field: value', got 'type short'");
   CHECK(nrrd_refusal(replaced(good, "type: ", "typ: ")) == ": the header has no field 'type'");
   CHECK(nrrd_refusal(replaced(good, "type: short", "type: float")) ==
-        ": field 'type': expected whole numbers of up to 32 bits, got 'float'");
+        ": field 'type': expected integers of up to 32 bits, got 'float'");
   CHECK(nrrd_refusal(replaced(good, "dimension: 3", "dimension: 4")) == ": field 'dimension': expected 3, got 4");
   CHECK(nrrd_refusal(replaced(good, "sizes: 3 2 2", "sizes: 3 0 2")) ==
         ": field 'sizes': expected three numbers from 1 to 16384, got '3 0 2'");
@@ -215,7 +215,7 @@ TEST_CASE("nrrd: what is not right is refused", "[nrrd]") {
         ": field 'encoding': expected raw or gzip, got 'bzip2'");
   CHECK(nrrd_refusal(replaced(good, "endian: little\n", "")) == ": the header has no field 'endian'");
   CHECK(nrrd_refusal(replaced(good, "endian: little", "data file: a.raw")) ==
-        ": the data are in another file, expected them behind the header");
+        ": the data are in another file, expected them after the header");
   CHECK(nrrd_refusal(good.substr(0, good.size() - 1)) == ": is truncated, expected 24 bytes of data, got 23");
   CHECK(nrrd_refusal(packed.substr(0, packed.size() - 12)).starts_with(": the data are damaged: expected 24 bytes"));
   const TempFolder tmp;

@@ -246,10 +246,10 @@ TEST_CASE("sigma and tau follow a track's own spread", "[gaze]") {
     options.spread_exponent = follow;
     const PackedTracks packed = pack_tracks({&wide, &point}, options, DType::f64);
     REQUIRE(packed.sigma.shape() == Shape{5, 2, 2});
-    REQUIRE(packed.zoom.shape() == Shape{2});
+    REQUIRE(packed.inverse_scale.shape() == Shape{2});
     const std::vector<double> factors = {std::pow(4, follow), std::pow(0.6, follow)};  // 0.03 is the least spread
     for (size_t b = 0; b < 2; ++b) {
-      CHECK(packed.zoom.values<double>()[b] == Approx(1 / factors[b]));
+      CHECK(packed.inverse_scale.values<double>()[b] == Approx(1 / factors[b]));
       for (size_t l = 0; l < 5; ++l) {
         const double* sigma = packed.sigma.data<double>() + 2 * (2 * l + b);
         CHECK(sigma[0] == Approx(options.sigma_x[std::min(l, size_t(3))] * factors[b]));

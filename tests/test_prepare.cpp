@@ -126,7 +126,7 @@ TEST_CASE("prepare: Kvasir-SEG that is not right is refused", "[prepare]") {
   };
   CHECK(lists("p00\np99\n", "p01\n") == "TMP/raw/train.txt:2: there is no image 'p99'");
   CHECK(lists("p00\np01\n", "p01\n") == "TMP/raw: 'p01' is in train.txt and in test.txt");
-  CHECK(lists("p00\n", "p01\n") == "TMP/raw: expected images to train on and some to hold out, got 1 and 0");
+  CHECK(lists("p00\n", "p01\n") == "TMP/raw: expected images for training and for validation, got 1 and 0");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "out/train.txt", "a\n"); }) ==
         "TMP/out: holds a data set already, expected a folder without train.txt");
   CHECK(spoilt([](auto& tmp, auto& options) {
@@ -215,12 +215,12 @@ TEST_CASE("prepare: NCI-ISBI that is not right is refused", "[prepare]") {
   CHECK(spoilt([](auto& tmp, auto&) {
           fs::remove_all(tmp / train_labels);
           fs::remove_all(tmp / test_labels);
-        }) == "TMP/raw: holds no label volumes (.nrrd) of the patients whose slices are there");
+        }) == "TMP/raw: holds no label volumes (.nrrd) of the patients with slices");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "raw/labels/a.nrrd", ""); }) ==
-        "TMP/raw/labels/a.nrrd: expected a folder that says training or test, to know which this is of");
+        "TMP/raw/labels/a.nrrd: expected a folder named training or test, to know which part this belongs to");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / (train_labels + "Prostate3T-01-0003_b.nrrd"), ""); }) ==
         "TMP/" + train_labels + "Prostate3T-01-0003_truth.nrrd: is of patient Prostate3T-01-0003, as TMP/" +
-            train_labels + "Prostate3T-01-0003_b.nrrd: expected one label volume of each");
+            train_labels + "Prostate3T-01-0003_b.nrrd: expected one label volume per patient");
   CHECK(spoilt([](auto& tmp, auto&) {
           write(tmp / (test_labels + "ProstateDx-03-0001_truth.nrrd"),
                 nrrd(3, 5, 4, std::vector<int32_t>(60, 1), "uchar", false, false));

@@ -13,7 +13,7 @@ namespace {
 
 double share(const Image& mask) {
   double count = 0;
-  for (const uint8_t v : mask.pixels) count += foreground(v);
+  for (const uint8_t v : mask.pixels) count += is_foreground(v);
   return count / double(mask.pixels.size());
 }
 
