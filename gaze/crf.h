@@ -30,8 +30,8 @@ struct CrfOptions {
 };
 
 /// Mean-field probability of foreground: f32 (H,W). `probability`, f32 (H,W), is each pixel's own probability and is
-/// clamped to [1e-5, 1 - 1e-5]. The image (H,W) has 1 or 3 channels; grey counts as r = g = b. With u =
-/// logit(probability), and every kernel k normalised symmetrically to K = D^-1/2 k D^-1/2, D = diag(k 1), it iterates
+/// clamped to [1e-5, 1 - 1e-5]. The image (H,W) has 1 or 3 channels; grey counts as r = g = b. Every kernel k is
+/// normalised symmetrically: K = D^-1/2 k D^-1/2, D = diag(k 1). With u = logit(probability), it iterates
 ///
 ///   z_i = u_i + sum over kernels of weight * sum_j K_ij (2 q_j - 1),   q = sigmoid(z),   starting at q = sigmoid(u)
 ///

@@ -1,4 +1,4 @@
-// Data sets, and the batches made of them. A data set is a folder in the layout of Kvasir-SEG:
+// Data sets and their batches. A data set is a folder in the layout of Kvasir-SEG:
 //   images/NAME.jpg|png|dcm   masks/NAME.jpg|png   train.txt val.txt test.txt (one NAME a line)   gaze.csv
 #pragma once
 
@@ -67,8 +67,8 @@ struct Normalisation {
 };
 
 /// The normalisation of an image: options.mean and options.std or, for `per_image`, its own mean and standard deviation
-/// over all values (MONAI's NormalizeIntensity, as GazeMedSeg for NCI-ISBI). An image of one value gets the standard
-/// deviation 1.
+/// over all values. GazeMedSeg does the latter for NCI-ISBI (MONAI's NormalizeIntensity). An image of one value gets
+/// the standard deviation 1.
 Normalisation normalisation_of(const Image& image, const DataOptions& options);
 
 struct Sample {
@@ -81,7 +81,7 @@ struct Sample {
   std::vector<Image> pseudo;    // masks (size,size,1), 0 or 255, made from gaze: see gaze/pseudo.h
 };
 
-/// What a split is loaded for. What is not needed may be missing on disk.
+/// The parts of a split that are needed. The others may be missing on disk.
 struct DataNeeds {
   bool masks = false;          // for training on masks
   bool labels = false;         // for evaluation, at the label's own size

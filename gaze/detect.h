@@ -29,8 +29,8 @@ struct DetectOptions {
 ///   idt  The dispersion of samples is (max x - min x) + (max y - min y). A window starts with the samples that span
 ///        min_duration. If its dispersion exceeds the maximum, it starts one sample later. Else it grows while its
 ///        dispersion allows, and is a fixation; the search continues after it.
-///   ivt  Consecutive samples slower than `velocity` that span min_duration are a fixation. The speed at a sample is
-///        measured between the first and the last sample within window / 2 of it, or else from the sample before.
+///   ivt  Consecutive samples slower than `velocity` that span min_duration are a fixation. A sample's speed is
+///        that between the first and the last sample within window / 2, or else that from the sample before.
 /// Throws Error for an unknown method.
 std::vector<std::pair<size_t, size_t>> detect_fixations(const std::vector<GazeSample>& samples,
                                                         const DetectOptions& options);

@@ -23,12 +23,12 @@ struct Image {
 inline bool is_foreground(uint8_t pixel) { return pixel > 127; }
 
 /// Decodes a JPEG, PNG or, if the build has DCMTK, DICOM file (gaze/dicom.h) into 1 (grey) or 3 (RGB) channels. Values
-/// of more than 8 bits (DICOM, PNG of 16 bits) are stretched: the smallest becomes 0, the largest 255, as such files
+/// of more than 8 bits (DICOM, PNG of 16 bits) are stretched: the smallest becomes 0, the largest 255. Such files
 /// seldom use all their bits. Throws Error with the path and the reason.
 Image read_image(const std::string& path, int channels);
 
-/// The image at another size, by a triangle filter as wide as the larger of the two pixels: bilinear interpolation when
-/// it is enlarged, an antialiasing average when it is reduced.
+/// The image at another size. A triangle filter as wide as the larger of the two pixels interpolates bilinearly when
+/// the image grows, and averages when it shrinks.
 Image resize_image(const Image& image, int64_t height, int64_t width);
 
 /// The bytes of a PNG file of an image with 1, 3 or 4 channels.

@@ -44,8 +44,8 @@ struct MapOptions {
   }
 };
 
-/// The fixations [begin, end) of a track that truncation keeps: the shortest end (or start) of it that has at least the
-/// share `keep` of its summed durations (or count), and at least one fixation.
+/// The fixations [begin, end) that truncation keeps: the shortest end (or start) of a track with at least the share
+/// `keep` of its summed durations (or count). It has at least one fixation.
 std::pair<int64_t, int64_t> truncate(const std::vector<Fixation>& track, double keep, const MapOptions& options);
 
 /// The spread of a track in image sides: the median distance of its fixations from their median centre, weighted by

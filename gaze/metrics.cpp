@@ -13,9 +13,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // ---- Distances between boundaries -----------------------------------------------------------------------------------
 
-/// Squared distances by Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", Theory of Computing
-/// 8, 2012: d(p) = min_q (p - q)^2 + f(q) is the lower envelope of the parabolas rooted at (q, f(q)), found in linear
-/// time.
+/// Squared distances d(p) = min_q (p - q)^2 + f(q), the lower envelope of parabolas rooted at (q, f(q)), in linear time
+/// (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012).
 class LowerEnvelope {
  public:
   explicit LowerEnvelope(int64_t n) : f_(size_t(n)), root_(size_t(n)), from_(size_t(n)) {}
@@ -101,7 +100,7 @@ double hausdorff95(const MaskPair& m) {
 }
 
 /// Surface Dice at a tolerance in pixels (Nikolov et al., arXiv 1809.04430): the share of both boundaries' pixels
-/// within it of the other boundary. 1 if both masks are empty, 0 if one is.
+/// within it of the other boundary. It is 1 if both masks are empty, 0 if one is.
 template <int Tolerance>
 double surface_dice(const MaskPair& m) {
   size_t near = 0;

@@ -1,4 +1,4 @@
-// Pseudo masks, which replace masks in training. They are made of gaze maps, optionally refined by a dense CRF, when
+// Pseudo masks, which replace masks in training. They come from gaze maps, optionally refined by a dense CRF, when
 // the images are loaded. Augmentation transforms them like masks.
 #pragma once
 

@@ -38,8 +38,8 @@ void set_times(std::vector<Record>& records) {
 
 // ---- Fixations detected in samples ----------------------------------------------------------------------------------
 
-/// The samples in the unit of the thresholds: degrees from the screen's centre if the screen's width in mm and its
-/// distance are known, else pixels of the screen.
+/// The samples in the thresholds' unit: pixels of the screen or, if its width in mm and its distance are known, degrees
+/// from its centre.
 std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageRecording& recording,
                                            const Viewing& viewing) {
   const Rectangle& shown = recording.shown;
@@ -137,7 +137,7 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
 }
 
 std::string dropped_text(const Dropped& dropped, double min_duration) {
-  return text(dropped.outside, " outside the image, ", dropped.brief, " shorter than ", min_duration, " ms, ",
+  return str_cat(dropped.outside, " outside the image, ", dropped.brief, " shorter than ", min_duration, " ms, ",
               dropped.unplaced, " without a position, ", dropped.early, " begun before the image, ", dropped.blinks,
               " next to a blink");
 }

@@ -111,8 +111,8 @@ std::vector<Point> clockwise(const Target& target, size_t count) {
   return places;
 }
 
-/// The next place of the sweep. Of random places about the share `turn` of the way round, it has the least cost: it
-/// lies about a natural saccade length from here, and inside the outline.
+/// The next place of the sweep. It has the lowest cost of random places about the share `turn` of the way round. Places
+/// at a natural saccade length from here and inside the outline cost little.
 Point next_place(const std::vector<Point>& round, double turn, Point here, double step, const Image& mask,
                  Random& random) {
   Point best;

@@ -117,7 +117,7 @@ TEST_CASE("variants: a name and keys that go together", "[experiment]") {
   CHECK(error_of([&] { vary(demo, {}, false, {v, other}); }).find("share the folder 'narrow'") != std::string::npos);
 }
 
-TEST_CASE("degraded gaze: nothing asked for, nothing changed", "[degrade]") {
+TEST_CASE("degraded gaze: the default options change nothing", "[degrade]") {
   Track t = track_of(20);
   degrade(t, {}, 1);
   REQUIRE(t.fixations.size() == 20);
@@ -127,7 +127,7 @@ TEST_CASE("degraded gaze: nothing asked for, nothing changed", "[degrade]") {
   CHECK(none.fixations.empty());
 }
 
-TEST_CASE("degraded gaze: noise has its standard deviation, keyed by seed and image", "[degrade]") {
+TEST_CASE("degraded gaze: noise has its standard deviation and depends on seed and image", "[degrade]") {
   Track t = track_of(20000), again = t, other = t, later = t;
   degrade(t, {.position_noise = 0.05}, 1);
   double squares = 0, product = 0;
@@ -146,7 +146,7 @@ TEST_CASE("degraded gaze: noise has its standard deviation, keyed by seed and im
   CHECK(other.fixations[7].x != t.fixations[7].x);
 }
 
-TEST_CASE("degraded gaze: an offset of its length, one for all images; edges hold", "[degrade]") {
+TEST_CASE("degraded gaze: all images have one offset of the given length, and positions stay inside", "[degrade]") {
   Track a = track_of(2), b = track_of(2), far = track_of(50);
   b.image = "b";
   degrade(a, {.offset = 0.05}, 3);
@@ -159,7 +159,7 @@ TEST_CASE("degraded gaze: an offset of its length, one for all images; edges hol
   for (const Fixation& f : far.fixations) CHECK((f.x >= 0 && f.x <= 1 && f.y >= 0 && f.y <= 1));
 }
 
-TEST_CASE("degraded gaze: a share of the fixations is lost, each as likely, in their order, never all", "[degrade]") {
+TEST_CASE("degraded gaze: a uniformly drawn share of the fixations is dropped, never all, in order", "[degrade]") {
   std::vector<int> kept(10, 0);
   for (uint64_t seed = 0; seed < 4000; ++seed) {
     Track t = track_of(10);
