@@ -1,6 +1,6 @@
 // Dense conditional random field of two labels (Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs
-// with Gaussian Edge Potentials", NIPS 2011): every pixel is joined to every other, the more strongly the nearer and
-// the more alike in colour they are.
+// with Gaussian Edge Potentials", NIPS 2011). Every pair of pixels is connected, more strongly if they are near and
+// have similar colours.
 #pragma once
 
 #include "core/config.h"
@@ -9,14 +9,14 @@
 
 namespace gt {
 
-/// As it is born, what GazeMedSeg refines its heat maps by (METHOD 1).
+/// Options of the CRF. The defaults are GazeMedSeg's (METHOD 1).
 struct CrfOptions {
-  double bilateral = 1;       // weight of the Gaussian of place and colour (Potts compatibility); 0 is none
-  double bilateral_xy = 80;   // its standard deviation in place, pixels
-  double bilateral_rgb = 13;  // and in colour, of 256 levels
-  double gaussian = 0;        // weight of the Gaussian of place alone; 0 is none
+  double bilateral = 1;       // weight of the kernel of position and colour (Potts compatibility); 0 for none
+  double bilateral_xy = 80;   // its standard deviation in position, pixels
+  double bilateral_rgb = 13;  // its standard deviation in colour, of 256 levels
+  double gaussian = 0;        // weight of the kernel of position alone; 0 for none
   double gaussian_xy = 3;     // its standard deviation, pixels
-  int64_t iterations = 10;    // of the mean field; 0 leaves the map as it is
+  int64_t iterations = 10;    // of the mean field; 0 returns the map
 
   template <class V>
   void visit(V& v) {
@@ -29,14 +29,14 @@ struct CrfOptions {
   }
 };
 
-/// Mean-field probability of foreground, given `foreground` (height,width), the probability that each pixel has by
-/// itself (kept within [1e-5, 1 - 1e-5]), and the image (1 or 3 channels; grey counts as r = g = b) -> (height,width),
-/// f32. With u = logit(foreground), and every kernel k normalised symmetrically, K = D^-1/2 k D^-1/2, D = diag(k 1):
+/// Mean-field probability of foreground: f32 (H,W). `probability`, f32 (H,W), is each pixel's own probability and is
+/// clamped to [1e-5, 1 - 1e-5]. The image (H,W) has 1 or 3 channels; grey counts as r = g = b. Every kernel k is
+/// normalised symmetrically: K = D^-1/2 k D^-1/2, D = diag(k 1). With u = logit(probability), it iterates
 ///
-///   z_i = u_i + sum over kernels of weight * sum_j K_ij (2 q_j - 1),   q = sigmoid(z),   from q = sigmoid(u)
+///   z_i = u_i + sum over kernels of weight * sum_j K_ij (2 q_j - 1),   q = sigmoid(z),   starting at q = sigmoid(u)
 ///
-/// which is Potts compatibility with the two labels' energies subtracted. Sums over j (i among them) are by the
-/// permutohedral lattice. One thread; the same bits every time.
-Tensor dense_crf(const Image& image, const Tensor& foreground, const CrfOptions& options = {});
+/// This is Potts compatibility, written for the difference of the two labels' energies. Sums over j include i and are
+/// computed by the permutohedral lattice, in one thread and bitwise reproducible. Throws Error for other shapes.
+Tensor dense_crf(const Image& image, const Tensor& probability, const CrfOptions& options = {});
 
 }  // namespace gt

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 struct Entry {
   std::string name;
-  std::string place;  // file:line, for messages
+  std::string where;  // file:line, for messages
 };
 
 std::string list_path(const DataOptions& options, const std::string& split) {
@@ -39,8 +39,8 @@ std::vector<Entry> read_list(const std::string& path) {
   std::map<std::string, int64_t> line_of;
   for (const TextLine& line : read_lines(path)) {
     const std::string name = image_name(line.text);
-    const auto [first, fresh] = line_of.emplace(name, line.number);
-    if (!fresh) fail(path, ":", line.number, ": '", name, "' is listed already, on line ", first->second);
+    const auto [first, added] = line_of.emplace(name, line.number);
+    if (!added) fail(path, ":", line.number, ": '", name, "' is already listed on line ", first->second);
     entries.push_back({name, str_cat(path, ":", line.number)});
   }
   if (entries.empty()) fail(path, ": lists nothing, expected the name of one image a line");
@@ -49,6 +49,7 @@ std::vector<Entry> read_list(const std::string& path) {
 
 // ---- Folders of images ----------------------------------------------------------------------------------------------
 
+/// A folder of images NAME.jpg, .png or .dcm.
 class Folder {
  public:
   explicit Folder(const std::string& path) : path_(path) {
@@ -65,13 +66,13 @@ class Folder {
   const std::string& path() const { return path_; }
   bool has(const std::string& name) const { return files_.count(name) > 0; }
 
-  /// The path of the only image of this name.
+  /// The path of the image with this name. Throws Error for none or several.
   std::string find(const Entry& entry) const {
     const auto found = files_.find(entry.name);
     const std::string stem = path_ + "/" + entry.name;
-    if (found == files_.end()) fail(entry.place, ": expected ", stem, ".jpg, .png or .dcm, there is none");
+    if (found == files_.end()) fail(entry.where, ": expected ", stem, ".jpg, .png or .dcm, there is none");
     if (found->second.size() > 1)
-      fail(entry.place, ": expected ", stem, ".jpg, .png or .dcm, there are ", found->second.size());
+      fail(entry.where, ": expected ", stem, ".jpg, .png or .dcm, there are ", found->second.size());
     return stem + found->second[0];
   }
 
@@ -82,7 +83,7 @@ class Folder {
 
 // ---- Gaze -----------------------------------------------------------------------------------------------------------
 
-/// The tracks, of which each is of an image and each entry has one.
+/// The tracks of a table. Throws Error if one is of an image that the folder lacks, or an entry has none.
 Gaze read_gaze_of(const std::string& path, const std::vector<Entry>& entries, const Folder& images) {
   Gaze gaze = read_gaze(path);
   for (const auto& [name, track] : gaze.tracks)
@@ -90,8 +91,8 @@ Gaze read_gaze_of(const std::string& path, const std::vector<Entry>& entries, co
   for (const Entry& entry : entries) {
     const auto track = gaze.tracks.find(entry.name);
     if (track == gaze.tracks.end() || track->second.fixations.empty())
-      fail(entry.place, ": image '", entry.name, "' has no gaze: ", path,
-           " has no fixation of it (those too brief or outside the image do not count)");
+      fail(entry.where, ": image '", entry.name, "' has no gaze: ", path,
+           " has no usable fixation of it (fixations that are too short or outside the image are dropped)");
   }
   return gaze;
 }
@@ -99,17 +100,18 @@ Gaze read_gaze_of(const std::string& path, const std::vector<Entry>& entries, co
 // ---- Samples --------------------------------------------------------------------------------------------------------
 
 Image threshold(Image mask) {
-  for (uint8_t& pixel : mask.pixels) pixel = foreground(pixel) ? 255 : 0;
+  for (uint8_t& pixel : mask.pixels) pixel = is_foreground(pixel) ? 255 : 0;
   return mask;
 }
 
-/// Files and tracks of a split.
+/// What the samples of a split are read from.
 struct Sources {
   Folder images;
   std::optional<Folder> masks;
   Gaze gaze;
 };
 
+/// Reads an entry's mask into the sample's mask and label, as needed.
 void read_mask(const Entry& entry, const Sources& sources, const Image& image, const DataOptions& options,
                const DataNeeds& needs, Sample& sample) {
   const std::string path = sources.masks->find(entry);

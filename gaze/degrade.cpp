@@ -9,9 +9,9 @@
 namespace gt {
 namespace {
 
-/// Keeps `keep` of the fixations, each as likely as any, in their order (selection sampling: Knuth, "The art of
-/// computer programming", vol. 2, 3.4.2, algorithm S).
-void keep_some(std::vector<Fixation>& fixations, int64_t keep, Random random) {
+/// Keeps a random subset of `keep` fixations in their order (selection sampling: Knuth, "The art of computer
+/// programming", vol. 2, 3.4.2, algorithm S).
+void keep_subset(std::vector<Fixation>& fixations, int64_t keep, Random random) {
   int64_t left = int64_t(fixations.size());
   std::erase_if(fixations, [&](const Fixation&) {
     const bool kept = random.uniform() * double(left--) < double(keep);
@@ -26,7 +26,7 @@ void degrade(Track& track, const DegradeOptions& options, uint64_t seed) {
   const uint64_t image = hash64(track.image);
   const int64_t count = int64_t(track.fixations.size());
   const int64_t keep = std::max<int64_t>(1, count - std::llround(options.drop * double(count)));
-  if (keep < count) keep_some(track.fixations, keep, Random(seed ^ hash64("lost fixations"), image));
+  if (keep < count) keep_subset(track.fixations, keep, Random(seed ^ hash64("lost fixations"), image));
   if (options.offset == 0 && options.position_noise == 0) return;
 
   const double direction = Random(seed ^ hash64("calibration offset")).uniform(0, 2 * std::numbers::pi);

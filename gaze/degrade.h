@@ -1,5 +1,5 @@
-// Gaze made worse on purpose, to see how much a method minds: what a poorer eye tracker or a poorer calibration would
-// have recorded.
+// Degradation of gaze, for measuring how much a method depends on its quality. It imitates a worse eye tracker and a
+// worse calibration.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace gt {
 
-/// As it is born it changes nothing.
+/// The defaults change nothing.
 struct DegradeOptions {
   double position_noise = 0;  // standard deviation of a fixation's error in x and in y, image sides
-  double offset = 0;          // length of a calibration error, image sides: the same for all images
-  double drop = 0;            // share of each track's fixations that are lost
+  double offset = 0;          // length of a calibration error common to all images, image sides
+  double drop = 0;            // share of each track's fixations that are dropped
 
   template <class V>
   void visit(V& v) {
@@ -24,10 +24,10 @@ struct DegradeOptions {
   }
 };
 
-/// Degrades a track: loses the share `drop` of its fixations, drawn at random, but never the last one left; moves all
-/// by the offset, whose direction is drawn once for a seed, as a calibration holds for a session; moves each by
-/// Gaussian noise of its own. What would leave the image stays at its edge, so that noise alone never costs a fixation.
-/// Random numbers are keyed by the seed and the image's name: the same for every recipe, whatever else is loaded.
+/// Degrades a track in three steps. It drops a random share of the fixations, but keeps at least one. It moves all by
+/// the offset, whose direction is drawn once per seed, as one calibration serves a session. It adds Gaussian noise to
+/// each. Positions are clamped to the image, so noise never removes a fixation. Random numbers are keyed by seed and
+/// image name, so they do not depend on the recipe or on the other images.
 void degrade(Track& track, const DegradeOptions& options, uint64_t seed);
 
 }  // namespace gt

@@ -12,7 +12,7 @@ namespace {
 using Samples = std::vector<GazeSample>;
 using Ranges = std::vector<std::pair<size_t, size_t>>;
 
-/// The box that samples lie in.
+/// The bounding box of samples.
 struct Box {
   double left, right, top, bottom;
   explicit Box(const GazeSample& s) : left(s.x), right(s.x), top(s.y), bottom(s.y) {}
@@ -28,7 +28,7 @@ void by_dispersion(const Samples& s, size_t begin, size_t end, const DetectOptio
     Box box(s[begin]);
     size_t next = begin + 1;
     while (next < end && s[next - 1].time - s[begin].time < options.min_duration) box.add(s[next++]);
-    if (s[next - 1].time - s[begin].time < options.min_duration) return;  // too little is left
+    if (s[next - 1].time - s[begin].time < options.min_duration) return;  // the rest is too short
     if (box.dispersion() > options.dispersion) {
       ++begin;
       continue;
@@ -42,6 +42,7 @@ void by_dispersion(const Samples& s, size_t begin, size_t end, const DetectOptio
   }
 }
 
+/// The speed at sample i, position units per second.
 double speed(const Samples& s, size_t begin, size_t end, size_t i, double window) {
   size_t a = i, b = i;
   while (a > begin && s[i].time - s[a - 1].time <= window / 2) --a;
@@ -52,7 +53,7 @@ double speed(const Samples& s, size_t begin, size_t end, size_t i, double window
 
 void by_velocity(const Samples& s, size_t begin, size_t end, const DetectOptions& options, Ranges& found) {
   if (end - begin < 2) return;
-  size_t first = begin;  // of the slow samples
+  size_t first = begin;  // of the current slow samples
   for (size_t i = begin; i <= end; ++i) {
     if (i < end && speed(s, begin, end, i, options.window) < options.velocity) continue;
     if (i > first && s[i - 1].time - s[first].time >= options.min_duration) found.emplace_back(first, i);
@@ -65,7 +66,7 @@ void by_velocity(const Samples& s, size_t begin, size_t end, const DetectOptions
 std::vector<std::pair<size_t, size_t>> detect_fixations(const std::vector<GazeSample>& samples,
                                                         const DetectOptions& options) {
   if (options.method != "idt" && options.method != "ivt")
-    fail("detection of fixations: expected idt or ivt, got '", options.method, "'");
+    fail("detection of fixations: expected the method idt or ivt, got '", options.method, "'");
   Ranges found;
   for (size_t begin = 0, end; begin < samples.size(); begin = end) {
     end = begin + 1;

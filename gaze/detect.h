@@ -1,5 +1,5 @@
-// Fixations from raw gaze samples: I-DT and I-VT (Salvucci and Goldberg, Identifying fixations and saccades in
-// eye-tracking protocols, ETRA 2000, https://doi.org/10.1145/355017.355028).
+// Detection of fixations in raw gaze samples by I-DT and I-VT (Salvucci and Goldberg, "Identifying fixations and
+// saccades in eye-tracking protocols", ETRA 2000, https://doi.org/10.1145/355017.355028).
 #pragma once
 
 #include <cstddef>
@@ -9,28 +9,28 @@
 
 namespace gt {
 
-/// Where the eye looked at one instant. Position in the unit of the thresholds: degrees of visual angle or pixels.
+/// Where the eye looked at one instant. The position has the unit of the thresholds: degrees of visual angle or pixels.
 struct GazeSample {
   double time = 0;  // ms
   double x = 0, y = 0;
 };
 
 struct DetectOptions {
-  std::string method;         // idt, ivt; empty where nothing is to be detected
-  double dispersion = 1;      // idt: the most that a fixation spreads, position units
-  double velocity = 30;       // ivt: the speed that a saccade begins at, position units per second
-  double window = 20;         // ivt: ms that a speed is measured over; 0 from sample to sample
-  double min_duration = 100;  // ms from a fixation's first sample to its last
-  double max_gap = 75;        // ms without a sample that end a fixation
+  std::string method;         // idt or ivt; empty if the file holds fixations
+  double dispersion = 1;      // idt: maximum dispersion of a fixation, position units
+  double velocity = 30;       // ivt: speed from which a sample belongs to a saccade, position units per second
+  double window = 20;         // ivt: time over which a speed is measured, ms; 0 is from sample to sample
+  double min_duration = 100;  // from a fixation's first sample to its last, ms
+  double max_gap = 75;        // longest time without a sample within a fixation, ms
 };
 
-/// The fixations in samples that are in order of time, as ranges [first, last) of them. A gap of more than max_gap
-/// ends a fixation and parts the samples in runs; within a run
-///   idt  from the first samples that span min_duration on, a fixation is what has (max x - min x) + (max y - min y) <=
-///        dispersion; it grows until it has not, and the search goes on behind it; where the first samples spread
-///        wider already, it goes on one sample later;
-///   ivt  samples slower than `velocity` that follow one another are a fixation. The speed at a sample is that between
-///        the first and the last sample within window / 2 of it, or, where these are one, from the sample before.
+/// Detects fixations in samples sorted by time; returns ranges [first, last) of samples. A gap longer than max_gap
+/// splits the samples into runs. Within a run:
+///   idt  The dispersion of samples is (max x - min x) + (max y - min y). A window starts with the samples that span
+///        min_duration. If its dispersion exceeds the maximum, it starts one sample later. Else it grows while its
+///        dispersion allows, and is a fixation; the search continues after it.
+///   ivt  Consecutive samples slower than `velocity` that span min_duration are a fixation. A sample's speed is
+///        that between the first and the last sample within window / 2, or else that from the sample before.
 /// Throws Error for an unknown method.
 std::vector<std::pair<size_t, size_t>> detect_fixations(const std::vector<GazeSample>& samples,
                                                         const DetectOptions& options);

@@ -24,8 +24,8 @@ bool is_dicom(std::string_view bytes) {
 
 namespace {
 
-/// Once: messages come from here alone, and compressed slices are known.
-void set_up() {
+/// Silences DCMTK's log and registers the decoders of compressed slices, once.
+void set_up_dcmtk() {
   static const bool done = [] {
     OFLog::configure(OFLogger::OFF_LOG_LEVEL);
     DcmRLEDecoderRegistration::registerCodecs();
@@ -35,34 +35,36 @@ void set_up() {
   (void)done;
 }
 
-/// Loads the file; elements of more than `longest` bytes when they are asked for.
 void load(const std::string& path, DcmFileFormat& file) {
-  set_up();
+  set_up_dcmtk();
   const OFCondition loaded = file.loadFile(path.c_str());
   if (loaded.bad()) fail(path, ": cannot read the DICOM file: ", loaded.text());
 }
 
+/// The number in a field of an image. Throws Error if there is none.
 uint16_t number(const std::string& path, DcmDataset& data, const DcmTagKey& tag, const char* name) {
   Uint16 value = 0;
   if (data.findAndGetUint16(tag, value).bad()) fail(path, ": is a DICOM file without ", name, ", expected an image");
   return value;
 }
 
+/// The text in a field; "" if there is none.
 std::string word(DcmDataset& data, const DcmTagKey& tag) {
   OFString value;
   data.findAndGetOFString(tag, value);
   return value.c_str();
 }
 
-/// The decoder fills what is missing with zeros.
+/// Throws Error for missing pixels, which the decoder would fill with zeros.
 void check_pixels(const std::string& path, DcmDataset& data) {
   const DcmXfer syntax(data.getOriginalXfer());
   DcmElement* pixels = nullptr;
   if (data.findAndGetElement(DCM_PixelData, pixels).bad()) fail(path, ": is a DICOM file without pixels");
-  const uint64_t wanted = uint64_t(number(path, data, DCM_Rows, "Rows")) * number(path, data, DCM_Columns, "Columns") *
-                          (number(path, data, DCM_BitsAllocated, "BitsAllocated") / 8);
-  if (!syntax.isEncapsulated() && pixels->getLength() < wanted)
-    fail(path, ": is truncated, expected ", wanted, " bytes of pixels, got ", pixels->getLength());
+  const uint64_t expected = uint64_t(number(path, data, DCM_Rows, "Rows")) *
+                            number(path, data, DCM_Columns, "Columns") *
+                            (number(path, data, DCM_BitsAllocated, "BitsAllocated") / 8);
+  if (!syntax.isEncapsulated() && pixels->getLength() < expected)
+    fail(path, ": is truncated, expected ", expected, " bytes of pixels, got ", pixels->getLength());
 }
 
 }  // namespace

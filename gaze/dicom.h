@@ -1,4 +1,4 @@
-// DICOM slices, where the build has DCMTK (https://dicom.offis.de/dcmtk).
+// DICOM slices, if the build has DCMTK (https://dicom.offis.de/dcmtk).
 #pragma once
 
 #include <cstdint>
@@ -20,18 +20,18 @@ struct DicomHeader {
   int64_t height = 0, width = 0;
 };
 
-/// Throws Error, naming the file, if it is no DICOM image or the build reads none.
+/// Reads a slice's header. Throws Error, naming the file, if it is not a DICOM image or the build reads none.
 DicomHeader read_dicom_header(const std::string& path);
 
 struct DicomSlice {
   int64_t height = 0, width = 0;
-  std::vector<uint16_t> values;  // (height, width)
+  std::vector<uint16_t> values;  // (height,width)
 };
 
-/// A grey slice: stored values, rescaled by slope and intercept, the smallest as 0 and the largest as 65535;
-/// MONOCHROME1 (0 is white) is inverted. The window that the file proposes for viewing is ignored: networks are fed
-/// standardised images, and a window cuts off values that the eye does without. Throws Error, naming the file and the
-/// reason, for what is not one grey frame.
+/// Reads a grey slice: raw, RLE or JPEG. Stored values are rescaled by slope and intercept, then stretched so that the
+/// smallest is 0 and the largest 65535. MONOCHROME1 (0 is white) is inverted. The viewing window is ignored: it cuts
+/// off values, and networks get standardised images. Throws Error, naming the file and the reason, for anything but one
+/// grey frame.
 DicomSlice read_dicom(const std::string& path);
 
 }  // namespace gt

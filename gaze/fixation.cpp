@@ -43,7 +43,7 @@ void write_gaze(const std::string& path, const std::vector<Track>& tracks, bool 
 }
 
 std::string image_name(const std::string& path) {
-  // Only what is known as a file's extension is cut, so that a name with a dot in it stays whole when read again.
+  // A name with a dot must survive writing and reading, so other endings stay.
   static constexpr std::string_view extensions[] = {".jpg",  ".jpeg", ".png", ".bmp", ".tif",
                                                     ".tiff", ".gif",  ".dcm", ".csv", ".tsv"};
   const std::filesystem::path file = std::filesystem::path(path).filename();

@@ -1,4 +1,4 @@
-// Fixations and tracks, and the table they are kept in. Reading gaze: gaze/readers.h.
+// Fixations, gaze tracks, and writing them as GazeMedSeg's table. gaze/readers.h reads gaze.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 
 namespace gt {
 
-/// One fixation. Position in image sides, origin at the top left, so that it holds for any resized copy of the image.
+/// One fixation. Its position is in image sides with the origin at the top left, so it holds for any resized copy of
+/// the image.
 struct Fixation {
   double x = 0, y = 0;  // [0, 1]
   double duration = 0;  // ms
@@ -19,29 +20,31 @@ struct Fixation {
 struct Track {
   std::string image;  // name without folder and extension
   std::vector<Fixation> fixations;
-  int64_t image_height = 0, image_width = 0;  // pixels of the image that was looked at; 0 where the file does not say
+  int64_t image_height = 0, image_width = 0;  // pixels of the image that was looked at; 0 if unknown
 };
 
-/// What cleaning took out.
+/// Counts of fixations that reading dropped, by reason.
 struct Dropped {
   int64_t outside = 0;   // position not in [0, 1]
-  int64_t brief = 0;     // shorter than the least duration
+  int64_t brief = 0;     // shorter than the minimum duration
   int64_t unplaced = 0;  // without a position
-  int64_t early = 0;     // begun before the image appeared, where the file says so
-  int64_t blinks = 0;    // beside a blink, where these are not wanted
+  int64_t early = 0;     // begun before the image appeared, if the file shows it
+  int64_t blinks = 0;    // next to a blink, if the options drop these
 };
 
+/// The gaze of one file.
 struct Gaze {
-  std::map<std::string, Track> tracks;  // by image name
-  bool simulated = false;               // the file says that it was made from masks
-  std::string format;                   // that it was read as
+  std::map<std::string, Track> tracks;  // by image name; none is empty
+  bool simulated = false;               // the file is marked as simulated gaze
+  std::string format;                   // name of the format that read it
   Dropped dropped;
 };
 
-/// Writes tracks in the GazeMedSeg schema (with the SIMULATED column if `simulated`), atomically.
+/// Writes tracks as GazeMedSeg's table, with the column SIMULATED if `simulated`. The file is replaced atomically.
 void write_gaze(const std::string& path, const std::vector<Track>& tracks, bool simulated);
 
-/// The name without folder and extension: "images/a.b.jpg" -> "a.b".
+/// The name of an image without folder and extension: "images/a.b.jpg" gives "a.b". Only extensions of image and table
+/// files are removed.
 std::string image_name(const std::string& path);
 
 }  // namespace gt

@@ -38,7 +38,8 @@ uint64_t big_endian(std::string_view bytes, size_t at, size_t count) {
 
 constexpr const char* truncated = "truncated, the end of the image is missing";
 
-/// Of the body of a JPEG segment that defines Huffman tables: 1 byte, 16 counts, as many symbols; and so on.
+/// Whether each table in the body of a JPEG segment of Huffman tables has at most 256 codes. A table is 1 byte, 16
+/// counts and the symbols that these count.
 bool huffman_tables_fit(std::string_view body) {
   while (body.size() >= 17) {
     size_t codes = 0;
@@ -49,9 +50,9 @@ bool huffman_tables_fit(std::string_view body) {
   return true;
 }
 
-/// What the decoder does not notice, or null: it fills the missing part of a truncated JPEG with grey, and writes past
-/// the end of an overlong Huffman table. Segments are passed over by their length (a thumbnail inside one has an end
-/// marker of its own), scan data byte by byte.
+/// A fault that the decoder does not report, or null. The decoder fills the missing part of a truncated JPEG with grey,
+/// and writes past the end of an overlong Huffman table. Segments are skipped by their length, as a thumbnail inside
+/// one has an end marker too; scan data are searched byte by byte.
 const char* jpeg_fault(std::string_view bytes) {
   constexpr uint8_t huffman_tables = 0xC4, first_restart = 0xD0, last_restart = 0xD7, end_of_image = 0xD9, fill = 0xFF;
   for (size_t at = 2; at + 1 < bytes.size();) {
@@ -72,28 +73,29 @@ const char* jpeg_fault(std::string_view bytes) {
   return truncated;
 }
 
+/// A fault that the decoder does not report, or null: it also accepts a PNG without its end.
 const char* png_fault(std::string_view bytes) {
-  constexpr size_t around = 12;  // a chunk is length, type, data, checksum
-  for (size_t at = png_start.size(); at + around <= bytes.size();) {
+  constexpr size_t overhead = 12;  // of a chunk: length, type, checksum
+  for (size_t at = png_start.size(); at + overhead <= bytes.size();) {
     if (bytes.substr(at + 4, 4) == "IEND") return nullptr;
-    at += around + size_t(big_endian(bytes, at, 4));
+    at += overhead + size_t(big_endian(bytes, at, 4));
   }
   return truncated;
 }
 
-/// An image whose pixels are decoded as T; frees what stb allocated.
+/// Pixels that stb decoded as T and frees.
 template <class T>
 using Decoded = std::unique_ptr<T, void (*)(void*)>;
 
-/// 16 bits to 8: the smallest value becomes 0, the largest 255; of a picture of one value the upper 8 bits.
+/// Stretches 16 bits to 8: the smallest value becomes 0, the largest 255. An image of one value keeps its upper 8 bits.
 void stretch(const uint16_t* values, std::vector<uint8_t>& pixels) {
-  const auto [least, most] = std::minmax_element(values, values + pixels.size());
-  const uint32_t low = *least, range = *most - low;
+  const auto [min, max] = std::minmax_element(values, values + pixels.size());
+  const uint32_t low = *min, range = *max - low;
   for (size_t i = 0; i < pixels.size(); ++i)
     pixels[i] = uint8_t(range == 0 ? values[i] >> 8 : ((values[i] - low) * 255 + range / 2) / range);
 }
 
-Image read_slice(const std::string& path, int channels) {
+Image read_dicom_image(const std::string& path, int channels) {
   const DicomSlice slice = read_dicom(path);
   std::vector<uint8_t> grey(slice.values.size());
   stretch(slice.values.data(), grey);
@@ -108,7 +110,7 @@ Image read_image(const std::string& path, int channels) {
   GT_CHECK(channels == 1 || channels == 3, "read_image: channels is ", channels, ", expected 1 or 3");
   const std::string bytes = read_file(path);
   if (bytes.empty()) fail(path, ": is empty, expected a JPEG, PNG or DICOM image");
-  if (is_dicom(bytes)) return read_slice(path, channels);
+  if (is_dicom(bytes)) return read_dicom_image(path, channels);
   const bool jpeg = bytes.starts_with(jpeg_start), png = bytes.starts_with(png_start);
   if (!jpeg && !png) fail(path, ": is neither a JPEG nor a PNG nor a DICOM image");
   if (const char* fault = jpeg ? jpeg_fault(bytes) : png_fault(bytes)) fail(path, ": is ", fault);
@@ -121,11 +123,11 @@ Image read_image(const std::string& path, int channels) {
     if (!decoded) fail(path, ": cannot decode the ", jpeg ? "JPEG" : "PNG", " image: ", stbi_failure_reason());
   };
   if (png && stbi_is_16_bit_from_memory(data, size)) {
-    const Decoded<stbi_us> wide(stbi_load_16_from_memory(data, size, &width, &height, &own_channels, channels),
-                                stbi_image_free);
-    check(wide.get());
+    const Decoded<stbi_us> decoded(stbi_load_16_from_memory(data, size, &width, &height, &own_channels, channels),
+                                   stbi_image_free);
+    check(decoded.get());
     Image image(height, width, channels);
-    stretch(wide.get(), image.pixels);
+    stretch(decoded.get(), image.pixels);
     return image;
   }
   const Decoded<stbi_uc> decoded(stbi_load_from_memory(data, size, &width, &height, &own_channels, channels),
@@ -136,8 +138,6 @@ Image read_image(const std::string& path, int channels) {
   return image;
 }
 
-// A triangle filter as wide as the larger of the two pixels: bilinear interpolation where the image grows, and where it
-// shrinks the average that keeps it from aliasing.
 Image resize_image(const Image& image, int64_t height, int64_t width) {
   GT_CHECK(image.height > 0 && image.width > 0 && height > 0 && width > 0, "resize_image: from ", image.height, "x",
            image.width, " to ", height, "x", width);

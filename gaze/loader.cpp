@@ -1,4 +1,4 @@
-// Batches: which samples, how they are augmented, and the threads that prepare them ahead.
+// Batches: the choice of samples, their augmentation, and the threads that prepare them.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -19,19 +19,19 @@ namespace {
 
 // ---- Augmentation ---------------------------------------------------------------------------------------------------
 
-/// What is done to one picture; as it is born, nothing.
+/// The augmentation of one image. The defaults change nothing.
 struct Augmentation {
   bool flip_x = false, flip_y = false;
   double angle = 0;                                     // radians, from the x axis towards the y axis
-  double size = 1;                                      // 2 shows everything twice as large
+  double size = 1;                                      // factor of the image's content
   double brightness = 1, contrast = 1, saturation = 1;  // factors
 };
 
-/// Of sample `place` in the batch of this iteration. As many numbers are drawn whatever the options are, so that
-/// changing one leaves the others' numbers alone.
+/// Draws the augmentation of sample `place` of a batch. The count of random numbers does not depend on the options, so
+/// changing one option leaves the others' numbers.
 Augmentation draw(const AugmentOptions& options, uint64_t seed, int64_t iteration, int64_t place) {
   Random random(seed ^ hash64("augmentation"), uint64_t(iteration), uint32_t(place));
-  const auto within = [&](double largest) { return random.uniform(-largest, largest); };
+  const auto within = [&](double max) { return random.uniform(-max, max); };
   Augmentation a;
   a.flip_x = random.chance(options.flip_x);
   a.flip_y = random.chance(options.flip_y);
@@ -43,8 +43,8 @@ Augmentation draw(const AugmentOptions& options, uint64_t seed, int64_t iteratio
   return a;
 }
 
-/// Writes (2,3): output position -> input position, image sides. The picture is flipped, turned and scaled about its
-/// centre c, so out = c + size R(angle) F (in - c), of which this is the inverse.
+/// Writes the (2,3) map from output to input position, image sides. The image is flipped, rotated and scaled about its
+/// centre c: out = c + size R(angle) F (in - c). The map is the inverse.
 void write_geometry(const Augmentation& a, float* out) {
   const double cos = std::cos(a.angle) / a.size, sin = std::sin(a.angle) / a.size;
   const double fx = a.flip_x ? -1 : 1, fy = a.flip_y ? -1 : 1;
@@ -56,8 +56,8 @@ void write_geometry(const Augmentation& a, float* out) {
   }
 }
 
-/// Writes (C,C+1): brightness b, contrast k about 0.5, saturation s about the luma (ITU-R BT.601), then normalisation.
-/// Saturation leaves grey alone, so the three make b k (s c + (1 - s) luma(c)) + 0.5 (1 - k).
+/// Writes the (C,C+1) map of brightness b, contrast k about 0.5, saturation s about the luma (ITU-R BT.601), then
+/// normalisation. Saturation does not change grey, so the first three give b k (s c + (1 - s) luma(c)) + 0.5 (1 - k).
 void write_colour(const Augmentation& a, const Normalisation& n, float* out) {
   const int64_t channels = int64_t(n.mean.size());
   const std::array<double, 3> luma = {0.299, 0.587, 0.114};
@@ -72,8 +72,9 @@ void write_colour(const Augmentation& a, const Normalisation& n, float* out) {
   }
 }
 
-// ---- Which samples --------------------------------------------------------------------------------------------------
+// ---- Choice of samples ----------------------------------------------------------------------------------------------
 
+/// A random permutation of the samples (Fisher and Yates).
 std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
   std::vector<int64_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), 0);
@@ -82,7 +83,7 @@ std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
   return order;
 }
 
-/// The samples of an iteration: items iteration * batch .. of the epochs' orders, one after the other.
+/// The samples of an iteration: `batch` items from item iteration * batch of the epochs' concatenated orders.
 std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, int64_t count, uint64_t seed) {
   std::vector<int64_t> index, order;
   for (int64_t at = iteration * batch; at < (iteration + 1) * batch; ++at) {
@@ -128,18 +129,18 @@ struct Loader::State {
   const MapOptions maps;
   const int64_t batch;
   const uint64_t seed;
-  int64_t to_make, to_give;  // the next iteration to prepare and the next to give out
+  int64_t next_made, next_given;  // the next iteration to prepare and the next to return
 
-  // Batch k waits in slot k % slots.size() from when it is ready until it is given out.
+  // Batch k stays in slot k % slots.size() from its preparation until it is returned.
   struct Slot {
     bool ready = false;
     Batch batch;
     std::exception_ptr error;
   };
   std::vector<Slot> slots = std::vector<Slot>(size_t(data.threads) + 2);
-  std::mutex mutex = {};  // of to_make, to_give and slots
-  std::condition_variable_any room = {}, ready = {};
-  std::vector<std::jthread> threads = {};  // last, so that they end before what they use
+  std::mutex mutex = {};  // of next_made, next_given and slots
+  std::condition_variable_any slot_free = {}, slot_ready = {};
+  std::vector<std::jthread> threads = {};  // last, so they end before the members that they use
 
   Batch make(int64_t iteration) const;
   void work(std::stop_token stop);
@@ -183,9 +184,9 @@ Batch Loader::State::make(int64_t iteration) const {
 void Loader::State::work(std::stop_token stop) {
   for (;;) {
     std::unique_lock lock(mutex);
-    room.wait(lock, stop, [&] { return to_make < to_give + int64_t(slots.size()); });
+    slot_free.wait(lock, stop, [&] { return next_made < next_given + int64_t(slots.size()); });
     if (stop.stop_requested()) return;
-    const int64_t iteration = to_make++;
+    const int64_t iteration = next_made++;
     lock.unlock();
     Slot made;
     try {
@@ -196,7 +197,7 @@ void Loader::State::work(std::stop_token stop) {
     made.ready = true;
     lock.lock();
     slots[size_t(iteration) % slots.size()] = std::move(made);
-    ready.notify_one();
+    slot_ready.notify_one();
   }
 }
 
@@ -212,24 +213,24 @@ Loader::Loader(const Dataset& dataset, const DataOptions& data, const AugmentOpt
                  sample.mask.pixels.size() == one.mask.pixels.size() &&
                  sample.track.fixations.empty() == one.track.fixations.empty() &&
                  sample.pseudo.size() == one.pseudo.size(),
-             "Loader: sample '", sample.name, "' was not loaded like the others and these options");
+             "Loader: sample '", sample.name, "' was not loaded like the others and with these options");
   state_.reset(new State{dataset, data, augment, maps, batch, seed, first, first});
   for (int64_t t = 0; t < data.threads; ++t)
     state_->threads.emplace_back([state = state_.get()](std::stop_token stop) { state->work(stop); });
 }
 
 Loader::~Loader() {
-  for (std::jthread& thread : state_->threads) thread.request_stop();  // all at once; each is then waited for
+  for (std::jthread& thread : state_->threads) thread.request_stop();  // of all, before the first is joined
 }
 
 Batch Loader::next() {
   State& s = *state_;
   std::unique_lock lock(s.mutex);
-  State::Slot& slot = s.slots[size_t(s.to_give) % s.slots.size()];
-  s.ready.wait(lock, [&] { return slot.ready; });
+  State::Slot& slot = s.slots[size_t(s.next_given) % s.slots.size()];
+  s.slot_ready.wait(lock, [&] { return slot.ready; });
   State::Slot given = std::exchange(slot, {});
-  ++s.to_give;
-  s.room.notify_one();
+  ++s.next_given;
+  s.slot_free.notify_one();
   lock.unlock();
   if (given.error) std::rethrow_exception(given.error);
   return std::move(given.batch);

@@ -13,9 +13,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // ---- Distances between boundaries -----------------------------------------------------------------------------------
 
-/// Squared distances by Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", Theory of Computing
-/// 8, 2012: d(p) = min_q (p - q)^2 + f(q) is the lower envelope of the parabolas rooted at (q, f(q)), found in linear
-/// time.
+/// Squared distances d(p) = min_q (p - q)^2 + f(q), the lower envelope of parabolas rooted at (q, f(q)), in linear time
+/// (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012).
 class LowerEnvelope {
  public:
   explicit LowerEnvelope(int64_t n) : f_(size_t(n)), root_(size_t(n)), from_(size_t(n)) {}
@@ -53,7 +52,7 @@ class LowerEnvelope {
 std::vector<int64_t> boundary(const Image& mask) {
   const int64_t h = mask.height, w = mask.width;
   const auto inside = [&](int64_t y, int64_t x) {
-    return y >= 0 && y < h && x >= 0 && x < w && foreground(*mask.at(y, x));
+    return y >= 0 && y < h && x >= 0 && x < w && is_foreground(*mask.at(y, x));
   };
   std::vector<int64_t> pixels;
   for (int64_t y = 0; y < h; ++y)
@@ -101,7 +100,7 @@ double hausdorff95(const MaskPair& m) {
 }
 
 /// Surface Dice at a tolerance in pixels (Nikolov et al., arXiv 1809.04430): the share of both boundaries' pixels
-/// within it of the other boundary. 1 if both masks are empty, 0 if one is.
+/// within it of the other boundary. It is 1 if both masks are empty, 0 if one is.
 template <int Tolerance>
 double surface_dice(const MaskPair& m) {
   size_t near = 0;
@@ -140,7 +139,7 @@ MaskPair::MaskPair(const Image& prediction, const Image& label)
            "metrics: prediction is ", prediction.height, "x", prediction.width, "x", prediction.channels, ", label is ",
            label.height, "x", label.width, "x", label.channels, ", expected one size and one channel");
   for (size_t i = 0; i < label.pixels.size(); ++i) {
-    const bool in_prediction = foreground(prediction.pixels[i]), in_label = foreground(label.pixels[i]);
+    const bool in_prediction = is_foreground(prediction.pixels[i]), in_label = is_foreground(label.pixels[i]);
     predicted += in_prediction;
     labelled += in_label;
     common += in_prediction && in_label;

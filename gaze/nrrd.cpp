@@ -15,11 +15,11 @@ namespace gt {
 
 namespace {
 
-constexpr int64_t largest_side = 1 << 14;
+constexpr int64_t max_side = 1 << 14;
 
 struct Header {
   std::map<std::string, std::string> fields;
-  size_t size = 0;  // bytes, up to the data
+  size_t size = 0;  // bytes before the data
 };
 
 Header read_header(const std::string& path, const std::string& bytes) {
@@ -38,6 +38,7 @@ Header read_header(const std::string& path, const std::string& bytes) {
   }
 }
 
+/// A field of the header. Throws Error if there is none.
 const std::string& field(const std::string& path, const Header& header, const std::string& name) {
   const auto at = header.fields.find(name);
   if (at == header.fields.end()) fail(path, ": the header has no field '", name, "'");
@@ -75,10 +76,11 @@ Type type_named(const std::string& path, const std::string& word) {
                                                     {"uint32", {4, false}},
                                                     {"uint32_t", {4, false}}};
   const auto at = types.find(word);
-  if (at == types.end()) fail(path, ": field 'type': expected whole numbers of up to 32 bits, got '", word, "'");
+  if (at == types.end()) fail(path, ": field 'type': expected integers of up to 32 bits, got '", word, "'");
   return at->second;
 }
 
+/// Unpacks data to `size` bytes. Throws Error if they are fewer or damaged.
 std::string gunzip(const std::string& path, std::string_view packed, size_t size) {
   std::string out(size, '\0');
   z_stream stream = {};
@@ -96,6 +98,7 @@ std::string gunzip(const std::string& path, std::string_view packed, size_t size
   return out;
 }
 
+/// The value at byte `at`.
 int32_t value_at(std::string_view bytes, size_t at, Type type, bool big_endian) {
   uint32_t value = 0;
   for (size_t i = 0; i < type.bytes; ++i) {
@@ -113,15 +116,15 @@ Volume read_nrrd(const std::string& path) {
   const std::string bytes = read_file(path);
   const Header header = read_header(path, bytes);
   if (header.fields.count("data file") || header.fields.count("datafile"))
-    fail(path, ": the data are in another file, expected them behind the header");
+    fail(path, ": the data are in another file, expected them after the header");
   if (field(path, header, "dimension") != "3")
     fail(path, ": field 'dimension': expected 3, got ", field(path, header, "dimension"));
   Volume volume;
   std::istringstream sizes(field(path, header, "sizes"));
   sizes >> volume.width >> volume.height >> volume.depth;
   for (const int64_t side : {volume.width, volume.height, volume.depth})
-    if (!sizes || side < 1 || side > largest_side)
-      fail(path, ": field 'sizes': expected three numbers from 1 to ", largest_side, ", got '",
+    if (!sizes || side < 1 || side > max_side)
+      fail(path, ": field 'sizes': expected three numbers from 1 to ", max_side, ", got '",
            field(path, header, "sizes"), "'");
   const Type type = type_named(path, field(path, header, "type"));
   const std::string& encoding = field(path, header, "encoding");

@@ -1,4 +1,4 @@
-// NRRD volumes (https://teem.sourceforge.net/nrrd/format.html) of labels.
+// Label volumes in NRRD files (https://teem.sourceforge.net/nrrd/format.html).
 #pragma once
 
 #include <cstdint>
@@ -7,15 +7,16 @@
 
 namespace gt {
 
-/// Whole numbers on a grid; x runs fastest.
+/// Integers on a grid; x varies fastest.
 struct Volume {
   int64_t width = 0, height = 0, depth = 0;
-  std::vector<int32_t> values;  // (depth, height, width)
+  std::vector<int32_t> values;  // (depth,height,width)
+  /// The values (height,width) of one slice.
   const int32_t* slice(int64_t z) const { return values.data() + z * height * width; }
 };
 
-/// Reads a file of dimension 3 whose header and data stand together, of whole numbers of up to 32 bits, raw or gzip.
-/// Throws Error, naming the file and the field, for any other and for one that is damaged.
+/// Reads a file of dimension 3 with attached data: integers of up to 32 bits, encoding raw or gzip. Throws Error,
+/// naming the file and the field, for other files and for damaged ones.
 Volume read_nrrd(const std::string& path);
 
 }  // namespace gt

@@ -1,10 +1,10 @@
-// Gaussian filtering of points in D dimensions on the permutohedral lattice, in time linear in the points (Adams, Baek
-// and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", Eurographics 2010). A point gives its
-// value to the D + 1 vertices of the simplex that it lies in, by barycentric weights; the vertices' values are blurred
-// by [1 2 1] / 4 along the lattice's D + 1 directions; the point takes a value back by the same weights.
-//
-// The lattice is that of the points of Z^(D+1) with coordinates that sum to 0 and have one remainder by D + 1.
-// Positions are scaled so that splat, blur and slice together have the variance 1.
+// Gaussian filtering of points in D dimensions on the permutohedral lattice, in time linear in the number of points
+// (Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", Eurographics 2010).
+//   splat  a point adds its value to the D + 1 vertices of its simplex, by barycentric weights
+//   blur   the vertices' values are filtered by [1 2 1] / 4 along each of the lattice's D + 1 directions
+//   slice  a point's result is the weighted sum of its vertices' values
+// Vertices are the points of Z^(D+1) whose coordinates sum to 0 and are congruent modulo D + 1. Positions are scaled so
+// that the three steps together have the variance 1.
 #pragma once
 
 #include <array>
@@ -21,21 +21,26 @@ class PermutohedralLattice {
  public:
   using Position = std::array<float, D>;
 
-  /// Positions in standard deviations of the Gaussian, at most 2^20 of them from the origin.
+  /// Positions are in standard deviations of the Gaussian, at most 2^20 from the origin.
   explicit PermutohedralLattice(const std::vector<Position>& positions);
 
   int64_t points() const { return int64_t(corners_.size()); }
   int64_t vertices() const { return int64_t(keys_.size()) - 1; }
 
-  /// out_i is about c sum_j exp(-|p_i - p_j|^2 / 2) in_j, c one number for all. `in` and `out`, an element per point,
-  /// may be the same.
+  /// Approximates out_i = c sum_j exp(-|p_i - p_j|^2 / 2) in_j with one constant c. `in` and `out` have one element per
+  /// point and may be the same array.
   void filter(const float* in, float* out) const;
 
  private:
-  using Key = std::array<int32_t, D>;  // a vertex; its last coordinate follows from the others
+  using Key = std::array<int32_t, D>;  // coordinates of a vertex; the last follows from the others
   struct Corner {
     int32_t vertex;
     float weight;
+  };
+  struct Simplex {
+    std::array<int32_t, D + 1> nearest;   // its vertex with remainder 0
+    std::array<int, D + 1> rank;          // of a coordinate, by decreasing difference
+    std::array<float, D + 1> difference;  // position minus `nearest`
   };
   struct Neighbours {
     int32_t before, after;
@@ -47,7 +52,7 @@ class PermutohedralLattice {
     return h ^ (h >> 32);
   }
 
-  /// Where the key stands in the table, or where it would.
+  /// The key's slot in the table, or the free slot for it.
   size_t slot(const Key& key) const {
     const size_t mask = table_.size() - 1;
     size_t at = size_t(hash(key)) & mask;
@@ -57,15 +62,17 @@ class PermutohedralLattice {
 
   int32_t find_or_add(const Key& key);
   void grow();
+  static std::array<float, D + 1> elevate(const Position& position);
+  static Simplex find_simplex(const std::array<float, D + 1>& elevated);
   void locate(const Position& position, std::array<Corner, D + 1>& corners);
   void link();
 
-  // Vertex 0 stands for all that are not there: its value is always 0.
+  // Vertex 0 stands for all missing vertices; its value is 0.
   std::vector<Key> keys_ = std::vector<Key>(1);
   std::vector<int32_t> table_ = std::vector<int32_t>(1 << 10);  // open addressing, a power of two
   std::vector<std::array<Corner, D + 1>> corners_;              // of each point
   std::array<std::vector<Neighbours>, D + 1> neighbours_;       // of each vertex, along each direction
-  Key last_nearest_{};                                          // the simplex of the point before
+  Key last_nearest_{};                                          // simplex of the point before
   std::array<int, D + 1> last_rank_{-1};
 };
 
@@ -73,7 +80,7 @@ template <int D>
 PermutohedralLattice<D>::PermutohedralLattice(const std::vector<Position>& positions) : corners_(positions.size()) {
   for (size_t i = 0; i < positions.size(); ++i) {
     locate(positions[i], corners_[i]);
-    if (i + 1 < positions.size()) corners_[i + 1] = corners_[i];  // a neighbour often lies in the same simplex
+    if (i + 1 < positions.size()) corners_[i + 1] = corners_[i];  // the next point often lies in this simplex
   }
   link();
 }
@@ -95,13 +102,11 @@ int32_t PermutohedralLattice<D>::find_or_add(const Key& key) {
   return vertex;
 }
 
-/// Section 3.2 of the paper. `corners` comes with those of the point before.
+/// Projects a position onto the hyperplane of D + 1 coordinates that sum to 0.
 template <int D>
-void PermutohedralLattice<D>::locate(const Position& position, std::array<Corner, D + 1>& corners) {
-  constexpr int n = D + 1;
-  // Onto the hyperplane of coordinates that sum to 0.
-  const float deviation = std::sqrt(2.0f / 3) * n;
-  std::array<float, n> elevated;
+std::array<float, D + 1> PermutohedralLattice<D>::elevate(const Position& position) {
+  const float deviation = std::sqrt(2.0f / 3) * (D + 1);
+  std::array<float, D + 1> elevated;
   float sum = 0;
   for (int i = D; i > 0; --i) {
     const float scaled = position[size_t(i - 1)] * (deviation / std::sqrt(float(i * (i + 1))));
@@ -109,34 +114,47 @@ void PermutohedralLattice<D>::locate(const Position& position, std::array<Corner
     sum += scaled;
   }
   elevated[0] = sum;
+  return elevated;
+}
 
-  // The nearest point with remainder 0: round to multiples of n, then mend the coordinates rounded furthest until the
-  // sum is 0. rank is a coordinate's place by falling difference.
-  std::array<int32_t, n> nearest;
-  std::array<int, n> rank{};
-  std::array<float, n> difference;
+/// Finds the nearest vertex with remainder 0. It rounds to multiples of D + 1, then corrects the coordinates with the
+/// largest rounding errors until the sum is 0.
+template <int D>
+typename PermutohedralLattice<D>::Simplex PermutohedralLattice<D>::find_simplex(
+    const std::array<float, D + 1>& elevated) {
+  constexpr int n = D + 1;
+  Simplex s;
+  s.rank = {};
   int excess = 0;
   for (size_t i = 0; i < n; ++i) {
     const float multiple = elevated[i] / n;
     const int32_t rounded = int32_t(multiple + (multiple < 0 ? -0.5f : 0.5f));
-    nearest[i] = rounded * n;
-    difference[i] = elevated[i] - float(nearest[i]);
+    s.nearest[i] = rounded * n;
+    s.difference[i] = elevated[i] - float(s.nearest[i]);
     excess += rounded;
   }
   for (size_t i = 0; i < n; ++i)
     for (size_t j = i + 1; j < n; ++j) {
-      const bool less = difference[i] < difference[j];
-      rank[i] += less;
-      rank[j] += !less;
+      const bool less = s.difference[i] < s.difference[j];
+      s.rank[i] += less;
+      s.rank[j] += !less;
     }
   for (size_t i = 0; i < n; ++i) {
-    rank[i] += excess;
-    const int turn = rank[i] < 0 ? 1 : rank[i] >= n ? -1 : 0;
-    rank[i] += turn * n;
-    nearest[i] += turn * n;
-    difference[i] -= float(turn * n);
+    s.rank[i] += excess;
+    const int shift = s.rank[i] < 0 ? n : s.rank[i] >= n ? -n : 0;
+    s.rank[i] += shift;
+    s.nearest[i] += shift;
+    s.difference[i] -= float(shift);
   }
+  return s;
+}
 
+/// Finds the simplex of a position and its barycentric weights (section 3.2 of the paper). `corners` holds those of the
+/// point before.
+template <int D>
+void PermutohedralLattice<D>::locate(const Position& position, std::array<Corner, D + 1>& corners) {
+  constexpr int n = D + 1;
+  const auto [nearest, rank, difference] = find_simplex(elevate(position));
   std::array<float, n + 1> barycentric{};
   for (size_t i = 0; i < n; ++i) {
     barycentric[size_t(D - rank[i])] += difference[i] / n;
@@ -160,7 +178,7 @@ void PermutohedralLattice<D>::locate(const Position& position, std::array<Corner
   last_rank_ = rank;
 }
 
-/// One step along direction j is +D in coordinate j and -1 in the others.
+/// Finds the neighbours of all vertices. A step along direction j adds D to coordinate j and -1 to the others.
 template <int D>
 void PermutohedralLattice<D>::link() {
   for (int j = 0; j <= D; ++j) {

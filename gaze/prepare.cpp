@@ -22,7 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// ---- What both do ---------------------------------------------------------------------------------------------------
+// ---- Common to both data sets
+// ----------------------------------------------------------------------------------------------
 
 using Names = std::vector<std::string>;
 
@@ -31,7 +32,7 @@ std::string lower(std::string s) {
   return s;
 }
 
-/// The files below a folder whose extension, in lower case, is one of these; sorted.
+/// The sorted paths of files below a folder whose extension, in lower case, is one of these.
 Names files_below(const std::string& folder, std::initializer_list<std::string_view> extensions) {
   std::error_code error;
   fs::recursive_directory_iterator files(folder, fs::directory_options::follow_directory_symlink, error);
@@ -46,8 +47,8 @@ Names files_below(const std::string& folder, std::initializer_list<std::string_v
   return found;
 }
 
-/// A share of the names, at least one of two or more, by a hash of each: the same whatever else is there or in what
-/// order.
+/// The share of the names with the smallest hashes; at least one of two or more. The order of the names has no
+/// influence.
 std::set<std::string> hold_out(Names names, double share) {
   std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
     return std::pair(hash64(a), a) < std::pair(hash64(b), b);
@@ -69,7 +70,7 @@ void write_list(const PrepareOptions& options, const std::string& split, const N
   write_file(options.out + "/" + split + ".txt", lines);
 }
 
-/// Keeps the gaze on these images.
+/// Writes gaze.csv with the gaze on these images.
 void write_gaze_of(const PrepareOptions& options, const Names& images, Prepared& prepared) {
   if (options.gaze.empty()) return;
   const Gaze gaze = read_gaze(options.gaze);
@@ -81,14 +82,15 @@ void write_gaze_of(const PrepareOptions& options, const Names& images, Prepared&
   if (tracks.size() < images.size())
     prepared.notes.push_back(str_cat(images.size() - tracks.size(), " images have no gaze"));
   if (tracks.size() < gaze.tracks.size())
-    prepared.notes.push_back(str_cat(gaze.tracks.size() - tracks.size(), " tracks are of images that are not there"));
+    prepared.notes.push_back(
+        str_cat(gaze.tracks.size() - tracks.size(), " tracks are of images that the data set lacks"));
 }
 
-/// Writes lists and gaze; train.txt last, as it says that the data set is whole.
+/// Writes lists and gaze. train.txt comes last, as it marks a complete data set.
 void finish(const PrepareOptions& options, const Names& train, const Names& val, const Names& test,
             Prepared& prepared) {
   if (train.empty() || val.empty())
-    fail(options.raw, ": expected images to train on and some to hold out, got ", train.size(), " and ", val.size());
+    fail(options.raw, ": expected images for training and for validation, got ", train.size(), " and ", val.size());
   Names all = train;
   all.insert(all.end(), val.begin(), val.end());
   all.insert(all.end(), test.begin(), test.end());
@@ -101,16 +103,17 @@ void finish(const PrepareOptions& options, const Names& train, const Names& val,
 
 // ---- Kvasir-SEG -----------------------------------------------------------------------------------------------------
 
+/// The images of a folder: name to path.
 std::map<std::string, std::string> paths_by_name(const std::string& folder) {
   std::map<std::string, std::string> paths;
   for (const std::string& path : files_below(folder, {".jpg", ".png"}))
-    if (const auto [at, fresh] = paths.emplace(image_name(path), path); !fresh)
+    if (const auto [at, added] = paths.emplace(image_name(path), path); !added)
       fail(path, ": has the name of ", at->second);
   if (paths.empty()) fail(folder, ": holds no images, expected Kvasir-SEG's NAME.jpg");
   return paths;
 }
 
-/// The names in a list, if there is one; each must be an image.
+/// The names in a list, or nothing if the file is missing. Throws Error if a name is not an image's.
 std::optional<Names> read_list(const std::string& path, const std::map<std::string, std::string>& images) {
   if (!fs::exists(path)) return std::nullopt;
   Names names;
@@ -121,6 +124,7 @@ std::optional<Names> read_list(const std::string& path, const std::map<std::stri
   return names;
 }
 
+/// Copies an image and writes its mask.
 void write_pair(const PrepareOptions& options, const std::string& name, const std::string& image_path,
                 const std::string& mask_path) {
   const Image image = read_image(image_path, 1);
@@ -128,35 +132,35 @@ void write_pair(const PrepareOptions& options, const std::string& name, const st
   if (mask.height != image.height || mask.width != image.width)
     fail(mask_path, ": is ", mask.height, "x", mask.width, ", expected ", image.height, "x", image.width,
          " as its image ", image_path);
-  for (uint8_t& pixel : mask.pixels) pixel = foreground(pixel) ? 255 : 0;
+  for (uint8_t& pixel : mask.pixels) pixel = is_foreground(pixel) ? 255 : 0;
   write_file(options.out + "/images/" + name + lower(fs::path(image_path).extension().string()), read_file(image_path));
   write_png(options.out + "/masks/" + name + ".png", mask);
 }
 
 // ---- NCI-ISBI -------------------------------------------------------------------------------------------------------
 
-/// patient -> series -> instance -> path
-using Series = std::map<int64_t, std::string>;
-using Patients = std::map<std::string, std::map<std::string, Series>>;
+using Series = std::map<int64_t, std::string>;                          // instance to path
+using Patients = std::map<std::string, std::map<std::string, Series>>;  // patient to series UID to series
 
 Patients find_slices(const std::string& raw) {
   Patients patients;
   for (const std::string& path : files_below(raw, {".dcm"})) {
     const DicomHeader header = read_dicom_header(path);
     Series& series = patients[header.patient][header.series];
-    if (const auto [at, fresh] = series.emplace(header.instance, path); !fresh)
-      fail(path, ": is slice ", header.instance, " of its series, as ", at->second);
+    if (const auto [at, added] = series.emplace(header.instance, path); !added)
+      fail(path, ": is slice ", header.instance, " of its series, like ", at->second);
   }
   if (patients.empty()) fail(raw, ": holds no DICOM slices (.dcm)");
   return patients;
 }
 
+/// A label volume.
 struct Labels {
   std::string patient, path;
   bool test = false;
 };
 
-/// The patient whose name the file's begins with, or "".
+/// The patient whose name begins the file's name, or "".
 std::string patient_of(const std::string& path, const Patients& patients) {
   const std::string file = fs::path(path).stem().string();
   for (const auto& [patient, series] : patients)
@@ -172,22 +176,23 @@ std::vector<Labels> find_labels(const std::string& raw, const Patients& patients
     const std::string below = lower(fs::relative(path, raw).string());
     if (below.find("leaderboard") != below.npos) continue;
     const bool train = below.find("train") != below.npos, test = below.find("test") != below.npos;
-    if (train == test) fail(path, ": expected a folder that says training or test, to know which this is of");
+    if (train == test) fail(path, ": expected a folder named training or test, to know which part this belongs to");
     const std::string patient = patient_of(path, patients);
     if (patient.empty()) {
       prepared.notes.push_back(fs::path(path).filename().string() + ": there are no slices of this patient");
       continue;
     }
-    if (const auto [at, fresh] = found.try_emplace(patient, Labels{patient, path, test}); !fresh)
-      fail(path, ": is of patient ", patient, ", as ", at->second.path, ": expected one label volume of each");
+    if (const auto [at, added] = found.try_emplace(patient, Labels{patient, path, test}); !added)
+      fail(path, ": is of patient ", patient, ", like ", at->second.path, ": expected one label volume per patient");
   }
-  if (found.empty()) fail(raw, ": holds no label volumes (.nrrd) of the patients whose slices are there");
+  if (found.empty()) fail(raw, ": holds no label volumes (.nrrd) of the patients with slices");
   std::vector<Labels> labels;
   for (const auto& [patient, of_patient] : found) labels.push_back(of_patient);
   return labels;
 }
 
-/// The slices of the series that has as many as the volume, in order, or none.
+/// The slices, in order, of the series with the volume's number of slices; none if no series has it. Throws Error if
+/// several have it.
 Names slices_of(const Labels& labels, const Volume& volume, const std::map<std::string, Series>& all) {
   Names slices;
   for (const auto& [uid, series] : all) {
@@ -198,7 +203,7 @@ Names slices_of(const Labels& labels, const Volume& volume, const std::map<std::
   return slices;
 }
 
-/// Writes the slices that show prostate; gives their names.
+/// Writes the slices with a label, and returns their names.
 Names write_slices(const PrepareOptions& options, const Labels& labels, const Volume& volume, const Names& slices) {
   Names names;
   for (int64_t z = 0; z < volume.depth; ++z) {
@@ -256,10 +261,10 @@ Prepared prepare_nci_isbi(const PrepareOptions& options, const PrepareProgress& 
   Prepared prepared;
   const Patients patients = find_slices(options.raw);
   const std::vector<Labels> labels = find_labels(options.raw, patients, prepared);
-  Names to_train;
+  Names trained;
   for (const Labels& l : labels)
-    if (!l.test) to_train.push_back(l.patient);
-  const std::set<std::string> held_out = hold_out(to_train, options.val);
+    if (!l.test) trained.push_back(l.patient);
+  const std::set<std::string> held_out = hold_out(trained, options.val);
 
   make_folders(options);
   Names train, val, test;

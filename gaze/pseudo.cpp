@@ -5,7 +5,7 @@
 namespace gt {
 
 Image mask_of(const Tensor& map, double threshold) {
-  GT_CHECK(map.rank() == 2, "mask_of: the map is ", map.shape(), ", expected (h,w)");
+  GT_CHECK(map.rank() == 2, "mask_of: the map is ", map.shape(), ", expected (H,W)");
   Image mask(map.dim(0), map.dim(1), 1);
   const float* values = map.data<float>();
   for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] = values[i] >= float(threshold) ? 255 : 0;

@@ -1,8 +1,9 @@
-// Pseudo masks: what a network is trained on in place of masks, made from gaze maps that a dense CRF may have refined.
-// They are made before training, from the images as they are; augmentation then moves them as it does masks.
+// Pseudo masks, which replace masks in training. They come from gaze maps, optionally refined by a dense CRF, when
+// the images are loaded. Augmentation transforms them like masks.
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "gaze/crf.h"
@@ -10,7 +11,7 @@
 
 namespace gt {
 
-/// What a configuration says of pseudo masks. As it is born, GazeMedSeg's for Kvasir-SEG.
+/// Options of pseudo masks. visit() says what each is. The defaults are those for Kvasir-SEG.
 struct PseudoOptions {
   std::string refine = "crf";
   double foreground = 0.625, background = 0.625;
@@ -36,20 +37,20 @@ struct PseudoOptions {
 
 /// How a sample's pseudo masks are made.
 struct PseudoMasks {
-  /// The map of a track on an image, of the image's size: (height,width) in [0,1].
+  /// The map (H,W) in [0,1] of a track on an image of that size.
   std::function<Tensor(const Track& track, const Image& image)> map;
-  CrfOptions crf;                  // what the map is refined by
-  std::vector<double> thresholds;  // one mask each
-  /// A network's probability of foreground on an image, (height,width); null for none. The refined map counts as higher
-  /// by teacher_weight / 2 where that is above 1/2, else as lower.
+  CrfOptions crf;
+  std::vector<double> thresholds;  // one mask per threshold
+  /// The teacher's probability of foreground (H,W) on an image of that size; null for no teacher.
   std::function<Tensor(const Image& image)> prediction = nullptr;
+  /// Half of it is added to the map where the prediction is above 1/2, and subtracted elsewhere.
   double teacher_weight = 0;
 };
 
-/// how.map's map of an image as its masks are made of it.
+/// A map (H,W) of an image, refined by the CRF and corrected by the teacher.
 Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image);
 
-/// 255 where a map (h,w) is at least the threshold, else 0.
+/// The mask (H,W,1) of a map (H,W): 255 where the map is at least the threshold, else 0.
 Image mask_of(const Tensor& map, double threshold);
 
 /// Gives a sample with gaze its pseudo masks (size,size,1), as a hook of load_dataset(). The map is made and refined at

@@ -7,28 +7,27 @@
 #include "gaze/formats.h"
 
 namespace gt {
-
 namespace {
 
-// ---- Fixations, as the file has them --------------------------------------------------------------------------------
+// ---- Fixations of the file ------------------------------------------------------------------------------------------
 
-/// Orders fixations by index and checks that they are one sequence in time.
-void order(const std::string& path, ImageRecording& look) {
-  std::vector<Record>& records = look.records;
+/// Sorts fixations by index and checks that their start times rise.
+void sort_fixations(const std::string& path, ImageRecording& recording) {
+  std::vector<Record>& records = recording.records;
   std::stable_sort(records.begin(), records.end(), [](const Record& a, const Record& b) { return a.index < b.index; });
   for (size_t i = 1; i < records.size(); ++i) {
     const Record &before = records[i - 1], &record = records[i];
     if (record.index == before.index)
-      fail(path, ":", record.line, ": fixation ", record.index, " of image ", look.track.image, " was given on line ",
-           before.line, " already");
+      fail(path, ":", record.line, ": fixation ", record.index, " of image ", recording.track.image,
+           " was given on line ", before.line, " already");
     if (record.time < before.time)
-      fail(path, ":", record.line, ": fixation ", record.index, " of image ", look.track.image,
+      fail(path, ":", record.line, ": fixation ", record.index, " of image ", recording.track.image,
            " is out of order: it starts at ", record.time, " ms, before fixation ", before.index, " on line ",
            before.line, " (", before.time, " ms)");
   }
 }
 
-/// Where the file has no start times, fixations follow one another without gaps.
+/// Start times of fixations that follow one another without gaps.
 void set_times(std::vector<Record>& records) {
   double time = 0;
   for (Record& record : records) {
@@ -37,15 +36,15 @@ void set_times(std::vector<Record>& records) {
   }
 }
 
-// ---- Fixations, from samples ----------------------------------------------------------------------------------------
+// ---- Fixations detected in samples ----------------------------------------------------------------------------------
 
-/// Samples with a position, in pixels of the screen or, where the screen's size in mm and its distance are known, in
-/// degrees from its centre.
-std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageRecording& look,
+/// The samples in the thresholds' unit: pixels of the screen or, if its width in mm and its distance are known, degrees
+/// from its centre.
+std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageRecording& recording,
                                            const Viewing& viewing) {
-  const Rectangle& shown = look.shown;
+  const Rectangle& shown = recording.shown;
   if (!shown.known())
-    fail(path, ": positions on image ", look.track.image,
+    fail(path, ": positions on image ", recording.track.image,
          " are in image sides, the thresholds in pixels or degrees: expected the image's place on the screen "
          "(--image-rect, --image-size or --screen)");
   const bool degrees = viewing.distance_mm > 0;
@@ -56,7 +55,7 @@ std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageR
     return std::atan(mm / viewing.distance_mm) * 180 / std::numbers::pi;
   };
   std::vector<GazeSample> samples;
-  for (const Record& r : look.records) {
+  for (const Record& r : recording.records) {
     const double x = shown.x + r.x * shown.width, y = shown.y + r.y * shown.height;
     samples.push_back(degrees ? GazeSample{r.time, angle(x, viewing.screen_width), angle(y, viewing.screen_height)}
                               : GazeSample{r.time, x, y});
@@ -64,38 +63,42 @@ std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageR
   return samples;
 }
 
-/// Leaves the samples that have a position and follow one another in time.
-void clean_samples(const std::string& path, ImageRecording& look) {
+/// Removes samples without a position and those at the time of the sample before.
+void clean_samples(const std::string& path, ImageRecording& recording) {
   std::vector<Record> kept;
-  for (const Record& r : look.records) {
+  for (const Record& r : recording.records) {
     if (std::isnan(r.x) || std::isnan(r.y)) continue;
     if (!kept.empty() && r.time < kept.back().time)
-      fail(path, ":", r.line, ": a sample of image ", look.track.image, " is out of order: it is of ", r.time,
-           " ms, that on line ", kept.back().line, " of ", kept.back().time, " ms");
+      fail(path, ":", r.line, ": a sample of image ", recording.track.image, " is out of order: its time is ", r.time,
+           " ms, that of line ", kept.back().line, " is ", kept.back().time, " ms");
     if (kept.empty() || r.time > kept.back().time) kept.push_back(r);
   }
-  look.records = std::move(kept);
+  recording.records = std::move(kept);
 }
 
-void detect(const std::string& path, const GazeOptions& options, ImageRecording& look) {
-  clean_samples(path, look);
+/// Replaces samples by the fixations detected in them, each at the mean of its samples.
+void detect(const std::string& path, const GazeOptions& options, ImageRecording& recording) {
+  clean_samples(path, recording);
+  const std::vector<Record>& samples = recording.records;
   std::vector<Record> fixations;
-  for (const auto& [begin, end] : detect_fixations(to_threshold_units(path, look, options.viewing), options.detect)) {
-    Record f = look.records[begin];
+  for (const auto& [begin, end] :
+       detect_fixations(to_threshold_units(path, recording, options.viewing), options.detect)) {
+    Record f = samples[begin];
     f.x = f.y = 0;
-    for (size_t i = begin; i < end; ++i) f.x += look.records[i].x, f.y += look.records[i].y;
+    for (size_t i = begin; i < end; ++i) f.x += samples[i].x, f.y += samples[i].y;
     f.x /= double(end - begin), f.y /= double(end - begin);
-    f.duration = look.records[end - 1].time - f.time;
+    f.duration = samples[end - 1].time - f.time;
     fixations.push_back(f);
   }
-  look.records = std::move(fixations);
+  recording.records = std::move(fixations);
 }
 
 // ---- Cleaning -------------------------------------------------------------------------------------------------------
 
-void clean(const GazeOptions& options, ImageRecording& look, Dropped& dropped) {
+/// Moves the usable fixations into the recording's track.
+void fill_track(const GazeOptions& options, ImageRecording& recording, Dropped& dropped) {
   const auto inside = [](double v) { return v >= 0 && v <= 1; };
-  for (const Record& r : look.records) {
+  for (const Record& r : recording.records) {
     if (std::isnan(r.x) || std::isnan(r.y))
       ++dropped.unplaced;
     else if (!inside(r.x) || !inside(r.y))
@@ -103,43 +106,40 @@ void clean(const GazeOptions& options, ImageRecording& look, Dropped& dropped) {
     else if (r.duration < options.min_duration)
       ++dropped.brief;
     else
-      look.track.fixations.push_back({r.x, r.y, r.duration, r.time - look.onset});
+      recording.track.fixations.push_back({r.x, r.y, r.duration, r.time - recording.onset});
   }
-}
-
-GazeFile read_content(Table& table, const GazeOptions& options, const std::string& format) {
-  if (format == "eyelink") return read_eyelink(table, options);
-  if (format == "tobii") return read_tobii(table, options);
-  if (format == "pupil") return read_pupil(table, options);
-  if (format == "plain") return read_plain(table, options);
-  return read_gazemedseg(table, options);
 }
 
 }  // namespace
 
 Gaze read_gaze(const std::string& path, const GazeOptions& options) {
   Table table(path);
+  const GazeFormat& format = format_of(table, options);
+  GazeFile file = format.read(table, options);
   Gaze gaze;
-  gaze.format = format_of(table, options);
-  GazeFile content = read_content(table, options, gaze.format);
-  gaze.simulated = content.simulated;
-  gaze.dropped = content.dropped;
-  for (auto& [name, look] : content.looks) {
-    if (content.samples) {
-      detect(path, options, look);
+  gaze.format = format.name;
+  gaze.simulated = file.simulated;
+  gaze.dropped = file.dropped;
+  for (auto& [image, recording] : file.recordings) {
+    if (file.samples) {
+      detect(path, options, recording);
     } else {
-      if (!content.has_times) set_times(look.records);
-      order(path, look);
+      if (!file.has_times) set_times(recording.records);
+      sort_fixations(path, recording);
     }
-    clean(options, look, gaze.dropped);
-    if (!look.track.fixations.empty()) gaze.tracks.emplace(name, std::move(look.track));
+    fill_track(options, recording, gaze.dropped);
+    if (!recording.track.fixations.empty()) gaze.tracks.emplace(image, std::move(recording.track));
   }
   if (gaze.tracks.empty())
-    fail(path, ": expected fixations, the table has none that can be used (", gaze.dropped.outside,
-         " outside the image, ", gaze.dropped.brief, " shorter than ", options.min_duration, " ms, ",
-         gaze.dropped.unplaced, " without a position, ", gaze.dropped.early, " begun before the image, ",
-         gaze.dropped.blinks, " beside a blink)");
+    fail(path, ": expected fixations, the file has none that can be used; dropped: ",
+         dropped_text(gaze.dropped, options.min_duration));
   return gaze;
+}
+
+std::string dropped_text(const Dropped& dropped, double min_duration) {
+  return str_cat(dropped.outside, " outside the image, ", dropped.brief, " shorter than ", min_duration, " ms, ",
+              dropped.unplaced, " without a position, ", dropped.early, " begun before the image, ", dropped.blinks,
+              " next to a blink");
 }
 
 }  // namespace gt

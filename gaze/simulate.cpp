@@ -17,33 +17,33 @@ namespace gt {
 namespace {
 
 // ---- Constants of the protocol --------------------------------------------------------------------------------------
-// Lengths in image sides, times in ms. "Sequences" are the two published Kvasir sequences; what does not come from them
-// was set so that tracks over the 900 public Kvasir-SEG masks show the published statistics (statistics_table).
+// Lengths are in image sides, times in ms. Constants marked (sequences) come from the two published Kvasir sequences.
+// The others are set so that tracks over the 900 public Kvasir-SEG masks have the published statistics.
 
-constexpr double usual_area = 0.114;  // share of the image, median polyp
-constexpr double usual_count = 23.5;  // fixations on it, so that a trial takes 8.8 s
-constexpr double count_power = 0.4;   // the count grows with this power of the area
+constexpr double usual_area = 0.114;  // share of the image that the median polyp covers
+constexpr double usual_count = 23.5;  // fixations on it, for trials of 8.8 s
+constexpr double count_power = 0.4;   // exponent of the area in the count
 constexpr double count_spread = 0.4;  // sd of the count's logarithm: 5 to 99 fixations over the data set
 constexpr int64_t min_count = 5, max_count = 99;
 constexpr double start_spread = 0.05;  // sd of fixation 1 about the screen's centre (sequences)
-constexpr double second_search = 0.4;  // chance that the target is reached by fixation 3 and not 2
-constexpr double loops = 2;            // times that the sweep goes round the target (sequences)
-constexpr double sector = 0.25;        // share of the target that the next place is looked for in
-constexpr int64_t candidates = 5;      // places looked at for the next fixation: more make paths more regular
-constexpr double step_share = 0.4;     // wanted saccade length over sqrt(area): mean 0.155 (sequences 0.155 and 0.118)
-constexpr double step_width = 0.5;     // how freely it leaves that length, relative
-constexpr double rim = 0.03;           // depth below the outline that is wanted: sets the share inside, 0.85
-constexpr double rim_weight = 1.5;     // how much, against the step length
-constexpr double offset_x = 0.025;     // sd of an image's calibration error; uneven sampling of the target adds to it
-constexpr double offset_y = 0.0315;    // and makes the centroids' difference 0.029 and 0.036
-constexpr double noise = 0.012;        // sd of a fixation's own error
-constexpr double glance_share = 0.04;  // mean share of fixations that leave the target for its surroundings: the tail
-constexpr double glance_noise = 0.08;  // that pulls the mean share inside below the median; sd of how far
-constexpr double duration_mean = 302;  // mean, and the gamma distribution's shape (sequences)
+constexpr double second_search = 0.4;  // probability that fixation 3, not 2, is the first on the target
+constexpr double loops = 2;            // rounds of the sweep about the target (sequences)
+constexpr double sector = 0.25;        // share of the target in which the next place is chosen
+constexpr int64_t candidates = 5;      // places tried for the next fixation; more make paths more regular
+constexpr double step_share = 0.4;     // preferred saccade length over sqrt(area): mean 0.155 (sequences 0.155, 0.118)
+constexpr double step_width = 0.5;     // relative deviation from that length which costs 1
+constexpr double rim = 0.03;           // preferred distance from the outline; it sets the share inside, 0.85
+constexpr double rim_weight = 1.5;     // cost of a place at the outline
+constexpr double offset_x = 0.025;     // sd of an image's calibration error in x and y. With the uneven sampling of the
+constexpr double offset_y = 0.0315;    // target it gives the centroids' differences, sd 0.029 and 0.036
+constexpr double noise = 0.012;        // sd of a fixation's error
+constexpr double glance_share = 0.04;  // mean share of fixations around the target; a tail of trials with many of them
+constexpr double glance_noise = 0.08;  // puts the mean share inside below the median. sd of their error
+constexpr double duration_mean = 302;  // mean and shape of the durations' gamma distribution (sequences)
 constexpr double duration_shape = 7;
-constexpr double shortest = 50;       // what is shorter is dropped from the real data
-constexpr double gap_base = 7;        // from a fixation's end to the next one's start, and
-constexpr double gap_per_side = 138;  // more for each image side of saccade length (sequences)
+constexpr double min_duration = 50;   // shorter fixations are dropped from the real data
+constexpr double gap_base = 7;        // time between fixations: this,
+constexpr double gap_per_side = 138;  // and this per image side of saccade length (sequences)
 
 // ---- The target -----------------------------------------------------------------------------------------------------
 
@@ -53,8 +53,9 @@ struct Point {
 
 double distance(Point a, Point b) { return std::hypot(a.x - b.x, a.y - b.y); }
 
+/// The foreground of a mask.
 struct Target {
-  std::vector<Point> pixels;  // centres of the foreground's pixels
+  std::vector<Point> pixels;  // centres of its pixels
   Point centre;
   double area;  // share of the image
 };
@@ -64,7 +65,7 @@ Target target_of(const Image& mask) {
   Target t;
   for (int64_t y = 0; y < mask.height; ++y)
     for (int64_t x = 0; x < mask.width; ++x)
-      if (foreground(*mask.at(y, x)))
+      if (is_foreground(*mask.at(y, x)))
         t.pixels.push_back({(double(x) + 0.5) / double(mask.width), (double(y) + 0.5) / double(mask.height)});
   for (const Point& p : t.pixels) {
     t.centre.x += p.x / double(t.pixels.size());
@@ -74,16 +75,17 @@ Target target_of(const Image& mask) {
   return t;
 }
 
+/// Whether the mask is foreground at a position.
 bool contains(const Image& mask, double x, double y) {
   if (!(x >= 0 && x <= 1 && y >= 0 && y <= 1)) return false;
   const int64_t row = std::min(mask.height - 1, int64_t(y * double(mask.height)));
   const int64_t column = std::min(mask.width - 1, int64_t(x * double(mask.width)));
-  return foreground(*mask.at(row, column));
+  return is_foreground(*mask.at(row, column));
 }
 
-// ---- Where the gaze goes --------------------------------------------------------------------------------------------
+// ---- The path of the gaze -------------------------------------------------------------------------------------------
 
-/// Of eight points at `rim` from p, the share that is not in the mask.
+/// The share outside the mask of eight points at the distance `rim` from p.
 double outside_share(const Image& mask, Point p) {
   constexpr int64_t directions = 8;
   double outside = 0;
@@ -94,11 +96,11 @@ double outside_share(const Image& mask, Point p) {
   return outside / double(directions);
 }
 
-/// Places in the target by their direction from its centre, about `most` of them, evenly taken: going round the list at
-/// an even pace spends on each part of the target a time in proportion to its area.
-std::vector<Point> clockwise(const Target& target, size_t most) {
+/// About `count` places of the target, evenly sampled and sorted by their direction from its centre. A sweep through
+/// the list at constant speed spends time on each part of the target in proportion to its area.
+std::vector<Point> clockwise(const Target& target, size_t count) {
   std::vector<std::pair<double, Point>> by_direction;
-  for (size_t i = 0; i < target.pixels.size(); i += 1 + target.pixels.size() / most) {
+  for (size_t i = 0; i < target.pixels.size(); i += 1 + target.pixels.size() / count) {
     const Point p = target.pixels[i];
     by_direction.push_back({std::atan2(p.y - target.centre.y, p.x - target.centre.x), p});
   }
@@ -109,26 +111,26 @@ std::vector<Point> clockwise(const Target& target, size_t most) {
   return places;
 }
 
-/// The next place of the sweep: of some near the share `turn` of the way round, that which is best at a natural
-/// saccade's length from here and inside the outline.
+/// The next place of the sweep. It has the lowest cost of random places about the share `turn` of the way round. Places
+/// at a natural saccade length from here and inside the outline cost little.
 Point next_place(const std::vector<Point>& round, double turn, Point here, double step, const Image& mask,
                  Random& random) {
   Point best;
-  double least = std::numeric_limits<double>::infinity();
+  double min_cost = std::numeric_limits<double>::infinity();
   for (int64_t k = 0; k < candidates; ++k) {
     const double at = turn + sector * random.uniform(-0.5, 0.5);
     const Point p = round[std::min(size_t((at - std::floor(at)) * double(round.size())), round.size() - 1)];
     const double length = (distance(p, here) / step - 1) / step_width;
     const double cost = length * length + rim_weight * outside_share(mask, p);
-    if (cost < least) {
-      least = cost;
+    if (cost < min_cost) {
+      min_cost = cost;
       best = p;
     }
   }
   return best;
 }
 
-/// The places that are looked at, without errors: the search for the target, then loops inside it.
+/// The places that the gaze visits, without errors: the search for the target, then loops inside it.
 std::vector<Point> visit(const Target& target, const Image& mask, int64_t count, Random& random) {
   std::vector<Point> places = {{0.5 + start_spread * random.normal(), 0.5 + start_spread * random.normal()}};
   if (random.chance(second_search) && !contains(mask, places[0].x, places[0].y)) {
@@ -147,6 +149,7 @@ std::vector<Point> visit(const Target& target, const Image& mask, int64_t count,
   return places;
 }
 
+/// The number of fixations on a target of this area (share of the image).
 int64_t fixation_count(double area, Random& random) {
   const double typical = usual_count * std::pow(area / usual_area, count_power);
   const int64_t count = std::llround(typical * std::exp(count_spread * random.normal()));
@@ -161,7 +164,7 @@ Track simulate_track(const Image& mask, const std::string& name, uint64_t seed) 
   Random random(seed, hash64(name));
   const std::vector<Point> places = visit(target, mask, fixation_count(target.area, random), random);
   const Point offset = {offset_x * random.normal(), offset_y * random.normal()};
-  const double glances = glance_share * random.gamma(1);  // some trials wander more than others
+  const double glances = glance_share * random.gamma(1);  // some trials have many
 
   Track track;
   track.image = name;
@@ -173,7 +176,7 @@ Track simulate_track(const Image& mask, const std::string& name, uint64_t seed) 
     Fixation f;
     f.x = std::clamp(place.x + offset.x + error * random.normal(), 0.0, 1.0);
     f.y = std::clamp(place.y + offset.y + error * random.normal(), 0.0, 1.0);
-    f.duration = std::max(shortest, std::round(duration_mean / duration_shape * random.gamma(duration_shape)));
+    f.duration = std::max(min_duration, std::round(duration_mean / duration_shape * random.gamma(duration_shape)));
     if (!track.fixations.empty()) {
       const Fixation& before = track.fixations.back();
       clock += before.duration + std::round(gap_base + gap_per_side * std::hypot(f.x - before.x, f.y - before.y));
@@ -199,14 +202,14 @@ double dice_above(const Tensor& map, double threshold, const Image& mask) {
   const float* values = map.data<float>();
   double both = 0, either = 0;
   for (int64_t i = 0; i < map.size(); ++i) {
-    const bool above = double(values[i]) > threshold, inside = foreground(mask.pixels[size_t(i)]);
+    const bool above = double(values[i]) > threshold, inside = is_foreground(mask.pixels[size_t(i)]);
     both += above && inside;
     either += above + inside;
   }
   return 2 * both / either;
 }
 
-/// One image's figures, by name.
+/// Statistics of one image.
 struct Figures {
   double count, inside, offset_x, offset_y, seconds, dice_50, dice_30;
   double track_50, track_60, track_70;
@@ -227,7 +230,7 @@ Figures figures_of(const Track& track, const Image& mask) {
   f.dice_50 = dice_above(heat, 0.5, mask);
   f.dice_30 = dice_above(heat, 0.3, mask);
   const MapOptions options;
-  const MapSize unused{1, 1};  // the truncated levels' maps
+  const MapSize unused{1, 1};  // of the truncated levels' maps
   const Tensor map =
       track_maps(pack_tracks({&track}, options), options, {unused, unused, unused, unused, {mask.height, mask.width}})
           .back();
@@ -287,27 +290,27 @@ GazeStatistics gaze_statistics(const std::vector<Track>& tracks, const std::vect
 }
 
 std::string statistics_table(const GazeStatistics& s) {
-  std::string table = "simulated gaze                           here   published, real gaze\n";
-  const auto row = [&](const char* name, int digits, double value, const char* published) {
+  std::string table = "simulated gaze                           here   real gaze, 900 images\n";
+  const auto row = [&](const char* name, int digits, double value, const char* real) {
     char line[128];
-    std::snprintf(line, sizeof line, "%-36s %8.*f   %s\n", name, digits, value, published);
+    std::snprintf(line, sizeof line, "%-36s %8.*f   %s\n", name, digits, value, real);
     table += line;
   };
-  row("fixations an image, least", 0, s.fixations_min, "5");
-  row("fixations an image, mean", 1, s.fixations_mean, "-");
-  row("fixations an image, most", 0, s.fixations_max, "99");
-  row("share inside the mask, mean", 3, s.inside_mean, "0.85");
-  row("share inside the mask, median", 3, s.inside_median, "0.90");
-  row("centroid offset x, sd, sides", 3, s.offset_sd_x, "0.029");
-  row("centroid offset y, sd, sides", 3, s.offset_sd_y, "0.036");
-  row("centroid offset, mean length, sides", 3, s.offset_length, "0.041");
-  row("duration, mean, ms", 0, s.duration_mean, "302 (2 images)");
-  row("duration, median, ms", 0, s.duration_median, "285 (2 images)");
-  row("duration, sd, ms", 0, s.duration_sd, "114 (2 images)");
-  row("saccade length, mean, sides", 3, s.saccade_mean, "0.155, 0.118 (2 images)");
-  row("time of a trial, s", 2, s.trial_seconds, "8.8");
-  row("heat map > 0.5 against mask, Dice", 3, s.heat_dice_50, "0.745");
-  row("heat map > 0.3 against mask, Dice", 3, s.heat_dice_30, "0.853, 0.691 (2 images)");
+  row("fixations an image, minimum", 0, s.fixations_min, "5");
+  row("fixations an image, mean", 1, s.fixations_mean, "26.8");
+  row("fixations an image, maximum", 0, s.fixations_max, "99");
+  row("share inside the mask, mean", 3, s.inside_mean, "0.851");
+  row("share inside the mask, median", 3, s.inside_median, "0.900");
+  row("centroid offset x, sd, sides", 3, s.offset_sd_x, "0.028");
+  row("centroid offset y, sd, sides", 3, s.offset_sd_y, "0.037");
+  row("centroid offset, mean length, sides", 3, s.offset_length, "0.040");
+  row("duration, mean, ms", 0, s.duration_mean, "335");
+  row("duration, median, ms", 0, s.duration_median, "304");
+  row("duration, sd, ms", 0, s.duration_sd, "162");
+  row("saccade length, mean, sides", 3, s.saccade_mean, "0.133");
+  row("time of a trial, s", 2, s.trial_seconds, "10.1");
+  row("heat map > 0.5 against mask, Dice", 3, s.heat_dice_50, "0.748");
+  row("heat map > 0.3 against mask, Dice", 3, s.heat_dice_30, "-");
   row("track map > 0.5 against mask, Dice", 3, s.track_dice_50, "-");
   row("track map > 0.6 against mask, Dice", 3, s.track_dice_60, "-");
   row("track map > 0.7 against mask, Dice", 3, s.track_dice_70, "-");

@@ -20,7 +20,7 @@ namespace {
 
 constexpr double pi = std::numbers::pi;
 
-/// 0 below a, 1 above b, smooth between (or the other way round if a > b).
+/// 0 below a, 1 above b, smooth between; mirrored if a > b.
 double smooth_step(double a, double b, double v) {
   const double t = std::clamp((v - a) / (b - a), 0.0, 1.0);
   return t * t * (3 - 2 * t);
@@ -28,7 +28,7 @@ double smooth_step(double a, double b, double v) {
 
 // ---- Smooth random functions ----------------------------------------------------------------------------------------
 
-/// Random values in [-1,1] on a lattice of `cells` a side of the image, joined smoothly; periodic further out.
+/// Random values in [-1,1] on a lattice of `cells` cells per image side, interpolated smoothly. Periodic outside.
 class Noise {
  public:
   Noise(Random& random, int64_t cells) : cells_(cells), period_(cells + 4), values_(size_t(period_ * period_)) {
@@ -51,7 +51,7 @@ class Noise {
   std::vector<double> values_;
 };
 
-/// Octaves of noise, each of twice the frequency and half the height of the one before.
+/// A sum of noise octaves. Each has twice the frequency and half the amplitude of the one before.
 class Fractal {
  public:
   Fractal(Random& random, int64_t cells, int octaves) {
@@ -59,10 +59,10 @@ class Fractal {
   }
 
   double at(double x, double y) const {
-    double sum = 0, height = 0.6;
+    double sum = 0, amplitude = 0.6;
     for (const Noise& n : noise_) {
-      sum += height * n.at(x, y);
-      height /= 2;
+      sum += amplitude * n.at(x, y);
+      amplitude /= 2;
     }
     return sum;
   }
@@ -73,8 +73,8 @@ class Fractal {
 
 // ---- The lesion -----------------------------------------------------------------------------------------------------
 
-/// What the endoscope shows: a square with its corners cut off. (x, y) in image sides; negative outside, about the
-/// distance from the border.
+/// About the distance of (x, y) from the border of the endoscope's view, a square without its corners. In image sides;
+/// negative outside.
 double inside_frame(double x, double y) {
   const double u = std::fabs(x - 0.5), v = std::fabs(y - 0.5);
   return std::min({0.485 - u, 0.485 - v, (0.80 - u - v) / std::numbers::sqrt2});
@@ -89,7 +89,7 @@ class Outline {
     tilt_ = random.uniform(0, pi);
     for (size_t k = 0; k < waves_.size(); ++k)
       waves_[k] = {0.22 * random.uniform() / double(k + 1), random.uniform(0, 2 * pi)};
-    constexpr int64_t steps = 256;  // of the sum for the area, which is the mean of pi r^2
+    constexpr int64_t steps = 256;  // the area is the mean of pi r^2
     double unit_area = 0;
     for (int64_t i = 0; i < steps; ++i) {
       const double r = wave(2 * pi * double(i) / double(steps));
@@ -113,14 +113,14 @@ class Outline {
   double radius() const { return radius_; }
 
  private:
-  /// Radius in the direction `angle`, relative to the mean.
+  /// The radius in the direction `angle`, relative to the mean.
   double wave(double angle) const {
     double r = 1;
     for (size_t k = 0; k < waves_.size(); ++k) r += waves_[k][0] * std::cos(double(k + 2) * angle + waves_[k][1]);
     return r;
   }
 
-  /// Whether the whole blob can be seen.
+  /// Whether the whole blob is in view.
   bool placed() const {
     constexpr int64_t steps = 24;
     for (int64_t i = 0; i < steps; ++i) {
@@ -133,14 +133,14 @@ class Outline {
   }
 
   double x_ = -1, y_ = -1, radius_ = 0, stretch_, tilt_;
-  std::array<std::array<double, 2>, 5> waves_;  // height and phase
+  std::array<std::array<double, 2>, 5> waves_;  // amplitude and phase
 };
 
 // ---- The scene ------------------------------------------------------------------------------------------------------
 
-using Colour = std::array<double, 3>;  // RGB, linear in light, about [0,1]
+using Colour = std::array<double, 3>;  // linear RGB, about [0,1]
 
-/// A piece of gut wall lit and seen from the endoscope's tip: a height field with a colour, shaded by its slope.
+/// A piece of gut wall, lit and viewed from the endoscope's tip: a coloured height field, shaded by its slope.
 class Scene {
  public:
   explicit Scene(Random& random)
@@ -164,7 +164,7 @@ class Scene {
     light_ = {random.uniform(0.38, 0.62), random.uniform(0.38, 0.62)};
     const double warmth = random.uniform();  // from pink to orange
     mucosa_ = {0.66 + 0.08 * random.uniform(), 0.27 - 0.07 * warmth, 0.20 - 0.11 * warmth};
-    const double paler = random.uniform(-1, 1);  // lesions are redder or paler than what is around them
+    const double paler = random.uniform(-1, 1);  // lesions are redder or paler than their surroundings
     const double strength = (paler < 0 ? -1 : 1) * random.uniform(0.5, 1);
     lesion_shift_ = {0.06 * strength, 0.075 * strength, 0.07 * strength + 0.02};
     dome_ = outline_.radius() * random.uniform(0.15, 0.45);
@@ -208,7 +208,7 @@ class Scene {
     return std::hypot(x - lumen_[0], y - lumen_[1]) + 0.16 * warp_x_.at(x, y);
   }
 
-  /// The gut's hollow is far from the light, hence dark.
+  /// The lumen is dark, as it is far from the light.
   double lumen_shade(double x, double y) const {
     const double shade = smooth_step(0.3 * lumen_radius_, 2 * lumen_radius_ + 0.15, lumen_distance(x, y));
     return std::max(0.05 + 0.95 * shade, lesion_share(x, y));
@@ -225,11 +225,11 @@ class Scene {
            0.0035 * share * pits_.at(x, y);
   }
 
-  /// Colour under even white light.
+  /// The colour under uniform white light.
   Colour tissue(double x, double y) const {
     const double share = lesion_share(x, y), tint = tint_.at(x, y);
     const double u = x + 0.05 * warp_x_.at(x, y), v = y + 0.05 * warp_y_.at(x, y);
-    const double line = vessels_.at(u, v) / 0.035;  // thin where the noise passes through zero
+    const double line = vessels_.at(u, v) / 0.035;  // thin lines where the noise is zero
     const double vessel =
         vessel_strength_ * std::exp(-line * line) * (1 - 0.8 * share) * smooth_step(-0.1, 0.4, vessel_places_.at(x, y));
     const double grain = 1 + 0.05 * grain_.at(x, y) + 0.14 * share * pits_.at(x, y);
@@ -247,6 +247,7 @@ class Scene {
   Colour mucosa_, lesion_shift_;
 };
 
+/// A linear value as 8 bits with gamma 2.2.
 uint8_t encode(double linear) {
   return uint8_t(std::clamp(std::round(255 * std::pow(std::max(0.0, linear), 1 / 2.2)), 0.0, 255.0));
 }
@@ -281,15 +282,15 @@ SyntheticCase synthesize(int64_t size, uint64_t seed, int64_t index) {
 }
 
 void write_synthetic_dataset(const std::string& folder, int64_t count, int64_t size, uint64_t seed) {
-  if (count < 3) fail("synthetic data set: expected at least 3 images, one a split, got ", count);
+  if (count < 3) fail("synthetic data set: expected at least 3 images, one per split, got ", count);
   if (size < 16 || size > 4096) fail("synthetic data set: expected images of 16 to 4096 pixels, got ", size);
   for (const char* part : {"images", "masks", "train.txt", "val.txt", "test.txt", "gaze.csv"})
-    if (std::filesystem::exists(folder + "/" + part)) fail(folder, ": holds a data set already (", part, " is there)");
+    if (std::filesystem::exists(folder + "/" + part)) fail(folder, ": holds a data set already (", part, " exists)");
   make_folder(folder + "/images");
   make_folder(folder + "/masks");
 
   std::vector<Track> tracks(static_cast<size_t>(count));
-  constexpr int64_t block = 32;  // images in memory at a time
+  constexpr int64_t block = 32;  // images in memory
   for (int64_t first = 0; first < count; first += block) {
     std::vector<SyntheticCase> cases(size_t(std::min(block, count - first)));
     parallel_for(int64_t(cases.size()), 1, [&](int64_t begin, int64_t end) {

@@ -1,6 +1,7 @@
-// Synthetic endoscopy-like images with one lesion each, and its mask: data for the demo and the tests.
+// Synthetic images that resemble endoscopy, with one lesion each and its mask, for the demo and the tests.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "gaze/image.h"
@@ -12,11 +13,11 @@ struct SyntheticCase {
   Image mask;   // (size,size,1), 0 or 255
 };
 
-/// Case number `index` of the stream `seed`.
+/// Case `index` of the random stream `seed`.
 SyntheticCase synthesize(int64_t size, uint64_t seed, int64_t index);
 
-/// Writes a data set folder in the Kvasir-SEG layout (images/ masks/ train.txt val.txt test.txt, 70/10/20 %) with
-/// simulated gaze in gaze.csv. Throws Error if the folder holds one already.
+/// Writes a data set folder (gaze/dataset.h) with 70 % training, 10 % validation and 20 % test images and simulated
+/// gaze. Throws Error if the folder holds a data set.
 void write_synthetic_dataset(const std::string& folder, int64_t count, int64_t size, uint64_t seed);
 
 }  // namespace gt

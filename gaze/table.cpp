@@ -33,7 +33,7 @@ std::string from_utf16(std::string_view bytes, bool big_endian) {
   std::string out;
   for (size_t at = 0; at + 1 < bytes.size(); at += 2) {
     uint32_t c = unit(at);
-    if (c >= 0xD800 && c < 0xDC00 && at + 3 < bytes.size()) {  // the first of a pair
+    if (c >= 0xD800 && c < 0xDC00 && at + 3 < bytes.size()) {  // the first half of a surrogate pair
       c = 0x10000 + ((c - 0xD800) << 10) + ((unit(at + 2) - 0xDC00) & 0x3FF);
       at += 2;
     }
@@ -56,7 +56,7 @@ std::string lower(std::string_view s) {
   return out;
 }
 
-/// "Gaze event duration [ms]" -> name and unit; "(MCSnorm)" and "[MCS norm]" are the same unit.
+/// Splits "Gaze event duration [ms]" into name and unit. "(MCSnorm)" and "[MCS norm]" give one unit.
 Table::Column column_of(const std::string& label) {
   Table::Column column{label, label, ""};
   const size_t open = label.find_first_of("[(");
@@ -64,44 +64,45 @@ Table::Column column_of(const std::string& label) {
   column.name = trim(std::string_view(label).substr(0, open));
   column.unit = lower(std::string_view(label).substr(open + 1, label.size() - open - 2));
   std::erase(column.unit, ' ');
-  for (const std::string_view micro : {"\xC2\xB5s", "\xCE\xBCs"})  // two letters that look alike
+  for (const std::string_view micro : {"\xC2\xB5s", "\xCE\xBCs"})  // micro sign and Greek letter
     if (column.unit == micro) column.unit = "us";
   return column;
 }
 
-bool missing(const std::string& s) { return s.empty() || s == "." || s == "-" || lower(s) == "nan"; }
+/// Whether exports write a missing value so.
+bool is_missing(const std::string& s) { return s.empty() || s == "." || s == "-" || lower(s) == "nan"; }
 
 }  // namespace
 
-std::string shown(const std::string& s) { return s.size() <= 60 ? s : s.substr(0, 60) + "..."; }
+std::string abbreviated(const std::string& s) { return s.size() <= 60 ? s : s.substr(0, 60) + "..."; }
 
 Table::Table(const std::string& path) : path_(path), text_(read_text(path)) {
   const size_t start = std::min(text_.find_first_not_of(" \t\r\n"), text_.size());
   const std::string_view first = std::string_view(text_).substr(start, text_.find('\n', start) - start);
-  size_t most = 0;
+  size_t max_count = 0;
   for (const char candidate : {',', '\t', ';'}) {
     const size_t count = size_t(std::count(first.begin(), first.end(), candidate));
-    if (count > most) separator_ = candidate, most = count;
+    if (count > max_count) separator_ = candidate, max_count = count;
   }
   if (!next()) gt::fail(path, ": expected a fixation table, the file is empty");
   for (const std::string& label : fields_) columns_.push_back(column_of(label));
   for (const std::string& label : fields_)
     if (!label.empty() && std::count(fields_.begin(), fields_.end(), label) > 1)
-      fail("column ", shown(label), " appears twice");
+      fail("column ", abbreviated(label), " appears twice");
 }
 
 std::vector<std::string> Table::split(std::string_view line) const {
   std::vector<std::string> fields(1);
   bool quoted = false;
   for (size_t i = 0; i < line.size(); ++i) {
-    const bool twice = quoted && line.substr(i, 2) == "\"\"";
-    if (line[i] == '"' && !twice)
+    const bool escaped_quote = quoted && line.substr(i, 2) == "\"\"";
+    if (line[i] == '"' && !escaped_quote)
       quoted = !quoted;
     else if (line[i] == separator_ && !quoted)
       fields.emplace_back();
     else
       fields.back() += line[i];
-    i += twice;
+    i += escaped_quote;
   }
   for (std::string& f : fields) f = std::string(trim(f));
   return fields;
@@ -123,10 +124,10 @@ bool Table::next() {
 }
 
 std::optional<size_t> Table::find(std::string_view name, std::initializer_list<std::string_view> units) const {
-  const std::string wanted = lower(name);
+  const std::string key = lower(name);
   for (size_t i = 0; i < columns_.size(); ++i) {
     const bool fits = units.size() == 0 || std::find(units.begin(), units.end(), columns_[i].unit) != units.end();
-    if (fits && lower(columns_[i].name) == wanted) return i;
+    if (fits && lower(columns_[i].name) == key) return i;
   }
   return std::nullopt;
 }
@@ -139,15 +140,15 @@ std::optional<size_t> Table::find_any(std::initializer_list<std::string_view> na
 
 size_t Table::require(std::initializer_list<std::string_view> names) const {
   if (const auto at = find_any(names)) return *at;
-  std::string wanted;
-  for (const std::string_view name : names) wanted += (wanted.empty() ? "" : " or ") + std::string(name);
-  fail("expected a column ", wanted, ", got ", column_list());
+  std::string expected;
+  for (const std::string_view name : names) expected += (expected.empty() ? "" : " or ") + std::string(name);
+  fail("expected a column ", expected, ", got ", column_list());
 }
 
 std::string Table::column_list() const {
   std::string list;
   for (const Column& c : columns_) list += (list.empty() ? "" : ", ") + c.label;
-  return shown(list);
+  return abbreviated(list);
 }
 
 double Table::number(size_t column) const {
@@ -156,35 +157,35 @@ double Table::number(size_t column) const {
   double value = 0;
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
   if (error != std::errc{} || end != s.data() + s.size() || !std::isfinite(value))
-    fail("column ", columns_[column].label, ": expected a number, got '", shown(fields_[column]), "'");
+    fail("column ", columns_[column].label, ": expected a number, got '", abbreviated(fields_[column]), "'");
   return value;
 }
 
 std::optional<double> Table::number_if_any(size_t column) const {
-  if (missing(fields_[column])) return std::nullopt;
+  if (is_missing(fields_[column])) return std::nullopt;
   return number(column);
 }
 
-int64_t Table::whole(size_t column, int64_t least) const {
+int64_t Table::whole(size_t column, int64_t min) const {
   const double value = number(column);
-  if (value != std::floor(value) || value < double(least) || value > 1e9)
-    fail("column ", columns_[column].label, ": expected a whole number of at least ", least, ", got ", word(column));
+  if (value != std::floor(value) || value < double(min) || value > 1e9)
+    fail("column ", columns_[column].label, ": expected a whole number of at least ", min, ", got ", word(column));
   return int64_t(value);
 }
 
-double Table::milliseconds(size_t column, std::string_view without) const {
-  const std::string_view unit = columns_[column].unit.empty() ? without : columns_[column].unit;
+double Table::milliseconds(size_t column, std::string_view default_unit) const {
+  const std::string_view unit = columns_[column].unit.empty() ? default_unit : columns_[column].unit;
   const double value = number(column);
   if (unit == "ms") return value;
   if (unit == "s") return value * 1e3;
   if (unit == "us") return value / 1e3;
   if (unit == "ns") return value / 1e6;
   fail("column ", columns_[column].label, ": expected a time in s, ms, us or ns, got the unit '",
-       shown(std::string(unit)), "'");
+       abbreviated(std::string(unit)), "'");
 }
 
-double Table::duration(size_t column, std::string_view without) const {
-  const double value = milliseconds(column, without);
+double Table::duration(size_t column, std::string_view default_unit) const {
+  const double value = milliseconds(column, default_unit);
   if (value < 0) fail("column ", columns_[column].label, ": expected a duration in ms, got ", word(column));
   return value;
 }

@@ -1,4 +1,4 @@
-// Tables of text with a header, as programs export them.
+// Tables of text with a header, as eye trackers' programs export them.
 #pragma once
 
 #include <cstdint>
@@ -12,48 +12,53 @@
 
 namespace gt {
 
-/// A table read row after row. The separator is the tab, comma or semicolon that the header has most of; fields may be
-/// quoted; UTF-8 or, with a byte order mark, UTF-16; LF or CRLF; blank lines are passed over. Where the separator is no
-/// comma, 0,5 is the number 0.5. A column "Gaze event duration [ms]" has the name "Gaze event duration" and the unit
-/// "ms"; names and units are compared without regard to case, units also without blanks.
-/// Every error names the file, the line and, where there is one, the column.
+/// A table, read row by row. The text is UTF-8 or, with a byte order mark, UTF-16; lines end in LF or CRLF; blank lines
+/// are skipped; fields may be quoted. The separator is the tab, comma or semicolon that the header has most of. Unless
+/// it is the comma, 0,5 is the number 0.5. A column "Gaze event duration [ms]" has the name "Gaze event duration" and
+/// the unit "ms". Names and units are compared without regard to case, units also without blanks.
+/// Every error names the file, the line and, if a field is wrong, the column.
 class Table {
  public:
+  /// Reads the file and its header. Throws Error if it is empty or two columns have one label.
   explicit Table(const std::string& path);
 
-  /// Moves on to the next row; throws Error if it has not as many fields as the header.
+  /// Goes to the next row; false after the last. Throws Error if the row has another number of fields than the header.
   bool next();
 
   struct Column {
-    std::string label, name, unit;  // as written; without unit; the unit, lower case without blanks
+    std::string label;  // as written
+    std::string name;   // without the unit
+    std::string unit;   // in lower case, without blanks; "" if there is none
   };
   const std::vector<Column>& columns() const { return columns_; }
 
-  /// The place of the column of this name and of one of these units, or of any unit if there are none.
+  /// The index of the column with this name and one of these units, or with any unit if none are given.
   std::optional<size_t> find(std::string_view name, std::initializer_list<std::string_view> units = {}) const;
-  /// The place of the first of these columns that is there.
+  /// The index of the first of these columns that the table has.
   std::optional<size_t> find_any(std::initializer_list<std::string_view> names) const;
-  /// The same; throws Error if none is there.
+  /// The index of the first of these columns that the table has. Throws Error if it has none of them.
   size_t require(std::initializer_list<std::string_view> names) const;
   size_t require(std::string_view name) const { return require({name}); }
 
+  /// The field of the current row.
   const std::string& word(size_t column) const { return fields_[column]; }
-  /// Throws Error if the field is not a finite number.
+  /// The field as a number. Throws Error if it is not a finite one.
   double number(size_t column) const;
-  /// The same; nothing for what exports put where they have no value: an empty field, ".", "-" or NaN.
+  /// The field as a number, or nothing if it is empty, ".", "-" or NaN, as exports write missing values.
   std::optional<double> number_if_any(size_t column) const;
-  /// A whole number of at least `least`.
-  int64_t whole(size_t column, int64_t least) const;
-  /// A duration or time in ms, by the column's unit (s, ms, us, ns; `without` where it names none).
-  double milliseconds(size_t column, std::string_view without = "ms") const;
-  /// The same, not negative.
-  double duration(size_t column, std::string_view without = "ms") const;
+  /// The field as a whole number. Throws Error if it is below `min`.
+  int64_t whole(size_t column, int64_t min) const;
+  /// The field as a time in ms, by the column's unit (s, ms, us or ns), or by `default_unit` if it has none.
+  double milliseconds(size_t column, std::string_view default_unit = "ms") const;
+  /// The field as a duration in ms. Throws Error if it is negative.
+  double duration(size_t column, std::string_view default_unit = "ms") const;
 
   const std::string& path() const { return path_; }
-  int64_t line() const { return line_; }
+  int64_t line() const { return line_; }  ///< of the current row, from 1
   bool tabbed() const { return separator_ == '\t'; }
-  std::string column_list() const;  ///< for messages
+  std::string column_list() const;  ///< all labels, for messages
 
+  /// Throws Error with the file, the current line and these parts.
   template <class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
     gt::fail(path_, ":", line_, ": ", parts...);
@@ -63,14 +68,14 @@ class Table {
   std::vector<std::string> split(std::string_view line) const;
 
   std::string path_, text_;
-  size_t at_ = 0;  // in text_, of the next line
+  size_t at_ = 0;  // offset of the next line in text_
   int64_t line_ = 0;
   char separator_ = ',';
   std::vector<Column> columns_;
   std::vector<std::string> fields_;
 };
 
-/// For messages: what is too long to read is cut.
-std::string shown(const std::string& s);
+/// A text for messages, cut after 60 bytes.
+std::string abbreviated(const std::string& s);
 
 }  // namespace gt

@@ -14,9 +14,9 @@ std::string name_of_version_1(const std::string& name) {
   const std::string stem = "attention_";
   const size_t at = name.find(stem), digit = at + stem.size();
   if (at == name.npos || digit + 1 >= name.size() || name[digit + 1] != '.') return name;
-  if (name[digit] < '1' || name[digit] > '0' + levels) return name;
+  if (name[digit] < '1' || name[digit] > '0' + map_levels) return name;
   std::string renamed = name;
-  renamed[digit] = char('0' + levels + 1 - (name[digit] - '0'));
+  renamed[digit] = char('0' + map_levels + 1 - (name[digit] - '0'));
   return renamed;
 }
 

@@ -22,7 +22,8 @@ struct LossOptions {
   void visit(V& v) {
     v("dice", dice, Range{0, 1e3}, Help{"weight of the Dice loss of the output"});
     v("bce", bce, Range{0, 1e3}, Help{"weight of the binary cross entropy of the output"});
-    v("lambda", lambda, Length{levels, {0, 1e3}}, Help{"weight of each level's track attention loss, coarsest first"});
+    v("lambda", lambda, Length{map_levels, {0, 1e3}},
+      Help{"weight of each level's track attention loss, coarsest first"});
     v("consistency", consistency, OneOf{"prop", "pure"},
       Help{"gazemedseg: levels agree after propagation of features, or as they are"});
     v("consistency_weight", consistency_weight, Range{0, 1e3}, Help{"gazemedseg: weight of the consistency loss"});

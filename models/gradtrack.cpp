@@ -62,7 +62,7 @@ PseudoMask pseudo_mask(const Tensor& map, const PseudoOptions& options) {
 }
 
 Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width) {
-  std::vector<MapSize> sizes(size_t(levels) + 1, {1, 1});  // the other maps are not used
+  std::vector<MapSize> sizes(size_t(map_levels) + 1, {1, 1});  // the other maps are not used
   sizes.back() = {height, width};
   return track_maps(pack_tracks({&track}, options), options, sizes).back().view({height, width});
 }

@@ -9,7 +9,7 @@ namespace {
 std::vector<Tensor*> tensors_of(Batch& b) {
   std::vector<Tensor*> there;
   for (Tensor* t : {&b.images, &b.masks, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight, &b.tracks.sigma,
-                    &b.tracks.zoom, &b.tracks.kept, &b.tracks.offsets})
+                    &b.tracks.inverse_scale, &b.tracks.kept, &b.tracks.offsets})
     if (t->defined()) there.push_back(t);
   for (Tensor& t : b.pseudo) there.push_back(&t);
   return there;

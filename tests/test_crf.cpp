@@ -15,8 +15,8 @@ using namespace gt;
 
 namespace {
 
-/// A bright disc on a dark ground with texture, and a map that is high about a place beside the disc's middle. The
-/// numbers of the reference implementation below were made from the same formulas.
+/// A bright disc on a dark, textured background, and a map that peaks next to the disc's centre. The numbers of the
+/// reference implementation below come from these formulas.
 struct Case {
   Image image;
   Tensor map;
@@ -36,7 +36,7 @@ Case disc_case(int64_t height, int64_t width, double radius2, double slope) {
   return c;
 }
 
-/// The mean field by its definition, in double, with sums over all pairs of pixels.
+/// The mean field by its definition, in double, by sums over all pairs of pixels.
 std::vector<double> brute_force_crf(const Case& c, const CrfOptions& o) {
   const int64_t n = c.map.size(), width = c.image.width;
   const auto kernel = [&](double weight, const auto& distance2) {
@@ -53,7 +53,7 @@ std::vector<double> brute_force_crf(const Case& c, const CrfOptions& o) {
   };
   const std::vector<double> near =
       kernel(o.gaussian, [&](int64_t i, int64_t j) { return place2(i, j) / (o.gaussian_xy * o.gaussian_xy); });
-  const std::vector<double> alike = kernel(o.bilateral, [&](int64_t i, int64_t j) {
+  const std::vector<double> similar = kernel(o.bilateral, [&](int64_t i, int64_t j) {
     double colour2 = 0;
     for (int64_t k = 0; k < 3; ++k) {
       const double d = double(c.image.pixels[size_t(3 * i + k)]) - double(c.image.pixels[size_t(3 * j + k)]);
@@ -72,8 +72,8 @@ std::vector<double> brute_force_crf(const Case& c, const CrfOptions& o) {
     for (int64_t i = 0; i < n; ++i) {
       double foreground = 0, background = 0;
       for (int64_t j = 0; j < n; ++j) {
-        foreground += (near[size_t(i * n + j)] + alike[size_t(i * n + j)]) * q[size_t(j)];
-        background += (near[size_t(i * n + j)] + alike[size_t(i * n + j)]) * (1 - q[size_t(j)]);
+        foreground += (near[size_t(i * n + j)] + similar[size_t(i * n + j)]) * q[size_t(j)];
+        background += (near[size_t(i * n + j)] + similar[size_t(i * n + j)]) * (1 - q[size_t(j)]);
       }
       next[size_t(i)] = 1 / (1 + std::exp(-(unary(i) + foreground - background)));
     }
@@ -86,8 +86,8 @@ bool same(const Tensor& a, const Tensor& b) { return a.values<float>() == b.valu
 
 }  // namespace
 
-TEST_CASE("the permutohedral lattice filters like the Gaussian it stands for", "[crf]") {
-  // The lattice's kernel is an approximation: smooth values come out within some percent of a Gaussian's (5.3 here).
+TEST_CASE("crf: the permutohedral lattice approximates a Gaussian filter", "[crf]") {
+  // The lattice's kernel is an approximation. Filtered smooth values are within some percent of a Gaussian's, here 5.3.
   Random random(3, hash64("lattice"));
   const int64_t n = 3000;
   std::vector<std::array<float, 3>> positions(size_t(n), std::array<float, 3>{});
@@ -121,7 +121,7 @@ TEST_CASE("the permutohedral lattice filters like the Gaussian it stands for", "
   CHECK(std::sqrt(error / power) < 0.06);
 }
 
-TEST_CASE("the dense CRF's mean field agrees with sums over all pairs of pixels", "[crf]") {
+TEST_CASE("crf: the mean field agrees with sums over all pairs of pixels", "[crf]") {
   const Case c = disc_case(27, 36, 90, 200);
   for (const CrfOptions o : {CrfOptions{}, CrfOptions{.bilateral = 2, .bilateral_xy = 8, .bilateral_rgb = 20},
                              CrfOptions{.bilateral = 0, .gaussian = 2, .gaussian_xy = 3},
@@ -136,12 +136,12 @@ TEST_CASE("the dense CRF's mean field agrees with sums over all pairs of pixels"
       for (const double threshold : {0.3, 0.5}) flips += (ours >= threshold) != (exact[i] >= threshold);
     }
     INFO("worst " << worst << ", flips " << flips);
-    CHECK(worst < 0.03);                     // the lattice's part: 0.014 to 0.023 in these cases
-    CHECK(flips < int(exact.size()) / 100);  // of two thresholds each
+    CHECK(worst < 0.03);                     // the lattice's error, 0.014 to 0.023 here
+    CHECK(flips < int(exact.size()) / 100);  // over two thresholds
   }
 }
 
-TEST_CASE("the dense CRF gives the numbers of the reference implementation", "[crf]") {
+TEST_CASE("crf: the result is that of the reference implementation", "[crf]") {
   // Probabilities of foreground by pydensecrf's C++ (NORMALIZE_SYMMETRIC, CONST_KERNEL) commit 2723c7f.
   const Case c = disc_case(9, 12, 12, 30);
   const std::vector<size_t> pixels = {0, 16, 29, 40, 50, 53, 58, 66, 77, 91, 107};
@@ -155,12 +155,12 @@ TEST_CASE("the dense CRF gives the numbers of the reference implementation", "[c
         {0.021053, 0.923369, 0.96901, 0.987773, 0.963614, 0.989648, 0.004974, 0.968975, 0.970744, 0.10153, 0.007817});
 }
 
-TEST_CASE("the dense CRF moves a map to the edges of the image", "[crf]") {
+TEST_CASE("crf: a map is moved to the edges of the image", "[crf]") {
   const Case c = disc_case(54, 72, 400, 900);
   const auto wrong = [&](const Tensor& map) {
     int count = 0;
     for (int64_t i = 0; i < map.size(); ++i)
-      count += (map.data<float>()[i] >= 0.5f) != foreground(c.image.pixels[size_t(3 * i)]);
+      count += (map.data<float>()[i] >= 0.5f) != is_foreground(c.image.pixels[size_t(3 * i)]);
     return count;
   };
   const int before = wrong(c.map), after = wrong(dense_crf(c.image, c.map, {.bilateral = 4, .bilateral_xy = 20}));
@@ -169,7 +169,7 @@ TEST_CASE("the dense CRF moves a map to the edges of the image", "[crf]") {
   CHECK(after < before / 4);
 }
 
-TEST_CASE("the dense CRF leaves a map as it is in no iterations, and takes grey as equal colours", "[crf]") {
+TEST_CASE("crf: no iterations return the map, and grey counts as equal colours", "[crf]") {
   const Case c = disc_case(27, 36, 90, 200);
   const Tensor as_it_is = dense_crf(c.image, c.map, {.iterations = 0});
   for (int64_t i = 0; i < c.map.size(); ++i)
@@ -180,7 +180,7 @@ TEST_CASE("the dense CRF leaves a map as it is in no iterations, and takes grey 
   CHECK(same(dense_crf(grey, c.map), dense_crf(rgb, c.map)));
 }
 
-TEST_CASE("the dense CRF is sure where the map is 0 or 1, and stays finite", "[crf]") {
+TEST_CASE("crf: a map of 0 or 1 keeps its value and stays finite", "[crf]") {
   const Case c = disc_case(27, 36, 90, 200);
   for (const double value : {0.0, 1.0}) {
     Tensor map = Tensor::zeros({27, 36});
@@ -190,19 +190,19 @@ TEST_CASE("the dense CRF is sure where the map is 0 or 1, and stays finite", "[c
   }
 }
 
-TEST_CASE("the dense CRF refuses a map of another size than its image", "[crf]") {
+TEST_CASE("crf: a map of another size than its image is refused", "[crf]") {
   const Case c = disc_case(9, 12, 12, 30);
   CHECK_THROWS_AS(dense_crf(c.image, Tensor::zeros({12, 9})), Error);
   CHECK_THROWS_AS(dense_crf(Image(9, 12, 4), c.map), Error);
 }
 
-TEST_CASE("a pseudo mask is where the map is at least the threshold", "[crf]") {
+TEST_CASE("pseudo masks: a mask is where the map is at least the threshold", "[crf]") {
   const Tensor map = Tensor::of({1, 4}, std::vector<float>{0.2f, 0.5f, 0.7f, 0.3f});
   CHECK(mask_of(map, 0.5).pixels == std::vector<uint8_t>{0, 255, 255, 0});
   CHECK(mask_of(map, 0.3).pixels == std::vector<uint8_t>{0, 255, 255, 255});
 }
 
-TEST_CASE("a teacher moves the map by half of its say, up where it predicts foreground", "[crf]") {
+TEST_CASE("pseudo masks: a teacher adds half of its weight where it predicts foreground, else subtracts it", "[crf]") {
   PseudoMasks how;
   how.crf.iterations = 0;
   const Tensor map = Tensor::of({1, 4}, std::vector<float>{0.2f, 0.5f, 0.7f, 0.3f});
@@ -213,7 +213,7 @@ TEST_CASE("a teacher moves the map by half of its say, up where it predicts fore
   CHECK(mask_of(refined_map(how, map, image), 0.6).pixels == std::vector<uint8_t>{0, 255, 0, 0});
 }
 
-TEST_CASE("pseudo masks of a data set: at the network's size, the same with any number of threads", "[crf]") {
+TEST_CASE("pseudo masks: those of a data set have the network's size and do not depend on the threads", "[crf]") {
   const TempFolder tmp;
   write_synthetic_dataset(tmp / "data", 10, 64, 1);
   DataOptions data;

@@ -1,4 +1,4 @@
-// DICOM slices, PNG of 16 bits and NRRD volumes, all made here.
+// DICOM slices, PNG of 16 bits and NRRD volumes, written by the tests.
 #include "gaze/dicom.h"
 
 #include <zlib.h>
@@ -16,7 +16,7 @@ using namespace gt;
 
 namespace {
 
-/// What reading is refused with, behind the file's name.
+/// The message of a refused file, after its name.
 template <class F>
 std::string refusal(const std::string& path, F&& read) {
   const std::string message = error_of(read);
@@ -53,11 +53,11 @@ TEST_CASE("dicom: a slice's values are stretched to 8 bits", "[dicom]") {
   for (size_t i = 0; i < rgb.pixels.size(); ++i) CHECK(rgb.pixels[i] == grey.pixels[i / 3]);
 }
 
-TEST_CASE("dicom: rescaling, a window and photometry", "[dicom]") {
+TEST_CASE("dicom: slope, intercept and window do not change the image, MONOCHROME1 inverts it", "[dicom]") {
   const TempFolder tmp;
   DicomFile file{.height = 1, .width = 3, .values = {0, 51, 255}};
-  file.slope = 2, file.intercept = -1000;  // nothing changes: the range is stretched
-  file.window = 10;                        // is ignored
+  file.slope = 2, file.intercept = -1000;  // changes nothing, as the range is stretched
+  file.window = 10;                        // ignored
   write_dicom(tmp / "a.dcm", file);
   CHECK(read_image(tmp / "a.dcm", 1).pixels == std::vector<uint8_t>{0, 51, 255});
   file.slope = -1;
@@ -74,7 +74,7 @@ TEST_CASE("dicom: rescaling, a window and photometry", "[dicom]") {
   CHECK((header.height == 1 && header.width == 3));
 }
 
-TEST_CASE("dicom: what is no grey slice is refused", "[dicom]") {
+TEST_CASE("dicom: files that are not one grey slice are refused", "[dicom]") {
   const TempFolder tmp;
   const std::string path = tmp / "a.dcm";
   const auto read = [&] { read_image(path, 1); };
@@ -103,7 +103,7 @@ TEST_CASE("dicom: what is no grey slice is refused", "[dicom]") {
   }
 }
 
-TEST_CASE("dicom: a data set of slices is loaded with its masks, standardised by slice", "[dicom]") {
+TEST_CASE("dicom: a data set of slices is loaded with its masks and each slice's normalisation", "[dicom]") {
   const TempFolder tmp;
   std::vector<uint16_t> values(64);
   for (size_t i = 0; i < values.size(); ++i) values[i] = uint16_t(20 * i);
@@ -118,17 +118,20 @@ TEST_CASE("dicom: a data set of slices is loaded with its masks, standardised by
   options.root = tmp.path();
   options.size = 16;
   options.channels = 1;
+  options.normalize = "per_image";
   const Dataset dataset = load_dataset(options, "train", {.masks = true, .labels = true});
   CHECK(dataset.samples[0].image.pixels.size() == 256);
+  CHECK(dataset.samples[0].normalisation.mean[0] == Approx(0.5).margin(0.01));  // of a ramp from 0 to 1
+  CHECK(dataset.samples[0].normalisation.std[0] == Approx(1 / std::sqrt(12.0)).margin(0.01));
   CHECK(dataset.samples[0].label.pixels == mask.pixels);
 }
 
-TEST_CASE("dicom: real slices, where GRADTRACK_DATA has them", "[dicom]") {
+TEST_CASE("dicom: real slices have the published mean and standard deviation", "[dicom]") {
   const char* data = std::getenv("GRADTRACK_DATA");
   if (!data) GT_SKIP_TEST("GRADTRACK_DATA is not set");
   const std::string folder = std::string(data) + "/real-gaze/";
   const Gaze gaze = read_gaze(folder + "nci-isbi_samples.csv");
-  // Mean and standard deviation of the stretched slice, as computed elsewhere from the stored values.
+  // Mean and standard deviation of the stretched slice, computed independently from the stored values.
   struct Slice {
     const char* name;
     double mean, std;
@@ -162,7 +165,7 @@ TEST_CASE("dicom: a build without DCMTK says so", "[dicom]") {
 
 // ---- PNG of 16 bits -------------------------------------------------------------------------------------------------
 
-TEST_CASE("image: a PNG of 16 bits is stretched to 8", "[image]") {
+TEST_CASE("image: a PNG of 16 bits is stretched to 8 bits", "[image]") {
   const TempFolder tmp;
   write(tmp / "a.png", png16(3, 2, {100, 200, 300, 400, 500, 1375}));
   CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 20, 40, 60, 80, 255});
@@ -177,9 +180,9 @@ TEST_CASE("image: a PNG of 16 bits is stretched to 8", "[image]") {
 
 // ---- NRRD -----------------------------------------------------------------------------------------------------------
 
-TEST_CASE("nrrd: volumes of every encoding and type come back", "[nrrd]") {
+TEST_CASE("nrrd: volumes of every encoding and type are read", "[nrrd]") {
   const TempFolder tmp;
-  const std::vector<int32_t> values = {0, 1, 2, 100, 0, 7, 5, 4, 3, 2, 1, 0};  // 3 wide, 2 high, 2 deep
+  const std::vector<int32_t> values = {0, 1, 2, 100, 0, 7, 5, 4, 3, 2, 1, 0};  // width 3, height 2, depth 2
   for (const char* type : {"uchar", "unsigned char", "int8", "short", "uint16", "int", "uint32"})
     for (const bool packed : {false, true})
       for (const bool big : {false, true}) {
@@ -194,7 +197,7 @@ TEST_CASE("nrrd: volumes of every encoding and type come back", "[nrrd]") {
   CHECK(read_nrrd(tmp / "a.nrrd").values == std::vector<int32_t>{-1, -300});
 }
 
-TEST_CASE("nrrd: what is not right is refused", "[nrrd]") {
+TEST_CASE("nrrd: unsupported and damaged files are refused with the field", "[nrrd]") {
   const std::string good = nrrd(3, 2, 2, std::vector<int32_t>(12, 1), "short", false, false),
                     packed = nrrd(3, 2, 2, std::vector<int32_t>(12, 1), "short", true, false);
   CHECK(nrrd_refusal("what") == ": is not an NRRD file");
@@ -202,7 +205,7 @@ TEST_CASE("nrrd: what is not right is refused", "[nrrd]") {
   CHECK(nrrd_refusal(replaced(good, "type: ", "type ")) == ":3: expected 'field: value', got 'type short'");
   CHECK(nrrd_refusal(replaced(good, "type: ", "typ: ")) == ": the header has no field 'type'");
   CHECK(nrrd_refusal(replaced(good, "type: short", "type: float")) ==
-        ": field 'type': expected whole numbers of up to 32 bits, got 'float'");
+        ": field 'type': expected integers of up to 32 bits, got 'float'");
   CHECK(nrrd_refusal(replaced(good, "dimension: 3", "dimension: 4")) == ": field 'dimension': expected 3, got 4");
   CHECK(nrrd_refusal(replaced(good, "sizes: 3 2 2", "sizes: 3 0 2")) ==
         ": field 'sizes': expected three numbers from 1 to 16384, got '3 0 2'");
@@ -212,7 +215,7 @@ TEST_CASE("nrrd: what is not right is refused", "[nrrd]") {
         ": field 'encoding': expected raw or gzip, got 'bzip2'");
   CHECK(nrrd_refusal(replaced(good, "endian: little\n", "")) == ": the header has no field 'endian'");
   CHECK(nrrd_refusal(replaced(good, "endian: little", "data file: a.raw")) ==
-        ": the data are in another file, expected them behind the header");
+        ": the data are in another file, expected them after the header");
   CHECK(nrrd_refusal(good.substr(0, good.size() - 1)) == ": is truncated, expected 24 bytes of data, got 23");
   CHECK(nrrd_refusal(packed.substr(0, packed.size() - 12)).starts_with(": the data are damaged: expected 24 bytes"));
   const TempFolder tmp;
@@ -223,7 +226,7 @@ TEST_CASE("nrrd: what is not right is refused", "[nrrd]") {
         changed[i] = c;
         write(tmp / "a.nrrd", changed);
         size_t count = 12;
-        error_of([&] { count = read_nrrd(tmp / "a.nrrd").values.size(); });  // anything but Error fails the test
+        error_of([&] { count = read_nrrd(tmp / "a.nrrd").values.size(); });  // other exceptions fail the test
         CHECK(count > 0);
       }
 }

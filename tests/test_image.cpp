@@ -8,8 +8,8 @@ using namespace gt;
 
 namespace {
 
-// An 8x8 grey JPEG of the value 178: every quantiser 8, one DC code "0" of 6 bits' category, one AC code "0" for the
-// end of the block; the data are 0 110010 0, a DC coefficient of 50 = 178 - 128.
+// An 8x8 grey JPEG of the value 178. All quantisers are 8. The DC code "0" means 6 bits, the AC code "0" the block's
+// end. The data are 0 110010 0: the DC coefficient 50 = 178 - 128.
 std::string grey_jpeg() {
   const auto bytes = [](std::initializer_list<int> list) { return std::string(list.begin(), list.end()); };
   const std::string one_code_of_length_1 = bytes({1}) + std::string(15, '\0');
@@ -22,7 +22,7 @@ std::string grey_jpeg() {
          bytes({0xFF, 0xD9});  // scan, end of image
 }
 
-// The same with a comment that holds a whole JPEG, as an EXIF thumbnail does.
+// The grey JPEG with a comment that holds a whole JPEG, like an EXIF thumbnail.
 std::string jpeg_with_thumbnail() {
   const std::string jpeg = grey_jpeg();
   const size_t length = jpeg.size() + 2;
@@ -36,7 +36,7 @@ Image noise(int64_t height, int64_t width, int64_t channels) {
   return image;
 }
 
-// Why reading the file with these bytes is refused; the message must begin with the path.
+// The reason why a file with these bytes is refused. The message must begin with the path.
 std::string refusal(const std::string& bytes) {
   const TempFolder tmp;
   const std::string path = tmp / "x.png";
@@ -48,7 +48,7 @@ std::string refusal(const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("image: a PNG comes back as it was written", "[image]") {
+TEST_CASE("image: reading a written PNG gives the image", "[image]") {
   const TempFolder tmp;
   for (const int channels : {1, 3}) {
     const Image image = noise(5, 7, channels);
@@ -61,7 +61,7 @@ TEST_CASE("image: a PNG comes back as it was written", "[image]") {
   }
 }
 
-TEST_CASE("image: channels are converted to those asked for", "[image]") {
+TEST_CASE("image: grey and colour files are converted to the requested channels", "[image]") {
   const TempFolder tmp;
   write_png(tmp / "grey.png", Image(2, 2, 1, 77));
   CHECK(read_image(tmp / "grey.png", 3).pixels == std::vector<uint8_t>(12, 77));
@@ -73,7 +73,7 @@ TEST_CASE("image: channels are converted to those asked for", "[image]") {
   CHECK_THROWS_AS(read_image(tmp / "grey.png", 2), Error);
 }
 
-TEST_CASE("image: a JPEG is decoded, whatever the file is called", "[image]") {
+TEST_CASE("image: a JPEG is decoded whatever its file name", "[image]") {
   const TempFolder tmp;
   for (const std::string& bytes : {grey_jpeg(), jpeg_with_thumbnail(), grey_jpeg() + "appended"}) {
     write(tmp / "a.png", bytes);
@@ -84,7 +84,7 @@ TEST_CASE("image: a JPEG is decoded, whatever the file is called", "[image]") {
   }
 }
 
-TEST_CASE("image: what cannot be read is refused with the path and the reason", "[image]") {
+TEST_CASE("image: an unreadable file is refused with the path and the reason", "[image]") {
   const TempFolder tmp;
   CHECK(error_of([&] { read_image(tmp / "none.png", 3); }) ==
         (tmp / "none.png") + ": cannot open: No such file or directory");
@@ -93,7 +93,7 @@ TEST_CASE("image: what cannot be read is refused with the path and the reason", 
   CHECK(refusal("\x89PNG") == "is neither a JPEG nor a PNG nor a DICOM image");
 }
 
-TEST_CASE("image: a file cut short anywhere is refused", "[image]") {
+TEST_CASE("image: a file truncated anywhere is refused", "[image]") {
   const auto truncated = [](const std::string& whole, size_t from) {
     for (size_t size = from; size < whole.size(); ++size) {
       const std::string why = refusal(whole.substr(0, size));
@@ -104,10 +104,10 @@ TEST_CASE("image: a file cut short anywhere is refused", "[image]") {
   truncated(grey_jpeg(), 3);
   truncated(jpeg_with_thumbnail().substr(0, 400), 300);
   const std::string png = encode_png(noise(4, 4, 3));
-  truncated(png.substr(0, png.size() - 8), 8);  // up to the name of the last chunk, which has nothing but a checksum
+  truncated(png.substr(0, png.size() - 8), 8);  // after the name of the last chunk, before its checksum
 }
 
-TEST_CASE("image: damage inside a file is refused", "[image]") {
+TEST_CASE("image: a damaged file is refused", "[image]") {
   std::string overlong = grey_jpeg();
   overlong.replace(overlong.find("\xFF\xC4") + 5, 3, "\xFF\xFF\xFF");
   CHECK(refusal(overlong) == "is damaged, a Huffman table has more than 256 codes");
@@ -130,7 +130,7 @@ TEST_CASE("image: a flat image stays flat at any size", "[image]") {
           std::vector<uint8_t>(size_t(size * (size + 1) * 3), 200));
 }
 
-TEST_CASE("image: shrinking averages, so that a fine pattern turns grey", "[image]") {
+TEST_CASE("image: reducing averages a fine pattern to grey", "[image]") {
   Image stripes(64, 64, 1);
   for (int64_t y = 0; y < 64; ++y)
     for (int64_t x = 0; x < 64; ++x) *stripes.at(y, x) = x % 2 ? 255 : 0;
@@ -139,13 +139,13 @@ TEST_CASE("image: shrinking averages, so that a fine pattern turns grey", "[imag
     for (int64_t x = 1; x < 15; ++x) CHECK(std::abs(*small.at(y, x) - 127.5) <= 1);
 }
 
-TEST_CASE("image: growing interpolates between pixel centres", "[image]") {
+TEST_CASE("image: enlarging interpolates between pixel centres", "[image]") {
   Image pair(1, 2, 1);
   *pair.at(0, 1) = 200;
   CHECK(resize_image(pair, 1, 4).pixels == std::vector<uint8_t>{0, 50, 150, 200});
 }
 
-TEST_CASE("image: writing where one cannot is an error that names the path", "[image]") {
+TEST_CASE("image: an error of writing names the path", "[image]") {
   const TempFolder tmp;
   const std::string path = tmp / "none/a.png";
   CHECK(error_of([&] { write_png(path, Image(1, 1, 1)); }).starts_with(path + ": cannot write"));

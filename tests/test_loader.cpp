@@ -14,16 +14,16 @@ namespace {
 
 constexpr int64_t side = 16;
 
-// Sample i is of value i, its mask too, and its track has i + 1 fixations.
-Dataset make_dataset(int64_t count, const DataNeeds& wanted = {.masks = true, .gaze = true}) {
+// Image and mask of sample i have the value i; its track has i + 1 fixations.
+Dataset make_dataset(int64_t count, const DataNeeds& needs = {.masks = true, .gaze = true}) {
   Dataset dataset;
   for (int64_t i = 0; i < count; ++i) {
     Sample s;
     s.name = std::to_string(i);
     s.image = Image(side, side, 3, uint8_t(i));
     s.normalisation = normalisation_of(s.image, {});
-    if (wanted.masks) s.mask = Image(side, side, 1, uint8_t(i));
-    for (int64_t k = 0; wanted.gaze && k <= i; ++k)
+    if (needs.masks) s.mask = Image(side, side, 1, uint8_t(i));
+    for (int64_t k = 0; needs.gaze && k <= i; ++k)
       s.track.fixations.push_back({0.1 + 0.05 * double(k), 0.3, 100, 100.0 * double(k)});
     dataset.samples.push_back(s);
   }
@@ -56,13 +56,13 @@ bool same(const Batch& a, const Batch& b) {
                     [](const Tensor& x, const Tensor& y) { return same(x, y); }) &&
          same(a.geometry, b.geometry) && same(a.colour, b.colour) && same(a.tracks.xy, b.tracks.xy) &&
          same(a.tracks.weight, b.tracks.weight) && same(a.tracks.sigma, b.tracks.sigma) &&
-         same(a.tracks.zoom, b.tracks.zoom) && same(a.tracks.kept, b.tracks.kept) &&
+         same(a.tracks.inverse_scale, b.tracks.inverse_scale) && same(a.tracks.kept, b.tracks.kept) &&
          same(a.tracks.offsets, b.tracks.offsets);
 }
 
 }  // namespace
 
-TEST_CASE("loader: a batch holds its samples' pictures, masks and tracks", "[loader]") {
+TEST_CASE("loader: a batch holds its samples' images, masks and tracks", "[loader]") {
   const Dataset dataset = make_dataset(5);
   for (const Batch& b : batches(dataset, 6, 3)) {
     CHECK(b.images.shape() == Shape{3, side, side, 3});
@@ -79,7 +79,7 @@ TEST_CASE("loader: a batch holds its samples' pictures, masks and tracks", "[loa
   }
 }
 
-TEST_CASE("loader: without masks and gaze those tensors are undefined", "[loader]") {
+TEST_CASE("loader: tensors of masks and gaze are undefined without them", "[loader]") {
   const Dataset dataset = make_dataset(3, {});
   const Batch b = batches(dataset, 1, 2)[0];
   CHECK(!b.masks.defined());
@@ -87,7 +87,7 @@ TEST_CASE("loader: without masks and gaze those tensors are undefined", "[loader
   CHECK(b.images.defined());
 }
 
-TEST_CASE("loader: the same bits for any number of threads, and from any iteration on", "[loader]") {
+TEST_CASE("loader: batches do not depend on the threads or the first iteration", "[loader]") {
   const Dataset dataset = make_dataset(7);
   const std::vector<Batch> one = batches(dataset, 20, 3, all_on, 1);
   for (const int64_t threads : {2, 4})
@@ -98,7 +98,7 @@ TEST_CASE("loader: the same bits for any number of threads, and from any iterati
   CHECK(!same(one[0], batches(dataset, 1, 3, all_on, 1, 0, 2)[0]));
 }
 
-TEST_CASE("loader: every epoch visits each sample once, in an order of its own", "[loader]") {
+TEST_CASE("loader: every epoch visits each sample once, in another order", "[loader]") {
   for (const int64_t batch : {1, 3, 7, 16}) {
     const Dataset dataset = make_dataset(7);
     std::vector<int64_t> visited;
@@ -115,7 +115,7 @@ TEST_CASE("loader: every epoch visits each sample once, in an order of its own",
   }
 }
 
-TEST_CASE("loader: images are stacked if they are of one size", "[loader]") {
+TEST_CASE("loader: images of one size are stacked, others are refused", "[loader]") {
   const Image one(2, 3, 1, 7), two(2, 3, 1, 9), other(3, 2, 1);
   const Tensor stacked = stack_images({&one, &two});
   CHECK(stacked.shape() == Shape{2, 2, 3, 1});
@@ -124,7 +124,7 @@ TEST_CASE("loader: images are stacked if they are of one size", "[loader]") {
   CHECK_THROWS_AS(stack_images({}), Error);
 }
 
-TEST_CASE("loader: no augmentation is the identity and the normalisation", "[loader]") {
+TEST_CASE("loader: without augmentation, geometry is the identity and colour the normalisation", "[loader]") {
   DataOptions data;
   const Normalisation fixed = normalisation_of(Image(4, 4, 3, 9), data);
   const auto [geometry, colour] = no_augmentation({&fixed, &fixed});
@@ -149,7 +149,7 @@ TEST_CASE("loader: no augmentation is the identity and the normalisation", "[loa
   CHECK(no_augmentation({&grey}).second.values<float>() == std::vector<float>{4, -2});
 }
 
-TEST_CASE("loader: pictures may be normalised by their own mean and standard deviation", "[loader]") {
+TEST_CASE("loader: per_image normalises each image by its own mean and standard deviation", "[loader]") {
   DataOptions data;
   data.channels = 1;
   data.normalize = "per_image";
@@ -178,7 +178,7 @@ TEST_CASE("loader: pictures may be normalised by their own mean and standard dev
     CHECK(m[i * 4 + 3] == Approx(-2 / std::sqrt(2 / 3.)));
   }
 
-  // What the network gets of each picture has mean 0 and standard deviation 1, on training's way too.
+  // The network's input has mean 0 and standard deviation 1 per image in training too.
   DataOptions options;
   options.size = side;
   options.normalize = "per_image";
@@ -202,7 +202,7 @@ TEST_CASE("loader: pictures may be normalised by their own mean and standard dev
   }
 }
 
-TEST_CASE("loader: a flip moves pixels and fixations alike", "[loader]") {
+TEST_CASE("loader: a flip moves fixations as it moves pixels", "[loader]") {
   const Dataset dataset = make_dataset(1);
   const Batch x = batches(dataset, 1, 1, {.flip_x = 1, .flip_y = 0})[0];
   CHECK(x.geometry.values<float>() == std::vector<float>{-1, 0, 1, 0, 1, 0});
@@ -214,7 +214,7 @@ TEST_CASE("loader: a flip moves pixels and fixations alike", "[loader]") {
   CHECK(y.tracks.xy.data<float>()[1] == Approx(0.7));
 }
 
-TEST_CASE("loader: rotation and scale keep the centre and fill their ranges", "[loader]") {
+TEST_CASE("loader: rotation and scale keep the centre and cover their ranges", "[loader]") {
   const Dataset dataset = make_dataset(2);
   double min_angle = 99, max_angle = -99, min_size = 99, max_size = 0;
   for (const Batch& b : batches(dataset, 100, 4, {.flip_x = 0, .flip_y = 0, .rotate = 30, .scale = 0.2}))
@@ -232,7 +232,7 @@ TEST_CASE("loader: rotation and scale keep the centre and fill their ranges", "[
   CHECK((min_size >= 0.8 - 1e-6 && min_size < 0.81 && max_size > 1.19 && max_size <= 1.2 + 1e-6));
 }
 
-TEST_CASE("loader: brightness, contrast and saturation", "[loader]") {
+TEST_CASE("loader: brightness, contrast and saturation are applied in this order", "[loader]") {
   const Dataset dataset = make_dataset(2);
   const double mean[3] = {0.485, 0.456, 0.406}, std[3] = {0.229, 0.224, 0.225}, luma[3] = {0.299, 0.587, 0.114};
   for (const Batch& b : batches(dataset, 50, 4))
@@ -259,7 +259,7 @@ TEST_CASE("loader: brightness, contrast and saturation", "[loader]") {
     }
 }
 
-TEST_CASE("loader: an option changes its own numbers only", "[loader]") {
+TEST_CASE("loader: an option does not change the numbers of the others", "[loader]") {
   const Dataset dataset = make_dataset(3);
   AugmentOptions turned = all_on;
   turned.rotate = 5;
@@ -270,16 +270,16 @@ TEST_CASE("loader: an option changes its own numbers only", "[loader]") {
   }
 }
 
-TEST_CASE("loader: what a preparing thread throws comes out of next()", "[loader]") {
+TEST_CASE("loader: next() rethrows what a preparing thread threw", "[loader]") {
   const Dataset dataset = make_dataset(3);
   AugmentOptions shrunk_to_nothing;
-  shrunk_to_nothing.scale = 1e60;  // its geometry cannot be inverted, so fixations cannot follow
+  shrunk_to_nothing.scale = 1e60;  // its geometry cannot be inverted for the fixations
   for (const int64_t threads : {1, 3}) {
     CHECK_THROWS_AS(batches(dataset, 1, 2, shrunk_to_nothing, threads), Error);
   }
 }
 
-TEST_CASE("loader: it can be left at any moment", "[loader]") {
+TEST_CASE("loader: a loader can be destroyed at any moment", "[loader]") {
   const Dataset dataset = make_dataset(3);
   const int64_t before = live_bytes();
   for (int64_t count = 0; count < 40; ++count)
@@ -287,7 +287,7 @@ TEST_CASE("loader: it can be left at any moment", "[loader]") {
   CHECK(live_bytes() == before);  // batches that nobody took are freed
 }
 
-TEST_CASE("loader: samples that do not fit the options are refused", "[loader]") {
+TEST_CASE("loader: samples that do not match the options are refused", "[loader]") {
   DataOptions data;
   data.size = side;
   const AugmentOptions augment;
@@ -302,7 +302,7 @@ TEST_CASE("loader: samples that do not fit the options are refused", "[loader]")
   CHECK(error_of([&] { make(one_unnormalised, 2); }).find("sample '2'") != std::string::npos);
 }
 
-TEST_CASE("loader: pseudo masks come with their samples, one tensor for each", "[loader]") {
+TEST_CASE("loader: a batch has one tensor per pseudo mask", "[loader]") {
   Dataset dataset = make_dataset(5);
   for (size_t i = 0; i < 5; ++i)
     dataset.samples[i].pseudo = {Image(side, side, 1, uint8_t(10 + i)), Image(side, side, 1, uint8_t(20 + i))};

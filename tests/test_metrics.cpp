@@ -52,7 +52,7 @@ double hd95_by_definition(const Image& a, const Image& b) {
 
 }  // namespace
 
-TEST_CASE("metrics: overlap by hand", "[metrics]") {
+TEST_CASE("metrics: Dice, IoU, precision and recall by hand", "[metrics]") {
   const Scores s = score_masks(mask({"##..", "##.."}), mask({".##.", ".##."}));
   CHECK(s.at("dice") == Approx(2 * 2.0 / 8));
   CHECK(s.at("iou") == Approx(2.0 / 6));
@@ -64,7 +64,7 @@ TEST_CASE("metrics: overlap by hand", "[metrics]") {
   CHECK(part.at("recall") == Approx(0.25));
 }
 
-TEST_CASE("metrics: a perfect prediction", "[metrics]") {
+TEST_CASE("metrics: a perfect prediction has the best scores", "[metrics]") {
   const Image m = mask({"....", ".##.", "...."});
   const Scores s = score_masks(m, m);
   CHECK(s.at("dice") == 1);
@@ -74,7 +74,7 @@ TEST_CASE("metrics: a perfect prediction", "[metrics]") {
   CHECK(s.at("hd95") == 0);
 }
 
-TEST_CASE("metrics: both masks empty agree, one empty is the worst", "[metrics]") {
+TEST_CASE("metrics: two empty masks have the best scores, one empty mask the worst", "[metrics]") {
   const Image empty(3, 4, 1), full = mask({"####", "####", "####"});
   const Scores agree = score_masks(empty, empty);
   CHECK(agree.at("dice") == 1);
@@ -96,15 +96,15 @@ TEST_CASE("metrics: foreground is above 127", "[metrics]") {
   CHECK(score_masks(Image(2, 2, 1, 127), Image(2, 2, 1, 0)).at("dice") == 1);
 }
 
-TEST_CASE("metrics: hd95 by hand", "[metrics]") {
-  CHECK(score_masks(mask({"#....", "....."}), mask({"...#.", "....."})).at("hd95") == 3);  // both ways 3
+TEST_CASE("metrics: HD95 by hand", "[metrics]") {
+  CHECK(score_masks(mask({"#....", "....."}), mask({"...#.", "....."})).at("hd95") == 3);  // 3 in both directions
   CHECK(score_masks(mask({"#...", "....", "....", "...."}), mask({"....", "....", "....", "...#"})).at("hd95") ==
         Approx(std::sqrt(18.0)));
-  // Distances 0 and 4 one way, 0 the other: sorted 0 0 4, rank 0.95 x 2 = 1.9, so 0.9 of the way from 0 to 4.
+  // Distances 0 and 4 in one direction, 0 in the other. The rank 0.95 x 2 = 1.9 lies 0.9 of the way from 0 to 4.
   CHECK(score_masks(mask({"#...#"}), mask({"#...."})).at("hd95") == Approx(3.6));
 }
 
-TEST_CASE("metrics: the image's border is a boundary, the inside of a region is not", "[metrics]") {
+TEST_CASE("metrics: the boundary includes the image's border and excludes a region's inside", "[metrics]") {
   const Image full(5, 5, 1, 255);
   Image ring = full;
   for (int64_t y = 1; y < 4; ++y)
@@ -112,7 +112,7 @@ TEST_CASE("metrics: the image's border is a boundary, the inside of a region is 
   CHECK(score_masks(full, ring).at("hd95") == 0);
 }
 
-TEST_CASE("metrics: hd95 agrees with its definition on random masks", "[metrics]") {
+TEST_CASE("metrics: HD95 agrees with its definition on random masks", "[metrics]") {
   Random random(5);
   for (int i = 0; i < 300; ++i) {
     const int64_t h = 1 + random.below(14), w = 1 + random.below(14);
@@ -182,7 +182,7 @@ TEST_CASE("metrics: every score has its row of the table, and an unknown key is 
   CHECK(error_of([&] { s.at("what"); }) == "there is no metric 'what'");
 }
 
-TEST_CASE("metrics: mean and standard deviation", "[metrics]") {
+TEST_CASE("metrics: the standard deviation is the sample's (n - 1)", "[metrics]") {
   const MeanStd m = mean_std({1, 2, 3, 4});
   CHECK(m.mean == 2.5);
   CHECK(m.std == Approx(std::sqrt(5.0 / 3)));

@@ -1,4 +1,4 @@
-// Data sets from small folders laid out as the public downloads are.
+// Data sets prepared from small folders in the layout of the public downloads.
 #include "gaze/prepare.h"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ std::vector<std::string> list(const std::string& path) {
   return names;
 }
 
-/// 20 pictures p00 .. p19 of 6x8 with masks that ring.
+/// 20 images p00 .. p19 of 6x8, with masks of values between 0 and 255.
 void make_kvasir(const TempFolder& tmp) {
   make_folder(tmp / "raw/images");
   make_folder(tmp / "raw/masks");
@@ -40,7 +40,7 @@ void make_kvasir(const TempFolder& tmp) {
 
 PrepareOptions options_for(const TempFolder& tmp) { return {tmp / "raw", tmp / "out", "", 0.1}; }
 
-/// What preparing is refused with, once `spoil` has been at the download.
+/// The message with which prepare() refuses a download that `spoil` has changed.
 template <class Make, class Prepare, class Spoil>
 std::string refusal(Make&& make, Prepare&& prepare, Spoil&& spoil) {
   const TempFolder tmp;
@@ -57,7 +57,7 @@ std::string refusal(Make&& make, Prepare&& prepare, Spoil&& spoil) {
 
 // ---- Kvasir-SEG -----------------------------------------------------------------------------------------------------
 
-TEST_CASE("prepare: Kvasir-SEG with a split of its own making", "[prepare]") {
+TEST_CASE("prepare: Kvasir-SEG without lists is split by a hash of the names", "[prepare]") {
   const TempFolder tmp;
   make_kvasir(tmp);
   size_t steps = 0;
@@ -77,7 +77,7 @@ TEST_CASE("prepare: Kvasir-SEG with a split of its own making", "[prepare]") {
     }
   }
   CHECK(all.size() == 20);
-  // The same split again, and where an image is not there the others' stay as they are but for one.
+  // A second run gives this split. Without one image, at most one other image changes its part.
   const std::vector<std::string> test = list(tmp / "out/test.txt");
   PrepareOptions again = options_for(tmp);
   again.out = tmp / "again";
@@ -86,7 +86,7 @@ TEST_CASE("prepare: Kvasir-SEG with a split of its own making", "[prepare]") {
   CHECK(list(tmp / "again/train.txt") == list(tmp / "out/train.txt"));
 }
 
-TEST_CASE("prepare: Kvasir-SEG with a given split and gaze", "[prepare]") {
+TEST_CASE("prepare: Kvasir-SEG keeps given lists and the gaze on its images", "[prepare]") {
   const TempFolder tmp;
   make_kvasir(tmp);
   write(tmp / "raw/train.txt", "p00\np01\np02\np03\np04.jpg\n");
@@ -105,7 +105,7 @@ TEST_CASE("prepare: Kvasir-SEG with a given split and gaze", "[prepare]") {
   CHECK(read_file(tmp / "out/gaze.csv").find("p19") == std::string::npos);
 }
 
-TEST_CASE("prepare: Kvasir-SEG that is not right is refused", "[prepare]") {
+TEST_CASE("prepare: a faulty Kvasir-SEG download is refused with the file", "[prepare]") {
   const auto spoilt = [](auto&& spoil) { return refusal(make_kvasir, prepare_kvasir_seg, spoil); };
   CHECK(spoilt([](auto& tmp, auto&) {
           fs::remove_all(tmp / "raw/images");
@@ -126,7 +126,7 @@ TEST_CASE("prepare: Kvasir-SEG that is not right is refused", "[prepare]") {
   };
   CHECK(lists("p00\np99\n", "p01\n") == "TMP/raw/train.txt:2: there is no image 'p99'");
   CHECK(lists("p00\np01\n", "p01\n") == "TMP/raw: 'p01' is in train.txt and in test.txt");
-  CHECK(lists("p00\n", "p01\n") == "TMP/raw: expected images to train on and some to hold out, got 1 and 0");
+  CHECK(lists("p00\n", "p01\n") == "TMP/raw: expected images for training and for validation, got 1 and 0");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "out/train.txt", "a\n"); }) ==
         "TMP/out: holds a data set already, expected a folder without train.txt");
   CHECK(spoilt([](auto& tmp, auto& options) {
@@ -145,13 +145,13 @@ const std::string train_images = "raw/ISBI-Prostate-Training/manifest/", test_im
                   train_labels = "raw/NCI-ISBI-2013-Prostate-Challenge-Training/",
                   test_labels = "raw/NCI-ISBI-2013-Prostate-Challenge-Testing/";
 
-/// A patient with 4 slices of 3 rows and 5 columns, of which the second and third show prostate at one pixel.
+/// A patient with 4 slices of 3 rows and 5 columns. The second and third have one labelled pixel.
 void make_patient(const TempFolder& tmp, const std::string& patient, const std::string& images,
                   const std::string& labels) {
   const std::string series = tmp / (images + patient + "/study/series");
   make_folder(series);
   for (int z = 0; z < 4; ++z)
-    write_dicom(series + str_cat("/1-", 9 - z, ".dcm"),  // file names say nothing
+    write_dicom(series + str_cat("/1-", 9 - z, ".dcm"),  // file names do not give the order
                 {.height = 3,
                  .width = 5,
                  .values = std::vector<uint16_t>(15, uint16_t(100 + z)),
@@ -171,7 +171,7 @@ void make_nci_isbi(const TempFolder& tmp) {
 
 }  // namespace
 
-TEST_CASE("prepare: NCI-ISBI", "[prepare]") {
+TEST_CASE("prepare: NCI-ISBI becomes slices with masks, split by patient", "[prepare]") {
   const TempFolder tmp;
   make_nci_isbi(tmp);
   write(tmp / "raw/NCI-ISBI-2013-Prostate-Challenge-Leaderboard/Prostate3T-02-0001.nrrd", "not read");
@@ -189,12 +189,12 @@ TEST_CASE("prepare: NCI-ISBI", "[prepare]") {
     CHECK(test.samples[0].label.pixels[size_t(i)] == (i == 1 * 5 + 4 ? 255 : 0));
     CHECK(test.samples[1].label.pixels[size_t(i)] == (i == 2 * 5 + 0 ? 255 : 0));
   }
-  // The slice of InstanceNumber 2, which the file's name has as 8.
+  // The slice of InstanceNumber 2, whose file name ends in 8.
   CHECK(read_file(tmp / "out/images/ProstateDx-03-0001_2.dcm") ==
         read_file(tmp / (test_images + "ProstateDx-03-0001/study/series/1-8.dcm")));
 }
 
-TEST_CASE("prepare: NCI-ISBI's patients without as many slices as labels are left out", "[prepare]") {
+TEST_CASE("prepare: an NCI-ISBI patient with another number of slices than labels is left out", "[prepare]") {
   const TempFolder tmp;
   make_nci_isbi(tmp);
   fs::remove(tmp / (train_images + "Prostate3T-01-0004/study/series/1-9.dcm"));
@@ -205,7 +205,7 @@ TEST_CASE("prepare: NCI-ISBI's patients without as many slices as labels are lef
                                             "Prostate3T-01-0004: no series has the 4 slices of its label volume"});
 }
 
-TEST_CASE("prepare: NCI-ISBI that is not right is refused", "[prepare]") {
+TEST_CASE("prepare: a faulty NCI-ISBI download is refused with the file", "[prepare]") {
   const auto spoilt = [](auto&& spoil) { return refusal(make_nci_isbi, prepare_nci_isbi, spoil); };
   CHECK(spoilt([](auto& tmp, auto&) { fs::remove_all(tmp / "raw"); }).starts_with("TMP/raw: cannot read the folder"));
   CHECK(spoilt([](auto& tmp, auto&) {
@@ -215,12 +215,12 @@ TEST_CASE("prepare: NCI-ISBI that is not right is refused", "[prepare]") {
   CHECK(spoilt([](auto& tmp, auto&) {
           fs::remove_all(tmp / train_labels);
           fs::remove_all(tmp / test_labels);
-        }) == "TMP/raw: holds no label volumes (.nrrd) of the patients whose slices are there");
+        }) == "TMP/raw: holds no label volumes (.nrrd) of the patients with slices");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "raw/labels/a.nrrd", ""); }) ==
-        "TMP/raw/labels/a.nrrd: expected a folder that says training or test, to know which this is of");
+        "TMP/raw/labels/a.nrrd: expected a folder named training or test, to know which part this belongs to");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / (train_labels + "Prostate3T-01-0003_b.nrrd"), ""); }) ==
         "TMP/" + train_labels + "Prostate3T-01-0003_truth.nrrd: is of patient Prostate3T-01-0003, as TMP/" +
-            train_labels + "Prostate3T-01-0003_b.nrrd: expected one label volume of each");
+            train_labels + "Prostate3T-01-0003_b.nrrd: expected one label volume per patient");
   CHECK(spoilt([](auto& tmp, auto&) {
           write(tmp / (test_labels + "ProstateDx-03-0001_truth.nrrd"),
                 nrrd(3, 5, 4, std::vector<int32_t>(60, 1), "uchar", false, false));

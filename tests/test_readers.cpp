@@ -1,42 +1,15 @@
-// Eye trackers' own files, and fixations made from samples. The rows are made up; the columns are those of the
-// programs' exports.
+// Exports of eye trackers' programs. The rows are invented; the columns are those of the programs.
 #include "gaze/readers.h"
 
-#include <cmath>
-#include <cstdlib>
-
-#include "core/random.h"
-#include "tests/catch.h"
-#include "tests/temp_folder.h"
+#include "gaze/formats.h"
+#include "tests/gaze_files.h"
 
 using namespace gt;
 
 namespace {
 
-Gaze read_text(const std::string& text, const GazeOptions& options = {}, const std::string& file = "gaze.txt") {
-  const TempFolder folder;
-  write(folder / file, text);
-  return read_gaze(folder / file, options);
-}
-
-/// The message that a file is refused with, from its name on.
 std::string refusal(const std::string& text, const GazeOptions& options = {}, const std::string& file = "gaze.txt") {
-  const std::string message = error_of([&] { read_text(text, options, file); });
-  CHECK(message.find('\n') == message.npos);
-  const size_t at = message.find(file);
-  return at == message.npos ? message : message.substr(at);
-}
-
-void check_contains(const std::string& message, const std::string& part) {
-  INFO(message << " should hold: " << part);
-  CHECK(message.find(part) != message.npos);
-}
-
-void check_fixation(const Fixation& f, double x, double y, double duration, double start) {
-  CHECK(f.x == Approx(x).margin(1e-9));
-  CHECK(f.y == Approx(y).margin(1e-9));
-  CHECK(f.duration == Approx(duration));
-  CHECK(f.start == Approx(start).margin(1e-6));
+  return refusal_of_text(text, options, file);
 }
 
 GazeOptions shown_at(double x, double y, double width, double height, double screen_w = 0, double screen_h = 0) {
@@ -61,7 +34,7 @@ std::string eyelink(const std::string& rows) { return eyelink_header + rows; }
 
 }  // namespace
 
-TEST_CASE("readers: an EyeLink fixation report goes from the screen to the image", "[readers]") {
+TEST_CASE("readers: positions of an EyeLink report are converted from the screen to the image", "[readers]") {
   const std::string report = eyelink(
       "s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n"
       "s1\t1\ta.jpg\t2\t.\t.\t300\t399\t100\tNONE\t2146\n"
@@ -86,11 +59,11 @@ TEST_CASE("readers: an EyeLink fixation report goes from the screen to the image
   CHECK(steady.tracks.at("a").fixations.size() == 1);
 
   options = {};
-  options.viewing.screen_width = 1920, options.viewing.screen_height = 1080;  // stretched over all of it
+  options.viewing.screen_width = 1920, options.viewing.screen_height = 1080;  // the image fills the screen
   check_fixation(read_text(report, options).tracks.at("a").fixations[1], 0.3, 924 / 1080., 200, 400);
 }
 
-TEST_CASE("readers: EyeLink reports that need more to be said, or say too much", "[readers]") {
+TEST_CASE("readers: a faulty or ambiguous EyeLink report is refused", "[readers]") {
   const std::string row = "s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n";
   const GazeOptions options = shown_at(0, 0, 1920, 1080);
   check_contains(refusal(eyelink(row)),
@@ -120,7 +93,7 @@ TEST_CASE("readers: EyeLink reports that need more to be said, or say too much",
                  "gaze.txt:1: expected a column CURRENT_FIX_BLINK_AROUND");
 }
 
-TEST_CASE("readers: of several recordings one is read, and an image's name may have its own column", "[readers]") {
+TEST_CASE("readers: options select the recording and the column of image names", "[readers]") {
   std::string report = eyelink(
       "s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n"
       "s2\t1\ta.jpg\t1\t480.0\t540.0\t9\t262\t200\tNONE\t2146\n");
@@ -150,7 +123,7 @@ std::string tobii_row(double time, const std::string& media, const std::string& 
                  "\t", duration, "\t", index, "\t", x, "\t", y, "\n");
 }
 
-/// Two fixations on a.png, the first in three rows, then one on b.png.
+/// Two fixations on a.png, the first in three rows, then one on b.png. Another began before a.png.
 std::string tobii_export() {
   return tobii_header + tobii_row(900, "", "Fixation", 120, 1, "1", "1") +
          tobii_row(990, "a.png", "Fixation", 120, 1, "800", "400") +
@@ -174,29 +147,29 @@ void check_tobii(const Gaze& gaze) {
   REQUIRE(gaze.tracks.size() == 2);
   const std::vector<Fixation>& a = gaze.tracks.at("a").fixations;
   REQUIRE(a.size() == 2);
-  CHECK(gaze.dropped.early == 1);  // index 1 began on no image
+  CHECK(gaze.dropped.early == 1);  // index 1 began before the first image
   check_fixation(a[0], 0.5, 0.5, 250, 26);
-  check_fixation(a[1], 0, 0.75, 300, 360);  // goes on when b has come, but began on a
+  check_fixation(a[1], 0, 0.75, 300, 360);  // it began on a and ends on b
   REQUIRE(gaze.tracks.at("b").fixations.size() == 1);
   check_fixation(gaze.tracks.at("b").fixations[0], 0.925, 0, 90, 200);
 }
 
 }  // namespace
 
-TEST_CASE("readers: a Tobii export has one fixation an index, where the media was on the screen", "[readers]") {
+TEST_CASE("readers: a Tobii export has one fixation per index, in the media's rectangle", "[readers]") {
   check_tobii(read_text(tobii_export()));
   check_tobii(read_text(utf16(replaced(tobii_export(), "\n", "\r\n"))));
-  // Newer exports name two columns otherwise; older ones give no units.
+  // Newer exports have other names for two columns; older ones have no units.
   check_tobii(read_text(replaced(replaced(tobii_export(), "Gaze event duration", "Eye movement event duration"),
                                  "Presented Media name", "Presented Stimulus name")));
   check_tobii(read_text(replaced(replaced(tobii_export(), " [ms]", ""), " [DACS px]", "")));
-  // What the user says of the image's place counts for more than the file.
+  // The options' rectangle overrides the file's.
   const Gaze gaze = read_text(tobii_export(), shown_at(0, 0, 1920, 1080));
   check_fixation(gaze.tracks.at("a").fixations[0], 0.5, 0.5, 250, 26);
   check_fixation(gaze.tracks.at("b").fixations[0], 1300 / 1920., 240 / 1080., 90, 200);
 }
 
-TEST_CASE("readers: Tobii timestamps in microseconds, said or not", "[readers]") {
+TEST_CASE("readers: Tobii timestamps in microseconds are recognised with and without a unit", "[readers]") {
   const std::string header =
       "Recording timestamp\tPresented Media name\tEye movement type\tGaze event duration\tEye "
       "movement type index\tFixation point X (MCSnorm)\tFixation point Y (MCSnorm)\n";
@@ -211,7 +184,7 @@ TEST_CASE("readers: Tobii timestamps in microseconds, said or not", "[readers]")
   }
 }
 
-TEST_CASE("readers: Tobii fixations mapped onto snapshots", "[readers]") {
+TEST_CASE("readers: Tobii fixations mapped onto snapshots are read", "[readers]") {
   const std::string text =
       "Recording timestamp [ms]\tRecording name\tGaze event duration [ms]\tMedia width [cat.jpg]\tMedia height "
       "[cat.jpg]\tMapped eye movement type [cat.jpg]\tMapped eye movement index [cat.jpg]\tMapped fixation X "
@@ -223,10 +196,10 @@ TEST_CASE("readers: Tobii fixations mapped onto snapshots", "[readers]") {
   check_fixation(gaze.tracks.at("cat").fixations[0], 0.25, 0.25, 200, 0);
   check_fixation(gaze.tracks.at("cat").fixations[1], 0.75, 0.75, 150, 300);
   check_contains(refusal(replaced(text, "Mapped fixation Y [cat.jpg]", "what")),
-                 "gaze.txt:1: expected a column Mapped fixation Y [cat.jpg] beside Mapped fixation X [cat.jpg]");
+                 "gaze.txt:1: expected a column Mapped fixation Y [cat.jpg] with Mapped fixation X [cat.jpg]");
 }
 
-TEST_CASE("readers: Tobii exports that are not right are refused", "[readers]") {
+TEST_CASE("readers: a faulty Tobii export is refused", "[readers]") {
   check_contains(refusal(replaced(tobii_export(), "Eye movement type index", "what")),
                  "gaze.txt:1: expected a column Eye movement type index, got Recording timestamp [ms], ");
   check_contains(refusal(replaced(tobii_export(), "Fixation point X", "what")),
@@ -244,8 +217,7 @@ TEST_CASE("readers: Tobii exports that are not right are refused", "[readers]") 
 
 // ---- Pupil Labs -----------------------------------------------------------------------------------------------------
 
-TEST_CASE("readers: Pupil Labs' fixations have their origin at the bottom and a row for each camera frame",
-          "[readers]") {
+TEST_CASE("readers: Pupil Labs' fixations have the origin at the bottom and a row per camera frame", "[readers]") {
   const Gaze gaze = read_text(
       "world_timestamp,world_index,fixation_id,start_timestamp,duration,dispersion,norm_pos_x,norm_pos_y,x_scaled,"
       "y_scaled,on_surf\n"
@@ -261,7 +233,7 @@ TEST_CASE("readers: Pupil Labs' fixations have their origin at the bottom and a 
   check_fixation(f[1], 0.5, 1, 80, 1500);
 }
 
-TEST_CASE("readers: Pupil Labs' fixations in the camera's picture need the image's name", "[readers]") {
+TEST_CASE("readers: Pupil Labs' fixations in the camera's image need the image's name", "[readers]") {
   const std::string text =
       "id,start_timestamp,duration,start_frame_index,end_frame_index,norm_pos_x,norm_pos_y,dispersion,confidence,"
       "method,base_data\n"
@@ -271,7 +243,7 @@ TEST_CASE("readers: Pupil Labs' fixations in the camera's picture need the image
   GazeOptions options;
   options.image = "a.png";
   check_fixation(read_text(text, options, "fixations.csv").tracks.at("a").fixations[1], 0.3, 0.25, 200, 500);
-  options.viewing = {1000, 800, {200, 100, 500, 400}, 0, 0};  // the image in a camera's picture of 1000x800
+  options.viewing = {1000, 800, {200, 100, 500, 400}, 0, 0};  // the image in a camera's image of 1000x800
   check_fixation(read_text(text, options, "fixations.csv").tracks.at("a").fixations[1], 0.2, 0.25, 200, 500);
   check_contains(refusal(replaced(text, "start_timestamp", "what"), options, "fixations.csv"),
                  "fixations.csv:1: expected a column start_timestamp, got id, what");
@@ -289,16 +261,37 @@ TEST_CASE("readers: a plain table may have decimal commas, pixels and units", "[
   check_fixation(f[0], 0.5, 0.5, 250, 1000);
 }
 
-TEST_CASE("readers: a format may be forced, and must be one", "[readers]") {
+TEST_CASE("readers: an option that the format does not use is refused", "[readers]") {
+  const std::string plain = "x,y,duration\n0,0,99\n";
+  const auto with = [](auto&& set) {
+    GazeOptions options;
+    set(options);
+    return options;
+  };
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.image_column = "a"; })),
+                 "gaze.txt: has the format plain, which does not use --image-column; formats that do: eyelink");
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.drop_blinks = true; })), "does not use --drop-blinks");
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.recording = "a"; })), "does not use --recording");
+  check_contains(refusal("IMAGE,CURRENT_FIX_X\n", shown_at(0, 0, 9, 9)),
+                 "has the format gazemedseg, which does not use --screen, --image-size or --image-rect");
+}
+
+TEST_CASE("readers: every format is documented by the line of its row", "[readers]") {
+  const std::string page = read_file(GT_SOURCE_DIR "/docs/data.md");
+  for (const GazeFormat& format : gaze_formats())
+    check_contains(page, str_cat("| `", format.name, "` | ", format.description, " |"));
+}
+
+TEST_CASE("readers: --format overrides the header and must name a format", "[readers]") {
   GazeOptions options;
   options.format = "tobii";
   check_contains(refusal("x,y,duration\n0,0,99\n", options), "gaze.txt:1: expected a column Recording timestamp");
-  options.format = "smi";
+  options.format = "what";
   CHECK(refusal("x,y,duration\n0,0,99\n", options) ==
-        "format of gaze: expected auto, gazemedseg, eyelink, tobii, pupil or plain, got 'smi'");
+        str_cat("format of gaze: expected auto, ", format_list(), ", got 'what'"));
 }
 
-TEST_CASE("readers: a file cut anywhere or with a byte changed is read or refused, nothing else", "[readers]") {
+TEST_CASE("readers: a file truncated anywhere or with a changed byte is read or refused", "[readers]") {
   const TempFolder folder;
   GazeOptions options = shown_at(0, 0, 1920, 1080);
   for (const std::string& whole :
@@ -314,139 +307,4 @@ TEST_CASE("readers: a file cut anywhere or with a byte changed is read or refuse
           CHECK(tracks > 0);
         }
       }
-}
-
-// ---- Detection ------------------------------------------------------------------------------------------------------
-
-namespace {
-
-using Ranges = std::vector<std::pair<size_t, size_t>>;
-
-DetectOptions with_method(const std::string& method) {
-  DetectOptions options;
-  options.method = method;
-  return options;
-}
-
-/// 500 samples a second: looks at (0,0) for 300 ms, moves 10 in 30 ms, looks at (10,0) for 200 ms; tremor of 0.02.
-std::vector<GazeSample> two_looks() {
-  std::vector<GazeSample> samples;
-  Random random(3);
-  for (int i = 0; i < 265; ++i) {
-    const double x = i < 150 ? 0 : i < 165 ? 10 * (i - 149) / 16.0 : 10;
-    samples.push_back({1000 + 2.0 * i, x + random.uniform(-0.01, 0.01), random.uniform(-0.01, 0.01)});
-  }
-  return samples;
-}
-
-}  // namespace
-
-TEST_CASE("detection: I-DT and I-VT find what was looked at", "[readers]") {
-  const std::vector<GazeSample> samples = two_looks();
-  for (const std::string method : {"idt", "ivt"}) {
-    const Ranges found = detect_fixations(samples, with_method(method));
-    INFO(method);
-    REQUIRE(found.size() == 2);
-    CHECK(found[0].first == 0);
-    CHECK((found[0].second >= 144 && found[0].second <= 152));
-    CHECK((found[1].first >= 163 && found[1].first <= 171));
-    CHECK(found[1].second == 265);
-  }
-}
-
-TEST_CASE("detection: I-DT by hand", "[readers]") {
-  const std::vector<GazeSample> s = {{0, 0, 0},   {50, 0.5, 0}, {100, 0, 0.5}, {150, 0.5, 0.5},
-                                     {200, 3, 3}, {250, 9, 9},  {300, 9, 9.5}, {350, 9.4, 9.5}};
-  CHECK(detect_fixations(s, with_method("idt")) == Ranges{{0, 4}, {5, 8}});
-  DetectOptions options = with_method("idt");
-  options.dispersion = 0.89;  // the first three spread 0.5 + 0.5
-  CHECK(detect_fixations(s, options) == Ranges{});
-  options.dispersion = 0.91;  // the last three 0.4 + 0.5
-  CHECK(detect_fixations(s, options) == Ranges{{5, 8}});
-  options.dispersion = 1;
-  options.min_duration = 101;
-  CHECK(detect_fixations(s, options) == Ranges{{0, 4}});
-  options.max_gap = 49;
-  CHECK(detect_fixations(s, options).empty());
-}
-
-TEST_CASE("detection: I-VT by hand", "[readers]") {
-  // From sample to sample 10, 10, 100, 10, 10, 10 units a second.
-  const std::vector<GazeSample> s = {{0, 0, 0},     {50, 0.5, 0}, {100, 1, 0},  {150, 6, 0},
-                                     {200, 6, 0.5}, {250, 6, 1},  {300, 6, 1.5}};
-  DetectOptions options = with_method("ivt");
-  options.window = 0;
-  CHECK(detect_fixations(s, options) == Ranges{{0, 3}, {4, 7}});
-  options.min_duration = 101;
-  CHECK(detect_fixations(s, options).empty());
-  options.min_duration = 0;
-  options.velocity = 100.1;
-  CHECK(detect_fixations(s, options) == Ranges{{0, 7}});
-  options.velocity = 9;
-  CHECK(detect_fixations(s, options).empty());
-  CHECK(detect_fixations({}, options).empty());
-  CHECK(detect_fixations({{0, 0, 0}}, options).empty());
-  CHECK(error_of([] { detect_fixations({}, with_method("what")); }) ==
-        "detection of fixations: expected idt or ivt, got 'what'");
-}
-
-TEST_CASE("detection: a wider window keeps noise from ending a fixation", "[readers]") {
-  std::vector<GazeSample> s;  // 1,000 samples a second that jump by 0.05 to and fro: 50 units a second
-  for (int i = 0; i < 200; ++i) s.push_back({double(i), 0.05 * (i % 2), 0});
-  DetectOptions options = with_method("ivt");
-  CHECK(detect_fixations(s, options) == Ranges{{0, 200}});
-  options.window = 0;
-  CHECK(detect_fixations(s, options).empty());
-}
-
-TEST_CASE("readers: fixations are made of the samples of each format", "[readers]") {
-  std::string plain = "time\tx [px]\ty [px]\timage\n", pupil = "gaze_timestamp,norm_pos_x,norm_pos_y,confidence\n",
-              eyelink = "RECORDING_SESSION_LABEL\tTRIAL_INDEX\tIMAGE\tTIMESTAMP\tRIGHT_GAZE_X\tRIGHT_GAZE_Y\n",
-              tobii = "Recording timestamp\tPresented Media name\tGaze point X\tGaze point Y\n";
-  for (const GazeSample& s : two_looks()) {
-    const double x = 500 + 30 * s.x, y = 400 + 30 * s.y;  // screen of 1000x800 pixels, 30 pixels a degree
-    const bool blink = s.time > 1500;
-    plain += str_cat(s.time, "\t", x, "\t", y, "\ta.png\n");
-    pupil += str_cat(s.time / 1000, ",", x / 1000, ",", 1 - y / 800, ",", blink ? 0.1 : 0.95, "\n");
-    eyelink += str_cat("s\t1\ta.png\t", s.time, "\t", blink ? "." : std::to_string(x), "\t",
-                       blink ? "." : std::to_string(y), "\n");
-    tobii += str_cat(int(s.time * 1000), "\ta.png\t", x, "\t", y, "\n");
-  }
-  for (const std::string& file : {plain, pupil, eyelink, tobii})
-    for (const std::string method : {"idt", "ivt"}) {
-      GazeOptions options;
-      options.image = "a";
-      options.viewing = {1000, 800, {}, 1000 * 0.2909, 0.2909 * 30 / std::tan(std::acos(-1) / 180)};  // mm
-      options.detect = with_method(method);
-      const Gaze gaze = read_text(file, options);
-      INFO(file.substr(0, 30) << " " << method);
-      const std::vector<Fixation>& f = gaze.tracks.at("a").fixations;
-      REQUIRE(f.size() == 2);
-      CHECK(f[0].x == Approx(0.5).margin(2e-3));
-      CHECK(f[0].y == Approx(0.5).margin(2e-3));
-      CHECK(f[1].x == Approx(0.8).margin(2e-3));
-      CHECK(f[0].duration == Approx(300).margin(14));
-      CHECK(f[0].start == Approx(0).margin(1e-6));
-      CHECK(f[1].start == Approx(330).margin(14));
-      options.viewing.distance_mm = options.viewing.screen_mm = 0;  // pixels
-      options.detect.dispersion = 30, options.detect.velocity = 900;
-      CHECK(read_text(file, options).tracks.at("a").fixations.size() == 2);
-    }
-}
-
-TEST_CASE("readers: samples that are not right are refused", "[readers]") {
-  GazeOptions options;
-  options.detect = with_method("ivt");
-  check_contains(refusal("time,x,y\n0,0.5,0.5\n", options),
-                 "gaze.txt: positions on image gaze.txt are in image sides, the thresholds in pixels or degrees");
-  check_contains(refusal("IMAGE,CURRENT_FIX_INDEX\na,1\n", options),
-                 "gaze.txt:1: holds fixations: there are no samples");
-  options.viewing = {100, 100, {}, 0, 500};
-  CHECK(refusal("time,x,y\n0,0.5,0.5\n", options) ==
-        "a viewing distance is given: expected the screen's width in mm and in pixels too");
-  options.viewing = {100, 100, {}, 0, 0};
-  check_contains(refusal("time,x,y\n9,0.5,0.5\n8,0.5,0.5\n", options),
-                 "gaze.txt:3: a sample of image gaze.txt is out of order: it is of 8 ms, that on line 2 of 9 ms");
-  check_contains(refusal("time,x,y\n9,0.5,0.5\n", options), "gaze.txt: expected fixations, the table has none");
-  check_contains(refusal("time,x\n9,0.5\n", options), "gaze.txt:1: expected a column y, got time, x");
 }

@@ -1,4 +1,4 @@
-// Synthetic images and the data set made of them.
+// Synthetic images and the data set of them.
 #include <filesystem>
 
 #include "core/parallel.h"
@@ -13,13 +13,13 @@ namespace {
 
 double share(const Image& mask) {
   double count = 0;
-  for (const uint8_t v : mask.pixels) count += foreground(v);
+  for (const uint8_t v : mask.pixels) count += is_foreground(v);
   return count / double(mask.pixels.size());
 }
 
 }  // namespace
 
-TEST_CASE("a synthetic case has one lesion of 2 to 25 % and is set by seed and index", "[synth]") {
+TEST_CASE("synth: a case has a lesion of 2 to 25 % and depends on seed and index", "[synth]") {
   for (int64_t i = 0; i < 16; ++i) {
     const SyntheticCase a = synthesize(48, 5, i), again = synthesize(48, 5, i), other = synthesize(48, 6, i);
     CHECK(a.image.pixels == again.image.pixels);
@@ -33,7 +33,7 @@ TEST_CASE("a synthetic case has one lesion of 2 to 25 % and is set by seed and i
   }
 }
 
-TEST_CASE("a synthetic data set is whole, the same again and with other threads, and never overwritten", "[synth]") {
+TEST_CASE("synth: a data set is complete, independent of threads, and never overwritten", "[synth]") {
   const TempFolder a, b;
   write_synthetic_dataset(a.path(), 10, 32, 1);
   const int threads = num_threads();

@@ -141,7 +141,7 @@ void draw_contour(Image& rgb, const Image& mask, Colour colour) {
   GT_CHECK(mask.channels == 1 && mask.height == rgb.height && mask.width == rgb.width, "draw_contour: picture is ",
            rgb.height, "x", rgb.width, ", mask is ", mask.height, "x", mask.width, "x", mask.channels);
   const auto outside = [&](int64_t y, int64_t x) {
-    return y < 0 || x < 0 || y >= mask.height || x >= mask.width || !foreground(*mask.at(y, x));
+    return y < 0 || x < 0 || y >= mask.height || x >= mask.width || !is_foreground(*mask.at(y, x));
   };
   const double thickness = std::max(1.0, double(std::max(rgb.height, rgb.width)) / 256);
   for (int64_t y = 0; y < mask.height; ++y)

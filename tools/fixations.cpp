@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "gaze/formats.h"
 #include "gaze/readers.h"
 #include "tools/commands.h"
 #include "tools/gaze_options.h"
@@ -38,14 +39,10 @@ void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const Gaz
   row("duration, ms", number("%.0f", durations.front()) + " to " + number("%.0f", durations.back()) + ", mean " +
                           number("%.0f", 1000 * seconds / double(durations.size())) + ", median " +
                           number("%.0f", durations[durations.size() / 2]));
-  row("dropped", std::to_string(gaze.dropped.outside) + " outside the image, " + std::to_string(gaze.dropped.brief) +
-                     " shorter than " + number("%g", options.min_duration) + " ms, " +
-                     std::to_string(gaze.dropped.unplaced) + " without a position, " +
-                     std::to_string(gaze.dropped.early) + " begun before the image, " +
-                     std::to_string(gaze.dropped.blinks) + " beside a blink");
+  row("dropped", dropped_text(gaze.dropped, options.min_duration));
 }
 
-/// Thresholds are born in degrees; pixels have to be said.
+/// Default thresholds are in degrees, so without a viewing distance one in pixels must be given.
 void check_thresholds(const CLI::App& command, const GazeOptions& gaze) {
   const std::string method = gaze.detect.method, threshold = method == "idt" ? "--dispersion" : "--velocity";
   if (!method.empty() && gaze.viewing.distance_mm == 0 && command.count(threshold) == 0)
@@ -68,14 +65,20 @@ void convert(const Options& o) {
 void add_fixations_command(CLI::App& app) {
   auto* command = app.add_subcommand("fixations", "Convert an eye tracker's fixations or samples to a fixation table");
   auto o = std::make_shared<Options>();
-  command->add_option("gaze", o->in, "what the eye tracker's program exported")->required()->type_name("FILE");
+  command->add_option("gaze", o->in, "file that the eye tracker's program exported")->required()->type_name("FILE");
   command->add_option("--out", o->out, "fixation table to write (CSV, GazeMedSeg's columns)")
       ->required()
       ->type_name("FILE");
   add_reading_options(*command, o->gaze);
-  command->add_option("--image", o->gaze.image, "the image looked at, where the file does not say")->type_name("NAME");
-  command->add_flag("--drop-blinks", o->gaze.drop_blinks, "eyelink: drop fixations beside a blink");
-  command->add_option("--min-duration", o->gaze.min_duration, "shorter fixations are dropped, ms")
+  command
+      ->add_option("--image", o->gaze.image,
+                   format_list(GazeFormat::image) + ": name of the image, if the file does not give it")
+      ->type_name("NAME");
+  command->add_flag("--drop-blinks", o->gaze.drop_blinks,
+                    format_list(GazeFormat::drop_blinks) + ": drop fixations next to a blink");
+  command
+      ->add_option("--min-duration", o->gaze.min_duration,
+                   "minimum duration of a fixation, ms; shorter ones are dropped")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_detection_options(*command, o->gaze);
@@ -85,7 +88,8 @@ void add_fixations_command(CLI::App& app) {
       "  gradtrack fixations export.tsv --recording P01 --out gaze.csv                           (Tobii Pro Lab)\n"
       "  gradtrack fixations export.tsv --detect ivt --velocity 30 --screen 1920x1080 --screen-mm 527 --distance 650\n"
       "    --out gaze.csv                                                                        (samples)\n\n"
-      "docs/data.md lists the formats and their columns.");
+      "Formats:\n" +
+      format_descriptions() + "docs/data.md lists their columns.");
   command->callback([o, command] {
     check_thresholds(*command, o->gaze);
     convert(*o);

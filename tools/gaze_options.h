@@ -1,4 +1,4 @@
-// The options that say how to read gaze, for the commands that do.
+// Command-line options of reading gaze, for the commands that read it.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,10 +7,10 @@
 
 namespace gt {
 
-/// Adds --format, --image-rect and the like to a command; `options` must outlive its parsing.
+/// Adds --format and the options that describe the screen to a command. `options` must outlive the parsing.
 void add_reading_options(CLI::App& command, GazeOptions& options);
 
-/// Adds --detect and its thresholds.
+/// Adds --detect and its thresholds to a command. `options` must outlive the parsing.
 void add_detection_options(CLI::App& command, GazeOptions& options);
 
 }  // namespace gt

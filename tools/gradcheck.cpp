@@ -24,7 +24,7 @@ GradCheck check_network(Device device) {
   Maker maker{DType::f64, random};
   Supervised batch;
   batch.images = maker.normal({2, 32, 32, 3}).to(device);
-  batch.tracks = on(device, pack_tracks({&track, &track}, config.maps, DType::f64));
+  batch.tracks = to_device(pack_tracks({&track, &track}, config.maps, DType::f64), device);
   const auto loss = [&](const Tensors&) { return Tensors{model->losses(batch).total()}; };
   const int64_t most = device == Device::cpu ? 6 : 2;
   return check_gradients(loss, model->parameters().tensors(), Random(4), most, {1e-4, 3e-5, 1e-5, 3e-6, 1e-6});

@@ -54,7 +54,7 @@ std::vector<Picture> draw(const Track& track, const Image& rgb, int64_t size) {
   std::vector<Picture> pictures = {{"track.png", line, rgb}};
   draw_track(pictures[0].image, track);
   for (size_t l = 0; l < maps.size(); ++l) {
-    const bool full = l == size_t(levels);
+    const bool full = l == size_t(map_levels);
     const auto [begin, end] = full ? std::pair{int64_t(0), int64_t(f.size())} : truncate(f, options.keep[l], options);
     const std::string name = full ? "full" : "level" + std::to_string(l + 1);
     pictures.push_back({name + ".png",

@@ -59,7 +59,7 @@ Image overlay_mask(const Image& rgb, const Image& prediction, const Image* label
   constexpr double alpha = 0.3;
   const uint8_t tint[] = {predicted_colour.r, predicted_colour.g, predicted_colour.b};
   for (size_t i = 0; i < prediction.pixels.size(); ++i) {
-    if (!foreground(prediction.pixels[i])) continue;
+    if (!is_foreground(prediction.pixels[i])) continue;
     for (size_t c = 0; c < 3; ++c) {
       uint8_t& v = picture.pixels[3 * i + c];
       v = uint8_t(v + alpha * (tint[c] - v));
@@ -91,7 +91,7 @@ Panel case_panel(const Model& model, const Config& config, const Sample& sample)
     const Tensors maps = track_maps(pack_tracks({&sample.track}, config.maps), config.maps,
                                     map_sizes(config.data.size, config.data.size));
     std::vector<Image> pictures;
-    for (size_t l = 0; l < size_t(levels); ++l) pictures.push_back(map_picture(maps[l], tile / 2, tile / 2));
+    for (size_t l = 0; l < size_t(map_levels); ++l) pictures.push_back(map_picture(maps[l], tile / 2, tile / 2));
     row.push_back(two_by_two(pictures));
     columns.insert(columns.end(), {"gaze track", "track maps"});
   }

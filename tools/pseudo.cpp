@@ -74,7 +74,7 @@ Image panel(const Image& image, const Sample& sample, const Tensor& map, const T
 }
 
 double pixels_of(const Image& mask) {
-  return double(std::count_if(mask.pixels.begin(), mask.pixels.end(), foreground));
+  return double(std::count_if(mask.pixels.begin(), mask.pixels.end(), is_foreground));
 }
 
 /// Makes and writes what belongs to one image (own height, own width, 3); its scores are empty without a label.

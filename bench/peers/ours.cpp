@@ -98,7 +98,7 @@ class Step : public Work {
     add("input.xy", tracks.xy);
     add("input.weight", tracks.weight);
     add("input.sigma", tracks.sigma);
-    add("input.zoom", tracks.zoom);
+    add("input.inverse_scale", tracks.inverse_scale);
     add("input.kept", tracks.kept);
     add("value.total", total);
     for (const LossTerm& term : losses.terms) add("value." + term.name, term.value);
@@ -159,7 +159,7 @@ class Step : public Work {
     const auto here = [&](const Tensor& t) { return t.to(model_->device()); };
     Supervised supervised;
     supervised.images = augment(here(batch_.images), here(batch_.geometry), here(batch_.colour));
-    supervised.tracks = on(model_->device(), batch_.tracks);
+    supervised.tracks = to_device(batch_.tracks, model_->device());
     return model_->losses(supervised);
   }
 
@@ -253,21 +253,21 @@ std::unique_ptr<Work> maps_work(const std::string& name, Device device) {
   constexpr int64_t batch = 8, fixations = 40, side = 224, count = batch * fixations;
   Inputs make{device, Random(1, hash64(name))};
   const Tensor xy = make.parameter({count, 2}, 0, 1);
-  const std::vector<MapSize> sizes(size_t(levels), MapSize{side, side});
+  const std::vector<MapSize> sizes(size_t(map_levels), MapSize{side, side});
   std::vector<int32_t> offsets, kept;
   for (int64_t b = 0; b <= batch; ++b) offsets.push_back(int32_t(b * fixations));
   if (name == "splat") {
-    const Tensor weight = make.parameter({levels, count}, 0.01, 0.05);
-    const Tensor sigma = make.parameter({levels, batch, 2}, 0.05, 0.12);
+    const Tensor weight = make.parameter({map_levels, count}, 0.01, 0.05);
+    const Tensor sigma = make.parameter({map_levels, batch, 2}, 0.05, 0.12);
     const Tensor first = Tensor::of({batch + 1}, offsets).to(device);
     return std::make_unique<SingleOp>(
         SingleOp::Inputs{{"xy", xy}, {"weight", weight}, {"sigma", sigma}},
         [=] { return splat(xy, weight, sigma, first, sizes); }, 2);
   }
-  for (int64_t l = 0; l < levels; ++l)
+  for (int64_t l = 0; l < map_levels; ++l)
     for (int64_t b = 0; b < batch; ++b)
-      kept.insert(kept.end(), {int32_t(b * fixations + l * fixations / levels), int32_t((b + 1) * fixations)});
-  const Tensor ranges = Tensor::of({levels, batch, 2}, kept).to(device);
+      kept.insert(kept.end(), {int32_t(b * fixations + l * fixations / map_levels), int32_t((b + 1) * fixations)});
+  const Tensor ranges = Tensor::of({map_levels, batch, 2}, kept).to(device);
   return std::make_unique<SingleOp>(
       SingleOp::Inputs{{"xy", xy}, {"kept", ranges}}, [=] { return track_distance(xy, ranges, sizes); }, 2);
 }

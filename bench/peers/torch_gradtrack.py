@@ -66,7 +66,7 @@ def track_map(tracks, level, mix, tau, height, width):
     weight = tracks["weight"][level][index] * there
     s = splat_separable(xy[index], weight, tracks["sigma"][level], height, width)
     s = s / s.amax((1, 2), keepdim=True)
-    d = track_distance(xy[start], xy[end], height, width) * tracks["zoom"][:, None, None]
+    d = track_distance(xy[start], xy[end], height, width) * tracks["inverse_scale"][:, None, None]
     return mix * s + (1 - mix) * torch.exp(d.square() * (-0.5 / tau**2))
 
 
@@ -200,5 +200,5 @@ def collate(inputs, memory_format):
         "images": inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=memory_format),
         "geometry": inputs["geometry"],
         "colour": inputs["colour"],
-        "tracks": {**{k: inputs[k] for k in ("xy", "weight", "sigma", "zoom")}, "padded": padded(inputs["kept"])},
+        "tracks": {**{k: inputs[k] for k in ("xy", "weight", "sigma", "inverse_scale")}, "padded": padded(inputs["kept"])},
     }
