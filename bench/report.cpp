@@ -35,8 +35,11 @@ std::string times_cell(double times) { return cell(times_format(times), times); 
 double rate(double amount, double seconds) { return 1e-9 * amount / seconds; }
 
 Json to_json(const Row& row, double floor) {
-  Json json = {
-      {"device", to_string(row.device)}, {"op", row.op}, {"size", row.size}, {"type", to_string(row.dtype)}, {"pass", row.pass}};
+  Json json = {{"device", to_string(row.device)},
+               {"op", row.op},
+               {"size", row.size},
+               {"type", to_string(row.dtype)},
+               {"pass", row.pass}};
   if (!row.failed.empty()) {
     json["failed"] = row.failed;
     return json;
@@ -142,8 +145,8 @@ void Report::write(bool complete) const {
                {"rows", rows_}};
   for (const auto& [device, roof] : roofs_)
     json["roofs"][to_string(device)] = {{"gb_per_s", 1e-9 * roof.bytes_per_second},
-                                   {"gflop_per_s", 1e-9 * roof.flops_per_second},
-                                   {"bf16_products_gflop_per_s", 1e-9 * roof.bf16_products_per_second}};
+                                        {"gflop_per_s", 1e-9 * roof.flops_per_second},
+                                        {"bf16_products_gflop_per_s", 1e-9 * roof.bf16_products_per_second}};
   write_file(options_.json, json.dump(1) + "\n");
 }
 

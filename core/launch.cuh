@@ -87,9 +87,10 @@ Parameter kernel_argument(const Launch& launch, const Argument& argument) {
   return argument;
 }
 
-/// Runs the kernel on the project's stream. An empty grid runs nothing, and a dry run only counts the launch. Throws Error
-/// with file and line if the kernel cannot start. An error inside the kernel is reported by a later call, or here with
-/// GT_SYNC=1 in the environment, which waits for every kernel. The emulation runs the grid before launch() returns.
+/// Runs the kernel on the project's stream. An empty grid runs nothing, and a dry run only counts the launch. Throws
+/// Error with file and line if the kernel cannot start. An error inside the kernel is reported by a later call, or here
+/// with GT_SYNC=1 in the environment, which waits for every kernel. The emulation runs the grid before launch()
+/// returns.
 template <class... Parameters, class... Arguments>
 void launch(const Launch& launch, void (*kernel)(Parameters...), const Arguments&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "one argument for each parameter of the kernel");

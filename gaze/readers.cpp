@@ -138,8 +138,8 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
 
 std::string dropped_text(const Dropped& dropped, double min_duration) {
   return str_cat(dropped.outside, " outside the image, ", dropped.brief, " shorter than ", min_duration, " ms, ",
-              dropped.unplaced, " without a position, ", dropped.early, " begun before the image, ", dropped.blinks,
-              " next to a blink");
+                 dropped.unplaced, " without a position, ", dropped.early, " begun before the image, ", dropped.blinks,
+                 " next to a blink");
 }
 
 }  // namespace gt

@@ -98,7 +98,7 @@ TEST_CASE("prepare: Kvasir-SEG keeps given lists and the gaze on its images", "[
         "p05.jpg,1,0.5,0.5,100\np19.jpg,1,0.5,0.5,100\n");
   const Prepared p = prepare_kvasir_seg(options);
   CHECK((p.train == 4 && p.val == 1 && p.test == 2));
-  CHECK(p.notes == std::vector<std::string>{"5 images have no gaze", "1 tracks are of images that are not there"});
+  CHECK(p.notes == std::vector<std::string>{"5 images have no gaze", "1 tracks are of images that the data set lacks"});
   CHECK(list(tmp / "out/test.txt") == std::vector<std::string>{"p05", "p06"});
   CHECK(!fs::exists(tmp / "out/images/p07.png"));
   CHECK(read_file(tmp / "out/gaze.csv").find("p05") != std::string::npos);
@@ -219,7 +219,7 @@ TEST_CASE("prepare: a faulty NCI-ISBI download is refused with the file", "[prep
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "raw/labels/a.nrrd", ""); }) ==
         "TMP/raw/labels/a.nrrd: expected a folder named training or test, to know which part this belongs to");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / (train_labels + "Prostate3T-01-0003_b.nrrd"), ""); }) ==
-        "TMP/" + train_labels + "Prostate3T-01-0003_truth.nrrd: is of patient Prostate3T-01-0003, as TMP/" +
+        "TMP/" + train_labels + "Prostate3T-01-0003_truth.nrrd: is of patient Prostate3T-01-0003, like TMP/" +
             train_labels + "Prostate3T-01-0003_b.nrrd: expected one label volume per patient");
   CHECK(spoilt([](auto& tmp, auto&) {
           write(tmp / (test_labels + "ProstateDx-03-0001_truth.nrrd"),
@@ -228,7 +228,7 @@ TEST_CASE("prepare: a faulty NCI-ISBI download is refused with the file", "[prep
   CHECK(spoilt([](auto& tmp, auto&) {
           const std::string series = tmp / (test_images + "ProstateDx-03-0001/study/series/");
           fs::copy(series + "1-9.dcm", series + "2-9.dcm");
-        }).find("series/2-9.dcm: is slice 1 of its series, as TMP/") != std::string::npos);
+        }).find("series/2-9.dcm: is slice 1 of its series, like TMP/") != std::string::npos);
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / (test_labels + "ProstateDx-03-0001_truth.nrrd"), "what"); }) ==
         "TMP/" + test_labels + "ProstateDx-03-0001_truth.nrrd: is not an NRRD file");
 }

@@ -68,6 +68,7 @@ void help_config(const std::string& wanted) {
 void add_help_command(CLI::App& app) {
   auto* help = app.add_subcommand("help", "Explain the keys of a configuration");
   help->require_subcommand(1);
+  help->footer("Example:\n  gradtrack help config maps.sigma_x");
   auto* command = help->add_subcommand("config", "The keys of a configuration: meaning, unit, range, default");
   auto key = std::make_shared<std::string>();
   command->add_option("key", *key, "one key, or a mapping with all of its keys")->type_name("KEY");
