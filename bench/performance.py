@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/performance.md: what each op and the training step should take on a GPU, from what the
-programs count in dry runs, beside what bench/results/ holds of real GPUs. `make performance` runs it.
+"""Writes what each op and the training step should take on a GPU, and what they took where that was measured.
+`make performance` runs it.
 
-  performance.py --programs DIR [--doc FILE] [--check]
+  performance.py --programs DIR [--doc FILE] [--results DIR] [--check]
 
-DIR holds gradtrack and gradtrack_bench, built with CUDA or with its emulation. --check writes nothing and fails if the
-file is not what would be written. What lies outside of the file's markers <!-- NAME --> .. <!-- end --> is kept."""
+It counts bytes, operations and launches in dry runs of gradtrack and gradtrack_bench, which --programs holds, built with
+CUDA or with its emulation. It reads measurements from the results folder. It writes RESULTS/predictions.md, and the tables
+of the document between the markers <!-- NAME --> and <!-- end -->. --check writes nothing and fails if a file is stale."""
 import argparse, csv, glob, json, os, re, subprocess, sys, tempfile
 
 CONFIG = "configs/kvasir.yaml"
 PRECISIONS = ["f32", "tf32", "bf16"]
 BATCHES = [8, 64]
-GOAL = 0.85  # of the floor's rate
+GOAL = 0.85  # share of the floor's rate
 
 # Bytes/s, and FLOP/s of f32 in the cores and of dense products in tensor cores.
 CARDS = {
@@ -22,13 +23,16 @@ CARDS = {
     "RTX 4090": dict(bytes=1.008e12, f32=82.6e12, tf32=82.6e12, bf16=165.2e12, source="data sheet"),
     "L4": dict(bytes=0.3e12, f32=30.3e12, tf32=60e12, bf16=121e12, source="data sheet"),
 }
-CARD = "H200"  # whose floors and measurements the tables show
+CARD = "H200"  # the tables show its floors and measurements
 MOVED_MUCH = 100e6  # bytes: well over the L2 cache of an H200
-OF_THE_GOAL = ["splat", "track_distance", "track_attention", "group_norm_leaky_relu", "bce_", "dice_", "sgd_", "adamw_"]
+GOAL_OPS = ["splat", "track_distance", "track_attention", "group_norm_leaky_relu", "bce_", "dice_", "sgd_", "adamw_"]
+OP_GROUPS = {"conv2d": "convolutions", "conv_transpose2x2": "transposed convolutions", "norm": "GroupNorm + LeakyReLU",
+             "track_attention": "Track Attention", "concat": "concatenation", "max_pool2x2": "pooling",
+             "multi_tensor_step": "optimiser"}  # by the start of an op's name
 
 
 def floor(op, precision, card):
-    """Least seconds of some work, and what bounds it. Only libraries multiply in tensor cores."""
+    """The floor of an op's time in seconds, and what bounds it. Only libraries use tensor cores."""
     peak = card[precision if op["library_calls"] else "f32"]
     memory, compute = op["bytes"] / card["bytes"], op["flops"] / peak
     return max(memory, compute), "memory" if memory >= compute else "compute"
@@ -46,7 +50,7 @@ def table(head, rows, left=1):
 # ---- What was measured --------------------------------------------------------------------------------------------------
 
 class Results:
-    """Files that `.ci/gpu --keep` left of CARD; each is empty if it is not there."""
+    """What `.ci/gpu --keep` measured on CARD. A file that is missing gives empty results."""
 
     def __init__(self, root):
         folders = [f for f in sorted(glob.glob(f"{root}/*")) if CARD.replace(" ", "-") in os.path.basename(f)]
@@ -70,14 +74,14 @@ class Results:
         return list(csv.DictReader(file)) if file else []
 
     def share(self):
-        """The least rate of the ops of the goal at large sizes, as a share of the copy bandwidth, and which op that is."""
+        """The lowest rate of GOAL_OPS at large sizes, as a share of the copy bandwidth, with its op and pass."""
         bandwidth = self.json("bench.json").get("roofs", {}).get("cuda", {}).get("gb_per_s")
         shares = [(r["gb_per_s"] / bandwidth, f"{key[0]}, {key[3]}") for key, r in self.bench.items()
-                  if r.get("bytes", 0) >= MOVED_MUCH and key[0].startswith(tuple(OF_THE_GOAL))]
+                  if r.get("bytes", 0) >= MOVED_MUCH and key[0].startswith(tuple(GOAL_OPS))]
         return "{:.0%} ({})".format(*min(shares)) if shares else ""
 
     def milliseconds(self, row):
-        """Of a row of the op table; None where that counted other bytes when it was measured, so was of other work."""
+        """The measured time of a row of the op table. None if the bytes differ: the measured work was different."""
         measured = self.bench.get((row["op"], row["size"], row["type"], row["pass"]))
         return measured["ms"] if measured and abs(measured["bytes"] / row["bytes"] - 1) < 0.01 else None
 
@@ -85,7 +89,7 @@ class Results:
         return "".join(f"{float(r['seconds']):.0f} s" for r in self.csv("protocol.csv"))
 
     def peers(self, *works):
-        """How many times as fast as PyTorch, for the works with a goal whose names begin so."""
+        """PyTorch's time over GradTrack's, for the works that have a goal and start with one of the given names."""
         rows = [r for r in self.json("peers.json") or [] if "goal" in r and "ours_ms" in r and r["work"].startswith(works)]
         return "; ".join(f"{r['work']} {r['ratio']:.1f} ({r['setting']})" for r in rows)
 
@@ -161,11 +165,20 @@ def loading_table(plans, results):
     return table(["images/s", "read, decoded, resized (once a run)", "in batches (once a step)"], rows)
 
 
-def parts_table(plan):
-    """The step by op: each one's sizes together."""
+def op_name(op):
+    return op["op"] if op["body"] else f"({op['op']}, outside ops)"
+
+
+def op_group(op):
+    return next((group for start, group in OP_GROUPS.items() if op["op"].startswith((start + "_", start + "<"))),
+                "augmentation, maps, losses, the rest")
+
+
+def parts_table(plan, head, part):
+    """The step's sums over the ops for which `part` returns the same name."""
     sums = {}
     for op in plan["ops"]:
-        name = op["op"] if op["body"] else f"({op['op']}, outside ops)"
+        name = part(op)
         seconds, bound = floor(op, plan["precision"], CARDS[CARD])
         s = sums.setdefault(name, dict(calls=0, bytes=0, flops=0, kernels=0, library_calls=0, seconds=0, memory=0))
         for key in ["calls", "bytes", "flops", "kernels", "library_calls"]:
@@ -177,7 +190,7 @@ def parts_table(plan):
              f"{1e6 * s['seconds']:.1f}", f"{s['seconds'] / all_seconds:.1%}",
              f"{s['memory'] / s['seconds']:.0%}" if s["seconds"] else ""]
             for name, s in sorted(sums.items(), key=lambda item: (-item[1]["seconds"], item[0]))]
-    return table(["op", "calls", "MB", "GFLOP", "launches", "floor µs", "share", "of it by memory"], rows)
+    return table([head, "calls", "MB", "GFLOP", "launches", "floor µs", "share", "of it by memory"], rows)
 
 
 def ops_table(rows, results):
@@ -192,10 +205,49 @@ def ops_table(rows, results):
                   "floor / measured"], lines, left=4)
 
 
-# ---- The file ---------------------------------------------------------------------------------------------------------
+# ---- The files -------------------------------------------------------------------------------------------------------
+
+PREDICTIONS = """# What a GPU should take: every table
+
+`make performance` writes this file from dry runs and from the measurements in the folders beside it.
+[docs/performance.md](../../docs/performance.md) says how the figures are counted and holds the summary.
+Floors and measured times are those of an {card}. An empty *measured* means that nobody has measured this work.
+
+## The step on other cards
+
+Floor in ms of a training step of `{config}`.
+
+{cards}
+
+## Memory of the step
+
+In MiB, without the workspaces of cuDNN and cuBLASLt. *Activations* are what the forward pass keeps for the backward pass.
+
+{memory}
+
+## Loading
+
+`gradtrack_bench --loader DIR` measures how many images are loaded per second. A data set is decoded once and kept in memory.
+
+{loading}
+
+## The step by op
+
+In bf16 at batch 8.
+
+{parts}
+
+## Every op
+
+The rows of the op table at the sizes that `make bench` times; *both* is forward with backward. Smaller sizes fit in the L2
+cache of an H200 (60 MB), so the bandwidth of memory does not bound them. The benchmark overwrites the cache before each call.
+
+{ops}
+"""
+
 
 def ask(program, *arguments):
-    """What a program writes to its --json."""
+    """Runs a program and returns what it writes to its --json."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "answer.json")
         done = subprocess.run([program, *arguments, "--json", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -206,11 +258,27 @@ def ask(program, *arguments):
             return json.load(file)
 
 
-def fill(text, tables):
+def read(path):
+    if not os.path.exists(path):
+        return ""
+    with open(path) as file:
+        return file.read()
+
+
+def replace(path, text):
+    """Writes a file completely or not at all."""
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def fill(path, tables):
+    """The text of a file with each table between its markers."""
+    text = read(path)
     for name, content in tables.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
         if not marked.search(text):
-            sys.exit(f"performance.py: the file has no place <!-- {name} --> .. <!-- end -->")
+            sys.exit(f"performance.py: {path} has no place <!-- {name} --> .. <!-- end -->")
         text = marked.sub(lambda m: f"{m[1]}\n{content}\n\n{m[2]}", text)
     return text
 
@@ -220,25 +288,27 @@ def main():
     parser.add_argument("--programs", required=True, metavar="DIR")
     parser.add_argument("--doc", default="docs/performance.md", metavar="FILE")
     parser.add_argument("--results", default="bench/results", metavar="DIR")
-    parser.add_argument("--check", action="store_true", help="fail if the file is stale, instead of writing it")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if a file is stale")
     options = parser.parse_args()
     plans = [ask(f"{options.programs}/gradtrack", "info", "--plan", CONFIG, f"train.batch={batch}",
                  f"precision={precision}", "--device", "cuda") for precision in PRECISIONS for batch in BATCHES]
     rows = ask(f"{options.programs}/gradtrack_bench", "--predict")
     results = Results(options.results)
-    by_op = {plan["batch"]: plan for plan in plans if plan["precision"] == "bf16"}
-    with open(options.doc) as file:
-        old = file.read()
-    new = fill(old, {"goals": goals_table(results), "cards": cards_table(), "step": step_table(plans, results),
-                     "other cards": other_cards_table(plans), "memory": memory_table(plans),
-                     "loading": loading_table(plans, results), "step by op": parts_table(by_op[8]),
-                     "ops": ops_table(rows, results)})
+    small_bf16 = next(plan for plan in plans if plan["precision"] == "bf16" and plan["batch"] == BATCHES[0])
+    files = {
+        options.doc: fill(options.doc, {"goals": goals_table(results), "cards": cards_table(),
+                                        "step": step_table(plans, results),
+                                        "step by group": parts_table(small_bf16, "ops", op_group)}),
+        f"{options.results}/predictions.md": PREDICTIONS.format(
+            card=CARD, config=CONFIG, cards=other_cards_table(plans), memory=memory_table(plans),
+            loading=loading_table(plans, results), parts=parts_table(small_bf16, "op", op_name),
+            ops=ops_table(rows, results))}
+    stale = [path for path, text in files.items() if text != read(path)]
     if options.check:
-        sys.exit(f"{options.doc} is stale: make performance" if new != old else 0)
-    with open(options.doc + ".new", "w") as file:
-        file.write(new)
-    os.replace(options.doc + ".new", options.doc)
-    print(f"written: {options.doc}" + ("" if new != old else ", as it was"))
+        sys.exit(f"stale: {', '.join(stale)}: make performance" if stale else 0)
+    for path in stale:
+        replace(path, files[path])
+    print("written: " + ", ".join(stale) if stale else "nothing has changed")
 
 
 if __name__ == "__main__":
