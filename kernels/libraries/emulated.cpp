@@ -47,7 +47,7 @@ namespace {
 /// A convolution as a correlation on the CPU. With a 2 x 2 kernel and stride 2 that is a 1 x 1 correlation. A 2 x 2
 /// block of x is then a pixel of 4C channels (i,j,c), in two parts one row apart. A filter (2,2,C) has that order, too.
 struct EmulatedConvolution {
-  Correlation size;
+  Correlation correlation;
   PixelView<float> x;
   WeightView<float> w;
 };

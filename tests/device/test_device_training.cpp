@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/random.h"
+#include "models/recipes.h"
 #include "models/training_step.h"
 #include "tests/catch.h"
 
