@@ -18,6 +18,7 @@
 #include "core/random.h"
 #include "gaze/simulate.h"
 #include "gaze/synth.h"
+#include "models/recipes.h"
 #include "models/training_step.h"
 
 namespace gt {
