@@ -77,18 +77,47 @@ bool is_missing(const std::string& s) { return s.empty() || s == "." || s == "-"
 std::string abbreviated(const std::string& s) { return s.size() <= 60 ? s : s.substr(0, 60) + "..."; }
 
 Table::Table(const std::string& path) : path_(path), text_(read_text(path)) {
-  const size_t start = std::min(text_.find_first_not_of(" \t\r\n"), text_.size());
-  const std::string_view first = std::string_view(text_).substr(start, text_.find('\n', start) - start);
+  if (!read_header()) gt::fail(path, ": expected a fixation table, the file is empty");
+}
+
+bool Table::read_header() {
+  columns_.clear();
+  const size_t start = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
+  const std::string_view line = std::string_view(text_).substr(start, text_.find('\n', start) - start);
+  separator_ = ',';
   size_t max_count = 0;
   for (const char candidate : {',', '\t', ';'}) {
-    const size_t count = size_t(std::count(first.begin(), first.end(), candidate));
+    const size_t count = size_t(std::count(line.begin(), line.end(), candidate));
     if (count > max_count) separator_ = candidate, max_count = count;
   }
-  if (!next()) gt::fail(path, ": expected a fixation table, the file is empty");
+  if (!next()) return false;
   for (const std::string& label : fields_) columns_.push_back(column_of(label));
   for (const std::string& label : fields_)
     if (!label.empty() && std::count(fields_.begin(), fields_.end(), label) > 1)
       fail("column ", abbreviated(label), " appears twice");
+  return true;
+}
+
+bool Table::open_section(std::string_view title, std::string_view row) {
+  at_ = 0, line_ = 0;
+  row_.clear();
+  while (const auto line = next_line()) {
+    if (trim(*line) != title) continue;
+    if (!read_header()) fail("expected a header after '", title, "', the file ends");
+    row_ = row;
+    return true;
+  }
+  return false;
+}
+
+std::string Table::text_after(std::string_view key) const {
+  for (size_t at = 0; at < text_.size();) {
+    const size_t end = std::min(text_.find('\n', at), text_.size());
+    const std::string_view line = std::string_view(text_).substr(at, end - at);
+    if (line.starts_with(key)) return std::string(trim(line.substr(key.size())));
+    at = end + 1;
+  }
+  return {};
 }
 
 std::vector<std::string> Table::split(std::string_view line) const {
@@ -108,14 +137,19 @@ std::vector<std::string> Table::split(std::string_view line) const {
   return fields;
 }
 
+std::optional<std::string_view> Table::next_line() {
+  if (at_ >= text_.size()) return std::nullopt;
+  const size_t end = std::min(text_.find('\n', at_), text_.size());
+  const std::string_view line = std::string_view(text_).substr(at_, end - at_);
+  at_ = end + 1;
+  ++line_;
+  return line;
+}
+
 bool Table::next() {
-  while (at_ < text_.size()) {
-    const size_t end = std::min(text_.find('\n', at_), text_.size());
-    const std::string_view line = std::string_view(text_).substr(at_, end - at_);
-    at_ = end + 1;
-    ++line_;
-    if (trim(line).empty()) continue;
-    fields_ = split(line);
+  while (const auto line = next_line()) {
+    if (trim(*line).empty() || !line->starts_with(row_)) continue;
+    fields_ = split(*line);
     if (!columns_.empty() && fields_.size() != columns_.size())
       fail("expected ", columns_.size(), " fields as in the header, got ", fields_.size());
     return true;

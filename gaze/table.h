@@ -25,6 +25,14 @@ class Table {
   /// Goes to the next row; false after the last. Throws Error if the row has another number of fields than the header.
   bool next();
 
+  /// For a file with several tables: moves to the one below the first line that reads `title`, searching from the
+  /// file's start; false if there is none. The line after the title is the header. Rows are the lines that begin with
+  /// `row`. Throws Error as the constructor does.
+  bool open_section(std::string_view title, std::string_view row);
+
+  /// What follows `key` on the first line of the file that begins with it; "" if there is none.
+  std::string text_after(std::string_view key) const;
+
   struct Column {
     std::string label;  // as written
     std::string name;   // without the unit
@@ -65,10 +73,12 @@ class Table {
   }
 
  private:
+  std::optional<std::string_view> next_line();
+  bool read_header();
   std::vector<std::string> split(std::string_view line) const;
 
-  std::string path_, text_;
-  size_t at_ = 0;  // offset of the next line in text_
+  std::string path_, text_, row_;  // row_ begins each row's line
+  size_t at_ = 0;                  // offset of the next line in text_
   int64_t line_ = 0;
   char separator_ = ',';
   std::vector<Column> columns_;
