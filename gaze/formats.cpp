@@ -14,6 +14,7 @@ namespace gt {
       F::image | F::viewing | F::detect)                                                                            \
   ROW(eyelink, "EyeLink: Data Viewer's fixation or sample report",                                                  \
       F::image_column | F::recording | F::viewing | F::detect | F::drop_blinks)                                     \
+  ROW(begaze, "SMI BeGaze's event export or event statistics: fixations", F::image | F::recording | F::viewing)     \
   ROW(gazemedseg, "GazeMedSeg's fixation table, which this program writes", 0)                                      \
   ROW(plain, "columns x, y, duration [, start] or, of samples, time, x, y", F::image | F::viewing | F::detect)
 

@@ -251,6 +251,165 @@ TEST_CASE("readers: Pupil Labs' fixations in the camera's image need the image's
                  "fixations.csv:2: column duration: expected a duration in ms, got -200");
 }
 
+// ---- SMI BeGaze -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+const std::string begaze_head =
+    "[BeGaze]\nConverted from:\tE:\\study\\P01-eye_data.idf\nDate:\t09.06.2015 15:27:25\nVersion:\tBeGaze "
+    "3.5.90\nSample Rate:\t120\nSubject:\tP01\n\n"
+    "Table Header for Fixations:\nEvent Type\tTrial\tNumber\tStart\tEnd\tDuration\tLocation X\tLocation Y\tDispersion "
+    "X\tDispersion Y\tPlane\tAvg. Pupil Size X\tAvg. Pupil Size Y\n\n"
+    "Table Header for Saccades:\nEvent Type\tTrial\tNumber\tStart\tEnd\tDuration\tAmplitude\n\n"
+    "Table Header for User Events:\nEvent Type\tTrial\tNumber\tStart\tDescription\n\n";
+
+std::string begaze_row(const std::string& eye, int trial, int number, int64_t start, int duration, double x, double y) {
+  return str_cat("Fixation ", eye, "\t", trial, "\t", number, "\t", start, "\t", start + duration, "\t", duration, "\t",
+                 x, "\t", y, "\t9\t9\t-1\t16.4\t16.4\n");
+}
+
+std::string begaze_message(int trial, int64_t start, const std::string& text) {
+  return str_cat("UserEvent\t", trial, "\t1\t", start, "\t# Message: ", text, "\n");
+}
+
+/// Trial 1 shows a.jpg from 1.1 s and b.png from 2 s, trial 2 shows c.bmp. The eyes see different positions.
+std::string begaze_events() {
+  return begaze_head + begaze_row("L", 1, 1, 1000000, 90000, 1, 1) + begaze_row("R", 1, 1, 1000000, 90000, 1, 1) +
+         begaze_message(1, 1100000, "a.jpg") + begaze_message(1, 1150000, "key pressed") +
+         "Saccade L\t1\t1\t1200000\t1210000\t10000\t2.5\n" + begaze_row("L", 1, 2, 1300000, 200500, 0, 0) +
+         begaze_row("R", 1, 2, 1300000, 200500, 400, 250) + begaze_row("R", 1, 3, 1600000, 300000, 800, 125) +
+         begaze_message(1, 2000000, "stimuli/b.png") + begaze_row("R", 1, 4, 2000000, 60000, 200, 500) +
+         begaze_message(2, 3000000, "c.bmp") + begaze_row("R", 2, 1, 3250000, 100000, 100, 100);
+}
+
+const std::string begaze_columns =
+    "Trial\tStimulus\tParticipant\tCategory Group\tCategory\tEye L/R\tIndex\tEvent Start Trial Time [ms]\tEvent End "
+    "Trial Time [ms]\tEvent Duration [ms]\tFixation Position X [px]\tFixation Position Y [px]\tAOI Name\n";
+
+std::string begaze_statistics() {
+  return begaze_columns +
+         "Trial001\ta.jpg\tP01\tEye\tSaccade\tRight\t1\t0.0\t40.0\t40.0\t-\t-\t-\n"
+         "Trial001\ta.jpg\tP01\tEye\tFixation\tLeft\t1\t40.0\t240.5\t200.5\t1.0\t1.0\tlesion\n"
+         "Trial001\ta.jpg\tP01\tEye\tFixation\tRight\t1\t40.0\t240.5\t200.5\t400.0\t250.0\tlesion\n"
+         "Trial001\ta.jpg\tP01\tInformation\tUser Event\t-\t1\t50.0\t50.0\t0.0\t-\t-\t-\n"
+         "Trial001\ta.jpg\tP01\tEye\tFixation\tRight\t2\t300.0\t400.0\t100.0\t-\t-\t-\n"
+         "Trial001\ta.jpg\tP01\tEye\tFixation\tRight\t3\t500.0\t600.0\t100.0\t800.0\t125.0\t-\n"
+         "Trial002\t-\tP01\tEye\tFixation\tRight\t1\t0.0\t90.0\t90.0\t1.0\t1.0\t-\n"
+         "Trial003\tb.png\tP01\tEye\tFixation\tRight\t1\t10.0\t70.0\t60.0\t200.0\t500.0\t-\n";
+}
+
+GazeOptions with_recording(GazeOptions options, const std::string& recording) {
+  options.recording = recording;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("readers: a BeGaze event export gives the right eye's fixations on the images that messages name",
+          "[readers]") {
+  const GazeOptions options = shown_at(0, 0, 800, 500);
+  const std::string text = begaze_events();
+  for (const std::string& file : {text, utf16(replaced(text, "\n", "\r\n"))}) {
+    const Gaze gaze = read_text(file, options);
+    CHECK(gaze.format == "begaze");
+    CHECK(gaze.dropped.early == 1);  // the right eye's, before the first message
+    REQUIRE(gaze.tracks.size() == 3);
+    const std::vector<Fixation>& a = gaze.tracks.at("a").fixations;
+    REQUIRE(a.size() == 2);
+    check_fixation(a[0], 0.5, 0.5, 200.5, 200);
+    check_fixation(a[1], 1, 0.25, 300, 500);
+    check_fixation(gaze.tracks.at("b").fixations.at(0), 0.25, 1, 60, 0);
+    check_fixation(gaze.tracks.at("c").fixations.at(0), 0.125, 0.2, 100, 250);
+  }
+  const Gaze second = read_text(text, with_recording(options, "2"));
+  REQUIRE(second.tracks.size() == 1);
+  CHECK(second.tracks.contains("c"));
+}
+
+TEST_CASE("readers: a BeGaze event export of one eye, with commas, of one stimulus is read", "[readers]") {
+  const std::string rows =
+      begaze_row("L", 1, 1, 500000, 90000, 200, 125) + begaze_row("L", 1, 2, 750000, 90000, 400, 0);
+  const std::string text =
+      replaced(begaze_head, "\n\nTable Header for Fix", "\nStimulus:\ta.jpg\n\nTable Header for Fix");
+  GazeOptions options = shown_at(0, 0, 800, 500);
+  for (const std::string& file : {text + rows, replaced(text + rows, "\t", ",")}) {
+    if (file.find("Stimulus:,") != file.npos) options.image = "a.jpg";  // the export keeps tabs in these lines
+    const Gaze gaze = read_text(file, options);
+    REQUIRE(gaze.tracks.size() == 1);
+    check_fixation(gaze.tracks.at("a").fixations.at(0), 0.25, 0.25, 90, 0);
+    check_fixation(gaze.tracks.at("a").fixations.at(1), 0.5, 0, 90, 250);
+  }
+  options.image = "other.png";
+  CHECK(read_text(text + rows, options).tracks.contains("other"));
+}
+
+TEST_CASE("readers: BeGaze event statistics give the right eye's fixations", "[readers]") {
+  const Gaze gaze = read_text(begaze_statistics(), shown_at(0, 0, 800, 500));
+  CHECK(gaze.format == "begaze");
+  CHECK(gaze.dropped.unplaced == 1);
+  REQUIRE(gaze.tracks.size() == 2);
+  const std::vector<Fixation>& a = gaze.tracks.at("a").fixations;
+  REQUIRE(a.size() == 2);
+  check_fixation(a[0], 0.5, 0.5, 200.5, 40);
+  check_fixation(a[1], 1, 0.25, 100, 500);
+  check_fixation(gaze.tracks.at("b").fixations.at(0), 0.25, 1, 60, 10);
+
+  // Without a right eye, the left one; without the column, the one eye.
+  const std::string row = "\t1\t40.0\t240.5\t200.5\t1.0\t1.0\tlesion\n";
+  for (const std::string& one_eye :
+       {begaze_columns + "Trial001\ta.jpg\tP01\tEye\tFixation\tLeft" + row,
+        replaced(begaze_columns, "Eye L/R\t", "") + "Trial001\ta.jpg\tP01\tEye\tFixation" + row})
+    check_fixation(read_text(one_eye, shown_at(0, 0, 4, 2)).tracks.at("a").fixations.at(0), 0.25, 0.5, 200.5, 40);
+}
+
+TEST_CASE("readers: a faulty or ambiguous BeGaze event export is refused", "[readers]") {
+  const GazeOptions options = shown_at(0, 0, 800, 500);
+  const std::string text = begaze_events(), row = begaze_row("R", 1, 2, 1300000, 200500, 400, 250);
+  check_contains(refusal(text),
+                 "gaze.txt:22: column Location X is in pixels of the screen: expected the image's place");
+  check_contains(refusal(begaze_head + row, options),
+                 "gaze.txt:9: does not say which image was looked at: expected --image NAME, user events");
+  check_contains(refusal(replaced(text, "Fixations:", "Nothing:"), options),
+                 "expected a line 'Table Header for Fixations:', as in an event export");
+  check_contains(refusal(replaced(text, "Fixation R", "Fixation B"), options),
+                 "gaze.txt:18: column Event Type: expected 'Fixation L' or 'Fixation R', got 'Fixation B'");
+  check_contains(refusal(replaced(text, "Location Y", "what"), options),
+                 "gaze.txt:9: expected a column Location Y, got Event Type, Trial, Number");
+  check_contains(refusal(replaced(text, "\tStart\tEnd", "\tStart [weeks]\tEnd"), options),
+                 "column Start [weeks]: expected a time in s, ms, us or ns, got the unit 'weeks'");
+  check_contains(refusal(replaced(text, "\t200500\t", "\t-200500\t"), options),
+                 "column Duration: expected a duration in ms, got -200500");
+  check_contains(
+      refusal(text + begaze_message(3, 4000000, "c.bmp") + begaze_row("R", 3, 1, 4100000, 90000, 1, 1), options),
+      "image c was looked at in recording 3, after recording 2: expected one recording of each image");
+  check_contains(refusal(text + row, options), "fixation 2 of image a was given on line 23 already");
+  check_contains(refusal(text + "Fixation R\t1\t2\n", options), "expected 13 fields as in the header, got 3");
+  check_contains(refusal(text, with_recording(options, "7")), "gaze.txt: has no recording '7', only 1, 2");
+  GazeOptions samples = options;
+  samples.detect.method = "ivt";
+  check_contains(refusal(text, samples), "gaze.txt: has the format begaze, which does not use --detect");
+}
+
+TEST_CASE("readers: faulty or ambiguous BeGaze event statistics are refused", "[readers]") {
+  const GazeOptions options = shown_at(0, 0, 800, 500);
+  const std::string text = begaze_statistics();
+  check_contains(refusal(text), "gaze.txt:3: column Fixation Position X [px] is in pixels of the screen");
+  check_contains(refusal(replaced(text, "\tStimulus\t", "\twhat\t"), options),
+                 "gaze.txt:1: expected a column Stimulus, got");
+  check_contains(refusal(replaced(text, "Fixation Position", "Visual Intake Position"), options),
+                 "gaze.txt:1: expected columns Fixation Position X and Fixation Position Y in pixels or (MCSnorm)");
+  check_contains(refusal(replaced(text, "Event Start Trial Time [ms]", "Event Start Trial Time"), options),
+                 "gaze.txt:3: column Event Start Trial Time: expected a time in s, ms, us or ns, got the unit ''");
+  check_contains(refusal(replaced(text, "\tLeft\t", "\tBinocular\t"), options),
+                 "gaze.txt:3: column Eye L/R: expected 'Left' or 'Right', got 'Binocular'");
+  check_contains(
+      refusal(text + "Trial003\tb.png\tP01\tEye\tFixation\tRight\t1\t10\t70\t60\t200\t500\tother\n", options),
+      "gaze.txt:10: fixation 1 of image b was given on line 9 already");
+  check_contains(refusal(replaced(text, "Trial003\tb.png", "Trial003\ta.jpg"), options),
+                 "gaze.txt:9: image a was looked at in recording P01 Trial003, after recording P01 Trial001");
+  check_contains(refusal(text, with_recording(options, "P02")), "gaze.txt: has no recording 'P02', only P01");
+}
+
 // ---- Any format -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("readers: a plain table may have decimal commas, pixels and units", "[readers]") {
@@ -295,7 +454,8 @@ TEST_CASE("readers: a file truncated anywhere or with a changed byte is read or 
   const TempFolder folder;
   GazeOptions options = shown_at(0, 0, 1920, 1080);
   for (const std::string& whole :
-       {tobii_export(), utf16(tobii_export()), eyelink("s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n")})
+       {tobii_export(), utf16(tobii_export()), eyelink("s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n"),
+        begaze_events(), begaze_statistics()})
     for (size_t i = 0; i < whole.size(); i += 7)
       for (const char c : {'\0', '"', ',', '\t', '\n', '9', '\xFF'}) {
         std::string changed = whole;
