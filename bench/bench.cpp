@@ -1,7 +1,7 @@
-// gradtrack_bench: times every op of the op table at the sizes of a real training step, forward and forward with
-// backward, against what the device can do at most, against the same from other ops, and CUDA against the CPU. Before
-// it is timed each op must agree, at the row's last small size, with its composed twin and between devices. Exit status
-// 0 done, 1 a row failed or another error, 2 wrong usage.
+// gradtrack_bench: times every op of the op table at the sizes of a training step, forward, and forward with backward.
+// It compares the times with the device's lower bound, with the op's composed twin, and CUDA with the CPU. An op is
+// timed only if it agrees with its twin and between devices at the row's last small size. Exit status: 0 done, 1 a row
+// failed or another error, 2 wrong usage.
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -25,10 +25,10 @@ struct Options {
   ReportOptions report;
   int threads = 0;
   bool quick = false;
-  bool predict = false;  // takes no times
-  std::string loader;    // a data set's folder; times its loading alone
+  bool predict = false;  // counts bytes, operations and launches in dry runs instead
+  std::string loader;    // folder of a data set whose loading is timed instead
 
-  double budget() const { return quick ? 0.03 : 0.2; }  // seconds a measurement
+  double budget() const { return quick ? 0.03 : 0.2; }  // seconds per measurement
 };
 
 using Op = std::function<Tensors(const Tensors&)>;
@@ -46,7 +46,7 @@ Tensors on_device(const Tensors& tensors, Device device) {
   return moved;
 }
 
-// ---- Is it right? ---------------------------------------------------------------------------------------------------
+// ---- Verification ---------------------------------------------------------------------------------------------------
 
 void require_close(const Tensors& a, const Tensors& b, double tolerance, const std::string& what) {
   if (a.size() != b.size()) fail(what, ": ", a.size(), " results, expected ", b.size());
@@ -55,19 +55,20 @@ void require_close(const Tensors& a, const Tensors& b, double tolerance, const s
       fail(what, ": result ", i, " ", a[i].shape(), " is off by ", off, ", allowed ", tolerance);
 }
 
-/// Throws Error unless the row's values and gradients are its twin's, and the same on every device.
+/// Throws Error unless the row's values and gradients agree with its composed twin's, and between devices.
 void verify(const OpCase& c, const std::vector<Device>& devices) {
-  const auto results = [&](const Op& op, Device device) {  // from inputs of its own: some ops work in place
+  const auto results = [&](const Op& op, Device device) {  // makes new inputs, as some ops work in place
     return run_with_gradients(op, inputs_of(c, c.sizes.back(), DType::f32, device), Random(5));
   };
   const Tensors cpu = results(c.op, Device::cpu);
-  if (c.composed) require_close(cpu, results(c.composed, Device::cpu), c.f32_tolerance, "against its composed twin");
+  if (c.composed)
+    require_close(cpu, results(c.composed, Device::cpu), c.f32_tolerance, "compared with its composed twin");
   for (const Device device : devices)
-    if (device != Device::cpu) require_close(results(c.op, device), cpu, c.f32_tolerance, "against the CPU");
+    if (device != Device::cpu) require_close(results(c.op, device), cpu, c.f32_tolerance, "compared with the CPU");
 }
 
-/// The largest difference of the values, and of the values and gradients, to the same computed in double, relative to
-/// the largest value of each.
+/// The largest differences of f32 results from those in double, relative to each tensor's largest value: "forward" of
+/// the values, "both" of the values and gradients.
 std::map<std::string, double> rounding_errors(const OpCase& c, const Tensors& inputs) {
   Tensors exact = inputs;
   for (Tensor& x : exact)
@@ -88,7 +89,7 @@ std::map<std::string, double> rounding_errors(const OpCase& c, const Tensors& in
   return worst;
 }
 
-// ---- How fast is it? ------------------------------------------------------------------------------------------------
+// ---- Timing ---------------------------------------------------------------------------------------------------------
 
 std::function<void()> forward_pass(const Op& op, const Tensors& inputs) {
   return [=] {
@@ -97,7 +98,7 @@ std::function<void()> forward_pass(const Op& op, const Tensors& inputs) {
   };
 }
 
-/// Forward, then backward from all outputs at once: behind them stands one node, which hands out gradients of one.
+/// Forward, then backward from all outputs at once, through a node that gives each output a gradient of ones.
 std::function<void()> both_passes(const Op& op, const Tensors& inputs) {
   Tensors ones;
   for (const Tensor& y : op(inputs))
@@ -112,7 +113,7 @@ std::function<void()> both_passes(const Op& op, const Tensors& inputs) {
   };
 }
 
-/// What the row says of a pass in f32; nothing if it does not know.
+/// The row's bytes and operations of a pass in f32; 0 if the row does not state them.
 Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
   if (!c.cost || (pass == "both" && !c.backward)) return {};
   Cost all = c.cost(sizes);
@@ -134,8 +135,8 @@ std::vector<DType> types_of(const OpCase& c, Device device) {
   return {DType::f32};
 }
 
-/// Bytes, operations and launches of a pass on CUDA, counted in a dry run. Where the row knows them, operations are
-/// its own, and so are bytes in f32 if they are more: what is read twice, or read and written, is counted once here.
+/// Bytes, operations and launches of a pass on CUDA, counted in a dry run. The row's operations replace the counted
+/// ones if it states them. So do its bytes in f32 if they are more: a dry run counts a buffer once that is read twice.
 Profile::Total work_on_cuda(const OpCase& c, const Sizes& sizes, DType dtype, const std::string& pass) {
   const DryRun dry;
   const Tensors inputs = inputs_of(c, sizes, dtype, Device::cuda);
@@ -154,6 +155,7 @@ Profile::Total work_on_cuda(const OpCase& c, const Sizes& sizes, DType dtype, co
   return all;
 }
 
+/// Times rows and adds them to a report.
 class Bench {
  public:
   Bench(const Options& options, std::vector<Device> devices, Report& report)
@@ -190,7 +192,7 @@ class Bench {
             row.unit = work.library_calls > 0 && dtype == DType::bf16 ? Unit::bf16_products : Unit::f32;
           }
           row.time = time(row, c.op, inputs);
-          // Twins of ops that take bf16 beside f32 parameters are made of ops that do not.
+          // The twins are made of ops that cannot mix bf16 activations with f32 parameters.
           if (c.fuses && dtype == DType::f32) row.composed = time(row, c.composed, inputs).median;
           if (device == Device::cpu) {
             cpu[pass] = row.time.median;
@@ -215,7 +217,7 @@ class Bench {
   Report& report_;
 };
 
-/// Tells what is counted in dry runs, which need no GPU: the sizes are real, the values are not.
+/// Prints what dry runs count. They need no GPU, and their tensors have sizes but no values.
 void predict(const std::vector<OpCase>& cases, const ReportOptions& options) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   std::printf("%-*s %-*s %-5s %-8s %11s %9s %8s %6s %6s\n", int(options.op_width), "op", int(options.size_width),
@@ -252,7 +254,8 @@ std::vector<Device> devices_of(const std::string& word) {
   const CudaStatus& cuda = cuda_status();
   const bool real = cuda.state == CudaState::device && !GT_EMULATE;
   if (word == "cpu") return {Device::cpu};
-  if (word == "cuda" && !real) fail("--device cuda: ", cuda.reason, GT_EMULATE ? "; its times would mean nothing" : "");
+  if (word == "cuda" && !real)
+    fail("--device cuda: ", cuda.reason, GT_EMULATE ? "; an emulated device is not timed" : "");
   if (word == "cuda") return {Device::cuda};
   if (word != "all") fail("--device ", word, ": expected cpu, cuda or all");
   if (real) return {Device::cpu, Device::cuda};
@@ -260,7 +263,7 @@ std::vector<Device> devices_of(const std::string& word) {
   return {Device::cpu};
 }
 
-/// The rows that have sizes to time and whose name contains one of the words; all without words.
+/// The rows with sizes to time whose name contains one of the words, or all if there are no words.
 std::vector<OpCase> chosen(const std::vector<std::string>& words) {
   std::vector<OpCase> cases;
   std::vector<std::string> names;
@@ -270,10 +273,10 @@ std::vector<OpCase> chosen(const std::vector<std::string>& words) {
   for (const OpCase& c : all) {
     if (c.large.empty()) continue;
     names.push_back(c.name);
-    bool wanted = words.empty();
+    bool matches = words.empty();
     for (size_t i = 0; i < words.size(); ++i)
-      if (c.name.find(words[i]) != std::string::npos) wanted = found[i] = true;
-    if (wanted) cases.push_back(c);
+      if (c.name.find(words[i]) != std::string::npos) matches = found[i] = true;
+    if (matches) cases.push_back(c);
   }
   for (size_t i = 0; i < words.size(); ++i) {
     if (found[i]) continue;
@@ -308,25 +311,27 @@ size_t bench(Options options) {
 }
 
 void add_options(CLI::App& app, Options& o) {
-  app.add_option("--device", o.device, "cpu, cuda, or all: the CPU and, if there is one, the CUDA device")
+  app.add_option("--device", o.device, "cpu, cuda, or all: the CPU and the CUDA device if there is one")
       ->capture_default_str();
-  app.add_option("--op", o.ops, "only the ops whose name contains this; may be given again")->type_name("NAME");
-  app.add_option("--threads", o.threads, "of the CPU; default all processors")->check(CLI::Range(1, 4096));
-  app.add_flag("--quick", o.quick, "fewer repetitions: a look, not a result");
-  app.add_flag("--predict", o.predict, "instead of times: bytes, operations and launches of each row on cuda; no GPU");
-  app.add_option("--loader", o.loader, "instead: images a second of loading this data set, at 224 pixels")
+  app.add_option("--op", o.ops, "only ops whose name contains NAME; may be repeated")->type_name("NAME");
+  app.add_option("--threads", o.threads, "threads of the CPU; all processors by default")->check(CLI::Range(1, 4096));
+  app.add_flag("--quick", o.quick, "fewer repetitions, for a first impression");
+  app.add_flag("--predict", o.predict,
+               "count bytes, operations and launches of each row on cuda instead of timing; needs no GPU");
+  app.add_option("--loader", o.loader, "time the loading of this data set instead, images per second at 224 pixels")
       ->type_name("DIR");
-  app.add_flag("--errors", o.report.errors, "add a column: largest difference of f32 on the CPU to the same in double");
-  app.add_option("--json", o.report.json, "also write the results here")->type_name("FILE");
-  app.add_option("--compare", o.report.compare, "a file of --json: adds a column and a line against it")
+  app.add_flag("--errors", o.report.errors, "add a column: largest relative difference of f32 from double, on the CPU");
+  app.add_option("--json", o.report.json, "file to write the results to")->type_name("FILE");
+  app.add_option("--compare", o.report.compare, "a file of --json from an earlier run: adds a column and a summary")
       ->type_name("FILE");
-  app.add_option("--commit", o.report.commit, "named in the results file")->envname("GRADTRACK_COMMIT");
+  app.add_option("--commit", o.report.commit, "commit to name in the results file")->envname("GRADTRACK_COMMIT");
   app.footer(
       "Example, before and after a change to the convolution:\n"
       "  gradtrack_bench --op conv2d --json before.json\n"
       "  gradtrack_bench --op conv2d --compare before.json\n\n"
-      "A row's pass is 'forward', or 'both': forward and backward to every input that has a gradient. On cuda times\n"
-      "are the device's own, by events, with its L2 cache overwritten before each call.");
+      "The pass 'both' is forward and backward to every input with a gradient. On cuda, events measure the time on "
+      "the\n"
+      "device, and the L2 cache is overwritten before each call.");
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ struct Events {
 };
 
 double seconds_on_cuda(const std::function<void()>& work) {
-  static Events& events = *new Events;  // never freed: at exit the driver may be gone first
+  static Events& events = *new Events;  // never freed: at exit the driver may be unloaded already
   check_cuda(cudaMemsetAsync(events.spoiler.data(), 0, events.spoiler.bytes(), cuda_stream()), "cudaMemsetAsync");
   check_cuda(cudaEventRecord(events.start, cuda_stream()), "cudaEventRecord");
   work();

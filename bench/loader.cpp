@@ -18,7 +18,7 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Calls `work`, which handles some images and tells how many, until `budget` seconds have passed.
+/// Calls `work`, which returns the number of images it handled, until `budget` seconds have passed.
 double images_per_second(double budget, const std::function<int64_t()>& work) {
   const double start = seconds_now();
   int64_t images = 0;
@@ -36,7 +36,7 @@ void time_loader(const std::string& folder, int64_t size, int threads, double bu
   DataOptions options;
   options.root = folder;
   options.size = size;
-  const DataNeeds wanted{.gaze = true};
+  const DataNeeds needs{.gaze = true};
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   std::printf("%s, %lld pixels, batch %lld\n%7s %16s %16s\n", folder.c_str(), (long long)size, (long long)batch,
               "threads", "loaded images/s", "batched images/s");
@@ -45,11 +45,11 @@ void time_loader(const std::string& folder, int64_t size, int threads, double bu
     options.threads = n;
     Dataset dataset;
     const double loaded = images_per_second(budget, [&] {
-      dataset = load_dataset(options, "train", wanted);
+      dataset = load_dataset(options, "train", needs);
       return int64_t(dataset.samples.size());
     });
     Loader loader(dataset, options, AugmentOptions(), MapOptions(), batch, 1, 0);
-    for (int i = 0; i < 4 * n; ++i) loader.next();  // what was prepared while nobody waited
+    for (int i = 0; i < 4 * n; ++i) loader.next();  // batches that were prepared before the clock starts
     const double batched = images_per_second(budget, [&] {
       loader.next();
       return batch;

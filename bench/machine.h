@@ -1,4 +1,4 @@
-// Which machine measured.
+// The machine that benchmarks run on.
 #pragma once
 
 #include <string>
@@ -7,14 +7,15 @@
 
 namespace gt {
 
-/// Facts for a results file; an empty one is not known.
+/// Facts for a results file; "" stands for unknown.
 struct Machine {
   std::string cpu;     ///< the processor's model
-  std::string gpu;     ///< the CUDA device's name; empty where none is measured
-  std::string driver;  ///< nvidia-smi's words on driver, clocks and power
+  std::string gpu;     ///< the CUDA device's name; empty if none is measured
+  std::string driver;  ///< driver version, clocks, power limit and temperature as nvidia-smi prints them
   std::string date;    ///< now, UTC
 };
 
+/// The facts on this machine, and on its CUDA device if `with_gpu`.
 Machine this_machine(bool with_gpu);
 
 }  // namespace gt

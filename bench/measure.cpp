@@ -10,7 +10,7 @@
 namespace gt {
 namespace {
 
-constexpr double seconds_a_repetition = 5e-4;  // at least, so that a fast op is called many times in each
+constexpr double min_repetition_seconds = 5e-4;  // a repetition of a fast op has many calls
 
 /// Keeps the times of the repetitions and their median.
 class Collector : public benchmark::BenchmarkReporter {
@@ -25,8 +25,8 @@ class Collector : public benchmark::BenchmarkReporter {
         if (run.aggregate_name == "median") timing.median = seconds;
         continue;
       }
-      timing.least = timing.repetitions == 0 ? seconds : std::min(timing.least, seconds);
-      timing.most = std::max(timing.most, seconds);
+      timing.min = timing.repetitions == 0 ? seconds : std::min(timing.min, seconds);
+      timing.max = std::max(timing.max, seconds);
       timing.calls = run.iterations;
       ++timing.repetitions;
     }
@@ -36,25 +36,25 @@ class Collector : public benchmark::BenchmarkReporter {
   std::string error;
 };
 
-/// Seconds of a call once calls no longer get faster: the first ones make plans and take memory. Stops, whatever the
-/// times, when they have taken `budget`.
+/// Seconds of a call once calls no longer get faster: the first ones make plans and allocate memory. Stops in any case
+/// after `budget` seconds.
 double settled_seconds(Device device, const std::function<void()>& work, double budget) {
-  double least = seconds_of(device, work);
-  for (double spent = least; spent < budget;) {
+  double fastest = seconds_of(device, work);
+  for (double spent = fastest; spent < budget;) {
     const double next = seconds_of(device, work);
     spent += next;
-    const bool settled = next > 0.9 * least;
-    least = std::min(least, next);
+    const bool settled = next > 0.9 * fastest;
+    fastest = std::min(fastest, next);
     if (settled) break;
   }
-  return least;
+  return fastest;
 }
 
 }  // namespace
 
 Timing measure(const std::string& name, Device device, const std::function<void()>& work, double budget) {
   const double estimate = settled_seconds(device, work, 2 * budget);
-  const int64_t calls = std::clamp<int64_t>(int64_t(seconds_a_repetition / estimate), 1, 100);
+  const int64_t calls = std::clamp<int64_t>(int64_t(min_repetition_seconds / estimate), 1, 100);
   const int64_t repetitions = std::clamp<int64_t>(int64_t(budget / (estimate * double(calls))), 3, 21);
 
   const auto body = [&](benchmark::State& state) {

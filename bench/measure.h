@@ -1,4 +1,4 @@
-// One measurement, by Google Benchmark.
+// Timing a function by Google Benchmark.
 #pragma once
 
 #include <functional>
@@ -8,13 +8,14 @@
 
 namespace gt {
 
-/// Seconds of one call, over several repetitions of the same number of calls.
+/// Seconds of one call, over several repetitions of a fixed number of calls.
 struct Timing {
-  double median = 0, least = 0, most = 0;
+  double median = 0, min = 0, max = 0;
   int64_t repetitions = 0, calls = 0;  // calls in each repetition
 };
 
-/// Times `work`, after it has run a few times, for about `budget` seconds of its own time but at least three times.
+/// Times `work` after some calls to warm up: at least three repetitions, in about `budget` seconds. `name` is the
+/// benchmark's. Throws Error if `work` throws.
 Timing measure(const std::string& name, Device device, const std::function<void()>& work, double budget);
 
 }  // namespace gt

@@ -19,7 +19,7 @@ std::string key(const std::string& device, const std::string& type, const std::s
 
 std::string key(const Row& row) { return key(to_string(row.device), to_string(row.dtype), row.op, row.size, row.pass); }
 
-/// A number in a column of width 9; a dash for 0, which stands for not known.
+/// A number in a column of width 9; a dash for 0, which stands for unknown.
 std::string cell(const char* format, double value) {
   if (value == 0) return "        -";
   char number[32], padded[40];
@@ -46,8 +46,8 @@ Json to_json(const Row& row, double floor) {
   }
   const Timing& t = row.time;
   json.update({{"ms", 1e3 * t.median},
-               {"min_ms", 1e3 * t.least},
-               {"max_ms", 1e3 * t.most},
+               {"min_ms", 1e3 * t.min},
+               {"max_ms", 1e3 * t.max},
                {"repetitions", t.repetitions},
                {"calls", t.calls}});
   if (row.bytes > 0) json.update({{"bytes", row.bytes}, {"gb_per_s", rate(row.bytes, t.median)}});
@@ -64,17 +64,18 @@ Json to_json(const Row& row, double floor) {
 Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> roofs)
     : options_(std::move(options)), machine_(std::move(machine)), roofs_(std::move(roofs)) {
   if (!options_.compare.empty()) {
-    const Json old = Json::parse(read_file(options_.compare), nullptr, false);
-    if (!old.is_object() || !old.contains("rows")) fail(options_.compare, ": expected a file that --json wrote");
-    for (const Json& row : old["rows"])
+    const Json earlier = Json::parse(read_file(options_.compare), nullptr, false);
+    if (!earlier.is_object() || !earlier.contains("rows"))
+      fail(options_.compare, ": expected a file that --json wrote");
+    for (const Json& row : earlier["rows"])
       if (row.contains("ms"))
-        old_[key(row.value("device", ""), row.value("type", "f32"), row.value("op", ""), row.value("size", ""),
-                 row.value("pass", ""))] = 1e-3 * row["ms"].get<double>();
-    const Json facts = old.value("machine", Json::object());
-    old_facts_ = str_cat("commit ", facts.value("commit", "?"), ", ", facts.value("date", "?"));
+        earlier_[key(row.value("device", ""), row.value("type", "f32"), row.value("op", ""), row.value("size", ""),
+                     row.value("pass", ""))] = 1e-3 * row["ms"].get<double>();
+    const Json facts = earlier.value("machine", Json::object());
+    earlier_facts_ = str_cat("commit ", facts.value("commit", "?"), ", ", facts.value("date", "?"));
     for (const auto& [fact, now] : {std::pair{"cpu", machine_.cpu}, std::pair{"gpu", machine_.gpu}})
       if (const std::string before = facts.value(fact, ""); before != now && !before.empty() && !now.empty())
-        std::printf("note: %s is of another %s: %s\n", options_.compare.c_str(), fact, before.c_str());
+        std::printf("note: %s was measured on another %s: %s\n", options_.compare.c_str(), fact, before.c_str());
   }
   print_head();
 }
@@ -89,21 +90,23 @@ void Report::print_head() const {
                     ? str_cat("; bf16 products ", int64_t(1e-9 * roof.bf16_products_per_second), " GFLOP/s").c_str()
                     : "");
   std::printf(
-      "\nms is the median. floor: what the bytes and operations take at those rates; %% of it over 100 where a cache "
-      "holds the data.\nx: how many times as fast as the same from other ops, as the CPU%s.\n\n",
-      options_.compare.empty() ? "" : str_cat(", as in ", options_.compare).c_str());
+      "\nms: the median. floor ms: the time of the bytes and operations at those rates. %% floor: floor / median, over "
+      "100 "
+      "if a cache holds the data.\nx composed, x CPU%s: speed relative to the op's composed twin, to the CPU%s.\n\n",
+      options_.compare.empty() ? "" : ", x earlier",
+      options_.compare.empty() ? "" : str_cat(", to ", options_.compare).c_str());
   std::printf("%-*s  %-*s  %-4s  %-7s  %-4s %9s %9s %9s %9s %9s %9s %9s%s%s\n", int(options_.op_width), "op",
               int(options_.size_width), "size", "type", "pass", "on", "ms", "GB/s", "GFLOP/s", "floor ms", "% floor",
-              "x composed", "x CPU", options_.compare.empty() ? "" : "     x old", options_.errors ? "     error" : "");
+              "x composed", "x CPU", options_.compare.empty() ? "" : " x earlier", options_.errors ? "     error" : "");
   std::fflush(stdout);
 }
 
-double Report::old_seconds(const Row& row) const {
-  const auto found = old_.find(key(row));
-  return found == old_.end() ? 0 : found->second;
+double Report::earlier_seconds(const Row& row) const {
+  const auto found = earlier_.find(key(row));
+  return found == earlier_.end() ? 0 : found->second;
 }
 
-void Report::print(const Row& row, double times_as_fast) const {
+void Report::print(const Row& row, double speedup) const {
   std::printf("%-*s  %-*s  %-4s  %-7s  %-4s ", int(options_.op_width), row.op.c_str(), int(options_.size_width),
               row.size.c_str(), to_string(row.dtype), row.pass.c_str(), to_string(row.device));
   if (!row.failed.empty()) {
@@ -114,19 +117,19 @@ void Report::print(const Row& row, double times_as_fast) const {
                 cell(" %.1f", rate(row.bytes, seconds)).c_str(), cell(" %.1f", rate(row.flops, seconds)).c_str(),
                 cell(" %.4g", 1e3 * floor).c_str(), cell(" %.0f%%", 100 * floor / seconds).c_str(),
                 times_cell(row.composed / seconds).c_str(), times_cell(row.cpu / seconds).c_str(),
-                options_.compare.empty() ? "" : times_cell(times_as_fast).c_str(),
+                options_.compare.empty() ? "" : times_cell(speedup).c_str(),
                 options_.errors ? cell(" %.1e", row.error).c_str() : "");
   }
   std::fflush(stdout);
 }
 
 void Report::add(const Row& row) {
-  const double before = old_seconds(row), times_as_fast = row.failed.empty() ? before / row.time.median : 0;
-  if (times_as_fast > 0) changes_.push_back({key(row), times_as_fast});
+  const double before = earlier_seconds(row), speedup = row.failed.empty() ? before / row.time.median : 0;
+  if (speedup > 0) changes_.push_back({key(row), speedup});
   failed_ += !row.failed.empty();
-  unsteady_ += row.time.median > 1.5 * row.time.least;
+  unsteady_ += row.time.median > 1.5 * row.time.min;
   rows_.push_back(to_json(row, row.failed.empty() ? roofs_.at(row.device).floor(row.bytes, row.flops, row.unit) : 0));
-  print(row, times_as_fast);
+  print(row, speedup);
   write(false);
 }
 
@@ -154,25 +157,25 @@ size_t Report::finish() {
   write(true);
   std::printf("\n%zu rows, %zu failed\n", rows_.size(), failed_);
   if (unsteady_ > 0)
-    std::printf("%zu have a median of more than 1.5 times their least: other programs were running\n", unsteady_);
+    std::printf("%zu have a median above 1.5 times their minimum: other programs were running\n", unsteady_);
   if (!options_.compare.empty()) {
     double logs = 0;
     size_t faster = 0, slower = 0;
     const Change* worst = nullptr;
     for (const Change& change : changes_) {
-      logs += std::log(change.times_as_fast);
-      faster += change.times_as_fast > 1.1;
-      slower += change.times_as_fast < 1 / 1.1;
-      if (worst == nullptr || change.times_as_fast < worst->times_as_fast) worst = &change;
+      logs += std::log(change.speedup);
+      faster += change.speedup > 1.1;
+      slower += change.speedup < 1 / 1.1;
+      if (worst == nullptr || change.speedup < worst->speedup) worst = &change;
     }
     if (worst == nullptr)
-      std::printf("against %s: no row in common\n", options_.compare.c_str());
+      std::printf("%s has no row in common\n", options_.compare.c_str());
     else
       std::printf(
-          "against %s (%s): %.2fx as fast in the geometric mean of %zu rows; %zu faster and %zu slower by more "
+          "relative to %s (%s): %.2fx as fast in the geometric mean of %zu rows; %zu faster and %zu slower by more "
           "than 10 %%; slowest: %s, %.2fx\n",
-          options_.compare.c_str(), old_facts_.c_str(), std::exp(logs / double(changes_.size())), changes_.size(),
-          faster, slower, worst->what.c_str(), worst->times_as_fast);
+          options_.compare.c_str(), earlier_facts_.c_str(), std::exp(logs / double(changes_.size())), changes_.size(),
+          faster, slower, worst->what.c_str(), worst->speedup);
   }
   return failed_;
 }

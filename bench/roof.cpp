@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t floats_in_256_mib = int64_t(64) << 20;
 constexpr double seconds_to_measure = 0.5;
 
-/// The rate of the fastest of several runs; `run` returns what it did, in bytes or operations.
+/// The rate of the fastest of several runs; `run` returns its bytes or its operations.
 double best_rate(Device device, const std::function<double()>& run) {
   run();
   synchronize(device);
@@ -32,7 +32,7 @@ double best_rate(Device device, const std::function<double()>& run) {
 
 namespace cpu {
 
-/// Past the caches where the processor can: a plain store would first read what it overwrites.
+/// Uses stores that bypass the caches if the processor has them: a plain store would first read the overwritten line.
 void copy_floats(const float* from, float* to, int64_t n) {
   const int64_t quads = n / 4, threads = num_threads();
   parallel_for(quads, (quads + threads - 1) / threads, [&](int64_t begin, int64_t end) {
@@ -54,13 +54,13 @@ constexpr int lanes = 4;
 #endif
 using Vector [[gnu::vector_size(4 * lanes)]] = float;
 
-/// Independent chains, enough to hide the latency of a multiply-add.
+/// Runs independent chains, enough of them to hide the latency of a multiply-add.
 double multiply_adds(float* sink) {
   constexpr int64_t steps = 200000;
   constexpr int chains = 12;
   const int64_t threads = num_threads();
   parallel_for(threads, 1, [&](int64_t thread, int64_t) {
-    const volatile float start[2] = {0.999f, 0.001f};  // volatile: the compiler must not know them
+    const volatile float start[2] = {0.999f, 0.001f};  // volatile, so that the compiler does not fold them
     const Vector factor = Vector{} + start[0], term = Vector{} + start[1];
     Vector x[chains];
     for (int c = 0; c < chains; ++c) x[c] = Vector{} + float(c);
@@ -76,7 +76,7 @@ double multiply_adds(float* sink) {
 
 }  // namespace cpu
 
-/// Elements, a multiple of 4, of a buffer that no cache holds a good part of.
+/// The number of elements, a multiple of 4, of a buffer that is much larger than the caches.
 int64_t floats_to_copy() {
 #ifdef _SC_LEVEL3_CACHE_SIZE
   const int64_t l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);  // bytes
@@ -90,8 +90,8 @@ int64_t floats_to_copy() {
 
 #if !GT_CUDA || GT_EMULATE
 namespace cuda {
-void copy_floats(const float*, float*, int64_t) { fail("device 'cuda' is not measured in this build"); }
-double multiply_adds(float*) { fail("device 'cuda' is not measured in this build"); }
+void copy_floats(const float*, float*, int64_t) { fail("device 'cuda': this build does not measure it"); }
+double multiply_adds(float*) { fail("device 'cuda': this build does not measure it"); }
 }  // namespace cuda
 #endif
 
@@ -109,7 +109,7 @@ Roof measure_roof(Device device) {
       best_rate(device, [&] { return (on_cuda ? cuda::multiply_adds : cpu::multiply_adds)(sink.data<float>()); });
   if (on_cuda) {
     constexpr int64_t side = 8192;
-    // Not zeros, on which a GPU draws less power and runs faster.
+    // Random values: on zeros a GPU draws less power and runs faster.
     const Tensor a = Maker{DType::bf16, Random(1)}.uniform({side, side}, -1, 1).to(device);
     roof.bf16_products_per_second = best_rate(device, [&] {
       const NoGrad no_grad;

@@ -1,11 +1,12 @@
-// Rows for what a training step does outside the graph, which has no gradient and thus no row in the op table.
+// Benchmark rows of a training step's functions without a gradient, which the op table lacks.
 #pragma once
 
 #include "kernels/cases/op_case.h"
 
 namespace gt {
 
-/// Sizes: tensors, values of each. One step in place; `lists` are the parameters, the gradients and the states.
+/// One step of an optimiser, in place. Sizes: number of tensors, values of each. `lists` counts the lists of tensors:
+/// parameters, gradients and states.
 inline OpCase update_case(const std::string& name, int64_t lists, const Tensor& rates,
                           std::function<void(const std::vector<Tensors>&, const Tensor&)> update) {
   OpCase c;
@@ -24,12 +25,12 @@ inline OpCase update_case(const std::string& name, int64_t lists, const Tensor& 
     update(of, rates);
     return of[0];
   };
-  // Reads all, and writes all but the gradients.
+  // Reads all lists and writes all but the gradients.
   c.cost = [=](const Sizes& s) { return Cost{4.0 * double((2 * lists - 1) * s[0] * s[1]), 0}; };
   return c;
 }
 
-/// Sizes: images, side. Flips and a change of colour, as a loader asks for them.
+/// Augmentation by a flip and a change of colour. Sizes: images, side.
 inline OpCase augment_case() {
   OpCase c;
   c.name = "augment";
@@ -50,6 +51,7 @@ inline OpCase augment_case() {
   return c;
 }
 
+/// All rows.
 inline std::vector<OpCase> step_cases() {
   return {update_case("sgd_step", 3, sgd_rates(1e-6, 0.9, 1e-4),
                       [](const std::vector<Tensors>& x, const Tensor& rates) { sgd_step(x[0], x[1], x[2], rates); }),

@@ -1,12 +1,15 @@
-// gradtrack_peer: GradTrack's side of bench/peers. Does one work on request, so that peers.py can time it in turn with
-// PyTorch's. --export leaves the work's inputs and what first comes of them in a safetensors file, for PyTorch to start
-// from and to be compared with. Then a line {"ready": true}, and a line of JSON for each line of stdin:
-//   run N    does the work N times: {"ms": {part: milliseconds a time}, "cpu_s": seconds of CPU time}
-//   memory   {"peak_mb": most of the resident set since it was ready, above what it was before the network, or on CUDA
-//             the most in tensors; "buffers_mb": the most in tensors}
-// On the CPU a step is timed in its parts. On CUDA it is trained as `gradtrack train` does, one CUDA graph after
-// another that the host does not wait for, and N of them are timed as one; single ops by events, the L2 cache
-// overwritten before. Exit status 0 at the end of stdin, 1 an error, 2 wrong usage.
+// gradtrack_peer: GradTrack's side of bench/peers. It runs one workload on request, so that peers.py can alternate it
+// with PyTorch's. --export writes the inputs and the first results to a safetensors file. PyTorch starts from these
+// inputs, and its results are compared with these. The program then prints {"ready": true}, and answers each line of
+// stdin by a line of JSON:
+//
+//   run N    runs the workload N times: {"ms": {part: milliseconds per run}, "cpu_s": seconds of CPU time}
+//   memory   {"peak_mb", "buffers_mb"}: peak memory since it was ready, and its part in tensors
+//
+// On the CPU, the peak is that of the resident set above its size before the network was made. On CUDA, it is the part
+// in tensors. A step is timed in parts on the CPU. On CUDA, N steps run as in `gradtrack train`, by CUDA graphs that
+// the host does not wait for, and are timed as one. Single ops are timed as bench/clock.h says. Exit status: 0 at the
+// end of stdin, 1 an error, 2 wrong usage.
 #include <CLI/CLI.hpp>
 #include <ctime>
 #include <fstream>
@@ -34,23 +37,24 @@ struct Options {
   int threads = 0;
 };
 
+/// A workload to time.
 class Work {
  public:
   virtual ~Work() = default;
-  /// Inputs "input.<name>", and what comes of them: values "value.<name>", gradients "gradient.<name>".
+  /// Inputs "input.<name>", values "value.<name>" and gradients "gradient.<name>" of the first run.
   virtual SafeTensors first() = 0;
-  /// Does it so many times; seconds of all of them.
+  /// Runs it `times` times. Returns the sums of seconds.
   virtual Seconds run(int64_t times) = 0;
 };
 
-/// The emulated device has no clock but the host's.
+/// Seconds of a function. The emulated device is timed by the host's clock.
 double seconds(Device device, const std::function<void()>& work) {
   return seconds_of(GT_EMULATE ? Device::cpu : device, work);
 }
 
 // ---- The training step ----------------------------------------------------------------------------------------------
 
-/// Synthetic images with simulated gaze, as many as a batch has.
+/// A batch of synthetic images with simulated gaze.
 Dataset synthetic(const Config& config) {
   Dataset dataset;
   dataset.simulated_gaze = true;
@@ -73,7 +77,7 @@ Batch first_batch(const Config& config) {
   return loader.next();
 }
 
-/// What TrainingStep does: on the CPU in parts, on CUDA by itself.
+/// A training step: on the CPU in separate parts, on CUDA by TrainingStep.
 class Step : public Work {
  public:
   Step(const Config& config, Batch batch, Device device)
@@ -173,7 +177,7 @@ class Step : public Work {
 
 // ---- Single ops -----------------------------------------------------------------------------------------------------
 
-/// An op on named inputs; gradients of those that require one, from given gradients of its outputs.
+/// An op on named inputs. Backward starts from random gradients of its outputs.
 class SingleOp : public Work {
  public:
   using Inputs = std::vector<std::pair<std::string, Tensor>>;
@@ -225,7 +229,7 @@ class SingleOp : public Work {
   void both() const {
     for (auto [name, x] : inputs_)
       if (x.requires_grad()) x.clear_grad();
-    // A node behind all outputs, which gives each its gradient.
+    // A node that depends on all outputs and gives each its gradient.
     const Tensor start = Tensor::zeros({}, DType::f32, gradients_[0].device());
     const Tensor end = record("end", start, op_(), [this](const Tensor&) -> Tensors { return gradients_; });
     backward(end);
@@ -249,7 +253,7 @@ struct Inputs {
   Tensor parameter(const Shape& shape, double lo, double hi) { return uniform(shape, lo, hi).set_requires_grad(true); }
 };
 
-/// 8 images of 40 fixations, 4 maps each of 224 x 224 pixels.
+/// Splat or track distance: 8 images of 40 fixations, 4 maps of 224 x 224 pixels each.
 std::unique_ptr<Work> maps_work(const std::string& name, Device device) {
   constexpr int64_t batch = 8, fixations = 40, side = 224, count = batch * fixations;
   Inputs make{device, Random(1, hash64(name))};
@@ -287,12 +291,12 @@ std::unique_ptr<Work> attention_work(Device device) {
 
 // ---- The process ----------------------------------------------------------------------------------------------------
 
-/// A line of /proc/self/status, in MB of 10^6 bytes.
+/// A line of /proc/self/status, in MB (10^6 bytes).
 double status_mb(const std::string& key) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
     if (line.starts_with(key + ":")) return std::stod(line.substr(key.size() + 1)) * 1024e-6;
-  fail("/proc/self/status: no ", key);
+  fail("/proc/self/status: expected a line ", key);
 }
 
 double cpu_seconds() {
@@ -316,7 +320,7 @@ void serve(const Options& options) {
   if (options.work == "step") {
     const Config config = load_config(options.config, options.overrides);
     if (config.recipe != "gradtrack" || config.optimizer.kind != "sgd")
-      fail(options.config, ": expected recipe gradtrack and optimizer.kind sgd, of which there is a PyTorch twin");
+      fail(options.config, ": expected recipe gradtrack and optimizer.kind sgd, which have a PyTorch twin");
     Batch batch = first_batch(config);
     before = status_mb("VmRSS");
     work = std::make_unique<Step>(config, std::move(batch), options.device);
@@ -329,9 +333,9 @@ void serve(const Options& options) {
     write_safetensors(options.exported, work->first());
   }
   if (options.device == Device::cuda) {
-    work->run(3);  // records the graph, whose memory no later step takes anew: it is in the peak until here
+    work->run(3);  // records the graph, whose memory is allocated once; the peak is not reset after it
   } else {
-    std::ofstream("/proc/self/clear_refs") << 5;  // VmHWM starts anew
+    std::ofstream("/proc/self/clear_refs") << 5;  // resets VmHWM
     reset_peak_bytes();
   }
   const auto answer = [](const Json& json) { std::cout << json.dump() << std::endl; };
@@ -353,17 +357,17 @@ void serve(const Options& options) {
 
 int main(int argc, char** argv) {
   gt::Options options;
-  CLI::App app("GradTrack's side of bench/peers: does one work on request, to be timed beside PyTorch's.");
+  CLI::App app("GradTrack's side of bench/peers: runs one workload on request, for comparison with PyTorch.");
   app.footer("example:\n  echo 'run 5' | gradtrack_peer step --config configs/kvasir_small.yaml model.groups=2");
   app.add_option("work", options.work, "step, splat, distance or attention")
       ->required()
       ->check(CLI::IsMember({"step", "splat", "distance", "attention"}));
-  app.add_option("overrides", options.overrides, "KEY=VALUE of the configuration");
+  app.add_option("overrides", options.overrides, "keys of the configuration as KEY=VALUE");
   app.add_option("--config", options.config, "configuration of the step");
   std::string device = "cpu";
   app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-  app.add_option("--export", options.exported, "safetensors file to leave inputs, values and gradients in");
-  app.add_option("--threads", options.threads, "0 is all processors")->check(CLI::Range(0, 1024));
+  app.add_option("--export", options.exported, "safetensors file to write inputs, values and gradients to");
+  app.add_option("--threads", options.threads, "threads; 0 for all processors")->check(CLI::Range(0, 1024));
   CLI11_PARSE(app, argc, argv);
   try {
     options.device = gt::choose_device(device);

@@ -1,12 +1,13 @@
-"""Times GradTrack against PyTorch on the same cores, or on the same GPU, in turn, in one run (docs/cpu.md says what is
-compared and how).
+"""Compares the speed of GradTrack and PyTorch on one machine in one run. docs/cpu.md describes the comparison.
 
-Each work is done by gradtrack_peer (ours.cpp) and by torch_peer.py, processes that start from the same inputs and
-weights; PyTorch's first values and gradients must be GradTrack's before anything is timed. Then GradTrack and PyTorch's
-settings run in turn. The fastest setting is taken, on CUDA the fastest eager one and the fastest compiled one, and a
-row gives the medians, and the median, least and greatest of the ratios within a round: how many times as fast GradTrack
-is. On CUDA the rows of the JSON file hold what nvidia-smi says of driver, clocks, power and temperature before and
-after. Exit status 0 done, 1 a work failed, 2 wrong usage."""
+Two processes run each workload, gradtrack_peer (ours.cpp) and torch_peer.py. They start from the same inputs and weights.
+PyTorch's first values and gradients must agree with GradTrack's, else the workload fails. Then GradTrack and PyTorch's
+settings run alternately, one run of each in a round.
+
+A row compares GradTrack with PyTorch's fastest setting. On CUDA there is a row for the fastest eager setting and one for
+the fastest compiled one. It gives the median times, and the median, minimum and maximum over rounds of the ratio
+PyTorch's time / GradTrack's time. On CUDA the JSON file also holds nvidia-smi's driver, clocks, power and temperature
+before and after. Exit status: 0 done, 1 a workload failed, 2 wrong usage."""
 
 import argparse
 import json
@@ -21,15 +22,16 @@ import time
 from dataclasses import dataclass, field
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOLERANCE = 1e-3  # relative, of a tensor's norm
-TF32_TOLERANCE, BF16_TOLERANCE = 2e-2, 0.2  # two networks that round to 11 and 8 bits after every layer
-CONTENDS = 1.5  # a setting of PyTorch that took longer than this times the fastest at first is not tried further
+TOLERANCE = 1e-3  # of the difference of two tensors, relative to the norm
+TF32_TOLERANCE, BF16_TOLERANCE = 2e-2, 0.2  # both networks round to 11 or 8 bits after every layer
+MAX_SLOWDOWN = 1.5  # a setting of PyTorch that is slower than the fastest by more than this factor is dropped
 QUIET = 0.05  # share of the processors that other programs may take in a round
 
 
 @dataclass
 class Variant:
-    """GradTrack with these keys of the configuration; goals by part, or by part and kind of PyTorch's settings."""
+    """GradTrack with these keys of the configuration. Goals are ratios by part, or by part and kind of PyTorch's
+    settings."""
     name: str = ""
     overrides: tuple = ()
     goals: dict = field(default_factory=dict)
@@ -37,13 +39,14 @@ class Variant:
 
 @dataclass
 class Work:
+    """A workload."""
     name: str
     ours: tuple  # arguments of gradtrack_peer
     settings: tuple  # of PyTorch; the fastest is also tried compiled
-    judged: str  # the part that says which is the fastest
+    judged: str  # the part by which settings are compared
     variants: tuple = (Variant(),)
     memory: bool = False
-    against: tuple = ("any",)  # kinds of PyTorch's settings: of each the fastest has its row
+    kinds: tuple = ("any",)  # kinds of PyTorch's settings; the fastest of each kind has a row
     tolerance: float = TOLERANCE
 
 
@@ -56,7 +59,7 @@ WORKS = (
           Variant("auto: Winograd", ("conv=auto",), {"whole step": 1.6})), memory=True),
     Work("splat, 8 images, 4 levels of 224x224", ("splat",), (("separable",), ("broadcast",)), "forward",
          (Variant(goals={"forward": 20}),)),
-    Work("splat as its formula stands", ("splat",), (("broadcast",),), "forward"),
+    Work("splat, direct formula", ("splat",), (("broadcast",),), "forward"),
     Work("track distance, 8 images, 4 levels of 224x224", ("distance",), ((),), "forward"),
     Work("track attention, 8x224x224x64", ("attention",), LAYOUTS, "forward and backward",
          (Variant(goals={"forward and backward": 3}),)),
@@ -77,18 +80,18 @@ def bf16_step(batch, settings):
 
 
 def op_on_cuda(name, ours, settings, judged, goal, tolerance=TOLERANCE):
-    return Work(name, (ours,), settings, judged, (Variant(goals={(judged, "eager"): goal}),), against=BOTH,
+    return Work(name, (ours,), settings, judged, (Variant(goals={(judged, "eager"): goal}),), kinds=BOTH,
                 tolerance=tolerance)
 
 
 CUDA_WORKS = (
-    bf16_step(8, (("channels_last", "amp"),)),  # contiguous takes half as long again
+    bf16_step(8, (("channels_last", "amp"),)),  # contiguous takes 1.5 times as long
     bf16_step(64, (("channels_last", "amp"),)),
     step_on_cuda("full size, batch 8, TF32", "configs/kvasir.yaml", (("contiguous", "tf32"), ("channels_last", "tf32")),
                  "precision=tf32", tolerance=TF32_TOLERANCE),
     step_on_cuda("full size, batch 8, f32", "configs/kvasir.yaml", LAYOUTS),
     op_on_cuda("splat, 8 images, 4 levels of 224x224", "splat", (("separable",), ("broadcast",)), "forward", 10),
-    # Where two segments are as near, rounding decides which one gets a pixel's gradient.
+    # If two segments are equally near, rounding decides which one gets a pixel's gradient.
     op_on_cuda("track distance, 8 images, 4 levels of 224x224", "distance", ((),), "forward", 10, tolerance=5e-3),
     op_on_cuda("track attention, 8x224x224x64", "attention", LAYOUTS, "forward and backward", 3),
 )
@@ -103,18 +106,19 @@ REHEARSED = (
 
 @dataclass
 class Round:
-    ours: list  # by variant: milliseconds by part
-    torch: dict  # by setting: the same
-    others: float  # share of all processors' time that went to other programs
+    """One run of each program."""
+    ours: list  # milliseconds by part, of each variant
+    torch: dict  # milliseconds by part, of each setting
+    others: float  # share of all processors' time that other programs took
 
 
 class Failed(Exception):
-    pass
+    """A workload or a setting that cannot be timed; the message says why."""
 
 
 class Peer:
-    """A process that answers each line by a line of JSON; ready when made. Its messages go to a log, which an error
-    quotes."""
+    """A process that answers each line of stdin by a line of JSON, and is ready once constructed. Its stderr goes to a log,
+    which errors quote."""
 
     def __init__(self, command, threads, log, limit):
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
@@ -146,7 +150,7 @@ class Peer:
         with open(self.log) as log:
             lines = log.read().strip().splitlines() or ["no message"]
         errors = [line for line in lines if re.search(r"\b\w*(Error|Exception|Unsupported)\b", line)]
-        raise Failed((errors or lines)[-1].strip() if in_time else f"not done in {limit} seconds")
+        raise Failed((errors or lines)[-1].strip() if in_time else f"no answer within {limit} seconds")
 
     def ask(self, line):
         self.process.stdin.write(line + "\n")
@@ -157,7 +161,7 @@ class Peer:
         return self.ask(f"run {times}")
 
 
-def say(line):
+def log(line):
     print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
 
 
@@ -174,25 +178,27 @@ def of_kind(settings, kind):
 
 
 def gpu_state():
-    """nvidia-smi's words on the GPU; empty without one."""
+    """What nvidia-smi prints of the GPU, by field; empty without one."""
     query = ("name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,clocks.max.mem,power.draw,power.limit,"
              "temperature.gpu,clocks_event_reasons.active")
     try:
-        told = subprocess.run(["nvidia-smi", "--id=0", f"--query-gpu={query}", "--format=csv"], capture_output=True,
+        lines = subprocess.run(["nvidia-smi", "--id=0", f"--query-gpu={query}", "--format=csv"], capture_output=True,
                               text=True, timeout=30, check=True).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return {}
-    return dict(zip(told[0].split(", "), told[1].split(", ")))
+    return dict(zip(lines[0].split(", "), lines[1].split(", ")))
 
 
 def busy_seconds():
-    """CPU time that all programs on the machine have had, and what its host kept back."""
+    """CPU seconds of all programs on the machine, plus the time that its host withheld (steal)."""
     with open("/proc/stat") as stat:
         user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 class Race:
+    """Times the variants of a workload and PyTorch's settings alternately."""
+
     def __init__(self, work, options, folder):
         self.work, self.options, self.folder = work, options, folder
         self.data = [os.path.join(folder, f"{work.ours[0]}{i}.safetensors") for i in range(len(work.variants))]
@@ -220,12 +226,12 @@ class Race:
         return peer
 
     def trial(self, setting):
-        """Starts PyTorch with this setting and runs it for some seconds."""
-        say(f"  PyTorch {text_of(setting)}")
+        """Starts PyTorch with a setting and runs it for about 3 seconds."""
+        log(f"  PyTorch {text_of(setting)}")
         try:
             peer = self.torch[setting] = self.start_torch(setting)
         except Failed as error:
-            say(f"    skipped: {error}")
+            log(f"    skipped: {error}")
             self.skipped[setting] = str(error)
             return
         runs = [peer.run(1)["ms"]]
@@ -235,33 +241,33 @@ class Race:
         self.seconds[setting] = 1e-3 * min(sum(r.values()) for r in runs)
         if self.work.memory:
             self.torch_mb[setting] = peer.ask("memory")["peak_mb"]
-        say(f"    {self.work.judged} {self.tried[setting]:.4g} ms; first values and gradients within "
+        log(f"    {self.work.judged} {self.tried[setting]:.4g} ms; first values and gradients within "
             f"{peer.first['difference']:.1g} of GradTrack's")
 
     def start_contenders(self):
-        """Tries PyTorch's settings, and ends those that are far from the fastest of their kind."""
+        """Tries PyTorch's settings. Drops those much slower than the fastest of their kind."""
         for setting in self.work.settings:
             self.trial(setting)
         if not self.tried:
             raise Failed("PyTorch: " + "; ".join(self.skipped.values()))
         if not self.options.quick:
             self.trial((*min(self.tried, key=self.tried.get), "compiled"))
-        for kind in self.work.against:
+        for kind in self.work.kinds:
             tried = of_kind(self.tried, kind)
             for setting in tried:
-                if self.tried[setting] > CONTENDS * min(self.tried[s] for s in tried):
+                if self.tried[setting] > MAX_SLOWDOWN * min(self.tried[s] for s in tried):
                     self.torch.pop(setting).__exit__()
 
     def rounds(self):
-        """Rounds of one run each of all, in turn, until enough had the processors to themselves, or three times as many
-        are done: then the quietest."""
+        """Rounds of one run of each program. They are repeated until enough of them are quiet, at most three times as
+        often. Returns the quietest."""
         peers = (*self.ours, *self.torch.values())
         took = [1e-3 * sum(peer.run(1)["ms"].values()) for peer in self.ours] + [self.seconds[s] for s in self.torch]
         times = [max(1, math.ceil(0.25 / t)) for t in took]
         long = max(took) > 5
-        wanted = 1 if self.options.quick and long else 3 if self.options.quick or long else 21
+        needed = 1 if self.options.quick and long else 3 if self.options.quick or long else 21
         rounds = []
-        while len(rounds) < 3 * wanted and sum(r.others <= QUIET for r in rounds) < wanted:
+        while len(rounds) < 3 * needed and sum(r.others <= QUIET for r in rounds) < needed:
             before, start = busy_seconds(), time.perf_counter()
             runs = [peer.run(n) for peer, n in zip(peers, times)]
             wall = time.perf_counter() - start
@@ -269,16 +275,16 @@ class Race:
             ms = [r["ms"] for r in runs]
             rounds.append(Round(ms[: len(self.ours)], dict(zip(self.torch, ms[len(self.ours):])), max(0.0, others)))
             if long or len(rounds) % 7 == 0:
-                say(f"  {len(rounds)} rounds, wanted {wanted}; other programs took {100 * rounds[-1].others:.0f} % of "
-                    "the processors in the last")
-        return sorted(rounds, key=lambda r: r.others)[:wanted]
+                log(f"  {len(rounds)} rounds, needed {needed}; other programs took {100 * rounds[-1].others:.0f} % of "
+                    "the processors in the last one")
+        return sorted(rounds, key=lambda r: r.others)[:needed]
 
     def run(self):
-        say(self.work.name)
+        log(self.work.name)
         before = gpu_state() if self.options.device == "cuda" else {}
         try:
             for variant, data in zip(self.work.variants, self.data):
-                say(f"  GradTrack {' '.join(variant.overrides)}".rstrip())
+                log(f"  GradTrack {' '.join(variant.overrides)}".rstrip())
                 self.ours.append(self.start_ours(variant, data))
             self.start_contenders()
             rounds = self.rounds()
@@ -288,7 +294,7 @@ class Race:
             after = gpu_state() if self.options.device == "cuda" else {}
             rows = []
             for i, variant in enumerate(self.work.variants):
-                for kind in self.work.against:
+                for kind in self.work.kinds:
                     rows += self.rows(i, variant, kind, rounds)
                 if self.work.memory:
                     rows.append(self.memory_row(variant, self.ours[i].ask("memory")))
@@ -302,7 +308,7 @@ class Race:
         return ", ".join(filter(None, (self.work.name, variant.name))) + ": " + part
 
     def rows(self, i, variant, kind, rounds):
-        """Of the fastest setting of a kind; none where that was not to be had."""
+        """A row per part, compared with the fastest setting of a kind; no rows if none of that kind ran."""
         settings = of_kind(self.torch, kind)
         if not settings:
             return []
@@ -337,13 +343,13 @@ class Race:
 
 
 def with_goal(row, goal):
-    """Nothing is said of a goal where other programs were running."""
+    """The row with its goal and, if other programs did not disturb it, whether the goal is met."""
     quiet = row.get("others", 0) <= QUIET
     return row if goal is None else row | {"goal": goal} | ({"met": row["ratio"] >= goal} if quiet else {})
 
 
 def table(rows):
-    cells = [("work", "GradTrack", "PyTorch", "ratio", "(least .. most)", "goal", "PyTorch's setting")]
+    cells = [("work", "GradTrack", "PyTorch", "ratio", "(min .. max)", "goal", "PyTorch's setting")]
     for r in rows:
         if "failed" in r:
             cells.append((r["work"], "FAILED: " + r["failed"], "", "", "", "", ""))
@@ -371,29 +377,29 @@ def main():
     names += "\n".join(f"  {w.name}" for w in CUDA_WORKS)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"works:\n{names}\n\nexamples:\n  make bench-peers ARGS='--quick --work kvasir_small'\n"
+        epilog=f"workloads:\n{names}\n\nexamples:\n  make bench-peers ARGS='--quick --work kvasir_small'\n"
                "  make bench-peers ARGS='--device cuda'\n"
                "  make bench-peers BUILD=build/rehearsal CUDA=EMULATE ARGS='--device cuda --rehearse'")
     parser.add_argument("--program", required=True, help="gradtrack_peer")
-    parser.add_argument("--json", required=True, metavar="FILE", help="to write the rows to")
+    parser.add_argument("--json", required=True, metavar="FILE", help="file to write the rows to")
     parser.add_argument("--work", action="append", default=[], metavar="NAME",
-                        help="only works whose name contains this; may be given again")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and nothing compiled: a look, not a result")
+                        help="only workloads whose name contains NAME; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and nothing compiled, for a first impression")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rehearse", action="store_true",
-                        help="with --device cuda: GradTrack on the emulated device, PyTorch on the CPU, tiny: a test "
-                             "of this program, whose times mean nothing")
+                        help="with --device cuda: a test of this program at tiny sizes, with GradTrack on the emulated "
+                             "device and PyTorch on the CPU; its times mean nothing")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
-                        help="of each program; default all processors")
+                        help="threads of each program; all processors by default")
     parser.add_argument("--compile-limit", type=int, default=300, metavar="SECONDS",
-                        help="how long torch.compile may take before it is skipped (%(default)s)")
+                        help="time limit of torch.compile, after which the setting is skipped (%(default)s)")
     options = parser.parse_args()
     if options.rehearse and options.device != "cuda":
-        parser.error("--rehearse is for --device cuda")
+        parser.error("--rehearse needs --device cuda")
     works = REHEARSED if options.rehearse else CUDA_WORKS if options.device == "cuda" else WORKS
     chosen = [w for w in works if not options.work or any(word in w.name for word in options.work)]
     if not chosen:
-        parser.error(f"no work of device {options.device} is named so; there are:\n{names}")
+        parser.error(f"--work: no workload of device {options.device} has such a name; the workloads are:\n{names}")
     folder = os.path.join(os.path.dirname(os.path.abspath(options.json)), "peers")
     os.makedirs(folder, exist_ok=True)
     rows = []
@@ -401,17 +407,16 @@ def main():
         try:
             rows += Race(work, options, folder).run()
         except Failed as error:
-            say(f"  FAILED: {error}")
+            log(f"  FAILED: {error}")
             rows.append({"work": work.name, "failed": str(error)})
         write_json(options.json, rows)
     if options.rehearse:
-        print("\nA rehearsal: no time below means anything.")
-    print(f"\n{options.threads} threads each. The ratio is how many times as fast (or as small) GradTrack is.\n")
+        print("\nA rehearsal: the times below mean nothing.")
+    print(f"\n{options.threads} threads each. The ratio is PyTorch's time (or memory) / GradTrack's.\n")
     print(table(rows))
     disturbed = max((r.get("others", 0) for r in rows), default=0)
     if disturbed > QUIET:
-        print(f"\nOther programs took up to {100 * disturbed:.0f} % of the processors: not a result. Run it again on "
-              "an idle machine.")
+        print(f"\nOther programs took up to {100 * disturbed:.0f} % of the processors. Run it again on an idle machine.")
     return int(any("failed" in r for r in rows))
 
 

@@ -1,20 +1,22 @@
-"""GradTrack's step and ops in PyTorch, from its library functions and vectorised, as the twin that they are timed
-against. Images are (B,C,H,W). Tracks of different length are packed as (N,2) fixations and read through padded indices,
-so that nothing loops over images, fixations or pixels. What is made here goes to PyTorch's default device. METHOD n
-stands for section n of docs/method.md."""
+"""GradTrack's step and ops in PyTorch, made of its library functions, as the twin for the comparison of speed.
+
+Images are (B,C,H,W). Tracks of different lengths are packed as (N,2) fixations and read through padded indices. Nothing
+loops over images, fixations or pixels. Tensors are made on PyTorch's default device. METHOD n stands for section n of
+docs/method.md."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 
-# ---- Gaze: made once for a batch ------------------------------------------------------------------------------------
+# ---- Gaze: computed once per batch ----------------------------------------------------------------------------------
 
 
 def padded(kept):
-    """kept (L,B,2), ranges of the packed fixations -> for each level: index (B,n) of its fixations, n the longest
-    range's length, the last repeated; whether it is one (B,n); and start and end (B,n) of its segments, the last
-    repeated."""
+    """Padded indices of each level, from kept (L,B,2), the ranges of the packed fixations that it keeps.
+
+    n is the length of the level's longest range. A level has the index (B,n) of each fixation, a mask (B,n) that is 0 for
+    padding, and the start and end (B,max(1,n-1)) of each segment. The last fixation or segment is repeated as padding."""
     levels = []
     for ranges in kept.long():
         first, last = ranges[:, :1], ranges[:, 1:] - 1
@@ -33,7 +35,7 @@ def centres(n):
 
 
 def splat_broadcast(xy, weight, sigma, height, width):
-    """xy (B,n,2), weight (B,n), sigma (B,2) -> (B,H,W): the formula as it stands, over (B,n,H,W)."""
+    """xy (B,n,2), weight (B,n), sigma (B,2) -> (B,H,W), by the direct formula over (B,n,H,W)."""
     z = (torch.stack([xy[..., 0], xy[..., 1]])).unsqueeze(-1)
     x = ((centres(width) - z[0]) / sigma[:, :1, None]).square().unsqueeze(2)
     y = ((centres(height) - z[1]) / sigma[:, 1:, None]).square().unsqueeze(3)
@@ -41,14 +43,14 @@ def splat_broadcast(xy, weight, sigma, height, width):
 
 
 def splat_separable(xy, weight, sigma, height, width):
-    """The same as a product of matrices: a Gaussian is a row times a column."""
+    """xy (B,n,2), weight (B,n), sigma (B,2) -> (B,H,W), by a product of matrices: a Gaussian is a row times a column."""
     x = torch.exp(-0.5 * ((centres(width) - xy[..., :1]) / sigma[:, :1, None]).square())
     y = torch.exp(-0.5 * ((centres(height) - xy[..., 1:]) / sigma[:, 1:, None]).square())
     return torch.bmm((weight.unsqueeze(-1) * y).transpose(1, 2), x)
 
 
 def track_distance(a, b, height, width):
-    """Segments a -> b, both (B,n,2) -> (B,H,W): distance to the nearest, in image sides."""
+    """The distance to the nearest segment a -> b, both (B,n,2), in image sides: (B,H,W)."""
     d = b - a
     length2 = d.square().sum(-1)
     inverse = torch.where(length2 > 0, 1 / length2.clamp_min(1e-30), 0.0)[:, :, None, None]
@@ -126,8 +128,8 @@ class UpCat(nn.Module):
 
 
 class GradTrack(nn.Module):
-    """MONAI's BasicUNet with Track Attention behind every decoder block, under GradTrack's parameter names. The network
-    itself may be left to automatic mixed precision; gaze maps and losses stay f32, as GradTrack's do."""
+    """MONAI's BasicUNet with Track Attention after every decoder block, with GradTrack's parameter names. `amp` runs the
+    network by automatic mixed precision; gaze maps and losses stay f32, as GradTrack's do."""
 
     def __init__(self, features, channels, options, amp=False):
         super().__init__()
@@ -145,7 +147,7 @@ class GradTrack(nn.Module):
             self.add_module(f"attention_{level}", TrackAttention(c))
 
     def losses(self, batch):
-        """Of a batch as collate() makes it: total, segmentation, and each level's, coarsest first."""
+        """The losses of a batch of collate(): total, segmentation, and each level's, coarsest first."""
         o, images = self.options, augment(batch["images"], batch["geometry"], batch["colour"])
         maps = [track_map(batch["tracks"], l, o["mix"], o["tau"][min(l, 3)], images.shape[2] // n, images.shape[3] // n)
                 for l, n in enumerate((8, 4, 2, 1, 1))]
@@ -179,8 +181,9 @@ def segmentation_loss(z, full_map, o):
 
 
 def augment(images, geometry, colour):
-    """images (B,C,H,W) u8; geometry (B,2,3), output position -> input position in image sides, and colour (B,C,C+1), as
-    kernels/augment.cu has them. grid_sample counts positions from -1 to 1."""
+    """Augmentation as in kernels/augment.cu: images (B,C,H,W) u8, geometry (B,2,3), colour (B,C,C+1).
+
+    geometry maps output positions to input positions in image sides; grid_sample's positions run from -1 to 1."""
     turn, shift = geometry[..., :2], geometry[..., 2:]
     theta = torch.cat([turn, turn.sum(-1, keepdim=True) + 2 * shift - 1], -1)
     grid = F.affine_grid(theta, images.shape, align_corners=False)
@@ -195,7 +198,7 @@ def images_format(images):
 
 
 def collate(inputs, memory_format):
-    """The tensors of gradtrack_peer as a data loader would hand them over."""
+    """The batch, as a data loader would return it, of gradtrack_peer's tensors."""
     return {
         "images": inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=memory_format),
         "geometry": inputs["geometry"],

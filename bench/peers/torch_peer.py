@@ -1,12 +1,17 @@
-"""PyTorch's side of bench/peers: does one work on request, so that peers.py can time it in turn with GradTrack's.
+"""PyTorch's side of bench/peers: runs one workload on request, so that peers.py can alternate it with GradTrack's.
 
     torch_peer.py WORK FILE... --threads N [--device cpu|cuda] [--setting WORD]...
 
-WORK starts from the inputs and weights that gradtrack_peer left in the first FILE; its first values and gradients are
-compared with GradTrack's in each of them. Then the same lines as gradtrack_peer's: ready, run N, memory (see ours.cpp).
-The settings are contiguous or channels_last; amp (bf16 by autocast) and tf32; of splat separable (a product of
-matrices) or broadcast (the formula as it stands); and compiled (torch.compile; on CUDA with CUDA graphs). The batch of
-a step is on the device from the beginning, where GradTrack uploads one each time."""
+The workload starts from the inputs and weights that gradtrack_peer wrote to the first FILE. Its first values and gradients
+are compared with GradTrack's in each FILE. The program answers the lines of gradtrack_peer: run N, memory (see ours.cpp).
+
+Settings:
+    contiguous, channels_last  memory format
+    amp, tf32                  bf16 by autocast; TF32 products
+    separable, broadcast       splat by a product of matrices, or by the direct formula
+    compiled                   torch.compile; on CUDA with CUDA graphs
+
+A step's batch stays on the device, whereas GradTrack uploads one in each step."""
 
 import argparse
 import json
@@ -38,7 +43,7 @@ def read(path, prefix):
 
 
 def status_mb(key):
-    """A line of /proc/self/status, in MB of 10^6 bytes."""
+    """A line of /proc/self/status, in MB (10^6 bytes)."""
     with open("/proc/self/status") as status:
         return int(re.search(rf"^{key}:\s+(\d+)", status.read(), re.M)[1]) * 1024e-6
 
@@ -50,8 +55,7 @@ def compiled(function, settings):
 
 
 class Clock:
-    """Seconds of a function: on CUDA by events around what it puts on the stream, with the L2 cache overwritten before,
-    as bench/clock.h has it."""
+    """Seconds of a function, measured as in bench/clock.h: on CUDA by events, after the L2 cache is overwritten."""
 
     def __init__(self):
         self.spoiler = torch.empty(512 << 20, dtype=torch.uint8) if on_cuda() else None
@@ -70,7 +74,7 @@ class Clock:
         return 1e-3 * start.elapsed_time(stop)
 
 
-# ---- The works ------------------------------------------------------------------------------------------------------
+# ---- The workloads ------------------------------------------------------------------------------------------------------
 
 
 class Step:
@@ -95,7 +99,7 @@ class Step:
         total.backward()
         values = {"total": total, "segmentation": segmentation} | {f"track_{l}": t for l, t in enumerate(track, 1)}
         gradients = {name: p.grad for name, p in self.model.named_parameters()}
-        values = {k: v.detach().clone() for k, v in values.items()}  # a CUDA graph's own memory is used again
+        values = {k: v.detach().clone() for k, v in values.items()}  # the next run overwrites a CUDA graph's memory
         self.optimiser.zero_grad()
         return values, gradients
 
@@ -120,7 +124,7 @@ class Step:
                 "whole step": stamps[3]}
 
     def run_as_one(self, times):
-        """The host waits for the device at the end alone."""
+        """Times all runs as one; the host waits for the device only at the end."""
         torch.cuda.synchronize()
         start = time.perf_counter()
         for _ in range(times):
@@ -187,7 +191,7 @@ def distance(path, settings):
 
 
 def attention(path, settings):
-    """The features stay in memory as GradTrack has them (channels_last), or channel by channel."""
+    """Track attention, with the features channels_last in memory, as in GradTrack, or contiguous."""
     def op(x):
         return twin.track_attention(x["features"], x["w"], x["b"], x["map"])
 
@@ -206,8 +210,8 @@ WORKS = {"step": Step, "splat": splat, "distance": distance, "attention": attent
 
 
 def compare(path, prefix, ours, together=False):
-    """The largest relative difference, |a - b| / |b| over a tensor's elements, and its tensor's name; or that of all
-    tensors together."""
+    """The largest relative difference |a - b| / |b| of a tensor, and the tensor's name. If `together`, the relative
+    difference of all tensors as one vector."""
     worst, apart, size = (0.0, ""), 0.0, 0.0
     for name, theirs in read(path, prefix).items():
         a = ours[name]
@@ -220,8 +224,10 @@ def compare(path, prefix, ours, together=False):
 
 
 def ready(work, paths, settings):
-    """Where a network rounds after every layer, a leaky ReLU's input near 0 may be of either sign, and a small tensor's
-    gradient is then a matter of chance: gradients are compared together."""
+    """The first answer: the largest difference from GradTrack's first values and gradients.
+
+    With amp and tf32 a network rounds after every layer. An input of a leaky ReLU near 0 may then have either sign, which
+    makes the gradients of small tensors noisy. Their gradients are therefore compared as one vector."""
     values, gradients = work.first()
     rounded = "amp" in settings or "tf32" in settings
     off, of = max(max(compare(path, "value.", values), compare(path, "gradient.", gradients, rounded))
@@ -267,11 +273,11 @@ def main():
     work = WORKS[options.work](options.files[0], options.setting)
     first = ready(work, options.files, options.setting)
     if on_cuda():
-        work.run(3)  # recorded and tuned before anything is timed
+        work.run(3)  # records graphs and tunes kernels before the first measurement
         torch.cuda.reset_peak_memory_stats()
     answer(first)
     with open("/proc/self/clear_refs", "w") as refs:
-        refs.write("5")  # VmHWM starts anew
+        refs.write("5")  # resets VmHWM
     for line in sys.stdin:
         if line.strip() == "memory":
             answer(memory(work))
