@@ -23,7 +23,7 @@ Config tiny_config(const std::string& recipe) {
   return c;
 }
 
-/// A few pictures with a bright disc, its mask, and a track of fixations on it; no two tracks of one length.
+/// Images with a bright disc, its mask, and a track of fixations on it. The tracks have different lengths.
 Dataset tiny_dataset() {
   Dataset dataset;
   for (int64_t n = 0; n < 5; ++n) {
@@ -127,7 +127,7 @@ TEST_CASE("device: bf16 follows the f32 loss curve", "[device]") {
   CHECK(bf16.weights != f32.weights);
 }
 
-TEST_CASE("device: predictions are the CPU's", "[device]") {
+TEST_CASE("device: predictions agree with the CPU", "[device]") {
   const Config config = tiny_config("gradtrack");
   Random random(4);
   Tensor images({2, side, side, 3});
