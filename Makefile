@@ -79,7 +79,7 @@ bench-peers: $(PEERS)/made ## compare the speed of GradTrack and PyTorch (option
 fixtures: $(FIXTURES)/made ## recompute the references of MONAI and PyTorch in tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
 
-performance: ## write the predicted GPU times of docs/performance.md by dry runs (ARGS=--check: fail if they are stale)
+performance: ## write the predicted GPU times of docs/performance.md and bench/results by dry runs (ARGS=--check: fail if stale)
 	@.ci/packages libbenchmark-dev libboost-context-dev
 	@$(call configure,$(BUILD)/emulate,-DGRADTRACK_BENCH=ON)
 	@cmake --build $(BUILD)/emulate --target gradtrack_program gradtrack_bench -j $(JOBS)
