@@ -6,7 +6,8 @@
 #include "core/io.h"
 #include "models/checkpoint.h"
 #include "tools/comparison.h"
-#include "tools/html.h"
+#include "tools/html/charts.h"
+#include "tools/html/page.h"
 #include "tools/panels.h"
 #include "tools/report_parts.h"
 
@@ -32,8 +33,8 @@ std::string score_table(const Comparison& c) {
   bool any_published = false;
   for (const Arm& arm : c.experiment.arms) any_published |= published(arm) != nullptr;
   html::Table t{{"Arm", "Gaze", "Seeds"}, {}, 3};
-  for (const Metric* m : compared_metrics()) t.head.push_back(m->with_unit());
-  if (any_published) t.head.insert(t.head.end(), {"Kvasir-SEG *", "NCI-ISBI *"});
+  for (const Metric* m : compared_metrics()) t.head_html.push_back(m->with_unit());
+  if (any_published) t.head_html.insert(t.head_html.end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
     const bool there = !c.runs[i].empty();
     t.rows_html.push_back(
@@ -58,9 +59,9 @@ std::string score_table(const Comparison& c) {
 // ---- Differences ----------------------------------------------------------------------------------------------------
 
 std::string differences(const Comparison& c) {
-  std::vector<html::Interval> forest;
+  std::vector<html::IntervalRow> forest;
   html::Table t{{"Difference", "Metric"}, {}, 2};
-  t.head.insert(t.head.end(), {"Mean", "95 % interval", "p"});
+  t.head_html.insert(t.head_html.end(), {"Mean", "95 % interval", "p"});
   for (const ArmsDifference& pair : c.differences) {
     const std::string name = c.arm(pair.first).name + " \u2212 " + c.arm(pair.second).name;
     for (const auto& [metric, d] : pair.scores) {
@@ -98,7 +99,7 @@ std::string robustness(const Comparison& c) {
     add(kinds, arm.degradation);
     add(recipes, arm.config.recipe);
   }
-  std::vector<html::Interval> rows;
+  std::vector<html::IntervalRow> rows;
   for (const std::string& kind : kinds)
     for (size_t r = 0; r < recipes.size(); ++r)
       for (size_t i = 0; i < c.runs.size(); ++i) {
@@ -232,8 +233,8 @@ std::string same_cases(const Comparison& c, const std::string& folder, Device de
 
 std::string runs_table(const Comparison& c, const std::string& folder) {
   html::Table t{{"Run", "Report"}, {}, 2};
-  for (const Metric* m : compared_metrics()) t.head.push_back(m->with_unit());
-  t.head.push_back("Best iteration");
+  for (const Metric* m : compared_metrics()) t.head_html.push_back(m->with_unit());
+  t.head_html.push_back("Best iteration");
   for (size_t i = 0; i < c.runs.size(); ++i)
     for (const SeedRun& r : c.runs[i]) {
       const std::string place = std::filesystem::path(r.run.folder).lexically_relative(folder).string();

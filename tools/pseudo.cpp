@@ -15,7 +15,7 @@
 #include "models/recipes.h"
 #include "tools/commands.h"
 #include "tools/draw.h"
-#include "tools/html.h"
+#include "tools/html/page.h"
 #include "tools/progress.h"
 #include "tools/text_table.h"
 

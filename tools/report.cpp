@@ -6,7 +6,8 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "tools/commands.h"
-#include "tools/html.h"
+#include "tools/html/charts.h"
+#include "tools/html/page.h"
 #include "tools/report_parts.h"
 
 namespace gt {
@@ -83,7 +84,7 @@ std::string score_table(const std::vector<Run>& runs) {
   if (evaluated.empty()) return "";
   const bool telling = evaluated.size() > 1 && comparable(evaluated);
   html::Table t{{"Run", "Gaze", "Images"}, {}, 3};
-  for (const Metric& m : metric_table()) t.head.push_back(m.with_unit());
+  for (const Metric& m : metric_table()) t.head_html.push_back(m.with_unit());
   for (size_t i = 0; i < runs.size(); ++i) {
     const Json& eval = runs[i].eval;
     if (!runs[i].evaluated()) continue;
@@ -216,7 +217,7 @@ std::string cases(const Run& run) {
 
 std::string all_images(const Run& run) {
   html::Table t{{"Image"}, {}, 1};
-  for (const Metric& m : metric_table()) t.head.push_back(m.name);
+  for (const Metric& m : metric_table()) t.head_html.push_back(m.name);
   std::vector<Json> images = run.eval["per_image"];
   std::stable_sort(images.begin(), images.end(),
                    [](const Json& a, const Json& b) { return a["dice"].get<double>() > b["dice"].get<double>(); });
@@ -290,8 +291,8 @@ std::string training_facts(const std::vector<Run>& runs) {
       {"Version", [](const Run& r) { return fact(r, "version"); }}};
   html::Table t;
   t.left = runs.size() + 1;
-  t.head = {""};
-  for (size_t i = 0; i < runs.size(); ++i) t.head.push_back(label(runs, i));
+  t.head_html = {""};
+  for (size_t i = 0; i < runs.size(); ++i) t.head_html.push_back(label(runs, i));
   for (const auto& [name, value] : rows) {
     t.rows_html.push_back({"<span class=\"quiet\">" + escape(name) + "</span>"});
     for (const Run& run : runs) t.rows_html.back().push_back(value(run));

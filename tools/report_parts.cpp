@@ -3,7 +3,7 @@
 #include <ctime>
 
 #include "core/check.h"
-#include "tools/html.h"
+#include "tools/html/page.h"
 
 namespace gt {
 
