@@ -61,7 +61,7 @@ Table::Column column_of(const std::string& label) {
   Table::Column column{label, label, ""};
   const size_t open = label.find_first_of("[(");
   if (open == label.npos || open == 0 || !(label.ends_with(']') || label.ends_with(')'))) return column;
-  column.name = trim(std::string_view(label).substr(0, open));
+  column.name = trim_blanks(std::string_view(label).substr(0, open));
   column.unit = lower(std::string_view(label).substr(open + 1, label.size() - open - 2));
   std::erase(column.unit, ' ');
   for (const std::string_view micro : {"\xC2\xB5s", "\xCE\xBCs"})  // micro sign and Greek letter
@@ -104,7 +104,7 @@ std::vector<std::string> Table::split(std::string_view line) const {
       fields.back() += line[i];
     i += escaped_quote;
   }
-  for (std::string& f : fields) f = std::string(trim(f));
+  for (std::string& f : fields) f = std::string(trim_blanks(f));
   return fields;
 }
 
@@ -114,7 +114,7 @@ bool Table::next() {
     const std::string_view line = std::string_view(text_).substr(at_, end - at_);
     at_ = end + 1;
     ++line_;
-    if (trim(line).empty()) continue;
+    if (trim_blanks(line).empty()) continue;
     fields_ = split(line);
     if (!columns_.empty() && fields_.size() != columns_.size())
       fail("expected ", columns_.size(), " fields as in the header, got ", fields_.size());

@@ -305,12 +305,12 @@ TEST_CASE("config: a written configuration is read back unchanged", "[config]") 
   CHECK(write_config(Outer{}).find("keep: [1, 0.5, 0.25]\n") != std::string::npos);
 }
 
-TEST_CASE("config: nearest() finds the most similar word", "[config]") {
+TEST_CASE("config: nearest_word() finds the most similar word", "[config]") {
   const std::vector<std::string> words = {"lr", "momentum", "weight_decay"};
-  CHECK(nearest("momentun", words) == "momentum");
-  CHECK(nearest("weight-decay", words) == "weight_decay");
-  CHECK(nearest("mmentum", words) == "momentum");
-  CHECK(nearest("lr", words) == "lr");
-  CHECK(nearest("completely_else", words).empty());
-  CHECK(nearest("x", {}).empty());
+  CHECK(nearest_word("momentun", words) == "momentum");
+  CHECK(nearest_word("weight-decay", words) == "weight_decay");
+  CHECK(nearest_word("mmentum", words) == "momentum");
+  CHECK(nearest_word("lr", words) == "lr");
+  CHECK(nearest_word("completely_else", words).empty());
+  CHECK(nearest_word("x", {}).empty());
 }

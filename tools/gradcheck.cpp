@@ -56,7 +56,7 @@ void gradcheck(const std::string& filter, Device device) {
   names.push_back("network");
   if (filter.empty() || filter == "network") row("network (whole GradTrack loss)", 1, check_network(device));
   if (shown == 0) {
-    const std::string near = nearest(filter, names);
+    const std::string near = nearest_word(filter, names);
     fail("--op ", filter, ": expected a part of an op's name or 'network', found no such op",
          near.empty() ? "" : ", did you mean '" + near + "'?");
   }

@@ -59,7 +59,7 @@ void help_config(const std::string& argument) {
   if (found) return;
   for (const std::string& name : names)
     if (name.ends_with("." + key)) return help_config(name);
-  const std::string near = nearest(key, names);
+  const std::string near = nearest_word(key, names);
   fail("help config: expected a key of a configuration, got '", argument, "'",
        near.empty() ? "" : ", did you mean '" + near + "'?");
 }
