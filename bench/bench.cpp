@@ -282,7 +282,7 @@ std::vector<OpCase> chosen(const std::vector<std::string>& words) {
     if (found[i]) continue;
     std::string known;
     for (const std::string& name : names) known += "\n  " + name;
-    const std::string near = nearest(words[i], names);
+    const std::string near = nearest_word(words[i], names);
     fail("--op ", words[i], ": no such op", near.empty() ? "; there are:" + known : ", did you mean '" + near + "'?");
   }
   return cases;

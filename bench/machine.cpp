@@ -11,7 +11,7 @@ namespace {
 
 std::string processor() {
   for (const TextLine& line : read_lines("/proc/cpuinfo"))
-    if (line.text.starts_with("model name")) return std::string(trim(line.text.substr(line.text.find(':') + 1)));
+    if (line.text.starts_with("model name")) return std::string(trim_blanks(line.text.substr(line.text.find(':') + 1)));
   return {};
 }
 
@@ -20,7 +20,7 @@ std::string first_line(const char* command) {
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command, "r"), pclose);
   char line[512] = "";
   if (pipe == nullptr || std::fgets(line, sizeof line, pipe.get()) == nullptr) return {};
-  return std::string(trim(line));
+  return std::string(trim_blanks(line));
 }
 
 std::string now() {

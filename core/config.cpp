@@ -308,10 +308,10 @@ namespace {
 /// A known key that an unknown one was probably meant to be: a near word in its mapping, else the key in another
 /// mapping whose last part is nearest ("optimizer.lr" for "lr"). "" if there is none.
 std::string suggestion(const Source& s, const std::string& key) {
-  if (const std::string near = nearest(key, s.known); !near.empty()) return s.prefix + near;
+  if (const std::string near = nearest_word(key, s.known); !near.empty()) return s.prefix + near;
   std::vector<std::string> last_parts;
   for (const std::string& path : s.options.known_keys) last_parts.push_back(split_path(path).second);
-  const auto at = std::find(last_parts.begin(), last_parts.end(), nearest(key, last_parts));
+  const auto at = std::find(last_parts.begin(), last_parts.end(), nearest_word(key, last_parts));
   return at == last_parts.end() ? "" : s.options.known_keys[size_t(at - last_parts.begin())];
 }
 
@@ -423,7 +423,7 @@ std::string first_difference(const std::string& there, const std::string& here) 
 
 }  // namespace config
 
-std::string nearest(const std::string& word, const std::vector<std::string>& words) {
+std::string nearest_word(const std::string& word, const std::vector<std::string>& words) {
   std::string best;
   size_t best_distance = 1 + std::max<size_t>(2, word.size() / 2);
   for (const std::string& w : words) {

@@ -338,6 +338,6 @@ void reset_keys(C& c, const std::vector<std::string>& paths) {
 }
 
 /// The word of `words` nearest to `word` by edit distance, or "" if none is near.
-std::string nearest(const std::string& word, const std::vector<std::string>& words);
+std::string nearest_word(const std::string& word, const std::vector<std::string>& words);
 
 }  // namespace gt

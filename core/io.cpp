@@ -94,7 +94,7 @@ std::string read_file(const std::string& path) {
   }
 }
 
-std::string_view trim(std::string_view s) {
+std::string_view trim_blanks(std::string_view s) {
   constexpr std::string_view blank = " \t\r";
   const size_t first = s.find_first_not_of(blank);
   return first == s.npos ? std::string_view{} : s.substr(first, s.find_last_not_of(blank) - first + 1);
@@ -108,7 +108,7 @@ std::vector<TextLine> read_lines(const std::string& path) {
   std::vector<TextLine> lines;
   for (int64_t number = 1; !rest.empty(); ++number) {
     const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = trim(rest.substr(0, end));
+    const std::string_view line = trim_blanks(rest.substr(0, end));
     if (!line.empty()) lines.push_back({number, std::string(line)});
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }

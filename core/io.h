@@ -15,7 +15,7 @@ namespace gt {
 std::string read_file(const std::string& path);
 
 /// `s` without leading and trailing blanks, tabs and carriage returns.
-std::string_view trim(std::string_view s);
+std::string_view trim_blanks(std::string_view s);
 
 struct TextLine {
   int64_t number;  // from 1

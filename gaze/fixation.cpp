@@ -13,7 +13,7 @@ namespace gt {
 namespace {
 
 std::string quote(const std::string& field) {
-  if (field.find_first_of(",\"") == field.npos && trim(field) == field) return field;
+  if (field.find_first_of(",\"") == field.npos && trim_blanks(field) == field) return field;
   std::string quoted = "\"";
   for (const char c : field) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return quoted + '"';

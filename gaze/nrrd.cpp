@@ -28,13 +28,13 @@ Header read_header(const std::string& path, const std::string& bytes) {
   for (int line = 1;; ++line) {
     const size_t end = bytes.find('\n', header.size);
     if (end == bytes.npos) fail(path, ":", line, ": the header has no end, expected a blank line before the data");
-    const std::string_view text = trim(std::string_view(bytes).substr(header.size, end - header.size));
+    const std::string_view text = trim_blanks(std::string_view(bytes).substr(header.size, end - header.size));
     header.size = end + 1;
     if (text.empty()) return header;
     const size_t colon = text.find(": ");
     if (line == 1 || text[0] == '#' || text.find(":=") < colon) continue;  // magic, comment, key and value
     if (colon == text.npos) fail(path, ":", line, ": expected 'field: value', got '", text, "'");
-    header.fields[std::string(text.substr(0, colon))] = trim(text.substr(colon + 2));
+    header.fields[std::string(text.substr(0, colon))] = trim_blanks(text.substr(colon + 2));
   }
 }
 

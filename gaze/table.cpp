@@ -61,7 +61,7 @@ Table::Column column_of(const std::string& label) {
   Table::Column column{label, label, ""};
   const size_t open = label.find_first_of("[(");
   if (open == label.npos || open == 0 || !(label.ends_with(']') || label.ends_with(')'))) return column;
-  column.name = trim(std::string_view(label).substr(0, open));
+  column.name = trim_blanks(std::string_view(label).substr(0, open));
   column.unit = lower(std::string_view(label).substr(open + 1, label.size() - open - 2));
   std::erase(column.unit, ' ');
   for (const std::string_view micro : {"\xC2\xB5s", "\xCE\xBCs"})  // micro sign and Greek letter
@@ -102,7 +102,7 @@ bool Table::open_section(std::string_view title, std::string_view row) {
   at_ = 0, line_ = 0;
   row_.clear();
   while (const auto line = next_line()) {
-    if (trim(*line) != title) continue;
+    if (trim_blanks(*line) != title) continue;
     if (!read_header()) fail("expected a header after '", title, "', the file ends");
     row_ = row;
     return true;
@@ -114,7 +114,7 @@ std::string Table::text_after(std::string_view key) const {
   for (size_t at = 0; at < text_.size();) {
     const size_t end = std::min(text_.find('\n', at), text_.size());
     const std::string_view line = std::string_view(text_).substr(at, end - at);
-    if (line.starts_with(key)) return std::string(trim(line.substr(key.size())));
+    if (line.starts_with(key)) return std::string(trim_blanks(line.substr(key.size())));
     at = end + 1;
   }
   return {};
@@ -133,7 +133,7 @@ std::vector<std::string> Table::split(std::string_view line) const {
       fields.back() += line[i];
     i += escaped_quote;
   }
-  for (std::string& f : fields) f = std::string(trim(f));
+  for (std::string& f : fields) f = std::string(trim_blanks(f));
   return fields;
 }
 
@@ -148,7 +148,7 @@ std::optional<std::string_view> Table::next_line() {
 
 bool Table::next() {
   while (const auto line = next_line()) {
-    if (trim(*line).empty() || !line->starts_with(row_)) continue;
+    if (trim_blanks(*line).empty() || !line->starts_with(row_)) continue;
     fields_ = split(*line);
     if (!columns_.empty() && fields_.size() != columns_.size())
       fail("expected ", columns_.size(), " fields as in the header, got ", fields_.size());

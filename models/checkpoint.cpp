@@ -9,8 +9,9 @@ namespace {
 
 constexpr const char* current_version = "2";
 
-/// "optimizer.velocity.attention_4.bias" -> "optimizer.velocity.attention_1.bias"; other names stay.
-std::string name_of_version_1(const std::string& name) {
+/// Renames a parameter of version 1: "optimizer.velocity.attention_4.bias" becomes
+/// "optimizer.velocity.attention_1.bias". Other names are unchanged.
+std::string rename_from_version_1(const std::string& name) {
   const std::string stem = "attention_";
   const size_t at = name.find(stem), digit = at + stem.size();
   if (at == name.npos || digit + 1 >= name.size() || name[digit + 1] != '.') return name;
@@ -36,20 +37,21 @@ SafeTensors make_checkpoint(const Model& model, const Config& config, const std:
 
 SafeTensors read_checkpoint(const std::string& path) {
   SafeTensors file = read_safetensors(path);
-  metadata(file, "config", path);
+  metadata_entry(file, "config", path);
   const auto version = file.metadata.find("version");
   if (version == file.metadata.end()) {
-    for (auto& [name, tensor] : file.tensors) name = name_of_version_1(name);
+    for (auto& [name, tensor] : file.tensors) name = rename_from_version_1(name);
   } else if (version->second != current_version) {
-    fail(path, ": is a checkpoint of version ", version->second, ", expected ", current_version,
-         " or older: it was written by a newer GradTrack");
+    fail(path, ": checkpoint version ", version->second, ", expected ", current_version,
+         " or older: a newer GradTrack wrote it");
   }
   return file;
 }
 
-const std::string& metadata(const SafeTensors& file, const std::string& key, const std::string& path) {
+const std::string& metadata_entry(const SafeTensors& file, const std::string& key, const std::string& path) {
   const auto it = file.metadata.find(key);
-  if (it == file.metadata.end()) fail(path, ": not a GradTrack checkpoint: its metadata has no '", key, "'");
+  if (it == file.metadata.end())
+    fail(path, ": not a GradTrack checkpoint: expected the metadata entry '", key, "', found none");
   return it->second;
 }
 
@@ -59,11 +61,12 @@ LoadedModel load_model(const std::string& run_or_checkpoint, Device device) {
   if (std::filesystem::is_directory(run_or_checkpoint)) {
     loaded.path = run_or_checkpoint + "/best.safetensors";
     if (!std::filesystem::exists(loaded.path))
-      fail(run_or_checkpoint, ": no best.safetensors in this folder; expected a run's folder or a checkpoint file");
+      fail(run_or_checkpoint,
+           ": expected a run's folder or a checkpoint file, found a folder without best.safetensors");
   }
   const SafeTensors file = read_checkpoint(loaded.path);
-  loaded.config = parse_run_config(metadata(file, "config", loaded.path), loaded.path + " (its config)");
-  loaded.gaze = metadata(file, "gaze", loaded.path);
+  loaded.config = parse_run_config(metadata_entry(file, "config", loaded.path), loaded.path + " (its config)");
+  loaded.gaze = metadata_entry(file, "gaze", loaded.path);
   loaded.model = make_model(loaded.config, DType::f32, device);
   loaded.model->parameters().load(file, loaded.path);
   return loaded;

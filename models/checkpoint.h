@@ -1,4 +1,5 @@
-// Checkpoints: safetensors files whose metadata holds the run's configuration, so that one file is enough to predict.
+// Checkpoints: safetensors files with the parameters and, as metadata, the configuration. One file is enough to
+// predict.
 #pragma once
 
 #include <map>
@@ -10,30 +11,31 @@
 
 namespace gt {
 
-/// The parameters under their names, with the metadata
+/// A checkpoint in memory: the parameters under their names, the entries of `more` as metadata, and these metadata:
 ///   format   "gradtrack"
-///   version  of the format: 2
-///   config   the configuration, YAML
-///   gaze     what the model learned from: simulated, recorded or none
-/// and the entries of `more`.
+///   version  the version of the format, 2
+///   config   the configuration as YAML
+///   gaze     the gaze that the model was trained on: simulated, recorded or none
 SafeTensors make_checkpoint(const Model& model, const Config& config, const std::string& gaze,
                             const std::map<std::string, std::string>& more = {});
 
-/// Reads a checkpoint file. Parameters of version 1, which numbered the attention levels from the finest, get the names
-/// of version 2. Throws Error if it is no checkpoint or of a newer version.
+/// Reads a checkpoint file. Version 1 numbered the attention levels from the finest, so its parameters are renamed.
+/// Throws Error if the file is no checkpoint or if its version is newer than 2.
 SafeTensors read_checkpoint(const std::string& path);
 
+/// A model with what its checkpoint records about it.
 struct LoadedModel {
   Config config;
   std::unique_ptr<Model> model;
-  std::string gaze;  // what it learned from: simulated, recorded or none
-  std::string path;  // of the checkpoint
+  std::string gaze;  // the gaze that it was trained on: simulated, recorded or none
+  std::string path;  // the checkpoint file
 };
 
-/// A model from a checkpoint file, or from the best.safetensors of a run's folder. Throws Error.
+/// Loads a model from a checkpoint file, or from best.safetensors in a run's folder. Throws Error if there is no such
+/// file, or if its parameters do not match its configuration.
 LoadedModel load_model(const std::string& run_or_checkpoint, Device device = Device::cpu);
 
-/// The metadata entry `key`. Throws Error, naming `path`, if there is none.
-const std::string& metadata(const SafeTensors& file, const std::string& key, const std::string& path);
+/// The metadata entry `key` of a checkpoint that was read from `path`. Throws Error if there is none.
+const std::string& metadata_entry(const SafeTensors& file, const std::string& key, const std::string& path);
 
 }  // namespace gt

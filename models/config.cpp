@@ -6,7 +6,7 @@
 namespace gt {
 namespace {
 
-/// Checks what concerns several keys. An error names where each of them was set.
+/// Checks relations between keys. Error messages name the place where each key was set.
 Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
   const auto where = [&](const std::string& key) {
     const auto at = notes.origins.find(key);
@@ -21,17 +21,17 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
   require(c.data.size % 16 == 0, "data.size", "expected a multiple of 16, got ", c.data.size);
   require(c.data.channels != 2, "data.channels", "expected 1 or 3, got 2");
   for (const auto& [key, list] : {std::pair("data.mean", &c.data.mean), std::pair("data.std", &c.data.std)})
-    require(int64_t(list->size()) == c.data.channels, key, "expected a number for each of ",
+    require(int64_t(list->size()) == c.data.channels, key, "expected one number per channel, ",
             other("data.channels", c.data.channels), ", got ", list->size());
   for (const int64_t f : c.model.features)
     require(f % c.model.groups == 0, "model.features", "expected multiples of ", other("model.groups", c.model.groups),
             ", got ", f);
   require(c.model.features[4] % 2 == 0 && c.model.features[3] % 2 == 0 && c.model.features[2] % 2 == 0,
-          "model.features", "expected even numbers from the third to the fifth, which the decoder halves");
+          "model.features", "expected even numbers at places 3 to 5, because the decoder halves them");
   require(c.pseudo.background <= c.pseudo.foreground, "pseudo.background", "expected at most ",
           other("pseudo.foreground", c.pseudo.foreground), ", got ", c.pseudo.background);
   require(c.pseudo.teacher.empty() || c.recipe != "gradtrack" || c.pseudo.refine == "crf", "pseudo.teacher",
-          "expected crf for ", other("pseudo.refine", c.pseudo.refine));
+          "a teacher needs pseudo.refine=crf, got ", other("pseudo.refine", c.pseudo.refine));
   for (const auto& [key, value] :
        {std::pair("train.val_every", c.train.val_every), std::pair("train.checkpoint_every", c.train.checkpoint_every)})
     require(value % c.train.log_every == 0, key, "expected a multiple of ", other("train.log_every", c.train.log_every),
@@ -51,7 +51,7 @@ std::vector<RenamedKey> Config::renamed_keys() {
 
 std::vector<std::string> Config::recipe_names() {
   std::vector<std::string> names;
-  for (const Recipe& recipe : recipes()) names.push_back(recipe.name);
+  for (const Recipe& recipe : recipe_table()) names.push_back(recipe.name);
   return names;
 }
 

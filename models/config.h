@@ -1,4 +1,4 @@
-// The configuration of a training run: every key that decides its result.
+// The configuration of a training run. Every key has a default, a permitted range and a help text.
 #pragma once
 
 #include <string>
@@ -12,6 +12,7 @@
 
 namespace gt {
 
+/// Keys `loss.*`: the weights of the loss terms.
 struct LossOptions {
   double dice = 0.5, bce = 0.5;
   std::vector<double> lambda = {0.25, 0.25, 0.25, 0.25};
@@ -20,16 +21,17 @@ struct LossOptions {
 
   template <class V>
   void visit(V& v) {
-    v("dice", dice, Range{0, 1e3}, Help{"weight of the Dice loss of the output"});
-    v("bce", bce, Range{0, 1e3}, Help{"weight of the binary cross entropy of the output"});
+    v("dice", dice, Range{0, 1e3}, Help{"weight of the Dice loss of the network's output"});
+    v("bce", bce, Range{0, 1e3}, Help{"weight of the binary cross entropy of the network's output"});
     v("lambda", lambda, Length{map_levels, {0, 1e3}},
-      Help{"weight of each level's track attention loss, coarsest first"});
+      Help{"gradtrack: weight of the track attention loss of each level, coarsest first"});
     v("consistency", consistency, OneOf{"prop", "pure"},
-      Help{"gazemedseg: levels agree after propagation of features, or as they are"});
+      Help{"gazemedseg: compare the levels with (prop) or without (pure) feature propagation"});
     v("consistency_weight", consistency_weight, Range{0, 1e3}, Help{"gazemedseg: weight of the consistency loss"});
   }
 };
 
+/// Keys `train.*`: the length of the training and its intervals.
 struct TrainOptions {
   int64_t batch = 8;
   int64_t iterations = 15000;
@@ -40,16 +42,18 @@ struct TrainOptions {
 
   template <class V>
   void visit(V& v) {
-    v("batch", batch, Range{1, 4096}, Help{"in a step", "images"});
-    v("iterations", iterations, Range{1, 1e9}, Help{"steps of the whole training"});
-    v("log_every", log_every, Range{1, 1e9}, Help{"between lines of metrics.jsonl", "iterations"});
-    v("val_every", val_every, Range{1, 1e9}, Help{"between validations, a multiple of train.log_every", "iterations"});
+    v("batch", batch, Range{1, 4096}, Help{"images per training step"});
+    v("iterations", iterations, Range{1, 1e9}, Help{"number of training steps"});
+    v("log_every", log_every, Range{1, 1e9}, Help{"interval between lines of metrics.jsonl", "iterations"});
+    v("val_every", val_every, Range{1, 1e9},
+      Help{"interval between validations; a multiple of train.log_every", "iterations"});
     v("checkpoint_every", checkpoint_every, Range{1, 1e9},
-      Help{"between checkpoints, a multiple of train.log_every", "iterations"});
-    v("cuda_graph", cuda_graph, Help{"on CUDA: record a step once and replay it"});
+      Help{"interval between checkpoints; a multiple of train.log_every", "iterations"});
+    v("cuda_graph", cuda_graph, Help{"CUDA: record a training step once as a graph and replay it"});
   }
 };
 
+/// All keys of a configuration, with their defaults. visit() lists them in the order of a configuration file.
 struct Config {
   std::string recipe = "gradtrack";
   int64_t seed = 1;
@@ -67,38 +71,41 @@ struct Config {
 
   template <class V>
   void visit(V& v) {
-    v("recipe", recipe, OneOf{recipe_names()}, Help{"what the network is and what it learns from"});
-    v("seed", seed, Range{0, 9e15}, Help{"of first weights, order of images and augmentation"});
+    v("recipe", recipe, OneOf{recipe_names()}, Help{"network, supervision and loss"});
+    v("seed", seed, Range{0, 9e15}, Help{"seed of the initial weights, the order of images and the augmentation"});
     v("precision", precision, OneOf{"f32", "tf32", "bf16"},
-      Help{"of the network on CUDA; losses, maps and optimiser stay f32"});
-    v("conv", conv, OneOf{"direct", "winograd", "auto"}, Help{"3x3 convolutions on the CPU; auto is the faster one"});
-    v("threads", threads, Range{0, 1024}, Help{"that compute; 0 is all processors"});
-    v("data", data, Help{"the data set"});
-    v("augment", augment, Help{"random changes of each training image"});
-    v("model", model, Help{"the U-Net"});
-    v("maps", maps, Help{"gradtrack: gaze track maps; lists go from the coarsest level to the finest"});
-    v("pseudo", pseudo, Help{"pseudo masks, made from gaze before training"});
+      Help{"number format of the network on CUDA; losses, maps and optimiser use f32"});
+    v("conv", conv, OneOf{"direct", "winograd", "auto"},
+      Help{"method of 3x3 convolutions on the CPU; auto chooses the faster one"});
+    v("threads", threads, Range{0, 1024}, Help{"compute threads; 0 uses all processors"});
+    v("data", data, Help{"data set"});
+    v("augment", augment, Help{"random transforms of training images"});
+    v("model", model, Help{"U-Net"});
+    v("maps", maps, Help{"gradtrack: gaze track maps; lists have one value per level, coarsest first"});
+    v("pseudo", pseudo, Help{"pseudo masks, computed from gaze before training"});
     v("loss", loss, Help{"weights of the loss terms"});
-    v("optimizer", optimizer, Help{"steps, learning rate, decay"});
-    v("train", train, Help{"length and intervals"});
+    v("optimizer", optimizer, Help{"optimiser and learning rate"});
+    v("train", train, Help{"length of the training and its intervals"});
   }
 
-  /// The keys that had other names in version 0.1.
+  /// The keys of version 0.1 that have another name now.
   static std::vector<RenamedKey> renamed_keys();
-  /// The names of the recipes, see models/recipes.h.
+  /// The names of the recipes in models/recipes.h.
   static std::vector<std::string> recipe_names();
 };
 
-/// Reads a run's configuration and checks it, including relations between keys. Throws Error.
+/// Reads the configuration file `path` with its bases, sets the overrides ("KEY=VALUE") and checks all values,
+/// including relations between keys. `notes`, if given, receives warnings and the origin of each key. Throws Error with
+/// file, line and key.
 Config load_config(const std::string& path, const std::vector<std::string>& overrides = {},
                    ConfigNotes* notes = nullptr);
 
-/// load_config() from YAML text. `name` is the file in messages.
+/// Parses and checks a configuration from YAML text. Error messages call the text `name`. Throws Error.
 Config parse_run_config(const std::string& yaml, const std::string& name);
 
-/// The configuration with every key at its default that cannot change the run's result: numbers of threads, the
-/// interval of checkpoints, and the keys that its recipe ignores. Two configurations give the same result if
-/// result_config() is equal for both.
+/// `c` with each key that cannot change the run's result set to its default. These keys are the numbers of threads, the
+/// interval of checkpoints and the keys that the recipe ignores. Two runs give equal results if their result_config()
+/// is equal.
 Config result_config(Config c);
 
 }  // namespace gt

@@ -25,7 +25,7 @@ Tensor network_input(const Image& image, const DataOptions& data, Device device)
   return network_input({&sample}, device);
 }
 
-Tensor probability(const Model& model, const DataOptions& data, const Image& image) {
+Tensor predict_probability(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
   const Tensor logits = model.predict(network_input(image, data, Device::cpu)).logits;
   const Tensor z = resize_bilinear(reshape(logits, {1, data.size, data.size, 1}), image.height, image.width);
@@ -41,8 +41,8 @@ Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
   return mask;
 }
 
-std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, int64_t batch,
-                                  const std::function<void(int64_t)>& progress) {
+std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
+                                        const std::function<void(int64_t)>& progress) {
   const NoGrad no_grad;
   const int64_t n = int64_t(dataset.samples.size());
   std::vector<ImageScores> result(dataset.samples.size());
@@ -68,7 +68,7 @@ std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, in
   return result;
 }
 
-MeanStd summarize(const std::vector<ImageScores>& images, const Metric& metric) {
+MeanStd summarize_scores(const std::vector<ImageScores>& images, const Metric& metric) {
   std::vector<double> values;
   for (const ImageScores& image : images) values.push_back(image.scores.at(metric.key));
   return mean_std(values);

@@ -10,26 +10,32 @@
 
 namespace gt {
 
-/// The network's input, normalised: samples as (B,S,S,C), or one image of any size as (1,S,S,C).
+/// The normalised images of samples, all of one size, as input of a network: (B,S,S,C) on the device.
 Tensor network_input(const std::vector<const Sample*>& samples, Device device);
+
+/// One image of any size, resized to S = data.size and normalised, as input of a network: (1,S,S,C) on the device.
 Tensor network_input(const Image& image, const DataOptions& data, Device device);
 
-/// What the model, on the CPU, says of one image of any size: probability of foreground, (height,width).
-Tensor probability(const Model& model, const DataOptions& data, const Image& image);
+/// The probability of foreground that the model predicts for each pixel of an image of any size: (height,width). The
+/// model must be on the CPU.
+Tensor predict_probability(const Model& model, const DataOptions& data, const Image& image);
 
-/// The mask that logits (h,w) say at height x width: resized bilinearly, sigmoid > 0.5 -> 255, else 0.
+/// The mask of logits (h,w) at height x width. The logits are resized bilinearly. A pixel is 255 where their sigmoid is
+/// above 0.5, else 0.
 Image predicted_mask(const Tensor& logits, int64_t height, int64_t width);
 
+/// The scores of the mask predicted for one image.
 struct ImageScores {
   std::string name;
   Scores scores;
 };
 
-/// Scores of every image of a data set loaded with labels, at the label's own size.
-std::vector<ImageScores> evaluate(const Model& model, const Dataset& dataset, int64_t batch,
-                                  const std::function<void(int64_t done)>& progress = nullptr);
+/// The scores of every image of a data set, in its order. Masks are compared at the size of the label, so the data set
+/// must have labels. `batch` images are predicted at once. `progress` is called with the number of images done.
+std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
+                                        const std::function<void(int64_t done)>& progress = nullptr);
 
 /// Mean and standard deviation of a metric over images.
-MeanStd summarize(const std::vector<ImageScores>& images, const Metric& metric);
+MeanStd summarize_scores(const std::vector<ImageScores>& images, const Metric& metric);
 
 }  // namespace gt

@@ -8,10 +8,11 @@
 namespace gt {
 namespace {
 
+/// A way of degrading gaze.
 struct Degradation {
-  const char* name;
-  const char* key_and_value;  // of data.degrade
-  const char* words;
+  const char* name;     // appended to the name of the arm
+  const char* setting;  // "KEY=VALUE" below data.degrade
+  const char* words;    // for reports
 };
 constexpr Degradation degradations[] = {{"noise2", "position_noise=0.02", "noise 2 %"},
                                         {"noise5", "position_noise=0.05", "noise 5 %"},
@@ -19,7 +20,8 @@ constexpr Degradation degradations[] = {{"noise2", "position_noise=0.02", "noise
                                         {"offset5", "offset=0.05", "offset 5 %"},
                                         {"drop50", "drop=0.5", "half lost"}};
 
-/// The words as the name of a folder: letters, digits and . _ = - stay, runs of others become one _.
+/// Joins words to the name of a folder. Letters, digits and . _ = - are kept; each run of other characters becomes one
+/// _.
 std::string folder_name(const std::vector<std::string>& words) {
   std::string name;
   for (const std::string& word : words) {
@@ -39,7 +41,7 @@ Arm make_arm(const BaseConfig& base, const std::string& name, const std::vector<
   return {name, overrides, base.with(overrides)};
 }
 
-/// The parts of a word between separators outside brackets. Throws Error, which begins with `where`.
+/// Splits a word at the separators that are not inside brackets. Throws Error, beginning with `where`.
 std::vector<std::string> split_outside_brackets(const std::string& word, char separator, const std::string& where) {
   std::vector<std::string> parts = {""};
   int depth = 0;
@@ -51,17 +53,34 @@ std::vector<std::string> split_outside_brackets(const std::string& word, char se
     else
       parts.back() += c;
   }
-  if (depth != 0) fail(where, ": its brackets do not match");
+  if (depth != 0) fail(where, ": expected matching brackets");
   return parts;
 }
 
-/// Throws Error, which begins with `where`, if "key=value" sets the seed.
+/// Throws Error, beginning with `where`, if "KEY=VALUE" sets the seed.
 void require_no_seed(const std::string& word, const std::string& where) {
-  if (word.starts_with("seed=")) fail(where, ": the seeds are set by --seeds");
+  if (word.starts_with("seed=")) fail(where, ": the seed cannot be set here; --seeds N trains with the seeds 1 to N");
 }
 
 void require_no_seed(const BaseConfig& base) {
   for (const std::string& word : base.overrides) require_no_seed(word, "command line '" + word + "'");
+}
+
+/// The overrides of each arm: one value of one axis, or with `grid` one value of every axis.
+std::vector<std::vector<std::string>> combine_values(const std::vector<ConfigAxis>& axes, bool grid) {
+  std::vector<std::vector<std::string>> combinations;
+  if (grid && !axes.empty()) combinations = {{}};
+  for (const ConfigAxis& axis : axes) {
+    std::vector<std::vector<std::string>> longer;
+    for (const std::string& value : axis.values)
+      for (std::vector<std::string> overrides : grid ? combinations : std::vector<std::vector<std::string>>{{}}) {
+        overrides.push_back(axis.key + "=" + value);
+        longer.push_back(overrides);
+      }
+    if (grid) combinations.clear();
+    combinations.insert(combinations.end(), longer.begin(), longer.end());
+  }
+  return combinations;
 }
 
 }  // namespace
@@ -77,7 +96,7 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
   Experiment experiment{base, {}, {}};
   for (const std::string& recipe : recipes) {
     for (const Arm& arm : experiment.arms)
-      if (arm.name == recipe) fail("--recipes: '", recipe, "' is named twice");
+      if (arm.name == recipe) fail("--recipes: recipe '", recipe, "' is given twice");
     experiment.arms.push_back(make_arm(base, recipe, {"recipe=" + recipe}));
   }
   for (size_t i = 0; i < recipes.size(); ++i)
@@ -87,34 +106,35 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
     if (!data_needs(experiment.arms[i].config).gaze) continue;
     for (const Degradation& d : degradations) {
       experiment.pairs.emplace_back(experiment.arms.size(), i);
-      experiment.arms.push_back(make_arm(base, recipes[i] + "-" + d.name,
-                                         {"recipe=" + recipes[i], str_cat("data.degrade.", d.key_and_value)}));
+      experiment.arms.push_back(
+          make_arm(base, recipes[i] + "-" + d.name, {"recipe=" + recipes[i], str_cat("data.degrade.", d.setting)}));
       experiment.arms.back().degradation = d.words;
     }
   }
   return experiment;
 }
 
-Axis parse_axis(const std::string& word) {
+ConfigAxis parse_axis(const std::string& word) {
   const std::string where = "--axis '" + word + "'";
   const size_t equals = word.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
     fail(where, ": expected KEY=v1,v2,..., such as maps.mix=0,0.5,1");
   require_no_seed(word, where);
-  const Axis axis{word.substr(0, equals), split_outside_brackets(word.substr(equals + 1), ',', where)};
+  const ConfigAxis axis{word.substr(0, equals), split_outside_brackets(word.substr(equals + 1), ',', where)};
   for (const std::string& value : axis.values)
-    if (value.empty()) fail(where, ": there is an empty value");
+    if (value.empty()) fail(where, ": expected a value between commas, got an empty one");
   return axis;
 }
 
-Variant parse_variant(const std::string& word) {
+ConfigVariant parse_variant(const std::string& word) {
   const std::string where = "--arm '" + word + "'";
   const size_t colon = word.find(": ");
   if (colon == std::string::npos || colon == 0)
     fail(where, ": expected 'NAME: KEY=VALUE KEY=VALUE ...', such as 'narrow: maps.spread_exponent=0 maps.mix=1'");
-  Variant variant{word.substr(0, colon), {}};
+  ConfigVariant variant{word.substr(0, colon), {}};
   if (variant.name != folder_name({variant.name}) || variant.name == "base" || variant.name.starts_with('.'))
-    fail(where, ": expected a name of letters, digits, . _ - and not 'base', got '", variant.name, "'");
+    fail(where, ": expected a name other than 'base' of letters, digits and . _ - characters, got '", variant.name,
+         "'");
   for (const std::string& set : split_outside_brackets(word.substr(colon + 2), ' ', where)) {
     if (set.empty()) continue;
     const size_t equals = set.find('=');
@@ -122,40 +142,28 @@ Variant parse_variant(const std::string& word) {
     require_no_seed(set, where);
     variant.overrides.push_back(set);
   }
-  if (variant.overrides.empty()) fail(where, ": it sets nothing");
+  if (variant.overrides.empty()) fail(where, ": expected at least one KEY=VALUE after the name");
   return variant;
 }
 
-Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid,
-                const std::vector<Variant>& variants) {
+Experiment compare_variants(const BaseConfig& base, const std::vector<ConfigAxis>& axes, bool grid,
+                            const std::vector<ConfigVariant>& variants) {
   require_no_seed(base);
-  std::vector<std::vector<std::string>> settings;
-  if (grid && !axes.empty()) settings = {{}};
-  for (const Axis& axis : axes) {
-    std::vector<std::vector<std::string>> longer;
-    for (const std::string& value : axis.values)
-      for (std::vector<std::string> setting : grid ? settings : std::vector<std::vector<std::string>>{{}}) {
-        setting.push_back(axis.key + "=" + value);
-        longer.push_back(setting);
-      }
-    if (grid) settings.clear();
-    settings.insert(settings.end(), longer.begin(), longer.end());
-  }
-
   Experiment experiment{base, {make_arm(base, "base", {})}, {}};
   const auto add = [&](const Arm& arm) {
     const auto same = [&](const Arm& other) { return first_difference(other.config, arm.config).empty(); };
     if (std::any_of(experiment.arms.begin(), experiment.arms.end(), same)) return;
     if (first_difference(result_config(experiment.arms[0].config), result_config(arm.config)).empty())
-      fail("variant '", arm.name, "': it trains the same as the base; recipe ", arm.config.recipe,
-           " makes no use of what it sets");
+      fail("variant '", arm.name, "': recipe ", arm.config.recipe,
+           " reads none of the keys that it changes, so it equals the base");
     for (const Arm& other : experiment.arms)
-      if (other.name == arm.name) fail("two variants would share the folder '", arm.name, "'");
+      if (other.name == arm.name) fail("two variants have the same folder '", arm.name, "'; rename one");
     experiment.pairs.emplace_back(experiment.arms.size(), 0);
     experiment.arms.push_back(arm);
   };
-  for (const std::vector<std::string>& overrides : settings) add(make_arm(base, folder_name(overrides), overrides));
-  for (const Variant& variant : variants) add(make_arm(base, variant.name, variant.overrides));
+  for (const std::vector<std::string>& overrides : combine_values(axes, grid))
+    add(make_arm(base, folder_name(overrides), overrides));
+  for (const ConfigVariant& variant : variants) add(make_arm(base, variant.name, variant.overrides));
   return experiment;
 }
 

@@ -1,4 +1,4 @@
-// Experiments: a configuration varied in a few ways, its arms, each to be trained with several seeds and compared.
+// Experiments: variants of one configuration, the arms, which are trained with several seeds and compared.
 #pragma once
 
 #include <string>
@@ -9,58 +9,59 @@
 
 namespace gt {
 
-/// The configuration that arms vary: a file and key=value overrides.
+/// The configuration that all arms of an experiment start from.
 struct BaseConfig {
-  std::string path;
-  std::vector<std::string> overrides;
+  std::string path;                    // configuration file
+  std::vector<std::string> overrides;  // "KEY=VALUE"
 
-  /// With more overrides, over those. Throws Error.
+  /// The configuration with `overrides`, then `more` overrides. Throws Error as load_config() does.
   Config with(const std::vector<std::string>& more) const;
 };
 
-/// One way of training.
+/// One variant of the base configuration.
 struct Arm {
-  std::string name;                    // fit for a folder
-  std::vector<std::string> overrides;  // that make it, over the base's
-  Config config;                       // with the base's seed
-  std::string degradation = {};        // of its gaze, in words; "" if there is none
+  std::string name;                    // can be used as the name of a folder
+  std::vector<std::string> overrides;  // "KEY=VALUE", applied after those of the base
+  Config config;                       // the resolved configuration, with the seed of the base
+  std::string degradation = {};        // describes how its gaze is degraded; "" if it is not
 };
 
+/// Arms, and the pairs of them whose scores are compared.
 struct Experiment {
   BaseConfig base;
   std::vector<Arm> arms;
-  std::vector<std::pair<size_t, size_t>> pairs;  // of arms whose difference, first minus second, is wanted
+  std::vector<std::pair<size_t, size_t>> pairs;  // indices of arms; the difference is first minus second
 };
 
-/// An arm for each recipe, and all pairs of them. With `degraded`, each recipe that uses gaze gets further arms, which
-/// are compared with its own: gaze with position noise of 2, 5 and 10 % of the image's side, with a calibration offset
-/// of 5 %, with half of the fixations lost. Throws Error for an unknown recipe or one named twice.
+/// An experiment with one arm per recipe, which compares all pairs. With `degraded`, five more arms for each recipe
+/// that uses gaze are compared with that recipe's arm. Their gaze has position noise of 2, 5 or 10 % of the image's
+/// side, an offset of 5 %, or half of the fixations. Throws Error for an unknown recipe and for one named twice.
 Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded = false);
 
-/// A key and the values that it is to take.
-struct Axis {
+/// A key and the values that an experiment tries for it.
+struct ConfigAxis {
   std::string key;
   std::vector<std::string> values;  // YAML
 };
 
-/// "KEY=v1,v2,...": commas inside brackets belong to a value, so that lists can be values. Throws Error.
-Axis parse_axis(const std::string& word);
+/// Parses "KEY=v1,v2,...". Commas inside brackets belong to a value, so values can be lists. Throws Error.
+ConfigAxis parse_axis(const std::string& word);
 
-/// A variant that has a name and sets several keys.
-struct Variant {
+/// A named set of overrides.
+struct ConfigVariant {
   std::string name;
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides;  // "KEY=VALUE"
 };
 
-/// "NAME: KEY=VALUE KEY=VALUE ...": spaces inside brackets belong to a value. A name has letters, digits and . _ -
-/// Throws Error.
-Variant parse_variant(const std::string& word);
+/// Parses "NAME: KEY=VALUE KEY=VALUE ...". Spaces inside brackets belong to a value. A name consists of letters, digits
+/// and . _ - characters. Throws Error.
+ConfigVariant parse_variant(const std::string& word);
 
-/// The base as it is, as first arm, and an arm for each value of each axis, the other axes as in the base; with `grid`
-/// for each combination of values; then an arm for each variant. What is equal to an arm that is there already is left
-/// out. Every arm is compared with the base. Throws Error if an arm differs from the base in nothing that its recipe
-/// reads.
-Experiment vary(const BaseConfig& base, const std::vector<Axis>& axes, bool grid = false,
-                const std::vector<Variant>& variants = {});
+/// An experiment that compares variants with the base, which is the first arm. There is one arm for each value of each
+/// axis, with the other keys as in the base. With `grid` there is one arm for each combination of values instead. One
+/// arm for each of `variants` follows. An arm whose configuration equals an earlier one is omitted. Throws Error if an
+/// arm changes no key that its recipe reads.
+Experiment compare_variants(const BaseConfig& base, const std::vector<ConfigAxis>& axes, bool grid = false,
+                            const std::vector<ConfigVariant>& variants = {});
 
 }  // namespace gt

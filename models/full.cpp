@@ -5,7 +5,7 @@ namespace gt {
 Recipe full_recipe() {
   return {
       "full",
-      "hand-drawn masks supervise the output: the upper bound",
+      "upper bound: hand-drawn masks supervise the output",
       [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
         return std::make_unique<FullMasks>(config, dtype, device);
       },
@@ -23,7 +23,7 @@ FullMasks::FullMasks(const Config& config, DType dtype, Device device)
 
 Prediction FullMasks::predict(const Tensor& images) const { return {as_compute(unet_(as_activation(images))), {}}; }
 
-Losses FullMasks::losses(const Supervised& batch) const {
+Losses FullMasks::losses(const SupervisedBatch& batch) const {
   return {{{"segmentation", segmentation_loss(predict(batch.images).logits, batch.masks, {}, loss_)}}};
 }
 

@@ -4,7 +4,7 @@ namespace gt {
 
 Recipe gazemedseg_recipe() {
   return {"gazemedseg",
-          "pseudo masks from gaze heat maps supervise one network each, which learn to agree: the baseline",
+          "baseline: one network per pseudo mask of the gaze heat map, with a consistency loss",
           [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
             return std::make_unique<GazeMedSeg>(config, dtype, device);
           },
@@ -26,7 +26,7 @@ Recipe gazemedseg_recipe() {
 
 Tensor cross_level_loss(const Tensors& own, const Tensors& others) {
   GT_CHECK(own.size() == others.size() && own.size() > 1, "cross_level_loss: ", own.size(), " and ", others.size(),
-           " levels, expected two or more of each");
+           " levels, expected equal numbers of at least 2");
   Tensors targets;
   for (const Tensor& z : others) targets.push_back(sigmoid(z.detach()));
   Tensor total;
@@ -47,7 +47,7 @@ GazeMedSeg::Level::Level(const Scope& scope, const Config& config)
     : encoder(scope / "encoder", config.data.channels, config.model.features[5], config.model),
       classifier(scope / "classifier", config.model.features[5], 1, 1) {}
 
-/// All levels start from the first values of level 1, as in the authors' code.
+/// All levels start with the initial values of level 1, as in the authors' code.
 GazeMedSeg::GazeMedSeg(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device), loss_(config.loss) {
   const size_t count = config.pseudo.thresholds.size();
@@ -57,8 +57,8 @@ GazeMedSeg::GazeMedSeg(const Config& config, DType dtype, Device device)
   for (size_t k = each; k < all.size(); ++k) all[k].copy_from(all[k % each]);
 }
 
-/// Propagation and classification are both linear in the features, so their order does not matter. Classified first,
-/// one channel is propagated instead of features[5].
+/// Propagation and classification are both linear in the features, so their order does not matter. Classifying first
+/// leaves one channel to propagate instead of features[5].
 Tensor GazeMedSeg::propagated(const Level& level, const Tensor& features) const {
   const Tensor f = as_compute(features);
   return add_channels(feature_propagation(f, level.classifier.without_bias(f)), level.classifier.bias);
@@ -78,9 +78,9 @@ std::vector<std::string> GazeMedSeg::loss_terms() const {
   return {"segmentation", "consistency"};
 }
 
-Losses GazeMedSeg::losses(const Supervised& batch) const {
-  GT_CHECK(batch.pseudo.size() == levels_.size(), "GazeMedSeg: ", batch.pseudo.size(), " pseudo masks for ",
-           levels_.size(), " levels");
+Losses GazeMedSeg::losses(const SupervisedBatch& batch) const {
+  GT_CHECK(batch.pseudo.size() == levels_.size(), "GazeMedSeg: expected ", levels_.size(),
+           " pseudo masks, one per level, got ", batch.pseudo.size());
   const bool propagate = loss_.consistency == "prop";
   const Tensor x = as_activation(batch.images);
   Tensors direct, own;

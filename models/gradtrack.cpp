@@ -13,7 +13,7 @@ std::vector<double> thresholds(const Config& config) {
   return {config.pseudo.foreground, config.pseudo.background};
 }
 
-/// The full track's map, where it is foreground and where it is not background.
+/// Two masks of the full track's map: where it is foreground, and where it is not background.
 PseudoMasks make_masks(const Config& config) {
   PseudoMasks how{nullptr, config.pseudo.crf, {config.pseudo.foreground, config.pseudo.background}};
   how.map = [maps = config.maps](const Track& track, const Image& image) {
@@ -22,7 +22,7 @@ PseudoMasks make_masks(const Config& config) {
   if (!config.pseudo.teacher.empty()) {
     const auto teacher = std::make_shared<const LoadedModel>(load_model(config.pseudo.teacher));
     how.prediction = [teacher](const Image& image) {
-      return probability(*teacher->model, teacher->config.data, image);
+      return predict_probability(*teacher->model, teacher->config.data, image);
     };
     how.teacher_weight = config.pseudo.teacher_weight;
   }
@@ -33,15 +33,14 @@ std::vector<std::string> ignored_keys(const Config&) {
   return {"pseudo.sigma", "pseudo.thresholds", "loss.consistency", "loss.consistency_weight"};
 }
 
-/// The pseudo mask from masks of the map that were made before training: `masks` holds where the map is foreground and
-/// where it is not background.
+/// The pseudo mask from the two masks of make_masks(): foreground, and not background.
 PseudoMask pseudo_mask(const Tensors& masks) { return {masks[0], add(masks[0], scale(masks[1], -1, 1))}; }
 
 }  // namespace
 
 Recipe gradtrack_recipe() {
   return {"gradtrack",
-          "gaze tracks supervise every decoder level, a pseudo mask from the track supervises the output",
+          "gaze tracks supervise each decoder level, and a pseudo mask from the track the output",
           [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
             return std::make_unique<GradTrack>(config, dtype, device);
           },
@@ -52,7 +51,7 @@ Recipe gradtrack_recipe() {
           {{0.8101, 0.0066}, {0.8025, 0.0040}}};
 }
 
-std::vector<MapSize> map_sizes(int64_t height, int64_t width) {
+std::vector<MapSize> track_map_sizes(int64_t height, int64_t width) {
   return {{height / 8, width / 8}, {height / 4, width / 4}, {height / 2, width / 2}, {height, width}, {height, width}};
 }
 
@@ -67,8 +66,8 @@ Tensor full_track_map(const Track& track, const MapOptions& options, int64_t hei
   return track_maps(pack_tracks({&track}, options), options, sizes).back().view({height, width});
 }
 
-/// First values are drawn from streams that are keyed by parameter names. The streams of version 0.1 are kept, which
-/// numbered the levels from the finest, so that a seed keeps its first values.
+/// Initial values are drawn from random streams that are keyed by parameter names. The streams keep the names of
+/// version 0.1, which numbered the levels from the finest, so a seed gives the initial values that it gave then.
 GradTrack::GradTrack(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device),
       loss_(config.loss),
@@ -106,8 +105,8 @@ std::vector<std::string> GradTrack::loss_terms() const {
   return names;
 }
 
-Losses GradTrack::losses(const Supervised& batch) const {
-  const Tensors maps = track_maps(batch.tracks, maps_, map_sizes(batch.images.dim(1), batch.images.dim(2)));
+Losses GradTrack::losses(const SupervisedBatch& batch) const {
+  const Tensors maps = track_maps(batch.tracks, maps_, track_map_sizes(batch.images.dim(1), batch.images.dim(2)));
   const PseudoMask pseudo = batch.pseudo.empty() ? gt::pseudo_mask(maps.back(), pseudo_) : pseudo_mask(batch.pseudo);
   const Output out = run(batch.images, maps);
   Losses losses;

@@ -1,6 +1,6 @@
-// GradTrack (METHOD 3 to 5): a U-Net with Track Attention after each decoder block. Each level's attention is
-// supervised by the gaze track map of that level, the output by a pseudo mask from the map of the full track.
-// Prediction needs no gaze.
+// Recipe "gradtrack" (sections 3 to 5 of docs/method.md): a U-Net with Track Attention after each decoder block. The
+// gaze track map of each level supervises the attention of that level. A pseudo mask from the map of the full track
+// supervises the output. Prediction needs no gaze.
 #pragma once
 
 #include <vector>
@@ -12,36 +12,37 @@ namespace gt {
 /// The row of recipe "gradtrack".
 Recipe gradtrack_recipe();
 
-/// Sizes of the track maps of images of height x width: levels 1 (coarsest) to 4, then the full track's map.
-std::vector<MapSize> map_sizes(int64_t height, int64_t width);
+/// Sizes of the track maps for images of height x width: levels 1 (coarsest) to 4, then the map of the full track.
+std::vector<MapSize> track_map_sizes(int64_t height, int64_t width);
 
-/// What the output learns from. Both tensors have the map's shape.
+/// The target of the output's loss. Both tensors have the shape of the map.
 struct PseudoMask {
   Tensor target;   // 1 foreground, 0 background
-  Tensor counted;  // 1 where the loss counts the pixel
+  Tensor counted;  // 1 where the pixel counts in the loss, else 0
 };
 
-/// The pseudo mask of a full track's map (B,H,W) in [0,1]: foreground above options.foreground, background below
-/// options.background, not counted between them.
+/// The pseudo mask of a full track's map (B,H,W) in [0,1]. Pixels above options.foreground are foreground, pixels below
+/// options.background are background. Pixels between them do not count.
 PseudoMask pseudo_mask(const Tensor& map, const PseudoOptions& options);
 
-/// The map of one full track, from which its pseudo mask is made: (height,width).
+/// The map of one full track, from which its pseudo mask is computed: (height,width) in [0,1].
 Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width);
 
+/// A U-Net with Track Attention that is supervised by gaze tracks.
 class GradTrack : public Model {
  public:
   GradTrack(const Config& config, DType dtype, Device device);
   Prediction predict(const Tensor& images) const override;
-  Losses losses(const Supervised& batch) const override;
+  Losses losses(const SupervisedBatch& batch) const override;
   std::vector<std::string> loss_terms() const override;
 
  private:
   struct Output {
     Tensor logits;         // (B,H,W,1)
     Tensors attention;     // A_l (B,H_l,W_l), coarsest first
-    Tensors track_losses;  // L_l, coarsest first; undefined without maps
+    Tensors track_losses;  // L_l, scalars, coarsest first; undefined without maps
   };
-  /// `maps`: M_l (B,H_l,W_l), coarsest first; or empty, then there are no losses.
+  /// The forward pass of images (B,S,S,C). `maps` holds M_l (B,H_l,W_l), coarsest first, or is empty for no losses.
   Output run(const Tensor& images, const Tensors& maps) const;
 
   LossOptions loss_;

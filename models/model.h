@@ -1,4 +1,4 @@
-// What training, evaluation and prediction need of a network.
+// The interface of a network for training, evaluation and prediction.
 #pragma once
 
 #include <string>
@@ -11,11 +11,11 @@
 
 namespace gt {
 
-/// One term of a loss. Its name goes to the log, the progress line, JSON and reports. Terms of several levels are named
-/// NAME_1 (the coarsest), NAME_2 ...
+/// One term of a loss. Logs, progress lines and reports show its name. Terms of several levels are called NAME_1
+/// (coarsest), NAME_2 and so on.
 struct LossTerm {
   std::string name;
-  Tensor value;  // scalar
+  Tensor value;  // scalar, before weighting
   double weight = 1;
 };
 
@@ -23,46 +23,51 @@ struct LossTerm {
 struct Losses {
   std::vector<LossTerm> terms;
 
-  /// Sum of weight * value over the terms, in their order: the scalar that is differentiated.
+  /// The scalar that is differentiated: the sum of weight * value over the terms, in their order.
   Tensor total() const;
 };
 
+/// The output of a network for a batch of images (B,H,W,C).
 struct Prediction {
   Tensor logits;      // (B,H,W,1)
   Tensors attention;  // A_l (B,H_l,W_l), coarsest first; empty for recipes without Track Attention
 };
 
-/// Training images with their supervision, on the model's device.
-struct Supervised {
+/// A batch of training images with their supervision, on the model's device.
+struct SupervisedBatch {
   Tensor images;        // (B,S,S,C)
   Tensor masks;         // (B,S,S) of 0 and 1; undefined unless the recipe needs masks
   Tensors pseudo;       // pseudo masks (B,S,S) of 0 and 1; empty unless the recipe makes them before training
   PackedTracks tracks;  // undefined tensors unless the recipe needs gaze
 };
 
+/// A network with its parameters and its loss. Each recipe has one subclass, see models/recipes.h.
 class Model {
  public:
   virtual ~Model() = default;
 
-  /// Needs no gaze and no mask.
+  /// Predicts from normalised images (B,S,S,C) on the model's device, S a multiple of 16. Needs no gaze and no masks.
   virtual Prediction predict(const Tensor& images) const = 0;
 
-  /// The terms in the order of loss_terms().
-  virtual Losses losses(const Supervised& batch) const = 0;
+  /// The losses of a batch, with the terms in the order of loss_terms(). The batch must have what the recipe needs.
+  virtual Losses losses(const SupervisedBatch& batch) const = 0;
 
-  /// The names of the terms of losses().
+  /// The names of the loss terms.
   virtual std::vector<std::string> loss_terms() const = 0;
 
+  /// The parameters under their names.
   const Parameters& parameters() const { return parameters_; }
   Parameters& parameters() { return parameters_; }
+  /// The device of the parameters.
   Device device() const { return parameters_.device(); }
 
  protected:
+  /// A model without parameters. `dtype` is that of the parameters and losses; config.seed sets the initial values.
   Model(const Config& config, DType dtype, Device device);
 
-  /// Images in the activation dtype, as the network takes them.
+  /// Casts images to the activation dtype, for the input of the network.
   Tensor as_activation(const Tensor& images) const { return cast(images, activation_dtype_); }
-  /// Logits or features in the compute dtype, as the losses take them.
+  /// Casts logits or features to the compute dtype, for the losses.
   Tensor as_compute(const Tensor& x) const { return cast(x, parameters_.dtype()); }
 
   Parameters parameters_;
@@ -71,8 +76,8 @@ class Model {
   DType activation_dtype_;
 };
 
-/// dice * Dice loss + bce * binary cross entropy of logits (B,H,W,1) against target (B,H,W), over the pixels where
-/// counted (B,H,W) is 1; an undefined `counted` counts all. -> ()
+/// The loss of logits (B,H,W,1) against target (B,H,W), a scalar: options.dice * Dice loss + options.bce * binary cross
+/// entropy. Only pixels where counted (B,H,W) is 1 contribute; if it is undefined, all do.
 Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options);
 
 }  // namespace gt

@@ -11,6 +11,7 @@
 namespace gt {
 namespace {
 
+/// A data set of one batch of blank images, with the supervision that the recipe needs.
 Dataset blank_dataset(const Config& config, int64_t fixations) {
   const int64_t side = config.data.size;
   const DataNeeds needs = data_needs(config);
@@ -36,11 +37,11 @@ Batch first_batch(const Config& config, int64_t fixations) {
   return Loader(dataset, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), 0).next();
 }
 
-StepPlan step_of(Config config, Device device, int64_t fixations, bool dry) {
+StepPlan run_step(Config config, Device device, int64_t fixations, bool dry) {
   require_precision(config, device);
-  config.train.cuda_graph = false;  // a replayed graph has no ranges
+  config.train.cuda_graph = false;  // a replayed graph has no ranges of ops
   StepPlan plan;
-  plan.before = live_bytes(device);
+  plan.bytes_before = live_bytes(device);
   const Batch batch = first_batch(config, fixations);
   std::optional<DryRun> dry_run;
   if (dry) dry_run.emplace();
@@ -64,12 +65,12 @@ StepPlan step_of(Config config, Device device, int64_t fixations, bool dry) {
 const ProfiledRange& StepPlan::range(const char* name) const {
   for (const ProfiledRange& range : profile->ranges())
     if (!range.op && std::strcmp(range.name, name) == 0) return range;
-  fail("the step has no part '", name, "'");
+  fail("step plan: expected a range '", name, "' in the profile");
 }
 
 const ProfiledRange& StepPlan::peak_op() const {
   for (const ProfiledRange& range : profile->ranges())
-    if (range.op && range.max_live == before + peak()) return range;
+    if (range.op && range.max_live == bytes_before + peak()) return range;
   return range("step");
 }
 
@@ -80,11 +81,11 @@ const char* StepPlan::part_of(const ProfiledRange& op) const {
 }
 
 StepPlan plan_step(const Config& config, Device device, int64_t fixations) {
-  return step_of(config, device, fixations, true);
+  return run_step(config, device, fixations, true);
 }
 
 StepPlan measure_step(const Config& config, Device device, int64_t fixations) {
-  return step_of(config, device, fixations, false);
+  return run_step(config, device, fixations, false);
 }
 
 }  // namespace gt

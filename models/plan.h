@@ -1,4 +1,4 @@
-// What a training step takes, known before it is taken: a dry run (core/dry_run.h) of one step.
+// Memory, work and launches of a training step, determined by a dry run (core/dry_run.h) that computes nothing.
 #pragma once
 
 #include <memory>
@@ -8,33 +8,36 @@
 
 namespace gt {
 
-/// Bytes are those of buffers on the step's device: what the program asks for, to which a driver adds its own.
+/// The memory and the profile of one training step. Sizes are bytes of the program's buffers on the step's device. They
+/// do not include what a driver or a library allocates internally.
 struct StepPlan {
-  int64_t parameters = 0, optimizer = 0;  // held from step to step
-  int64_t before = 0;                     // that others held when it began
-  std::unique_ptr<Profile> profile;       // of the step: ranges "step", "forward", "backward", "update", and its ops
+  int64_t parameters = 0, optimizer = 0;  // bytes that exist during the whole training
+  int64_t bytes_before = 0;               // bytes that existed before the model was made
+  std::unique_ptr<Profile> profile;       // ranges "step", "forward", "backward", "update", and the ops in them
 
-  /// The batch, its augmented images, and losses: what else is there when the forward pass begins.
-  int64_t batch() const { return range("forward").live_before - before - parameters - optimizer; }
-  /// What the forward pass leaves for the backward pass.
-  int64_t kept() const { return range("forward").live_after - range("forward").live_before; }
-  /// Of the parameters: what the update frees.
+  /// Bytes of the batch, its augmented images and the losses when the forward pass begins.
+  int64_t batch() const { return range("forward").live_before - bytes_before - parameters - optimizer; }
+  /// Bytes of activations that the forward pass saves for the backward pass.
+  int64_t activations() const { return range("forward").live_after - range("forward").live_before; }
+  /// Bytes of the parameters' gradients, which the update frees.
   int64_t gradients() const { return range("update").live_before - range("update").live_after; }
-  /// The most at once, and the op that it is in.
-  int64_t peak() const { return range("step").max_live - before; }
+  /// Bytes at the peak of the step.
+  int64_t peak() const { return range("step").max_live - bytes_before; }
+  /// The op during which memory peaks, or the range "step" if it is outside of ops.
   const ProfiledRange& peak_op() const;
-  /// The part of the step that an op is in: forward, backward, update, or step.
+  /// The part of the step that contains an op: "forward", "backward", "update", or "step" outside of these.
   const char* part_of(const ProfiledRange& op) const;
 
  private:
   const ProfiledRange& range(const char* name) const;
 };
 
-/// Of a batch of blank images with `fixations` each, as many masks as the recipe wants, and config.train.cuda_graph
-/// off. What takes sizes from the data is the tracks alone, which are small. Throws Error as training would.
+/// Plans a step with a batch of blank images, each with `fixations` fixations and with the masks that the recipe needs.
+/// Only the tracks, which are small, have sizes that depend on the data. The step is not recorded as a CUDA graph.
+/// Throws Error if training with this configuration would.
 StepPlan plan_step(const Config& config, Device device, int64_t fixations = 40);
 
-/// The same of a step that is taken.
+/// The plan of plan_step(), measured by running the step.
 StepPlan measure_step(const Config& config, Device device, int64_t fixations = 40);
 
 }  // namespace gt

@@ -6,16 +6,16 @@
 
 namespace gt {
 
-const std::vector<Recipe>& recipes() {
+const std::vector<Recipe>& recipe_table() {
   static const std::vector<Recipe> table = {gradtrack_recipe(), gazemedseg_recipe(), full_recipe()};
   return table;
 }
 
 const Recipe& recipe_of(const Config& config) {
-  for (const Recipe& recipe : recipes())
+  for (const Recipe& recipe : recipe_table())
     if (recipe.name == config.recipe) return recipe;
   std::string names;
-  for (const Recipe& recipe : recipes()) names += (names.empty() ? "" : " or ") + std::string(recipe.name);
+  for (const Recipe& recipe : recipe_table()) names += (names.empty() ? "" : " or ") + std::string(recipe.name);
   fail("recipe '", config.recipe, "': expected ", names);
 }
 

@@ -1,4 +1,4 @@
-// Recipes: ways of training one network, compared in one run. A recipe is its own file and one row in recipes.cpp.
+// The table of recipes. A recipe defines network, supervision and loss. It has one file and one row in recipes.cpp.
 #pragma once
 
 #include <memory>
@@ -10,37 +10,39 @@
 
 namespace gt {
 
-/// Dice that was published for a recipe on a test split: full-size protocol, recorded gaze. A standard deviation of 0
-/// means that none was given, a mean of 0 that nothing was published.
+/// Published Dice scores of a recipe on the test splits, with the full-size protocol and recorded gaze. A mean of 0
+/// means that nothing was published, a standard deviation of 0 that none was given.
 struct PublishedDice {
   MeanStd kvasir_seg, nci_isbi;
 };
 
+/// One row of the table of recipes.
 struct Recipe {
-  const char* name;   // in a configuration
-  const char* about;  // one line
+  const char* name;   // the value of the key `recipe`
+  const char* about;  // one line for help texts
+  /// Makes the network. `dtype` is the dtype of its parameters.
   std::unique_ptr<Model> (*make)(const Config& config, DType dtype, Device device);
-  /// What it reads of a data set.
+  /// The parts of a data set that training reads, apart from pseudo masks.
   DataNeeds (*needs)(const Config& config);
-  /// The thresholds of its pseudo masks, one mask each; empty if it makes none before training.
+  /// The thresholds of its pseudo masks, one mask each. Empty if no pseudo masks are computed before training.
   std::vector<double> (*pseudo_thresholds)(const Config& config);
-  /// How these pseudo masks are made. May load a teacher network.
+  /// How the pseudo masks are computed. May load a teacher network. Null if the recipe never has any.
   PseudoMasks (*pseudo_masks)(const Config& config);
-  /// The keys that cannot change its result, such as "maps" or "loss.lambda".
+  /// The keys that the recipe does not read, such as "loss.lambda" or, for all keys below it, "maps".
   std::vector<std::string> (*ignored_keys)(const Config& config);
   PublishedDice published;
 };
 
-/// All recipes.
-const std::vector<Recipe>& recipes();
+/// The table of all recipes.
+const std::vector<Recipe>& recipe_table();
 
-/// The recipe of config.recipe. Throws Error if there is none of that name.
+/// The row of config.recipe. Throws Error, with the known names, if there is none.
 const Recipe& recipe_of(const Config& config);
 
-/// The network of config.recipe. First values depend on config.seed alone, not on the device.
+/// Makes the network of config.recipe. Its initial values depend on config.seed, not on the device.
 std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32, Device device = Device::cpu);
 
-/// What the recipe reads of a data set, pseudo masks included.
+/// The parts of a data set that the recipe of `config` reads, including pseudo masks.
 DataNeeds data_needs(const Config& config);
 
 }  // namespace gt

@@ -24,20 +24,20 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// metrics.jsonl, one line at a time, each on disk (as far as the system goes) before the next thing happens.
+/// Writes metrics.jsonl line by line. Each line is passed to the system at once, so a killed run loses none.
 class MetricsLog {
  public:
-  /// Opens for appending, keeping only what was written up to `iteration`; nothing is kept for -1.
+  /// Opens the file for appending. Keeps the lines up to `iteration`, and none for -1.
   MetricsLog(const std::string& path, int64_t iteration) : path_(path) {
-    std::string kept;
+    std::string lines_to_keep;
     if (iteration >= 0 && std::filesystem::exists(path)) {
       std::istringstream lines(read_file(path));
       for (std::string line; std::getline(lines, line);) {
         const Json entry = Json::parse(line, nullptr, false);
-        if (entry.is_object() && entry.value("iteration", int64_t(0)) <= iteration) kept += line + "\n";
+        if (entry.is_object() && entry.value("iteration", int64_t(0)) <= iteration) lines_to_keep += line + "\n";
       }
     }
-    write_file(path, kept);
+    write_file(path, lines_to_keep);
     out_.open(path, std::ios::app);
   }
 
@@ -53,25 +53,27 @@ class MetricsLog {
 
 bool holds_run(const std::string& folder) { return std::filesystem::exists(folder + "/last.safetensors"); }
 
-void require_same_run(const std::string& folder, const Config& there, const Config& here) {
-  const std::string difference = first_difference(result_config(there), result_config(here));
+/// Throws Error if the configuration `saved` of the run in the folder gives other results than `config`.
+void require_same_run(const std::string& folder, const Config& saved, const Config& config) {
+  const std::string difference = first_difference(result_config(saved), result_config(config));
   if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
 }
 
-/// A run's last checkpoint. Throws Error if it is of another configuration.
+/// Reads the last checkpoint of a run. Throws Error if its configuration gives other results than `config`.
 SafeTensors read_last(const std::string& folder, const std::string& path, const Config& config) {
   SafeTensors checkpoint = read_checkpoint(path);
-  require_same_run(folder, parse_run_config(metadata(checkpoint, "config", path), path + " (its config)"), config);
+  require_same_run(folder, parse_run_config(metadata_entry(checkpoint, "config", path), path + " (its config)"),
+                   config);
   return checkpoint;
 }
 
 Json counters_of(const SafeTensors& checkpoint, const std::string& path) {
-  const Json counters = Json::parse(metadata(checkpoint, "counters", path), nullptr, false);
-  if (!counters.is_object()) fail(path, ": its counters are not a JSON object");
+  const Json counters = Json::parse(metadata_entry(checkpoint, "counters", path), nullptr, false);
+  if (!counters.is_object()) fail(path, ": expected a JSON object as metadata entry 'counters'");
   return counters;
 }
 
-/// Sums of losses since the last log line.
+/// Sums of the losses since the last log line.
 struct LossSums {
   int64_t count = 0;
   StepLosses sum;
@@ -96,16 +98,16 @@ struct LossSums {
 struct Trainer::State {
   Config config;
   std::string folder;
-  Observer observer;
+  TrainingObserver observer;
   Device device;
   Dataset train, val;
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
   std::optional<TrainingStep> step;
   std::optional<MetricsLog> log;
-  int64_t done = 0;           // iterations
-  double best_dice = -1;      // on validation
-  double seconds_before = 0;  // of training in earlier sessions of this run
+  int64_t done = 0;           // iterations done
+  double best_dice = -1;      // of the validations so far
+  double seconds_before = 0;  // training time before this run was resumed
   Clock::time_point start = Clock::now();
 
   std::string file(const char* name) const { return folder + "/" + name; }
@@ -127,29 +129,29 @@ struct Trainer::State {
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));
     if (needs.pseudo)
-      observer.message(str_cat("pseudo masks: ", train.samples[0].pseudo.size(), " of each training image"));
+      observer.message(str_cat("pseudo masks: ", train.samples[0].pseudo.size(), " per training image"));
   }
 
   void open(const std::string& path, bool resume) {
     folder = path;
     require_free_folder(folder, resume);
-    const bool there = holds_run(folder);
+    const bool resumed = holds_run(folder);
     make_folder(folder);
-    if (there)
+    if (resumed)
       restore();
     else
       write_file(file("config.yaml"), write_config(config));
-    log.emplace(file("metrics.jsonl"), there ? done : -1);
-    if (!there) log->add({{"run", facts()}});
+    log.emplace(file("metrics.jsonl"), resumed ? done : -1);
+    if (!resumed) log->add({{"run", facts()}});
   }
 
-  /// Batches from the next iteration on.
+  /// The batches from the next iteration on.
   Loader loader() const {
     return {train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), done};
   }
 
-  /// The kind of gaze that this run learns from.
-  const char* gaze() const {
+  /// The gaze that this run is trained on: none, simulated or recorded.
+  const char* gaze_source() const {
     return !data_needs(config).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
   }
 
@@ -158,7 +160,7 @@ struct Trainer::State {
             {"parameters", model->parameters().count()},
             {"train_images", train.samples.size()},
             {"val_images", val.samples.size()},
-            {"gaze", gaze()},
+            {"gaze", gaze_source()},
             {"device", to_string(device)},
             {"threads", num_threads()},
             {"version", GT_VERSION}};
@@ -178,19 +180,19 @@ struct Trainer::State {
 
   void save() {
     const Json counters = {{"iteration", done}, {"best_dice", best_dice}, {"seconds", seconds()}};
-    SafeTensors checkpoint = make_checkpoint(*model, config, gaze(), {{"counters", counters.dump()}});
+    SafeTensors checkpoint = make_checkpoint(*model, config, gaze_source(), {{"counters", counters.dump()}});
     for (auto& entry : optimizer->state()) checkpoint.tensors.push_back(std::move(entry));
     write_safetensors(file("last.safetensors"), checkpoint);
   }
 
-  /// The most fixations that a batch can have.
+  /// The largest number of fixations that a batch can have.
   int64_t max_fixations() const {
     std::vector<int64_t> counts;
     for (const Sample& sample : train.samples) counts.push_back(int64_t(sample.track.fixations.size()));
     std::sort(counts.rbegin(), counts.rend());
-    int64_t most = 0;
-    for (int64_t i = 0; i < config.train.batch; ++i) most += counts[size_t(i) % counts.size()];
-    return most;
+    int64_t max = 0;
+    for (int64_t i = 0; i < config.train.batch; ++i) max += counts[size_t(i) % counts.size()];
+    return max;
   }
 
   void put_losses(const StepLosses& losses, TrainReport& report) const {
@@ -200,14 +202,14 @@ struct Trainer::State {
     for (size_t i = 0; i < names.size(); ++i) report.terms.emplace_back(names[i], losses.terms[i]);
   }
 
-  /// Adds the losses that are known by now to the sums, and puts the latest into the report.
+  /// Adds the losses that are known now to the sums, and writes the latest into the report.
   void take_losses(LossSums& sums, TrainReport& report) {
     int64_t iteration = done - step->pending();
     for (const StepLosses& losses : step->take_losses()) {
       ++iteration;
       if (!std::isfinite(losses.total))
-        fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (", config.optimizer.lr,
-             " now)");
+        fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (now ", config.optimizer.lr,
+             ")");
       sums.add(losses);
       put_losses(losses, report);
     }
@@ -226,15 +228,16 @@ struct Trainer::State {
   }
 
   void validate() {
-    const std::vector<ImageScores> scores = evaluate(*model, val, config.train.batch);
+    const std::vector<ImageScores> scores = evaluate_model(*model, val, config.train.batch);
     Json means;
-    for (const Metric& m : metric_table()) means[m.key] = summarize(scores, m).mean;
+    for (const Metric& m : metric_table()) means[m.key] = summarize_scores(scores, m).mean;
     log->add({{"iteration", done}, {"val", means}, {"seconds", seconds()}});
     ValidationReport report{done, means["dice"], means["iou"], means["dice"] > best_dice};
     if (report.best) {
       best_dice = report.dice;
       const Json facts = {{"iteration", done}, {"val_dice", best_dice}};
-      write_safetensors(file("best.safetensors"), make_checkpoint(*model, config, gaze(), {{"best", facts.dump()}}));
+      write_safetensors(file("best.safetensors"),
+                        make_checkpoint(*model, config, gaze_source(), {{"best", facts.dump()}}));
     }
     if (observer.validation) observer.validation(report);
   }
@@ -242,15 +245,15 @@ struct Trainer::State {
 
 void require_free_folder(const std::string& folder, bool resume) {
   if (holds_run(folder) && !resume)
-    fail(folder, ": holds a run already; resume it with --resume, or choose another folder with --out");
+    fail(folder, ": holds a run already; resume it with --resume, or set another folder with --out");
 }
 
 void require_precision(const Config& config, Device device) {
   if (config.precision != "f32" && device == Device::cpu)
-    fail("precision '", config.precision, "' is for device cuda; the CPU computes in f32");
+    fail("precision '", config.precision, "': expected f32 on the CPU; f32, tf32 and bf16 are for device cuda");
 }
 
-Trainer::Trainer(const Config& config, Observer observer, Device device) : state_(std::make_unique<State>()) {
+Trainer::Trainer(const Config& config, TrainingObserver observer, Device device) : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.config = config;
   s.observer = std::move(observer);
@@ -268,7 +271,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
   State& s = *state_;
   const TrainOptions& t = s.config.train;
   s.open(folder, resume);
-  if (s.done == 0) s.validate();  // where the untrained network stands
+  if (s.done == 0) s.validate();  // the scores of the untrained network
   Loader loader = s.loader();
   LossSums sums;
   Clock::time_point window = Clock::now();
@@ -279,7 +282,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
     s.step->run(loader.next(), report.lr);
     report.iteration = ++s.done;
     const bool last = s.done == t.iterations, log = s.done % t.log_every == 0 || last;
-    if (log || s.device == Device::cpu) s.take_losses(sums, report);  // elsewhere it would wait for the device
+    if (log || s.device == Device::cpu) s.take_losses(sums, report);  // CUDA would wait
     report.images_per_second = double(since * t.batch) / seconds_since(window);
     if (s.observer.iteration) s.observer.iteration(report);
     if (!log) continue;

@@ -5,14 +5,14 @@
 namespace gt {
 namespace {
 
-/// The tensors of a batch, those that its recipe has, in one order.
+/// The defined tensors of a batch, in a fixed order.
 std::vector<Tensor*> tensors_of(Batch& b) {
-  std::vector<Tensor*> there;
+  std::vector<Tensor*> defined;
   for (Tensor* t : {&b.images, &b.masks, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight, &b.tracks.sigma,
                     &b.tracks.inverse_scale, &b.tracks.kept, &b.tracks.offsets})
-    if (t->defined()) there.push_back(t);
-  for (Tensor& t : b.pseudo) there.push_back(&t);
-  return there;
+    if (t->defined()) defined.push_back(t);
+  for (Tensor& t : b.pseudo) defined.push_back(&t);
+  return defined;
 }
 
 }  // namespace
@@ -28,7 +28,8 @@ TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Confi
   history_ = Tensor::zeros({history, values}, DType::f32, model.device());
 }
 
-/// On the CPU the batch is used as it is. A recorded step needs the same addresses and shapes every time.
+/// On the CPU the batch is used directly. On CUDA it is copied to fixed buffers, because a recorded step reads fixed
+/// addresses and shapes.
 void TrainingStep::upload(const Batch& batch) {
   if (model_.device() == Device::cpu) {
     input_ = batch;
@@ -48,7 +49,7 @@ void TrainingStep::upload(const Batch& batch) {
 }
 
 void TrainingStep::compute() {
-  Supervised supervised;
+  SupervisedBatch supervised;
   supervised.images = augment(input_.images, input_.geometry, input_.colour);
   if (input_.masks.defined()) supervised.masks = augment_masks(input_.masks, input_.geometry);
   for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
@@ -60,8 +61,8 @@ void TrainingStep::compute() {
     all[0] = losses.total();
     for (const LossTerm& term : losses.terms) all.push_back(term.value);
   }
-  GT_CHECK(int64_t(all.size()) == losses_.size(), "TrainingStep: the model gave ", all.size() - 1,
-           " loss terms, it announced ", losses_.size() - 1);
+  GT_CHECK(int64_t(all.size()) == losses_.size(), "TrainingStep: expected ", losses_.size() - 1,
+           " loss terms as in loss_terms(), got ", all.size() - 1);
   for (size_t i = 0; i < all.size(); ++i)
     copy_bytes(losses_.data<float>() + i, losses_.device(), all[i].data<float>(), all[i].device(), sizeof(float));
   {
@@ -73,7 +74,8 @@ void TrainingStep::compute() {
 }
 
 void TrainingStep::run(const Batch& batch, double lr) {
-  GT_CHECK(pending_ < history_.dim(0), "TrainingStep: the losses of ", pending_, " steps have not been taken");
+  GT_CHECK(pending_ < history_.dim(0), "TrainingStep: the losses of ", pending_,
+           " steps are stored and there is no space for more; expected take_losses() before");
   upload(batch);
   optimizer_.prepare(lr);
   if (replays_ && warm_) {

@@ -1,5 +1,6 @@
-// One step of training on the model's device: augmentation, gaze maps, losses, gradients, update. On CUDA nothing in it
-// waits for the device, and after the first step it is recorded as one CUDA graph (train.cuda_graph) and replayed.
+// One training step on the model's device: augmentation, gaze maps, losses, gradients, update. On CUDA the host does
+// not wait for the device. With train.cuda_graph, the second step is recorded as a CUDA graph, which later steps
+// replay.
 #pragma once
 
 #include <optional>
@@ -10,25 +11,26 @@
 
 namespace gt {
 
-/// Losses of one step, as numbers.
+/// The losses of one step as numbers.
 struct StepLosses {
   double total = 0;
   std::vector<double> terms;  // before weighting, in the order of Model::loss_terms()
 };
 
+/// Runs training steps of a model with an optimiser. Both must outlive it.
 class TrainingStep {
  public:
-  /// `fixations`: the maximum over batches of the fixations of a batch. The losses of up to `history` steps are kept
-  /// until they are taken.
+  /// `fixations` is the largest number of fixations in a batch. The losses of at most `history` steps are stored until
+  /// take_losses() returns them.
   TrainingStep(const Model& model, Optimizer& optimizer, const Config& config, int64_t fixations, int64_t history);
 
-  /// One update at learning rate lr. Throws Error if `history` steps have not been taken.
+  /// One update with learning rate lr. Throws Error if the losses of `history` steps are already stored.
   void run(const Batch& batch, double lr);
 
-  /// Steps whose losses have not been taken.
+  /// Number of steps whose losses are stored.
   int64_t pending() const { return pending_; }
 
-  /// Losses of the steps since the last call, in order. Waits for the device.
+  /// Returns and clears the stored losses, oldest first. Waits for the device.
   std::vector<StepLosses> take_losses();
 
  private:
@@ -40,11 +42,11 @@ class TrainingStep {
   const int64_t fixations_;
   const bool replays_;
   std::vector<Upload> uploads_;
-  Batch input_;          // on the device; the same tensors in every step
-  Tensor losses_;        // (1 + terms) of the last step: the total, then the terms
+  Batch input_;          // on the device; every step uses these tensors
+  Tensor losses_;        // (1 + terms): total and terms of the last step
   Tensor history_;       // (history, 1 + terms)
-  int64_t pending_ = 0;  // steps in history_ that have not been taken
-  bool warm_ = false;    // after the first step, when libraries have made their plans
+  int64_t pending_ = 0;  // steps stored in history_
+  bool warm_ = false;    // the first step is done, so libraries have their plans
   CudaGraph graph_;
 };
 

@@ -1,6 +1,6 @@
-// U-Net as MONAI's BasicUNet (2-D, group norm, leaky ReLU, transposed-convolution upsampling), with its parameter names
-// and order, so that weights and outputs can be exchanged. https://github.com/Project-MONAI/MONAI,
-// networks/nets/basic_unet.
+// The U-Net of MONAI's BasicUNet: 2-D, group normalisation, leaky ReLU, upsampling by transposed convolutions. Names
+// and order of the parameters are MONAI's, so parameters can be exchanged. Source:
+// https://github.com/Project-MONAI/MONAI, networks/nets/basic_unet.
 #pragma once
 
 #include <functional>
@@ -11,21 +11,22 @@
 
 namespace gt {
 
+/// Keys `model.*`: the size of the U-Net.
 struct UNetOptions {
-  std::vector<int64_t> features = {64, 128, 256, 512, 1024, 128};  // five scales, then the last decoder block
-  int64_t groups = 4;                                              // of the group norms
-  double slope = 0.1;                                              // of the leaky ReLUs
+  std::vector<int64_t> features = {64, 128, 256, 512, 1024, 128};
+  int64_t groups = 4;
+  double slope = 0.1;
 
   template <class V>
   void visit(V& v) {
     v("features", features, Length{6, {1, 1 << 16}},
-      Help{"channels of the five scales, then of the last decoder block"});
-    v("groups", groups, Range{1, 1 << 16}, Help{"of the group normalisations"});
-    v("slope", slope, Range{0, 1}, Help{"of the leaky ReLUs"});
+      Help{"channels at the five scales, then of the last decoder block"});
+    v("groups", groups, Range{1, 1 << 16}, Help{"number of groups of the group normalisations"});
+    v("slope", slope, Range{0, 1}, Help{"slope of the leaky ReLUs for negative inputs"});
   }
 };
 
-/// Convolution, norm, activation, twice: (B,H,W,in) -> (B,H,W,out).
+/// Two blocks of 3x3 convolution, group normalisation and leaky ReLU: (B,H,W,in) -> (B,H,W,out).
 struct TwoConv {
   TwoConv(const Scope& scope, int64_t in, int64_t out, const UNetOptions& options);
   Tensor operator()(const Tensor& x) const;
@@ -35,7 +36,8 @@ struct TwoConv {
   NormActivation norm_1;
 };
 
-/// A decoder block: upsample, concatenate behind the encoder's features, TwoConv.
+/// A decoder block. It upsamples x (B,H,W,in) to (B,2H,2W,up), appends the result to the encoder's features `skip`
+/// (B,2H,2W,skip) and applies TwoConv: (B,2H,2W,out).
 struct UpCat {
   UpCat(const Scope& scope, int64_t in, int64_t skip, int64_t up, int64_t out, const UNetOptions& options);
   Tensor operator()(const Tensor& x, const Tensor& skip) const;
@@ -43,21 +45,23 @@ struct UpCat {
   TwoConv convs;
 };
 
+/// The network.
 struct UNet {
-  /// Called with the features of each decoder block, level 1 (coarsest) to 4 (finest). The next block takes its result.
+  /// A function of the features of a decoder block, level 1 (coarsest) to 4 (finest). Its result replaces the features.
   using Stage = std::function<Tensor(int64_t level, const Tensor& features)>;
 
   UNet(const Scope& scope, int64_t in, int64_t out, const UNetOptions& options);
-  /// x (B,H,W,in), H and W multiples of 16 -> logits (B,H,W,out).
+  /// The logits (B,H,W,out) of x (B,H,W,in), H and W multiples of 16. `stage`, if given, is called after each decoder
+  /// block.
   Tensor operator()(const Tensor& x, const Stage& stage = nullptr) const;
 
   TwoConv conv_0;
-  std::vector<TwoConv> down;  // 1 .. 4
-  std::vector<UpCat> upcat;   // 4 .. 1
+  std::vector<TwoConv> down;  // down_1 to down_4
+  std::vector<UpCat> upcat;   // upcat_4 to upcat_1
   Conv2d final_conv;
 };
 
-/// Channels of the decoder blocks, levels 1 (coarsest) to 4 (finest).
+/// Numbers of channels of the decoder blocks, levels 1 (coarsest) to 4 (finest).
 std::vector<int64_t> decoder_channels(const UNetOptions& options);
 
 }  // namespace gt

@@ -29,12 +29,12 @@ inline void check_plan(const Config& config, Device device) {
   CHECK(plan.parameters == measurement.parameters);
   CHECK(plan.optimizer == measurement.optimizer);
   CHECK(plan.batch() == measurement.batch());
-  CHECK(plan.kept() == measurement.kept());
+  CHECK(plan.activations() == measurement.activations());
   CHECK(plan.gradients() == measurement.gradients());
   CHECK(plan.peak() == measurement.peak());
   CHECK(plan.gradients() == plan.parameters);
   CHECK(plan.optimizer >= (config.optimizer.kind == "sgd" ? 1 : 2) * plan.parameters);
-  CHECK(plan.peak() > plan.parameters + plan.optimizer + plan.batch() + plan.kept());
+  CHECK(plan.peak() > plan.parameters + plan.optimizer + plan.batch() + plan.activations());
   const std::vector<ProfiledRange> planned = outer_ranges(*plan.profile), measured = outer_ranges(*measurement.profile);
   REQUIRE(planned.size() > 50);
   REQUIRE(planned.size() == measured.size());
@@ -49,7 +49,7 @@ inline void check_plan(const Config& config, Device device) {
     CHECK(p.library_calls == m.library_calls);
     CHECK(p.copies == m.copies);
     CHECK(p.workspace() == m.workspace());
-    CHECK(p.max_live - plan.before == m.max_live - measurement.before);
+    CHECK(p.max_live - plan.bytes_before == m.max_live - measurement.bytes_before);
   }
 }
 

@@ -174,7 +174,7 @@ TEST_CASE("augment: a dot stays under its fixation, and so does a mask", "[augme
   }
 }
 
-TEST_CASE("augment: masks are cut at one half", "[augment]") {
+TEST_CASE("augment: masks are thresholded at one half", "[augment]") {
   const Tensor mask = Tensor::of<uint8_t>({1, 1, 2}, {0, 255});
   const auto shifted = [&](double by) {
     return augment_masks(mask, geometry_of({{1, 0, by / 2, 0, 1, 0}})).values<float>();  // in pixels
@@ -185,7 +185,7 @@ TEST_CASE("augment: masks are cut at one half", "[augment]") {
   CHECK(shifted(-0.51) == std::vector<float>{0, 0});
 }
 
-TEST_CASE("augment: what cannot be done is refused", "[augment]") {
+TEST_CASE("augment: wrong shapes and values are refused", "[augment]") {
   const Tensor offsets = Tensor::of<int32_t>({2}, {0, 1}), xy = Tensor::full({1, 2}, 0.5);
   CHECK_THROWS_AS(augment_fixations(xy, offsets, geometry_of({{1, 2, 0, 2, 4, 0}})), Error);
   CHECK_THROWS_AS(augment_fixations(xy, offsets, Tensor::zeros({1, 2, 3})), Error);

@@ -54,7 +54,7 @@ TEST_CASE("cli: fixations converts an eye tracker's export, and maps reads the e
   usage("--image-rect 1,2,3,4,5", "expected X,Y,WIDTH,HEIGHT in pixels");
   usage("--image-size 5x5", "expected --screen WxH too");
   usage("--format smi", "--format");
-  usage("--detect idt", "expected --screen-mm and --distance, for the threshold in degrees, or --dispersion in pixels");
+  usage("--detect idt", "expected --screen-mm and --distance for a threshold in degrees, or --dispersion in pixels");
   usage("--velocity 30", "--detect");
   CHECK(!std::filesystem::exists(tmp / "g.csv"));
 }
@@ -69,7 +69,7 @@ TEST_CASE("cli: prepare writes a data set, or names what the download lacks", "[
   const Result r = run("prepare kvasir-seg " + tmp / "raw" + " " + tmp / "out");
   INFO(r.err);
   CHECK(r.status == 0);
-  CHECK(has(r.out, "4 images to train on, 1 to validate, 1 to test"));
+  CHECK(has(r.out, "4 training, 1 validation and 1 test images"));
   check_error("prepare kvasir-seg " + tmp / "raw" + " " + tmp / "out", {"out: holds a data set already"});
   check_error("prepare kvasir-seg " + tmp / "none" + " " + tmp / "new", {"none/images: cannot read the folder"});
   check_error("prepare nci-isbi " + tmp / "raw" + " " + tmp / "new", {"raw: holds no DICOM slices (.dcm)"});
@@ -164,7 +164,7 @@ TEST_CASE("cli: pseudo writes maps, masks and panels, and scores them against th
   CHECK(has(made.out, "SIMULATED"));
   CHECK(has(made.out, "after the CRF, at 0.3"));
   CHECK(has(made.out, "0.784 +- 0.128"));
-  CHECK(has(made.out, "label's share of the image"));
+  CHECK(has(made.out, "label, share of image"));
   CHECK(has(made.out, "Dice, area at 0.3"));
   const auto count = [&](const std::string& folder) {
     const std::filesystem::directory_iterator files(w.tmp / ("pseudo/" + folder));
@@ -188,12 +188,12 @@ TEST_CASE("cli: pseudo writes maps, masks and panels, and scores them against th
   CHECK(compared > 1000);
 
   const auto map_of_track = [&](const std::string& folder, const std::string& options) {
-    const Result of_track = run("pseudo --data " + w.data + " --out " + w.tmp / folder +
-                                " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0" + options);
-    INFO(of_track.err);
-    REQUIRE(of_track.status == 0);
-    CHECK(has(of_track.out, "track map, at 0.6"));
-    CHECK(!has(of_track.out, "heat map"));
+    const Result from_track = run("pseudo --data " + w.data + " --out " + w.tmp / folder +
+                                  " --recipe gradtrack --threshold 0.6 --crf-iterations 0 --panels 0" + options);
+    INFO(from_track.err);
+    REQUIRE(from_track.status == 0);
+    CHECK(has(from_track.out, "track map, at 0.6"));
+    CHECK(!has(from_track.out, "heat map"));
     return read_image(w.tmp / (folder + "/map/" + name), 1).pixels;
   };
   const auto track_map = map_of_track("track", "");
@@ -374,7 +374,7 @@ TEST_CASE("cli: the error for a bad checkpoint, image or folder is one line", "[
 
 TEST_CASE("cli: a full disk damages no existing file", "[cli]") {
   const Workplace w;
-  // A limit of the file size stands for the full disk.
+  // A limit on the file size simulates the full disk.
   REQUIRE(run(w.train("train.iterations=8", "run")).status == 0);
   const std::string before = read_file(w.tmp / "run/last.safetensors");
   const std::string limited = "ulimit -f 8; trap '' XFSZ; exec " + std::string(GT_PROGRAM) + " " +

@@ -15,13 +15,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// A comparison of two recipes with two seeds, in a folder of this name.
+/// Arguments of a comparison of two recipes with two seeds, in a folder of this name.
 std::string compare(const Workplace& w, const std::string& out, const std::string& more = "") {
   return "compare " + w.config + " data.root=" + w.data + " threads=1 --recipes gradtrack,full --seeds 2 --out " +
          w.tmp / out + " " + more;
 }
 
-/// compare.json with its folder's name taken out.
+/// compare.json with the path of its folder replaced by OUT.
 std::string outcome(const Workplace& w, const std::string& out) {
   std::string json = read_file(w.tmp / out + "/compare.json");
   const std::string folder = w.tmp / out;
@@ -33,7 +33,7 @@ bool exists(const std::string& path) { return std::filesystem::exists(path); }
 
 }  // namespace
 
-TEST_CASE("compare trains every recipe with every seed, and tells what came out", "[compare]") {
+TEST_CASE("compare: every recipe is trained with every seed, and scores and differences are reported", "[compare]") {
   const Workplace w;
   const Result r = run(compare(w, "cmp"));
   INFO(r.err);
@@ -80,11 +80,11 @@ TEST_CASE("compare trains every recipe with every seed, and tells what came out"
   const std::string page = read_file(w.tmp / "cmp/report.html");
   for (const char* part :
        {"<title>[SIMULATED GAZE] tiny: 2 arms compared - GradTrack</title>", "Difference in Dice", "Validation Dice",
-        "The same cases by every arm", "href=\"full/seed2/report.html\"", "gradtrack \u2212 full"}) {
+        "Predictions of every arm", "href=\"full/seed2/report.html\"", "gradtrack \u2212 full"}) {
     INFO(part);
     CHECK(has(page, part));
   }
-  CHECK_FALSE(has(page, "Worse gaze"));
+  CHECK_FALSE(has(page, "Degraded gaze"));
   size_t pictures = 0;
   for (const auto& file : std::filesystem::directory_iterator(w.tmp / "cmp/cases")) {
     CHECK(read_image(file.path().string(), 3).width == 4 * 256 + 3 * 6);  // image, label, two predictions
@@ -94,14 +94,14 @@ TEST_CASE("compare trains every recipe with every seed, and tells what came out"
   CHECK(exists(w.tmp / "cmp/full/seed2/report.html"));
 
   const std::string log = read_file(w.tmp / "cmp/full/seed2/log.txt"), before = outcome(w, "cmp");
-  REQUIRE(run(compare(w, "cmp")).status == 0);  // there is nothing left to do
+  REQUIRE(run(compare(w, "cmp")).status == 0);  // everything is done already
   CHECK(read_file(w.tmp / "cmp/full/seed2/log.txt") == log);
   CHECK(outcome(w, "cmp") == before);
 
   REQUIRE(run(compare(w, "two", "--jobs 2")).status == 0);
   CHECK(outcome(w, "two") == before);
 
-  // An evaluation by an older version, which did not know HD95.
+  // An evaluation of an older version, without HD95.
   const std::string path = w.tmp / "two/full/seed1/eval.json";
   Json eval = Json::parse(read_file(path));
   eval.erase("hd95");
@@ -119,43 +119,44 @@ TEST_CASE("compare trains every recipe with every seed, and tells what came out"
   CHECK(has(read_file(w.tmp / "two/report.html"), "<td><span class=\"quiet\">\u2013</span></td>"));
 }
 
-TEST_CASE("compare, interrupted or killed, goes on to the same outcome", "[compare]") {
+TEST_CASE("compare: an interrupted or killed comparison continues to the results of an uninterrupted one",
+          "[compare]") {
   const Workplace w;
   const std::string longer = "--jobs 2 train.iterations=200";
   REQUIRE(run(compare(w, "whole", longer)).status == 0);
-  const std::string said = w.tmp / "said.txt";
+  const std::string output = w.tmp / "output.txt";
   for (const int signal : {SIGINT, SIGKILL, SIGINT}) {
-    std::filesystem::remove(said);
+    std::filesystem::remove(output);
     const pid_t child = fork();
     if (child == 0) {
       const std::string command =
-          "exec " + std::string(GT_PROGRAM) + " " + compare(w, "cut", longer) + " >" + said + " 2>&1";
+          "exec " + std::string(GT_PROGRAM) + " " + compare(w, "interrupted", longer) + " >" + output + " 2>&1";
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(127);
     }
-    for (int i = 0; i < 600 && !(exists(said) && has(read_file(said), "train")); ++i) usleep(50'000);
+    for (int i = 0; i < 600 && !(exists(output) && has(read_file(output), "train")); ++i) usleep(50'000);
     usleep(200'000);
     kill(child, signal);
     int status = 0;
     waitpid(child, &status, 0);
-    INFO(read_file(said));
+    INFO(read_file(output));
     if (signal == SIGINT) {
       CHECK(WEXITSTATUS(status) == 1);
-      CHECK(has(read_file(said), "interrupted; what was trained is saved, the same command goes on"));
+      CHECK(has(read_file(output), "interrupted; all runs are saved, continue with: gradtrack compare"));
     }
-    // The trainings of a killed comparison save and end; until then its folder is locked.
-    Result locked = {1, "", "at work in this folder"};
-    for (int i = 0; i < 600 && has(locked.err, "at work in this folder"); ++i) {
+    // The trainings of a killed comparison save their runs and end. The folder is locked until then.
+    Result locked = {1, "", "locked by a running comparison"};
+    for (int i = 0; i < 600 && has(locked.err, "locked by a running comparison"); ++i) {
       usleep(50'000);
-      locked = run(compare(w, "cut", "train.iterations=200 optimizer.lr=0.5"));
+      locked = run(compare(w, "interrupted", "train.iterations=200 optimizer.lr=0.5"));
     }
     CHECK(has(locked.err, "holds a run of another configuration"));
   }
-  REQUIRE(run(compare(w, "cut", longer)).status == 0);
-  CHECK(outcome(w, "cut") == outcome(w, "whole"));
+  REQUIRE(run(compare(w, "interrupted", longer)).status == 0);
+  CHECK(outcome(w, "interrupted") == outcome(w, "whole"));
 }
 
-TEST_CASE("compare takes runs that were trained by hand, and refuses those of another configuration", "[compare]") {
+TEST_CASE("compare: runs that train made are used, and runs of another configuration are refused", "[compare]") {
   const Workplace w;
   const std::string seed = "cmp/full/seed1";
   REQUIRE(run(w.train("recipe=full seed=1 threads=1 train.checkpoint_every=20", seed)).status == 0);
@@ -176,7 +177,7 @@ TEST_CASE("compare takes runs that were trained by hand, and refuses those of an
   CHECK(has(val.err, "full/seed1: eval"));
   CHECK(has(val.out, " on val "));
 
-  // A folder that is begun, by a version that knew fewer keys.
+  // A folder without a checkpoint, made by a version with fewer keys.
   write(w.tmp / "cmp/full/seed2/config.yaml", tiny_yaml + std::string("recipe: full\nseed: 2\n"));
   check_error(full + "--seeds 2", {"cmp/full/seed2: holds a run of another configuration", "data.root"});
 }
@@ -197,7 +198,7 @@ TEST_CASE("compare: a run that fails does not stop the others", "[compare]") {
   CHECK(json["arms"][1]["dice"]["mean"].is_number());
 }
 
-TEST_CASE("compare --degrade: recipes that use gaze, trained on worse gaze too", "[compare]") {
+TEST_CASE("compare: --degrade also trains the recipes that use gaze on degraded gaze", "[compare]") {
   const Workplace w;
   const Result r =
       run("compare " + w.config + " data.root=" + w.data + " threads=1 train.iterations=2 --recipes full,gradtrack" +
@@ -207,7 +208,7 @@ TEST_CASE("compare --degrade: recipes that use gaze, trained on worse gaze too",
   CHECK(has(r.out, "gradtrack-noise10 - gradtrack "));
   CHECK_FALSE(has(r.out, "full-noise"));
   const std::string page = read_file(w.tmp / "cmp/report.html");
-  for (const char* part : {"Dice when trained on worse gaze", "gaze as it is", "noise 10 %", "half lost"})
+  for (const char* part : {"Dice after training on degraded gaze", "original gaze", "noise 10 %", "half lost"})
     CHECK(has(page, part));
   const auto weights = [&](const std::string& arm) {
     return read_safetensors(w.tmp / str_cat("cmp/", arm, "/seed1/last.safetensors")).tensors[0].second.values<float>();
@@ -215,7 +216,7 @@ TEST_CASE("compare --degrade: recipes that use gaze, trained on worse gaze too",
   CHECK(weights("gradtrack-drop50") != weights("gradtrack"));
 }
 
-TEST_CASE("ablate compares variants with the configuration as it is", "[compare]") {
+TEST_CASE("ablate: variants are compared with the unchanged configuration", "[compare]") {
   const Workplace w;
   const std::string command =
       "ablate " + w.config + " data.root=" + w.data +

@@ -56,18 +56,18 @@ std::string error_in(const std::string& yaml) {
 
 }  // namespace
 
-TEST_CASE("config: every type", "[config]") {
+TEST_CASE("config: values of every type are read", "[config]") {
   const Outer c = parse(
       "verbose: true\nseed: -9007199254740993\nfactor: 1e-3\nname: a b\nrecipe: full\nfeatures: [3, 4]\n"
       "keep:\n  - 1\n  - 0.5\n  - 0\ntrain:\n  lr: 1\n  batch: 64  # both ends are in the range\n");
   CHECK(c == Outer{true, -9007199254740993, 1e-3, "a b", "full", {3, 4}, {1, 0.5, 0}, {1, 64}});
 }
 
-TEST_CASE("config: an empty file leaves every default", "[config]") {
+TEST_CASE("config: an empty file gives the defaults", "[config]") {
   for (const char* yaml : {"", "# a comment\n", "{}", "train:\n", "---\n"}) CHECK(parse(yaml) == Outer{});
 }
 
-TEST_CASE("config: windows line ends", "[config]") {
+TEST_CASE("config: Windows line ends are read", "[config]") {
   const Outer c = parse("name: word\r\nverbose: true\r\nkeep: [1, 1, 1]\r\ntrain:\r\n  lr: 0.5\r\n");
   CHECK(c.name == "word");
   CHECK(c.verbose);
@@ -75,7 +75,7 @@ TEST_CASE("config: windows line ends", "[config]") {
   CHECK(error_in("seed: 1\r\n\r\nnames: x\r\n").starts_with("c.yaml:3: "));
 }
 
-TEST_CASE("config: wrong values say file, line, key, expected and got", "[config]") {
+TEST_CASE("config: the error for a wrong value names file, line, key, expectation and value", "[config]") {
   CHECK(error_in("seed: 1\nverbose: yes\n") == "c.yaml:2: key 'verbose': expected true or false, got 'yes'");
   CHECK(error_in("seed: 1.5\n") == "c.yaml:1: key 'seed': expected a whole number, got '1.5'");
   CHECK(error_in("seed: 12x\n") == "c.yaml:1: key 'seed': expected a whole number, got '12x'");
@@ -90,7 +90,7 @@ TEST_CASE("config: wrong values say file, line, key, expected and got", "[config
   CHECK(error_in("\n\ntrain: 5\n") == "c.yaml:3: key 'train': expected a mapping, got '5'");
 }
 
-TEST_CASE("config: ranges, also of list items, also nested", "[config]") {
+TEST_CASE("config: values outside of their range are refused, in lists and mappings too", "[config]") {
   CHECK(error_in("train:\n  batch: 4\n  lr: 2\n") == "c.yaml:3: key 'train.lr': expected a number in [0, 1], got '2'");
   CHECK(error_in("train: {batch: 0}\n") == "c.yaml:1: key 'train.batch': expected a whole number in [1, 64], got '0'");
   CHECK(error_in("features: [1, 101]\n") ==
@@ -99,7 +99,7 @@ TEST_CASE("config: ranges, also of list items, also nested", "[config]") {
             .starts_with("c.yaml:4: key 'keep': expected a list of 3 numbers in [0, 1]"));
 }
 
-TEST_CASE("config: lists have their length", "[config]") {
+TEST_CASE("config: lists of a wrong length are refused", "[config]") {
   CHECK(error_in("features: [1]\n") ==
         "c.yaml:1: key 'features': expected a list of 2 whole numbers in [1, 100], got 1");
   CHECK(error_in("features: 1\n").ends_with("got '1'"));
@@ -112,7 +112,7 @@ TEST_CASE("config: lists have their length", "[config]") {
   CHECK(error_in("thresholds: [0, 0, 0, 0]\n").ends_with("got 4"));
 }
 
-TEST_CASE("config: unknown keys, with a suggestion where one is near", "[config]") {
+TEST_CASE("config: an unknown key is refused with a similar key as suggestion", "[config]") {
   CHECK(error_in("seed: 1\nverbse: true\n") == "c.yaml:2: unknown key 'verbse', did you mean 'verbose'?");
   CHECK(error_in("train:\n  bach: 2\n") == "c.yaml:2: unknown key 'train.bach', did you mean 'train.batch'?");
   CHECK(error_in("something_else: 1\n") == "c.yaml:1: unknown key 'something_else'");
@@ -122,12 +122,12 @@ TEST_CASE("config: unknown keys, with a suggestion where one is near", "[config]
   CHECK(error_in("[1, 2]: x\n").starts_with("c.yaml:1: unknown key"));
 }
 
-TEST_CASE("config: a key stands once", "[config]") {
+TEST_CASE("config: a key that occurs twice is refused", "[config]") {
   CHECK(error_in("seed: 1\nname: x\nseed: 2\n") == "c.yaml:3: key 'seed' stands twice");
   CHECK(error_in("train:\n  lr: 1\n  lr: 1\n") == "c.yaml:3: key 'train.lr' stands twice");
 }
 
-TEST_CASE("config: what is not YAML, or not a mapping", "[config]") {
+TEST_CASE("config: text that is not YAML or not a mapping is refused", "[config]") {
   CHECK(error_in("seed: 1\nname: [1, 2\nfactor: 2\n").starts_with("c.yaml:"));
   CHECK(error_in("seed: 1\n\tname: x\n").starts_with("c.yaml:2: not valid YAML"));
   CHECK(error_in("name: 'open").starts_with("c.yaml:1: not valid YAML"));
@@ -139,7 +139,7 @@ TEST_CASE("config: what is not YAML, or not a mapping", "[config]") {
   CHECK_THROWS_AS(parse(std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16)), Error);
 }
 
-TEST_CASE("config: files", "[config]") {
+TEST_CASE("config: files are read, and the error for a missing file names it", "[config]") {
   const TempFolder folder;
   write(folder / "a.yaml", "name: from file\ntrain:\n  lr: 0.25\n");
   CHECK(read_config<Outer>(folder / "a.yaml").name == "from file");
@@ -147,7 +147,7 @@ TEST_CASE("config: files", "[config]") {
   CHECK(error_of([&] { read_config<Outer>(folder.path()); }).starts_with(folder.path() + ": "));
 }
 
-TEST_CASE("config: overrides", "[config]") {
+TEST_CASE("config: overrides replace values of the file", "[config]") {
   const TempFolder folder;
   const std::string path = folder / "c.yaml";
   write(path, "name: file\nseed: 3\ntrain:\n  lr: 0.25\n");
@@ -179,7 +179,7 @@ TEST_CASE("config: overrides", "[config]") {
   CHECK(error("train.lr=1").starts_with(path + ":2: key 'train.batch'"));
 }
 
-TEST_CASE("config: base names a file whose keys are taken first", "[config]") {
+TEST_CASE("config: keys of the base file are read first", "[config]") {
   const TempFolder folder;
   make_folder(folder / "sub");
   write(folder / "sub/base.yaml", "name: base\nseed: 3\nkeep: [1, 1, 1]\ntrain:\n  lr: 0.25\n  batch: 4\n");
@@ -203,7 +203,7 @@ TEST_CASE("config: base names a file whose keys are taken first", "[config]") {
   CHECK(error_of([&] { read({}); }).starts_with((folder / "sub/base.yaml") + ":1: unknown key 'nme'"));
 }
 
-TEST_CASE("config: a base that is not there, that is no path, or that leads back is refused", "[config]") {
+TEST_CASE("config: a base that is missing, no path, or part of a cycle is refused", "[config]") {
   const TempFolder folder;
   const auto error = [&](const std::string& yaml) {
     write(folder / "a.yaml", yaml);
@@ -261,7 +261,7 @@ TEST_CASE("config: a renamed key works under its old name, with a warning", "[co
   CHECK(c == Renamed{7, "direct", {0.125, 8}});  // an override under the old name still overrides
 }
 
-TEST_CASE("config: keys are listed with what they may hold, their default and their help", "[config]") {
+TEST_CASE("config: keys are listed with permitted values, default and help", "[config]") {
   const std::vector<config::KeyInfo> keys = list_keys<Outer>();
   REQUIRE(keys.size() == 11);
   CHECK(keys[4].path == "recipe");
@@ -283,13 +283,13 @@ TEST_CASE("config: keys are reset to their defaults by path", "[config]") {
   CHECK_THROWS_AS(reset_keys(c, {"train.rate"}), Error);
 }
 
-TEST_CASE("config: comments say what a key means", "[config]") {
+TEST_CASE("config: write_config() writes help texts as comments", "[config]") {
   CHECK(write_config(Inner{}, true) ==
         "lr: 0.1                         # learning rate\nbatch: 8                        # in a step [images]\n");
   CHECK(parse_config<Inner>(write_config(Inner{0.5, 3}, true), "c.yaml") == Inner{0.5, 3});
 }
 
-TEST_CASE("config: what is written reads back the same", "[config]") {
+TEST_CASE("config: a written configuration is read back unchanged", "[config]") {
   Outer c{true, -5, 0.1 + 0.2, "", "full", {7, 100}, {1, 1.0 / 3, 1e-300}, {1e-5, 64}};
   for (const std::string name : {"", "plain", "a: b", "# no comment", "'", "\"", "back\\slash", "tab\tnew\nline",
                                  "true", "12", "null", "~", " edges ", "caf\xc3\xa9"}) {
@@ -305,12 +305,12 @@ TEST_CASE("config: what is written reads back the same", "[config]") {
   CHECK(write_config(Outer{}).find("keep: [1, 0.5, 0.25]\n") != std::string::npos);
 }
 
-TEST_CASE("nearest word", "[config]") {
+TEST_CASE("config: nearest_word() finds the most similar word", "[config]") {
   const std::vector<std::string> words = {"lr", "momentum", "weight_decay"};
-  CHECK(nearest("momentun", words) == "momentum");
-  CHECK(nearest("weight-decay", words) == "weight_decay");
-  CHECK(nearest("mmentum", words) == "momentum");
-  CHECK(nearest("lr", words) == "lr");
-  CHECK(nearest("completely_else", words).empty());
-  CHECK(nearest("x", {}).empty());
+  CHECK(nearest_word("momentun", words) == "momentum");
+  CHECK(nearest_word("weight-decay", words) == "weight_decay");
+  CHECK(nearest_word("mmentum", words) == "momentum");
+  CHECK(nearest_word("lr", words) == "lr");
+  CHECK(nearest_word("completely_else", words).empty());
+  CHECK(nearest_word("x", {}).empty());
 }

@@ -1,4 +1,4 @@
-// The arms of experiments, and degraded gaze.
+// Tests of the arms of experiments and of degraded gaze.
 #include <cmath>
 
 #include "gaze/degrade.h"
@@ -53,7 +53,7 @@ TEST_CASE("experiment: comparing recipes gives an arm for each and all pairs", "
   CHECK(e.arms[1].config.recipe == "gazemedseg");
   CHECK(e.arms[1].config.data.root == "d");
   CHECK(error_of([] { compare_recipes(demo, {"ful"}); }).find("gradtrack or gazemedseg or full") != std::string::npos);
-  CHECK(error_of([] { compare_recipes(demo, {"full", "full"}); }).find("twice") != std::string::npos);
+  CHECK(error_of([] { compare_recipes(demo, {"full", "full"}); }).find("given twice") != std::string::npos);
   const BaseConfig seeded{demo.path, {"seed=4"}};
   CHECK(error_of([&] { compare_recipes(seeded, {"full"}); }).find("--seeds") != std::string::npos);
 }
@@ -73,27 +73,27 @@ TEST_CASE("experiment: only recipes that use gaze are trained on degraded gaze, 
 
 TEST_CASE("experiment: axes change one key of the base at a time, and skip values that the base has", "[experiment]") {
   const Experiment e =
-      vary(demo, {parse_axis("maps.mix=0,0.5,1"), parse_axis("maps.keep=[1,0.75,0.50,.25],[1, 1, 1, 1]")});
+      compare_variants(demo, {parse_axis("maps.mix=0,0.5,1"), parse_axis("maps.keep=[1,0.75,0.50,.25],[1, 1, 1, 1]")});
   CHECK(names(e) == Words{"base", "maps.mix=0", "maps.mix=1", "maps.keep=1_1_1_1"});  // demo.yaml has 0.5 and
   CHECK(e.pairs == Pairs{{1, 0}, {2, 0}, {3, 0}});                                    // the first list
   CHECK(e.arms[0].overrides.empty());
   CHECK(e.arms[3].overrides == Words{"maps.keep=[1, 1, 1, 1]"});
   CHECK(e.arms[3].config.maps.keep == std::vector<double>{1, 1, 1, 1});
   CHECK(e.arms[3].config.maps.mix == 0.5);
-  CHECK(error_of([] { vary(demo, {parse_axis("maps.mixx=1")}); }).find("did you mean 'maps.mix'?") !=
+  CHECK(error_of([] { compare_variants(demo, {parse_axis("maps.mixx=1")}); }).find("did you mean 'maps.mix'?") !=
         std::string::npos);
 }
 
 TEST_CASE("experiment: a value that the recipe does not read is refused", "[experiment]") {
   const BaseConfig full{demo.path, {"data.root=d", "recipe=full"}};
-  CHECK(error_of([&] { vary(full, {parse_axis("maps.mix=0,0.5,1")}); }) ==
-        "variant 'maps.mix=0': it trains the same as the base; recipe full makes no use of what it sets");
-  CHECK(names(vary(full, {parse_axis("maps.mix=0.5"), parse_axis("optimizer.lr=0.1")})) ==
+  CHECK(error_of([&] { compare_variants(full, {parse_axis("maps.mix=0,0.5,1")}); }) ==
+        "variant 'maps.mix=0': recipe full reads none of the keys that it changes, so it equals the base");
+  CHECK(names(compare_variants(full, {parse_axis("maps.mix=0.5"), parse_axis("optimizer.lr=0.1")})) ==
         Words{"base", "optimizer.lr=0.1"});
 }
 
 TEST_CASE("experiment: a grid has every combination of values once", "[experiment]") {
-  const Experiment e = vary(demo, {parse_axis("maps.mix=0.5,1"), parse_axis("maps.gamma=1,0.9")}, true);
+  const Experiment e = compare_variants(demo, {parse_axis("maps.mix=0.5,1"), parse_axis("maps.gamma=1,0.9")}, true);
   CHECK(names(e) ==
         Words{"base", "maps.mix=1_maps.gamma=1", "maps.mix=0.5_maps.gamma=0.9", "maps.mix=1_maps.gamma=0.9"});
   CHECK(e.arms[3].config.maps.mix == 1);
@@ -101,21 +101,23 @@ TEST_CASE("experiment: a grid has every combination of values once", "[experimen
 }
 
 TEST_CASE("experiment: a variant changes several keys under one name", "[experiment]") {
-  const Variant v = parse_variant("narrow: maps.sigma_x=[0.1, 0.1, 0.1, 0.1]  maps.mix=1");
+  const ConfigVariant v = parse_variant("narrow: maps.sigma_x=[0.1, 0.1, 0.1, 0.1]  maps.mix=1");
   CHECK(v.name == "narrow");
   CHECK(v.overrides == Words{"maps.sigma_x=[0.1, 0.1, 0.1, 0.1]", "maps.mix=1"});
-  const Experiment e = vary(demo, {parse_axis("maps.mix=1")}, true, {v, {"same", {"maps.mix=0.5"}}});
+  const Experiment e = compare_variants(demo, {parse_axis("maps.mix=1")}, true, {v, {"same", {"maps.mix=0.5"}}});
   CHECK(names(e) == Words{"base", "maps.mix=1", "narrow"});  // `same` equals the base
   CHECK(e.pairs == Pairs{{1, 0}, {2, 0}});
   CHECK(e.arms[2].config.maps.sigma_x[3] == 0.1);
-  CHECK(names(vary(demo, {}, true, {v})) == Words{"base", "narrow"});
+  CHECK(names(compare_variants(demo, {}, true, {v})) == Words{"base", "narrow"});
   for (const char* word : {"", "narrow", "narrow:", ": maps.mix=1", "a/b: maps.mix=1", "base: maps.mix=1",
                            "n:  ", "n: maps.mix", "n: =1", "n: seed=3", "n: maps.keep=[1,2", "..: maps.mix=1"}) {
     INFO(word);
     CHECK(error_of([&] { parse_variant(word); }).find("--arm '" + std::string(word) + "'") == 0);
   }
-  const Variant other{"narrow", {"maps.mix=0"}};
-  CHECK(error_of([&] { vary(demo, {}, false, {v, other}); }).find("share the folder 'narrow'") != std::string::npos);
+  const ConfigVariant other{"narrow", {"maps.mix=0"}};
+  CHECK(error_of([&] {
+          compare_variants(demo, {}, false, {v, other});
+        }).find("have the same folder 'narrow'") != std::string::npos);
 }
 
 TEST_CASE("degrade: without options nothing changes", "[degrade]") {

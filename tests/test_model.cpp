@@ -22,9 +22,9 @@ Config tiny_config(const std::string& recipe) {
   return c;
 }
 
-Supervised tiny_batch(const Config& c) {
+SupervisedBatch tiny_batch(const Config& c) {
   static const Track track{"t", {{0.4, 0.4, 300, 0}, {0.6, 0.5, 250, 400}, {0.5, 0.6, 200, 800}}, 0, 0};
-  Supervised batch;
+  SupervisedBatch batch;
   Maker maker{DType::f32, Random(1)};
   batch.images = maker.normal({2, 32, 32, 3});
   if (data_needs(c).masks)
@@ -39,7 +39,7 @@ Supervised tiny_batch(const Config& c) {
 
 }  // namespace
 
-TEST_CASE("the U-Net has the parameters of MONAI's BasicUNet, in order", "[model]") {
+TEST_CASE("unet: the parameters are those of MONAI's BasicUNet, in order", "[model]") {
   Parameters parameters(1);
   const UNetOptions options;
   const UNet net(parameters, 3, 2, options);
@@ -64,7 +64,7 @@ TEST_CASE("the U-Net has the parameters of MONAI's BasicUNet, in order", "[model
   CHECK(named.size() == 9 * 8 + 4 * 2 + 2);
 }
 
-TEST_CASE("first values depend on seed and name alone", "[model]") {
+TEST_CASE("parameters: initial values depend only on seed and name", "[model]") {
   Parameters a(1), b(1), c(2);
   const Tensor first = a.uniform("w", {5}, 1);
   b.uniform("another", {7}, 1);
@@ -72,12 +72,12 @@ TEST_CASE("first values depend on seed and name alone", "[model]") {
   CHECK(c.uniform("w", {5}, 1).values<float>() != first.values<float>());
 }
 
-TEST_CASE("every recipe learns: the loss of one batch falls", "[model]") {
+TEST_CASE("recipes: training on one batch decreases the loss of every recipe", "[model]") {
   for (const std::string recipe : {"gradtrack", "gazemedseg", "full"}) {
     const Config c = tiny_config(recipe);
     const auto model = make_model(c);
     Optimizer optimizer(c.optimizer, model->parameters());
-    const Supervised batch = tiny_batch(c);
+    const SupervisedBatch batch = tiny_batch(c);
     const double before = model->losses(batch).total().item();
     for (int i = 0; i < 50; ++i) {
       backward(model->losses(batch).total());
@@ -90,7 +90,7 @@ TEST_CASE("every recipe learns: the loss of one batch falls", "[model]") {
   }
 }
 
-TEST_CASE("GradTrack's total is the weighted sum of its parts", "[model]") {
+TEST_CASE("gradtrack: the total loss is the weighted sum of its terms", "[model]") {
   Config c = tiny_config("gradtrack");
   c.loss.lambda = {0.5, 1, 2, 0};
   const Losses l = make_model(c)->losses(tiny_batch(c));
@@ -100,12 +100,12 @@ TEST_CASE("GradTrack's total is the weighted sum of its parts", "[model]") {
   CHECK(l.total().item() == Approx(expected));
 }
 
-TEST_CASE("cross-level loss: by hand, and what is compared with gets no gradient", "[model]") {
+TEST_CASE("gazemedseg: the cross-level loss follows its formula, and the other levels get no gradient", "[model]") {
   const auto logit = [](double p) { return float(std::log(p / (1 - p))); };
   const Tensor a = Tensor::of<float>({1, 1, 2, 1}, {logit(0.9), logit(0.5)}).set_requires_grad();
   const Tensor b = Tensor::of<float>({1, 1, 2, 1}, {logit(0.2), logit(0.7)}).set_requires_grad();
   const Tensor loss = cross_level_loss({a, a}, {b, b});
-  // Pixels differ with probability 0.9 * 0.8 + 0.1 * 0.2 = 0.74 and 0.5; two levels.
+  // The two pixels differ with probability 0.9 * 0.8 + 0.1 * 0.2 = 0.74 and 0.5. There are two levels.
   CHECK(loss.item() == Approx(2 * (0.74 + 0.5) / 2));
   backward(loss);
   CHECK_FALSE(b.grad().defined());
@@ -114,7 +114,7 @@ TEST_CASE("cross-level loss: by hand, and what is compared with gets no gradient
   CHECK(a.grad().values<float>()[1] == Approx(0.25 * -0.4));
 }
 
-TEST_CASE("GazeMedSeg: levels start alike, the prediction is their mean, the total the sum of its parts", "[model]") {
+TEST_CASE("gazemedseg: levels start equal, the prediction is their mean, the loss is the sum of its terms", "[model]") {
   Config c = tiny_config("gazemedseg");
   c.pseudo.thresholds = {0.5, 0.3, 0.2};
   const auto model = make_model(c);
@@ -126,7 +126,7 @@ TEST_CASE("GazeMedSeg: levels start alike, the prediction is their mean, the tot
   for (size_t k = 0; k < each; ++k)
     CHECK(named[k].second.values<float>() == named[2 * each + k].second.values<float>());
 
-  const Supervised batch = tiny_batch(c);
+  const SupervisedBatch batch = tiny_batch(c);
   const Tensor before = model->predict(batch.images).logits;
   const double shift = 0.3;
   Tensor bias = named[each - 1].second;  // of level 1
@@ -150,7 +150,7 @@ TEST_CASE("GazeMedSeg: levels start alike, the prediction is their mean, the tot
   }
 }
 
-TEST_CASE("GazeMedSeg's propagated logits are those of propagated features", "[model]") {
+TEST_CASE("gazemedseg: propagating logits equals classifying propagated features", "[model]") {
   Maker maker{DType::f64, Random(4)};
   const Tensor features = maker.normal({2, 6, 7, 5}, 0.5), w = maker.normal({1, 5, 1, 1}), bias = maker.normal({1});
   const Tensor theirs = conv2d(feature_propagation(features, features), w, bias);
@@ -158,7 +158,7 @@ TEST_CASE("GazeMedSeg's propagated logits are those of propagated features", "[m
   for (int64_t i = 0; i < ours.size(); ++i) CHECK(ours.data<double>()[i] == Approx(theirs.data<double>()[i]));
 }
 
-TEST_CASE("GradTrack's pseudo mask may come from masks made before training", "[model]") {
+TEST_CASE("gradtrack: the pseudo mask is taken from masks made before training", "[model]") {
   Config c = tiny_config("gradtrack");
   c.pseudo.refine = "none";
   CHECK_FALSE(data_needs(c).pseudo);
@@ -167,7 +167,7 @@ TEST_CASE("GradTrack's pseudo mask may come from masks made before training", "[
   c.pseudo.background = 0.4;
   CHECK(data_needs(c).pseudo);
   CHECK(recipe_of(c).pseudo_thresholds(c) == std::vector<double>{0.6, 0.4});
-  Supervised batch = tiny_batch(c);
+  SupervisedBatch batch = tiny_batch(c);
   const Shape shape = batch.pseudo[0].shape();
   const auto loss = [&](double foreground, double not_background) {
     batch.pseudo = {Tensor::full(shape, foreground), Tensor::full(shape, not_background)};
@@ -175,10 +175,10 @@ TEST_CASE("GradTrack's pseudo mask may come from masks made before training", "[
   };
   const double all = loss(1, 1), none = loss(0, 0), uncounted = loss(0, 1);
   CHECK(all != none);
-  CHECK(uncounted == Approx(0).margin(1e-6));  // nothing is counted
+  CHECK(uncounted == Approx(0).margin(1e-6));  // no pixel counts
 }
 
-TEST_CASE("prediction needs no gaze and gives an attention map per decoder stage", "[model]") {
+TEST_CASE("gradtrack: prediction needs no gaze and gives one attention map per decoder level", "[model]") {
   const Config c = tiny_config("gradtrack");
   const Prediction p = make_model(c)->predict(tiny_batch(c).images);
   CHECK(str_cat(p.logits.shape()) == "(2,32,32,1)");
@@ -187,7 +187,7 @@ TEST_CASE("prediction needs no gaze and gives an attention map per decoder stage
   CHECK(str_cat(p.attention[3].shape()) == "(2,32,32)");
 }
 
-TEST_CASE("the pseudo mask counts what is surely inside or outside", "[model]") {
+TEST_CASE("gradtrack: pixels between the thresholds do not count", "[model]") {
   PseudoOptions options;
   options.foreground = 0.5;
   options.background = 0.25;
@@ -196,14 +196,14 @@ TEST_CASE("the pseudo mask counts what is surely inside or outside", "[model]") 
   CHECK(p.counted.values<float>() == std::vector<float>{1, 0, 0, 0, 1});
 }
 
-TEST_CASE("the learning rate falls on a cosine", "[model]") {
+TEST_CASE("optimizer: the learning rate decreases by half a cosine", "[model]") {
   const OptimizerOptions o;
   CHECK(cosine_lr(o, 0, 100) == Approx(1e-2));
   CHECK(cosine_lr(o, 50, 100) == Approx((1e-2 + 1e-4) / 2));
   CHECK(cosine_lr(o, 100, 100) == Approx(1e-4));
 }
 
-TEST_CASE("a checkpoint gives the same network back", "[model]") {
+TEST_CASE("checkpoint: a loaded network predicts what the saved network predicts", "[model]") {
   const TempFolder tmp;
   const Config c = tiny_config("gradtrack");
   const auto model = make_model(c);
@@ -218,11 +218,11 @@ TEST_CASE("a checkpoint gives the same network back", "[model]") {
   }
 }
 
-TEST_CASE("checkpoints that do not fit are refused", "[model]") {
+TEST_CASE("checkpoint: missing files, foreign files and wrong parameters are refused", "[model]") {
   const TempFolder tmp;
   const Config c = tiny_config("gradtrack");
   const auto model = make_model(c);
-  CHECK(error_of([&] { load_model(tmp.path()); }).find("no best.safetensors") != std::string::npos);
+  CHECK(error_of([&] { load_model(tmp.path()); }).find("without best.safetensors") != std::string::npos);
 
   SafeTensors file = make_checkpoint(*model, c, "none");
   file.tensors.pop_back();
@@ -242,12 +242,12 @@ TEST_CASE("checkpoints that do not fit are refused", "[model]") {
         std::string::npos);
 }
 
-TEST_CASE("a checkpoint of version 1 gives the network that it was written from", "[model]") {
+TEST_CASE("checkpoint: version 1 is read with its levels renumbered, and newer versions are refused", "[model]") {
   const TempFolder tmp;
   const Config c = tiny_config("gradtrack");
   const auto model = make_model(c);
   SafeTensors file = make_checkpoint(*model, c, "none");
-  file.metadata.erase("version");  // which version 1 did not have; it numbered the levels from the finest
+  file.metadata.erase("version");  // version 1 had no such entry and numbered the levels from the finest
   for (auto& [name, tensor] : file.tensors)
     if (name.starts_with("attention_")) name[10] = char('1' + '4' - name[10]);
   REQUIRE(file.find("attention_4.weight")->size() == 8);  // the coarsest level
@@ -269,7 +269,7 @@ TEST_CASE("a checkpoint of version 1 gives the network that it was written from"
         std::string::npos);
 }
 
-TEST_CASE("configurations that do not fit together are refused", "[model]") {
+TEST_CASE("config: keys that contradict each other are refused with the place of each", "[model]") {
   const TempFolder tmp;
   const auto message = [&](const std::string& yaml) {
     write(tmp / "c.yaml", yaml);
@@ -294,7 +294,7 @@ TEST_CASE("configurations that do not fit together are refused", "[model]") {
   CHECK(error_of([&] { load_config(file, {"lr=1"}); }).find("did you mean 'optimizer.lr'?") != std::string::npos);
 }
 
-TEST_CASE("a configuration of version 0.1 still loads, with a warning for each renamed key", "[model]") {
+TEST_CASE("config: a file of version 0.1 is read with a warning for each renamed key", "[model]") {
   const TempFolder tmp;
   write(tmp / "old.yaml",
         "recipe: gradtrack\nmaps:\n  follow: 0.75\npseudo:\n  say: 0.2\nloss:\n  pseudo: track\n  foreground: 0.7\n"
@@ -310,7 +310,7 @@ TEST_CASE("a configuration of version 0.1 still loads, with a warning for each r
   CHECK(notes.warnings[0] == (tmp / "old.yaml") + ":3: key 'maps.follow' is called 'maps.spread_exponent' now");
 }
 
-TEST_CASE("every key has a help text", "[model]") {
+TEST_CASE("config: every key has a help text", "[model]") {
   for (const config::KeyInfo& key : list_keys<Config>()) {
     INFO(key.path);
     CHECK(!key.text.empty());
@@ -318,7 +318,7 @@ TEST_CASE("every key has a help text", "[model]") {
   }
 }
 
-TEST_CASE("the shipped configurations are valid", "[model]") {
+TEST_CASE("config: the files in configs/ are valid", "[model]") {
   const std::string folder = std::string(GT_SOURCE_DIR) + "/configs/";
   size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -330,7 +330,7 @@ TEST_CASE("the shipped configurations are valid", "[model]") {
   CHECK(count >= 4);
 }
 
-TEST_CASE("configs/kvasir.yaml holds every key with its help, as --print-config writes it", "[model]") {
+TEST_CASE("config: configs/kvasir.yaml is what --print-config prints", "[model]") {
   const std::string path = std::string(GT_SOURCE_DIR) + "/configs/kvasir.yaml";
   std::string file = read_file(path);
   while (file.starts_with("#") || file.starts_with("\n")) file.erase(0, file.find('\n') + 1);  // the heading

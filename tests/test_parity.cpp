@@ -30,7 +30,7 @@ class Reference {
   Reference(const std::string& recipe, const Way& way) : way_(way) {
     const std::string folder = GT_SOURCE_DIR "/tests/fixtures/", path = folder + recipe + ".safetensors";
     file_ = read_safetensors(path);
-    config = parse_run_config(metadata(file_, "config", path), path);
+    config = parse_run_config(metadata_entry(file_, "config", path), path);
     config.conv = way.conv;
     model = make_model(config, way.dtype);
     SafeTensors weights = read_safetensors(folder + "basic_unet.safetensors");
@@ -69,7 +69,7 @@ class Reference {
   SafeTensors file_;
 };
 
-/// The fixture's fixations (N,3), x, y and duration, as tracks of so many each.
+/// Splits the fixations (N,3) of the fixture, x, y and duration, into tracks with the given numbers of fixations.
 std::vector<Track> tracks_of(const Tensor& fixations, const std::vector<size_t>& counts) {
   const std::vector<double> values = fixations.cast(DType::f64).values<double>();
   std::vector<Track> tracks;
@@ -82,10 +82,10 @@ std::vector<Track> tracks_of(const Tensor& fixations, const std::vector<size_t>&
 
 }  // namespace
 
-TEST_CASE("logits, gradients and losses of 20 steps are those of MONAI's BasicUNet", "[parity]") {
+TEST_CASE("parity: logits, gradients and losses of 20 steps agree with MONAI's BasicUNet", "[parity]") {
   for (const Way& way : ways) {
     const Reference monai("full", way);
-    Supervised batch;
+    SupervisedBatch batch;
     batch.images = monai["images"];
     batch.masks = monai["masks"];
     monai.check("logits", monai.model->predict(batch.images).logits);
@@ -106,11 +106,11 @@ TEST_CASE("logits, gradients and losses of 20 steps are those of MONAI's BasicUN
   }
 }
 
-TEST_CASE("GradTrack's losses and gradients, from fixations on, are PyTorch's", "[parity]") {
+TEST_CASE("parity: GradTrack's losses and gradients from given fixations agree with PyTorch", "[parity]") {
   for (const Way& way : ways) {
     const Reference torch("gradtrack", way);
     const std::vector<Track> tracks = tracks_of(torch["fixations"], {9, 4});
-    Supervised batch;
+    SupervisedBatch batch;
     batch.images = torch["images"];
     batch.tracks = pack_tracks({&tracks[0], &tracks[1]}, torch.config.maps, way.dtype);
     const Losses losses = torch.model->losses(batch);

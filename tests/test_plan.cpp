@@ -45,5 +45,5 @@ TEST_CASE("plan: the peak is in the backward pass, and activations grow with the
   config.train.batch *= 4;
   const StepPlan large = plan_step(config, Device::cpu);
   CHECK(large.parameters == small.parameters);
-  CHECK(double(large.kept()) / double(small.kept()) == Approx(4).epsilon(0.01));
+  CHECK(double(large.activations()) / double(small.activations()) == Approx(4).epsilon(0.01));
 }

@@ -60,7 +60,7 @@ std::string log_of(const std::string& gaze) {
          "\n";
 }
 
-/// A folder with a run of everything.
+/// Makes the folder of a run with log, evaluation and pictures.
 void make_run(const std::string& path, double dice, const std::string& gaze) {
   write(path + "/config.yaml", "recipe: \"gradtrack\"  # <b>&\n");
   write(path + "/metrics.jsonl", log_of(gaze));
@@ -78,7 +78,7 @@ size_t count(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("report: a run as one page that needs nothing else", "[report]") {
+TEST_CASE("report: a run is shown on one page that loads no other files", "[report]") {
   const TempFolder folder;
   make_run(folder / "one", 0.8125, "recorded");
   const Result r = report(folder, "one");
@@ -91,7 +91,7 @@ TEST_CASE("report: a run as one page that needs nothing else", "[report]") {
   CHECK(has(page, "Dice 0.812 <small>\u00b1 0.100"));  // the half that is nearest to even
   CHECK(has(page, "recorded gaze"));
   CHECK_FALSE(has(page, "Simulated gaze"));
-  for (const char* chart : {"Training loss", "Track loss", "Validation Dice", "Learning rate", "one dot an image"})
+  for (const char* chart : {"Training loss", "Track loss", "Validation Dice", "Learning rate", "one dot per image"})
     CHECK(has(page, chart));
   CHECK(has(page, "1,234,567"));
   CHECK(has(page, "2 h 0 min"));
@@ -107,7 +107,7 @@ TEST_CASE("report: a run as one page that needs nothing else", "[report]") {
           count(page, str_cat("</", tag, ">")));
 }
 
-TEST_CASE("report: simulated gaze cannot be missed", "[report]") {
+TEST_CASE("report: simulated gaze is shown in title, header and tables", "[report]") {
   const TempFolder folder;
   make_run(folder / "a", 0.7, "simulated");
   make_run(folder / "b", 0.9, "recorded");
@@ -122,7 +122,7 @@ TEST_CASE("report: simulated gaze cannot be missed", "[report]") {
   CHECK(has(two, "<title>[SIMULATED GAZE] 2 runs compared - GradTrack</title>"));
   CHECK(has(two, "<strong>Simulated gaze</strong>a: "));
 
-  // The log alone says so, and the evaluation does not know.
+  // Only the log says so.
   Json eval = evaluation(0.7, "");
   eval.erase("gaze");
   write(folder / "a/eval.json", eval.dump());
@@ -130,7 +130,7 @@ TEST_CASE("report: simulated gaze cannot be missed", "[report]") {
   CHECK(has(read_file(folder / "a/report.html"), "[SIMULATED GAZE]"));
 }
 
-TEST_CASE("report: several runs, the best of each column in bold", "[report]") {
+TEST_CASE("report: the best mean of each column is bold, unless the runs have different images", "[report]") {
   const TempFolder folder;
   make_run(folder / "a", 0.7, "recorded");
   make_run(folder / "b", 0.9, "recorded");
@@ -142,23 +142,23 @@ TEST_CASE("report: several runs, the best of each column in bold", "[report]") {
   const std::string page = read_file(folder / "report.html");
   CHECK(has(page, "<b>0.900</b>"));
   CHECK_FALSE(has(page, "<b>0.700</b>"));
-  CHECK(has(page, "deep/a"));  // names alike give way to folders
+  CHECK(has(page, "deep/a"));  // runs of one name are called by their folders
 
   Json other = evaluation(0.95, "recorded");
   other["split"] = "val";
   write(folder / "a/eval.json", other.dump());
   REQUIRE(report(folder, "a b").status == 0);
-  CHECK_FALSE(has(read_file(folder / "report.html"), "<b>0.9"));  // of different images there is no best
+  CHECK_FALSE(has(read_file(folder / "report.html"), "<b>0.9"));  // evaluated on different images
   CHECK(has(read_file(folder / "report.html"), "different images"));
 }
 
-TEST_CASE("report: what is not there yet is said in a line", "[report]") {
+TEST_CASE("report: a missing evaluation, log or picture is reported on the page", "[report]") {
   const TempFolder folder;
   write(folder / "r/config.yaml", "");
   REQUIRE(report(folder, "r").status == 0);
   const std::string bare = read_file(folder / "r/report.html");
   CHECK(has(bare, "Not evaluated yet"));
-  CHECK(has(bare, "no training log yet"));
+  CHECK(has(bare, "no training log (metrics.jsonl) yet"));
 
   make_run(folder / "r", 0.7, "none");
   std::filesystem::remove(folder / "r/panels/image_best.png");
@@ -167,13 +167,13 @@ TEST_CASE("report: what is not there yet is said in a line", "[report]") {
   const std::string page = read_file(folder / "r/report.html");
   CHECK(has(page, "The picture is missing: r/panels/image_best.png"));
   CHECK(count(page, "<img ") == 2);
-  CHECK(has(page, "no gaze: masks"));
+  CHECK(has(page, "masks, no gaze"));
 
   Json eval = evaluation(0.7, "none");
   for (Json& image : eval["per_image"]) image.erase("panel");
   write(folder / "r/eval.json", eval.dump());
   REQUIRE(report(folder, "r").status == 0);
-  CHECK(has(read_file(folder / "r/report.html"), "made no pictures"));
+  CHECK(has(read_file(folder / "r/report.html"), "wrote no pictures"));
 }
 
 TEST_CASE("report: an evaluation without a newer metric shows a dash", "[report]") {
@@ -194,7 +194,7 @@ TEST_CASE("report: an evaluation without a newer metric shows a dash", "[report]
   }
 }
 
-TEST_CASE("report: what is damaged is an error in one line with file and line", "[report]") {
+TEST_CASE("report: the error for a damaged file is one line with file and line", "[report]") {
   const TempFolder folder;
   make_run(folder / "r", 0.7, "recorded");
   const auto error = [&](const std::string& arguments) {
@@ -203,9 +203,9 @@ TEST_CASE("report: what is damaged is an error in one line with file and line", 
     CHECK(std::count(r.err.begin(), r.err.end(), '\n') == 1);
     return r.err;
   };
-  CHECK(error("none") == "gradtrack: none: not a run: there is no such folder\n");
-  CHECK(error("r/panels") == "gradtrack: r/panels: not a run: there is no config.yaml in it\n");
-  CHECK(has(error("r none"), "none: not a run"));
+  CHECK(error("none") == "gradtrack: none: expected the folder of a run, found no such folder\n");
+  CHECK(error("r/panels") == "gradtrack: r/panels: expected the folder of a run, found no config.yaml in it\n");
+  CHECK(has(error("r none"), "none: expected the folder of a run"));
   CHECK(has(error("r --out none/at/all.html"), "none/at/all.html: cannot write: No such file"));
   CHECK(report(folder, "").status == 2);
 
@@ -231,7 +231,7 @@ TEST_CASE("report: what is damaged is an error in one line with file and line", 
   write(folder / "r/eval.json", eval.dump());
   CHECK(has(error("r"), "r/eval.json: per_image 2: expected a number under 'dice'"));
   write(folder / "r/eval.json", "{\"split\":");
-  CHECK(has(error("r"), "r/eval.json: not a JSON object"));
+  CHECK(has(error("r"), "r/eval.json: expected a JSON object"));
   write(folder / "r/eval.json", good.dump());
   write(folder / "r/panels/image_best.png", "GIF89a");
   CHECK(has(error("r"), "r/panels/image_best.png: not a PNG picture"));

@@ -40,12 +40,12 @@ TEST_CASE("statistics: the Wilcoxon test drops zeros, ignores the common sign, a
 
 TEST_CASE("statistics: the bootstrap interval agrees with SciPy's and repeats for its seed", "[statistics]") {
   // scipy.stats.bootstrap((x,), numpy.mean, n_resamples=200000, method="percentile", random_state=1)
-  const Interval b = bootstrap_interval(sixty());
+  const ConfidenceInterval b = bootstrap_interval(sixty());
   CHECK(b.low == Approx(0.022994).margin(0.003));
   CHECK(b.high == Approx(0.171131).margin(0.003));
   CHECK(bootstrap_interval(sixty()).low == b.low);
   CHECK(bootstrap_interval(sixty(), 10000, 2).low != b.low);
-  const Interval flat = bootstrap_interval({0.25, 0.25, 0.25});
+  const ConfidenceInterval flat = bootstrap_interval({0.25, 0.25, 0.25});
   CHECK(flat.low == 0.25);
   CHECK(flat.high == 0.25);
   CHECK_FALSE(error_of([] { bootstrap_interval({}); }).empty());
@@ -57,7 +57,7 @@ TEST_CASE("statistics: the bootstrap interval contains the true mean in about 95
     Random random(7, trial);
     std::vector<double> values(50);
     for (double& v : values) v = random.normal();
-    const Interval b = bootstrap_interval(values, 500, trial);
+    const ConfidenceInterval b = bootstrap_interval(values, 500, trial);
     covered += b.low <= 0 && 0 <= b.high;
   }
   CHECK(covered > 400 * 0.91);

@@ -39,7 +39,7 @@ Config small_run(const std::string& recipe = "gradtrack") {
 
 bool train(const Config& c, const std::string& folder, bool resume = false, int64_t stop_after = -1) {
   int64_t now = 0;
-  Observer observer;
+  TrainingObserver observer;
   observer.iteration = [&](const TrainReport& r) { now = r.iteration; };
   observer.stop = [&] { return stop_after >= 0 && now >= stop_after; };
   return Trainer(c, observer).run(folder, resume);
@@ -56,7 +56,7 @@ std::vector<float> best_weights(const std::string& folder) {
 
 }  // namespace
 
-TEST_CASE("a run leaves its files, and its metrics are complete", "[trainer]") {
+TEST_CASE("training: a run of every recipe writes its files with complete metrics", "[trainer]") {
   const TempFolder tmp;
   for (const std::string recipe : {"gradtrack", "gazemedseg", "full"}) {
     const std::string run = tmp / recipe;
@@ -83,7 +83,7 @@ TEST_CASE("a run leaves its files, and its metrics are complete", "[trainer]") {
   }
 }
 
-TEST_CASE("the same seed gives the same bits, with any number of loader and compute threads", "[trainer]") {
+TEST_CASE("training: a seed gives one result with any number of loader and compute threads", "[trainer]") {
   const TempFolder tmp;
   const int threads = num_threads();
   Config c = small_run();
@@ -106,7 +106,7 @@ TEST_CASE("the same seed gives the same bits, with any number of loader and comp
   CHECK(metrics_of(tmp / "seed") != expected);
 }
 
-TEST_CASE("GazeMedSeg: far above the untrained after some hundred iterations, the same bits with other threads",
+TEST_CASE("training: GazeMedSeg reaches a Dice above 0.6 in 300 iterations, with the same bits for other threads",
           "[trainer]") {
   const TempFolder tmp;
   const int threads = num_threads();
@@ -118,7 +118,7 @@ TEST_CASE("GazeMedSeg: far above the untrained after some hundred iterations, th
   std::vector<double> dice;
   const auto observed = [&](const std::string& run, bool resume, int64_t stop_after) {
     int64_t now = 0, made = 0;
-    Observer observer;
+    TrainingObserver observer;
     observer.iteration = [&](const TrainReport& r) { now = r.iteration; };
     observer.stop = [&] { return stop_after >= 0 && now >= stop_after; };
     observer.validation = [&](const ValidationReport& v) { dice.push_back(v.dice); };
@@ -139,7 +139,7 @@ TEST_CASE("GazeMedSeg: far above the untrained after some hundred iterations, th
   CHECK(best_weights(tmp / "stopped") == best_weights(tmp / "whole"));
 }
 
-TEST_CASE("GradTrack trains on pseudo masks that the CRF refined", "[trainer]") {
+TEST_CASE("training: GradTrack trains on pseudo masks refined by the CRF", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
   c.pseudo.refine = "none";
@@ -149,7 +149,7 @@ TEST_CASE("GradTrack trains on pseudo masks that the CRF refined", "[trainer]") 
   CHECK(metrics_of(tmp / "crf") != metrics_of(tmp / "track"));
 }
 
-TEST_CASE("GradTrack has a teacher: resumed as if never stopped, and nothing else reads it", "[trainer]") {
+TEST_CASE("training: a run with a teacher resumes to the result of an uninterrupted run", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
   train(c, tmp / "teacher");
@@ -163,7 +163,7 @@ TEST_CASE("GradTrack has a teacher: resumed as if never stopped, and nothing els
   CHECK(error_of([&] { train(c, tmp / "none"); }).find("nobody") != std::string::npos);
 }
 
-TEST_CASE("a stopped run resumes as if it had never stopped", "[trainer]") {
+TEST_CASE("training: a stopped run resumes to the result of an uninterrupted run", "[trainer]") {
   const TempFolder tmp;
   for (const std::string kind : {"sgd", "adamw"}) {
     Config c = small_run();
@@ -172,7 +172,7 @@ TEST_CASE("a stopped run resumes as if it had never stopped", "[trainer]") {
     for (const int64_t stop : {2, 10, 16}) {
       const std::string run = tmp / str_cat(kind, "_stopped", stop);
       CHECK_FALSE(train(c, run, false, stop));
-      Config elsewhere = c;  // on a machine with other threads
+      Config elsewhere = c;  // with another number of threads
       elsewhere.data.threads = 4;
       CHECK(train(elsewhere, run, true));
       CHECK(metrics_of(run) == metrics_of(tmp / (kind + "_whole")));
@@ -185,7 +185,7 @@ TEST_CASE("a stopped run resumes as if it had never stopped", "[trainer]") {
   }
 }
 
-TEST_CASE("a finished run, resumed, changes nothing", "[trainer]") {
+TEST_CASE("training: resuming a finished run changes no file", "[trainer]") {
   const TempFolder tmp;
   train(small_run(), tmp / "run");
   const std::string before = read_file(tmp / "run/metrics.jsonl");
@@ -193,7 +193,7 @@ TEST_CASE("a finished run, resumed, changes nothing", "[trainer]") {
   CHECK(read_file(tmp / "run/metrics.jsonl") == before);
 }
 
-TEST_CASE("a run is not overwritten, nor resumed under another configuration", "[trainer]") {
+TEST_CASE("training: a run is neither overwritten nor resumed with another configuration", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
   train(c, tmp / "run", false, 4);
@@ -204,7 +204,7 @@ TEST_CASE("a run is not overwritten, nor resumed under another configuration", "
   CHECK(message.find("lr: 0.01") != std::string::npos);
 }
 
-TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
+TEST_CASE("config: result_config() differs exactly for keys that the recipe reads", "[trainer]") {
   const auto differs = [](const std::string& recipe, auto&& change) {
     const Config before = small_run(recipe);
     Config after = before;
@@ -233,9 +233,9 @@ TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
   const auto taught = [](Config& c) { c.pseudo.teacher = "run"; };
   CHECK(differs("gradtrack", taught));
   CHECK(!differs("gazemedseg", taught));
-  const auto say = [](Config& c) { c.pseudo.teacher_weight = 0.5; };
-  CHECK(!differs("gazemedseg", say));
-  CHECK(!differs("gradtrack", say));
+  const auto teacher_weight = [](Config& c) { c.pseudo.teacher_weight = 0.5; };
+  CHECK(!differs("gazemedseg", teacher_weight));
+  CHECK(!differs("gradtrack", teacher_weight));
   const auto thresholds = [](Config& c) { c.pseudo.foreground = 0.9; };
   CHECK(!differs("full", thresholds));
   CHECK(!differs("gazemedseg", thresholds));
@@ -247,7 +247,7 @@ TEST_CASE("what a recipe does not read makes no other run of it", "[trainer]") {
   CHECK(differs("full", [](Config& c) { c.loss.dice = 0.25; }));
 }
 
-TEST_CASE("a loss that is not finite ends the run with advice", "[trainer]") {
+TEST_CASE("training: a loss that is not finite ends the run and names optimizer.lr", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
   c.optimizer.lr = 100;
@@ -256,7 +256,7 @@ TEST_CASE("a loss that is not finite ends the run with advice", "[trainer]") {
   CHECK(error_of([&] { train(c, tmp / "run"); }).find("optimizer.lr") != std::string::npos);
 }
 
-TEST_CASE("a run's folder that cannot be made is an error", "[trainer]") {
+TEST_CASE("training: a folder that cannot be created is an error", "[trainer]") {
   const TempFolder tmp;
   write(tmp / "file", "in the way");
   CHECK(error_of([&] { train(small_run(), tmp / "file/run"); }).find("cannot create the folder") != std::string::npos);

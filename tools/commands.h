@@ -1,25 +1,41 @@
-// The subcommands of `gradtrack`: each file adds its own, with its options, its help and an example.
+// The subcommands of `gradtrack`. Each function adds one, with its options, its help and an example.
 #pragma once
 
 #include <CLI/CLI.hpp>
 
 namespace gt {
 
+/// Adds `gradtrack train`: trains a network.
 void add_train_command(CLI::App& app);
+/// Adds `gradtrack eval`: scores a trained network.
 void add_eval_command(CLI::App& app);
+/// Adds `gradtrack predict`: segments images.
 void add_predict_command(CLI::App& app);
+/// Adds `gradtrack maps`: draws a gaze track and its maps.
 void add_maps_command(CLI::App& app);
+/// Adds `gradtrack synth`: makes a synthetic data set.
 void add_synth_command(CLI::App& app);
+/// Adds `gradtrack simulate`: simulates gaze on masks.
 void add_simulate_command(CLI::App& app);
+/// Adds `gradtrack fixations`: converts gaze files.
 void add_fixations_command(CLI::App& app);
+/// Adds `gradtrack prepare`: converts public data sets.
 void add_prepare_command(CLI::App& app);
+/// Adds `gradtrack pseudo`: makes pseudo masks from gaze.
 void add_pseudo_command(CLI::App& app);
+/// Adds `gradtrack gradcheck`: checks gradients.
 void add_gradcheck_command(CLI::App& app);
+/// Adds `gradtrack compare`: compares recipes.
 void add_compare_command(CLI::App& app);
+/// Adds `gradtrack ablate`: compares variants of a configuration.
 void add_ablate_command(CLI::App& app);
+/// Adds `gradtrack report`: writes an HTML page on runs.
 void add_report_command(CLI::App& app);
+/// Adds `gradtrack plans`: lists cuDNN's execution plans.
 void add_plans_command(CLI::App& app);
+/// Adds `gradtrack info`: describes the build, or plans a training step.
 void add_info_command(CLI::App& app);
+/// Adds `gradtrack help`: explains the keys of a configuration.
 void add_help_command(CLI::App& app);
 
 }  // namespace gt

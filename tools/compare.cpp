@@ -24,11 +24,11 @@ void compare(const Options& o) {
 }  // namespace
 
 void add_compare_command(CLI::App& app) {
-  auto* command = app.add_subcommand("compare", "Train recipes with several seeds each and compare their scores");
+  auto* command = app.add_subcommand("compare", "Train recipes with several seeds and compare their scores");
   auto o = std::make_shared<Options>();
   add_experiment_options(*command, *o);
   std::string names, help;
-  for (const Recipe& recipe : recipes()) {
+  for (const Recipe& recipe : recipe_table()) {
     names += (names.empty() ? "" : ",") + std::string(recipe.name);
     help += str_cat(help.empty() ? "" : "; ", recipe.name, ": ", recipe.about);
   }
@@ -39,13 +39,15 @@ void add_compare_command(CLI::App& app) {
       ->default_str(names);
   command->add_flag(
       "--degrade", o->degrade,
-      "also with worse gaze: position noise 2, 5, 10 % of the image, offset 5 %, half of the fixations lost");
+      "also train on degraded gaze: position noise of 2, 5, 10 % of the image, offset of 5 %, half of the fixations");
   command->footer(
-      "Examples:\n  gradtrack compare configs/kvasir_small.yaml data.root=kvasir --seeds 3 --jobs 2\n"
-      "  gradtrack compare configs/kvasir_small.yaml --recipes gradtrack,full --split val --out runs/upper_bound\n\n"
-      "Each run is a folder OUT/RECIPE/seedN as `gradtrack train` makes it, with its output in log.txt; they are\n"
-      "evaluated, and OUT/compare.json gets all scores. Ctrl-C saves and ends; the same command goes on. What is\n"
-      "trained already is not trained again. docs/comparing.md says what is computed.");
+      "Trains each recipe with the seeds 1 .. N and evaluates every run. Each run is a folder\n"
+      "OUT/RECIPE/seedN with the files of gradtrack train and the output in log.txt. Writes all scores to\n"
+      "OUT/compare.json and a page to OUT/report.html. Ctrl-C saves the runs; the same command then\n"
+      "continues. Finished runs are not trained again. docs/comparing.md defines the statistics.\n\n"
+      "Examples:\n"
+      "  gradtrack compare configs/kvasir_small.yaml data.root=kvasir --seeds 3 --jobs 2\n"
+      "  gradtrack compare configs/kvasir_small.yaml --recipes gradtrack,full --split val --out runs/upper_bound");
   command->callback([o] { compare(*o); });
 }
 

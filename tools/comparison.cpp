@@ -23,7 +23,7 @@ Json arm_json(const Comparison& c, size_t i) {
   const Arm& arm = c.arm(i);
   Json json = {
       {"name", arm.name}, {"recipe", arm.config.recipe}, {"overrides", arm.overrides}, {"runs", Json::array()}};
-  if (const PublishedDice* p = published(arm))
+  if (const PublishedDice* p = published_dice(arm))
     json["published_dice"] = {{"kvasir_seg", to_json(p->kvasir_seg)}, {"nci_isbi", to_json(p->nci_isbi)}};
   if (c.runs[i].empty()) return json;
   json["simulated_gaze"] = c.simulated(i);
@@ -34,13 +34,13 @@ Json arm_json(const Comparison& c, size_t i) {
     for (const Metric& m : metric_table())
       if (r.run.has(m)) run[m.key] = r.run.eval[m.key]["mean"];
     for (const Metric& m : metric_table())
-      if (r.run.has(m)) run["per_image"][m.key] = per_image(r.run, m.key);
+      if (r.run.has(m)) run["per_image"][m.key] = scores_per_image(r.run, m.key);
     json["runs"].push_back(run);
   }
   return json;
 }
 
-/// "0.8101 +- 0.0066", or the mean alone where there is no deviation.
+/// "0.8101 +- 0.0066", or only the mean if the deviation is 0.
 std::string mean_and_std(const MeanStd& m, int decimals) {
   char buffer[64];
   if (m.std > 0)
@@ -54,19 +54,19 @@ void print_scores(const Comparison& c) {
   std::vector<std::vector<std::string>> rows = {{"arm", "seeds"}};
   bool any_published = false;
   for (const Metric* m : compared_metrics()) rows[0].push_back(m->with_unit());
-  for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published(c.arm(i)) != nullptr;
+  for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published_dice(c.arm(i)) != nullptr;
   if (any_published) rows[0].insert(rows[0].end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
     rows.push_back({c.arm(i).name, str_cat(c.runs[i].size(), " of ", c.seeds)});
     for (const Metric* m : compared_metrics())
       rows.back().push_back(c.has(i, *m) ? mean_and_std(c.over_seeds(i, m->key), m->decimals + 1) : "-");
-    if (const PublishedDice* p = published(c.arm(i)))
+    if (const PublishedDice* p = published_dice(c.arm(i)))
       rows.back().insert(rows.back().end(), {mean_and_std(p->kvasir_seg, 4), mean_and_std(p->nci_isbi, 4)});
   }
   print_rows(rows);
-  std::printf("mean over images, +- standard deviation over seeds\n");
+  std::printf("Each score is a mean over images: mean +- standard deviation over seeds.\n");
   if (any_published)
-    std::printf("* published Dice: test splits, recorded gaze, full-size protocol; see docs/comparing.md\n");
+    std::printf("* Published Dice: test splits, recorded gaze, full-size protocol. See docs/comparing.md.\n");
 }
 
 void print_differences(const Comparison& c) {
@@ -78,14 +78,15 @@ void print_differences(const Comparison& c) {
       char mean[32], interval[64];
       std::snprintf(mean, sizeof mean, "%+.*f", decimals, d.mean);
       std::snprintf(interval, sizeof interval, "%+.*f .. %+.*f", decimals, d.interval.low, decimals, d.interval.high);
-      rows.push_back({std::exchange(name, ""), metric->with_unit(), mean, interval, p_text(d.p)});
+      rows.push_back({std::exchange(name, ""), metric->with_unit(), mean, interval, format_p(d.p)});
     }
   }
   if (rows.size() == 1) return;
   std::printf("\n");
   print_rows(rows);
   std::printf(
-      "paired over images; bootstrap interval, Wilcoxon signed-rank p, not corrected for the number of tests\n");
+      "Differences are paired over images. Intervals are bootstrap intervals of the mean. p is the p-value\n"
+      "of Wilcoxon's signed-rank test, not corrected for multiple tests.\n");
 }
 
 }  // namespace
@@ -97,7 +98,7 @@ std::vector<const Metric*> compared_metrics() {
   return compared;
 }
 
-std::vector<double> per_image(const Run& run, const char* metric) {
+std::vector<double> scores_per_image(const Run& run, const char* metric) {
   std::vector<double> values;
   for (const Json& image : run.eval["per_image"]) values.push_back(image[metric]);
   return values;
@@ -114,10 +115,10 @@ MeanStd Comparison::over_seeds(size_t arm, const char* metric) const {
   return mean_std(means);
 }
 
-std::vector<double> Comparison::of_images(size_t arm, const char* metric) const {
+std::vector<double> Comparison::over_images(size_t arm, const char* metric) const {
   std::vector<double> means;
   for (const SeedRun& r : runs[arm]) {
-    const std::vector<double> values = per_image(r.run, metric);
+    const std::vector<double> values = scores_per_image(r.run, metric);
     means.resize(values.size());
     for (size_t i = 0; i < values.size(); ++i) means[i] += values[i] / double(runs[arm].size());
   }
@@ -140,25 +141,26 @@ bool Comparison::simulated() const {
   return false;
 }
 
-std::vector<ArmsDifference> differences_of(const Comparison& c) {
+std::vector<ArmsDifference> compute_differences(const Comparison& c) {
   std::vector<ArmsDifference> all;
   for (const auto& [first, second] : c.experiment.pairs) {
     if (c.runs[first].empty() || c.runs[second].empty()) continue;
     all.push_back({first, second, {}});
     for (const Metric* m : compared_metrics())
       if (c.has(first, *m) && c.has(second, *m))
-        all.back().scores.push_back({m, paired_difference(c.of_images(first, m->key), c.of_images(second, m->key))});
+        all.back().scores.push_back(
+            {m, paired_difference(c.over_images(first, m->key), c.over_images(second, m->key))});
   }
   return all;
 }
 
-std::string p_text(double p) {
+std::string format_p(double p) {
   char buffer[32];
   std::snprintf(buffer, sizeof buffer, p < 0.001 ? "%.1e" : "%.3f", p);
   return buffer;
 }
 
-const PublishedDice* published(const Arm& arm) {
+const PublishedDice* published_dice(const Arm& arm) {
   if (arm.overrides != std::vector<std::string>{"recipe=" + arm.config.recipe}) return nullptr;
   const PublishedDice& dice = recipe_of(arm.config).published;
   return dice.kvasir_seg.mean > 0 ? &dice : nullptr;
@@ -170,7 +172,8 @@ void require_same_images(const Comparison& c) {
     for (const SeedRun& r : of_arm)
       if (image_names(r.run) != expected)
         fail(r.run.folder,
-             "/eval.json: is of other images than the other runs' evaluations; remove it, and run this again");
+             "/eval.json: expected an evaluation of the images of the other runs, got other images; remove this file "
+             "and try again");
 }
 
 Json comparison_json(const Comparison& c) {

@@ -1,4 +1,4 @@
-// The outcome of an experiment: scores of each arm over its seeds, and differences between arms over the images.
+// The results of an experiment: the scores of each arm over seeds, and the differences between arms over images.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -16,70 +16,75 @@ namespace gt {
 /// A trained and evaluated run of an arm.
 struct SeedRun {
   int64_t seed;
-  std::string command;  // that trains it
+  std::string command;  // the command that trains it
   Run run;
 };
 
-/// The score of each image of an evaluated run.
-std::vector<double> per_image(const Run& run, const char* metric);
+/// The scores of an evaluated run by the metric of this key, one per image.
+std::vector<double> scores_per_image(const Run& run, const char* metric);
 
+/// The difference between two arms by one metric.
 struct Difference {
   const Metric* metric;
   PairedDifference value;
 };
 
-/// First minus second arm, for each of compared_metrics() that both have.
+/// The differences between two arms, first minus second, by each of compared_metrics() that both have.
 struct ArmsDifference {
   size_t first, second;
   std::vector<Difference> scores;
 };
 
+/// An experiment with the results of its runs. Arms are indices into experiment.arms.
 struct Comparison {
-  std::string command;  // that makes it
+  std::string command;  // the command that makes it
   Experiment experiment;
-  std::string split;
-  int64_t seeds = 0;                                          // wanted for each arm
-  std::vector<std::vector<SeedRun>> runs;                     // of each arm those that are there
-  std::vector<std::pair<std::string, std::string>> failures;  // name of a run, and why it is not there
-  std::vector<ArmsDifference> differences;                    // differences_of() this
+  std::string split;                                          // images of the evaluation
+  int64_t seeds = 0;                                          // number of runs planned per arm
+  std::vector<std::vector<SeedRun>> runs;                     // the evaluated runs of each arm
+  std::vector<std::pair<std::string, std::string>> failures;  // name and reason of each run that failed
+  std::vector<ArmsDifference> differences;                    // see compute_differences()
 
+  /// Arm number i.
   const Arm& arm(size_t i) const { return experiment.arms[i]; }
-  /// Whether the arm has runs, and all their evaluations have this metric.
+  /// Whether the arm has runs and all of them are evaluated by this metric.
   bool has(size_t arm, const Metric& metric) const;
-  /// Of an arm that has the metric: of the means over images, mean and standard deviation over seeds.
+  /// Mean and standard deviation over seeds of an arm's mean over images. The arm must have the metric.
   MeanStd over_seeds(size_t arm, const char* metric) const;
-  /// Of an arm that has the metric: each image's score, mean over seeds.
-  std::vector<double> of_images(size_t arm, const char* metric) const;
-  /// The images, in the order of of_images(); none if there is no run.
+  /// An arm's score of each image, averaged over seeds. The arm must have the metric.
+  std::vector<double> over_images(size_t arm, const char* metric) const;
+  /// The names of the images, in the order of over_images(). Empty without runs.
   std::vector<std::string> images() const;
-  /// Whether any run, or this arm's, learnt from simulated gaze.
+  /// Whether any run was trained on simulated gaze.
   bool simulated() const;
+  /// Whether a run of this arm was trained on simulated gaze.
   bool simulated(size_t arm) const;
 };
 
-/// The metrics that arms are compared by.
+/// The rows of the table of metrics by which arms are compared.
 std::vector<const Metric*> compared_metrics();
 
-/// The published Dice of an arm that is a recipe without other changes; null for other arms.
-const PublishedDice* published(const Arm& arm);
+/// The published Dice of an arm that only sets the recipe. Null if the arm sets more or if nothing was published.
+const PublishedDice* published_dice(const Arm& arm);
 
-/// A p-value as it is printed.
-std::string p_text(double p);
+/// Formats a p-value: "0.042", or "3.1e-05" below 0.001.
+std::string format_p(double p);
 
-/// Throws Error, naming the folder, if the runs were not evaluated on the same images.
+/// Throws Error, naming a folder, if not all runs were evaluated on one list of images.
 void require_same_images(const Comparison& c);
 
-/// Of each of the experiment's pairs whose arms both have runs. Takes a bootstrap for each metric.
-std::vector<ArmsDifference> differences_of(const Comparison& c);
+/// The differences of the experiment's pairs whose arms both have runs. Each metric takes a bootstrap of 10,000
+/// samples.
+std::vector<ArmsDifference> compute_differences(const Comparison& c);
 
-/// compare.json.
+/// The contents of compare.json.
 nlohmann::ordered_json comparison_json(const Comparison& c);
 
-/// report.html: all of it for people, with pictures of the same cases by every arm that learnt from gaze as it is. They
-/// are made with the first run of each, on the device, and kept in folder/cases.
+/// The contents of report.html. Its pictures show some images as predicted by the first run of each arm without
+/// degraded gaze. The device predicts them, and they are written to folder/cases.
 std::string comparison_page(const Comparison& c, const std::string& folder, Device device);
 
-/// Tables on stdout.
+/// Prints the tables of scores and differences on stdout.
 void print_comparison(const Comparison& c);
 
 }  // namespace gt

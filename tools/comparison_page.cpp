@@ -1,4 +1,4 @@
-// The report of an experiment as one HTML page.
+// The page of an experiment: report.html of `gradtrack compare` and `gradtrack ablate`.
 #include <algorithm>
 #include <filesystem>
 
@@ -6,7 +6,8 @@
 #include "core/io.h"
 #include "models/checkpoint.h"
 #include "tools/comparison.h"
-#include "tools/html.h"
+#include "tools/html/charts.h"
+#include "tools/html/page.h"
 #include "tools/panels.h"
 #include "tools/report_parts.h"
 
@@ -18,77 +19,77 @@ using html::fixed;
 
 std::string arm_label(const Comparison& c, size_t i) { return html::swatch(int(i)) + escape(c.arm(i).name); }
 
-/// A difference's number with its sign.
+/// A number with its sign, for differences.
 std::string with_sign(double value, int decimals) { return str_cat(value > 0 ? "+" : "", fixed(value, decimals)); }
 
 // ---- Scores ---------------------------------------------------------------------------------------------------------
 
-/// The mean alone where there is no deviation: of one seed, or where none was published.
+/// Mean and deviation, or only the mean if the deviation is 0: with one seed, or if none was published.
 std::string cell(const MeanStd& m, int decimals) {
   return m.std > 0 ? mean_std_html(m, decimals) : fixed(m.mean, decimals);
 }
 
 std::string score_table(const Comparison& c) {
   bool any_published = false;
-  for (const Arm& arm : c.experiment.arms) any_published |= published(arm) != nullptr;
+  for (const Arm& arm : c.experiment.arms) any_published |= published_dice(arm) != nullptr;
   html::Table t{{"Arm", "Gaze", "Seeds"}, {}, 3};
-  for (const Metric* m : compared_metrics()) t.head.push_back(m->with_unit());
-  if (any_published) t.head.insert(t.head.end(), {"Kvasir-SEG *", "NCI-ISBI *"});
+  for (const Metric* m : compared_metrics()) t.head_html.push_back(m->with_unit());
+  if (any_published) t.head_html.insert(t.head_html.end(), {"Kvasir-SEG *", "NCI-ISBI *"});
   for (size_t i = 0; i < c.runs.size(); ++i) {
-    const bool there = !c.runs[i].empty();
-    t.rows_html.push_back(
-        {arm_label(c, i), there ? gaze_badge(c.runs[i][0].run) : dash(), str_cat(c.runs[i].size(), " of ", c.seeds)});
+    const bool has_runs = !c.runs[i].empty();
+    t.rows_html.push_back({arm_label(c, i), has_runs ? gaze_badge(c.runs[i][0].run) : dash(),
+                           str_cat(c.runs[i].size(), " of ", c.seeds)});
     std::vector<std::string>& row = t.rows_html.back();
     for (const Metric* m : compared_metrics())
       row.push_back(c.has(i, *m) ? cell(c.over_seeds(i, m->key), m->decimals) : dash());
     if (!any_published) continue;
-    const PublishedDice* p = published(c.arm(i));
+    const PublishedDice* p = published_dice(c.arm(i));
     row.insert(row.end(), {p ? cell(p->kvasir_seg, 3) : "", p ? cell(p->nci_isbi, 3) : ""});
   }
-  std::string out = str_cat("<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(),
-                            " images of ", escape(c.split),
-                            ": mean over images, then mean \u00b1 standard deviation over seeds.", metric_notes(true));
+  std::string out =
+      str_cat("<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(), " images of ",
+              escape(c.split), ". Each score is a mean over images: mean \u00b1 standard deviation over seeds.",
+              metric_notes(true));
   if (any_published)
     out +=
-        " * Published: Dice on the test splits of those data sets, trained on recorded gaze by the full-size protocol; "
-        "it compares only with runs of the same kind.";
+        " * Published Dice on the test splits of these data sets, trained on recorded gaze with the full-size "
+        "protocol. Only runs with this protocol are comparable.";
   return out + "</p>\n";
 }
 
 // ---- Differences ----------------------------------------------------------------------------------------------------
 
 std::string differences(const Comparison& c) {
-  std::vector<html::Interval> forest;
+  std::vector<html::IntervalRow> forest;
   html::Table t{{"Difference", "Metric"}, {}, 2};
-  t.head.insert(t.head.end(), {"Mean", "95 % interval", "p"});
+  t.head_html.insert(t.head_html.end(), {"Mean", "95 % interval", "p"});
   for (const ArmsDifference& pair : c.differences) {
     const std::string name = c.arm(pair.first).name + " \u2212 " + c.arm(pair.second).name;
     for (const auto& [metric, d] : pair.scores) {
       const bool dice = std::string_view(metric->key) == "dice";
       if (dice)
-        forest.push_back({name, d.mean, d.interval.low, d.interval.high, int(pair.first), {}, "p " + p_text(d.p)});
+        forest.push_back({name, d.mean, d.interval.low, d.interval.high, int(pair.first), {}, "p " + format_p(d.p)});
       t.rows_html.push_back(
           {dice ? escape(name) : "", escape(metric->with_unit()), with_sign(d.mean, metric->decimals),
            with_sign(d.interval.low, metric->decimals) + " \u2026 " + with_sign(d.interval.high, metric->decimals),
-           p_text(d.p)});
+           format_p(d.p)});
     }
   }
   if (forest.empty()) return "";
   return "<h2>Differences</h2>\n" + html::interval_plot("Difference in Dice", "Dice", forest, true) +
-         "<p class=\"quiet small\">Paired over images, each image's score being its mean over seeds. Lines are 95 % "
-         "intervals of the mean by the percentile bootstrap; p is of Wilcoxon's signed-rank test, two-sided, not "
-         "corrected "
-         "for how many there are. They tell how sure the difference is on other images like these, for these "
-         "trainings.</p>\n"
+         "<p class=\"quiet small\">Differences are paired over images; the score of an image is its mean over seeds. "
+         "Lines are 95 % intervals of the mean by the percentile bootstrap. p is the two-sided p-value of Wilcoxon's "
+         "signed-rank test, not corrected for multiple tests. Intervals and p describe other images of this kind, "
+         "for the networks trained here.</p>\n"
          "<details><summary>All differences</summary>" +
          html::table(t) + "</details>\n";
 }
 
 // ---- Robustness -----------------------------------------------------------------------------------------------------
 
-/// Dice against what was done to the gaze that trains, for every recipe of which there are arms with worse gaze.
+/// A plot of Dice by degradation of the training gaze, for each recipe that has arms with degraded gaze.
 std::string robustness(const Comparison& c) {
-  std::vector<std::string> kinds = {""};  // in the order of the arms; first gaze as it is
+  std::vector<std::string> kinds = {""};  // degradations in the order of the arms; "" is undegraded gaze
   std::vector<std::string> recipes;
   const auto add = [](std::vector<std::string>& list, const std::string& word) {
     if (std::find(list.begin(), list.end(), word) == list.end()) list.push_back(word);
@@ -98,7 +99,7 @@ std::string robustness(const Comparison& c) {
     add(kinds, arm.degradation);
     add(recipes, arm.config.recipe);
   }
-  std::vector<html::Interval> rows;
+  std::vector<html::IntervalRow> rows;
   for (const std::string& kind : kinds)
     for (size_t r = 0; r < recipes.size(); ++r)
       for (size_t i = 0; i < c.runs.size(); ++i) {
@@ -106,18 +107,17 @@ std::string robustness(const Comparison& c) {
         if (arm.degradation != kind || arm.config.recipe != recipes[r] || c.runs[i].empty()) continue;
         const MeanStd dice = c.over_seeds(i, "dice");
         rows.push_back({r > 0          ? ""
-                        : kind.empty() ? "gaze as it is"
+                        : kind.empty() ? "original gaze"
                                        : kind,
                         dice.mean, dice.mean - dice.std, dice.mean + dice.std, int(r), recipes[r]});
       }
   if (recipes.empty()) return "";
-  return "<h2>Worse gaze</h2>\n" + html::interval_plot("Dice when trained on worse gaze", "Dice", rows, false) +
-         "<p class=\"quiet small\">Mean \u00b1 standard deviation over seeds. Noise: Gaussian, of each fixation's "
-         "place, "
-         "standard deviation in x and in y as a share of the image's side. Offset: all fixations moved by this share "
-         "in one "
-         "direction, as by a calibration error. Half lost: half of each track's fixations, drawn at random. The images "
-         "that are predicted are the same, and need no gaze.</p>\n";
+  return "<h2>Degraded gaze</h2>\n" + html::interval_plot("Dice after training on degraded gaze", "Dice", rows, false) +
+         "<p class=\"quiet small\">Mean \u00b1 standard deviation over seeds. Noise: Gaussian noise on the position "
+         "of each fixation; its standard deviation in x and y is given as a share of the image's side. Offset: all "
+         "fixations are moved by this share in one direction, as by a calibration error. Half lost: a random half of "
+         "each track's fixations is removed. All arms are evaluated on one list of images, and prediction needs no "
+         "gaze.</p>\n";
 }
 
 // ---- Learning curves ------------------------------------------------------------------------------------------------
@@ -144,20 +144,22 @@ std::string learning_curves(const Comparison& c) {
                        }));
   if (charts.empty()) return "";
   return "<h2>Learning curves</h2>\n<div class=\"charts\">\n" + charts +
-         "</div>\n<p class=\"quiet small\">Means over seeds. The segmentation losses of different recipes are against "
-         "different targets, and do not compare.</p>\n";
+         "</div>\n<p class=\"quiet small\">Means over seeds. Segmentation losses of different recipes have different "
+         "targets and are not comparable.</p>\n";
 }
 
-// ---- The same cases -------------------------------------------------------------------------------------------------
+// ---- Example images -------------------------------------------------------------------------------------------------
 
+/// An image that is shown, and why.
 struct Case {
   size_t image;
   std::string rank;
 };
 
-/// Of the arms' scores, those of the images by the first arm's rank, and those on which the arms differ most.
+/// Chooses images by the Dice of each arm: the best, median and worst of the first arm, then at most 3 on which the
+/// arms differ most.
 std::vector<Case> choose_cases(const std::vector<std::vector<double>>& dice) {
-  constexpr size_t most = 3;
+  constexpr size_t max_different = 3;
   std::vector<Case> cases;
   for (const auto& [image, rank] : cases_to_show(dice[0], 1)) cases.push_back({image, rank});
   std::vector<std::pair<double, size_t>> spread;
@@ -171,11 +173,12 @@ std::vector<Case> choose_cases(const std::vector<std::vector<double>>& dice) {
     if (!chosen && hi > lo) spread.emplace_back(lo - hi, k);
   }
   std::sort(spread.begin(), spread.end());
-  for (size_t k = 0; k < std::min(most, spread.size()); ++k) cases.push_back({spread[k].second, "largest difference"});
+  for (size_t k = 0; k < std::min(max_different, spread.size()); ++k)
+    cases.push_back({spread[k].second, "largest difference"});
   return cases;
 }
 
-/// A picture of each case: the image, its label, the prediction of each run.
+/// One picture per case, with the image, its label and the prediction of each run side by side.
 std::vector<Image> draw_cases(const std::vector<Case>& cases, const std::vector<const Run*>& runs,
                               const std::string& split, Device device) {
   std::vector<std::vector<Image>> rows(cases.size());
@@ -185,7 +188,7 @@ std::vector<Image> draw_cases(const std::vector<Case>& cases, const std::vector<
     for (size_t k = 0; k < cases.size(); ++k) {
       const Sample& sample = dataset.samples[cases[k].image];
       if (r == 0) rows[k] = {image_tile(sample), to_rgb(label_tile(sample))};
-      rows[k].push_back(prediction_tile(sample, view(*loaded.model, loaded.config.data, sample.image).mask));
+      rows[k].push_back(prediction_tile(sample, predict_view(*loaded.model, loaded.config.data, sample.image).mask));
     }
   }
   std::vector<Image> pictures;
@@ -193,16 +196,16 @@ std::vector<Image> draw_cases(const std::vector<Case>& cases, const std::vector<
   return pictures;
 }
 
-std::string same_cases(const Comparison& c, const std::string& folder, Device device) {
+std::string example_images(const Comparison& c, const std::string& folder, Device device) {
   std::vector<size_t> arms;
   std::vector<const Run*> runs;
-  std::vector<std::vector<double>> dice;  // of those runs
+  std::vector<std::vector<double>> dice;  // of these runs
   std::string columns = "<span>image</span><span>label</span>";
   for (size_t i = 0; i < c.runs.size(); ++i) {
     if (c.runs[i].empty() || !c.arm(i).degradation.empty()) continue;
     arms.push_back(i);
     runs.push_back(&c.runs[i][0].run);
-    dice.push_back(per_image(*runs.back(), "dice"));
+    dice.push_back(scores_per_image(*runs.back(), "dice"));
     columns += "<span>" + escape(c.arm(i).name) + "</span>";
   }
   if (runs.empty()) return "";
@@ -222,23 +225,25 @@ std::string same_cases(const Comparison& c, const std::string& folder, Device de
                    "</span></figcaption><div class=\"scroll\"><div class=\"panel\">", "<div class=\"columns\">",
                    columns, "</div>", html::picture(read_file(path), path, name), "</div></div>", "</figure>\n");
   }
-  return str_cat("<h2>The same cases by every arm</h2>\n<p class=\"quiet small\">Best, median and worst image of ",
-                 escape(c.arm(arms[0]).name), ", then those on which the arms differ most; the first run of each arm. ",
-                 "Predictions are tinted and outlined in blue, labels outlined in yellow.</p>\n<div class=\"cases\">\n",
-                 out, "</div>\n");
+  return str_cat(
+      "<h2>Predictions of every arm</h2>\n<p class=\"quiet small\">The best, median and worst image of ",
+      escape(c.arm(arms[0]).name),
+      ", then the images on which the arms differ most. The first run of each arm predicts. ",
+      "Predictions are tinted and outlined in blue, labels are outlined in yellow.</p>\n<div class=\"cases\">\n", out,
+      "</div>\n");
 }
 
 // ---- Runs -----------------------------------------------------------------------------------------------------------
 
 std::string runs_table(const Comparison& c, const std::string& folder) {
   html::Table t{{"Run", "Report"}, {}, 2};
-  for (const Metric* m : compared_metrics()) t.head.push_back(m->with_unit());
-  t.head.push_back("Best iteration");
+  for (const Metric* m : compared_metrics()) t.head_html.push_back(m->with_unit());
+  t.head_html.push_back("Best iteration");
   for (size_t i = 0; i < c.runs.size(); ++i)
     for (const SeedRun& r : c.runs[i]) {
-      const std::string place = std::filesystem::path(r.run.folder).lexically_relative(folder).string();
+      const std::string link = std::filesystem::path(r.run.folder).lexically_relative(folder).string();
       t.rows_html.push_back({arm_label(c, i) + str_cat(", seed ", r.seed),
-                             "<a href=\"" + escape(place) + "/report.html\">" + escape(place) + "</a>"});
+                             "<a href=\"" + escape(link) + "/report.html\">" + escape(link) + "</a>"});
       for (const Metric* m : compared_metrics())
         t.rows_html.back().push_back(r.run.has(*m) ? fixed(r.run.eval[m->key]["mean"], m->decimals) : dash());
       const auto best = std::max_element(r.run.dice.y.begin(), r.run.dice.y.end());
@@ -266,8 +271,8 @@ std::string comparison_page(const Comparison& c, const std::string& folder, Devi
   const std::string title =
       std::filesystem::path(c.experiment.base.path).stem().string() + str_cat(": ", arms, " arms compared");
   return html::page(document_title(title, !simulated.empty()),
-                    heading(title, simulated, simulated.size() == arms) + score_table(c) + differences(c) +
-                        robustness(c) + learning_curves(c) + same_cases(c, folder, device) + runs_table(c, folder) +
+                    page_header(title, simulated, simulated.size() == arms) + score_table(c) + differences(c) +
+                        robustness(c) + learning_curves(c) + example_images(c, folder, device) + runs_table(c, folder) +
                         "<footer>GradTrack " GT_VERSION "</footer>\n");
 }
 

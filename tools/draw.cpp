@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t glyph_width = 5, glyph_height = 7;
 
-/// A character as 7 rows of 5 dots: the top left dot is the highest of 35 bits.
+/// A character as 7 rows of 5 dots. The top left dot is the highest of 35 bits.
 struct Glyph {
   char letter;
   uint64_t dots;
@@ -45,7 +45,7 @@ void blend(uint8_t* pixel, Colour colour, double alpha) {
 }
 
 void check_rgb(const Image& image) {
-  GT_CHECK(image.channels == 3, "expected an RGB image, got ", image.channels, " channels");
+  GT_CHECK(image.channels == 3, "drawing: expected an RGB image, got ", image.channels, " channels");
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ void draw_disc(Image& rgb, double x, double y, double radius, Colour colour, dou
 
 void draw_line(Image& rgb, double x0, double y0, double x1, double y1, double width, Colour colour, double alpha) {
   check_rgb(rgb);
-  const double reach = width / 2 + 0.5;  // a pixel's coverage falls from 1 to 0 over the one pixel around the edge
+  const double reach = width / 2 + 0.5;  // the coverage of a pixel falls from 1 to 0 over 1 pixel across the edge
   const auto first = [&](double a, double b) {
     return std::max<int64_t>(0, int64_t(std::floor(std::min(a, b) - reach)));
   };
@@ -138,8 +138,9 @@ int64_t text_height(int64_t dot) { return glyph_height * dot; }
 
 void draw_contour(Image& rgb, const Image& mask, Colour colour) {
   check_rgb(rgb);
-  GT_CHECK(mask.channels == 1 && mask.height == rgb.height && mask.width == rgb.width, "draw_contour: picture is ",
-           rgb.height, "x", rgb.width, ", mask is ", mask.height, "x", mask.width, "x", mask.channels);
+  GT_CHECK(mask.channels == 1 && mask.height == rgb.height && mask.width == rgb.width,
+           "draw_contour: expected a mask of ", rgb.height, "x", rgb.width, "x1, got ", mask.height, "x", mask.width,
+           "x", mask.channels);
   const auto outside = [&](int64_t y, int64_t x) {
     return y < 0 || x < 0 || y >= mask.height || x >= mask.width || !is_foreground(*mask.at(y, x));
   };
@@ -171,7 +172,7 @@ void draw_track(Image& rgb, const Track& track) {
   }
 }
 
-Image captioned(const Image& rgb, const std::string& words) {
+Image add_caption(const Image& rgb, const std::string& words) {
   check_rgb(rgb);
   const int64_t dot = std::max<int64_t>(1, rgb.width / 256), strip = text_height(dot) + 4 * dot;
   Image out(rgb.height + strip, rgb.width, 3, 24);

@@ -1,5 +1,6 @@
-// Drawing on 8-bit images: discs, lines, text, maps in colour, contours, tracks.
-// Coordinates are in pixels, x to the right, y down; the centre of pixel (y, x) is at (x + 0.5, y + 0.5).
+// Drawing on 8-bit images: discs, lines, text, coloured maps, contours, gaze tracks.
+// Coordinates are in pixels, x to the right, y down. The centre of pixel (y, x) is at (x + 0.5, y + 0.5). Functions
+// that draw on an image expect 3 channels and throw Error for other numbers.
 #pragma once
 
 #include <cstdint>
@@ -11,44 +12,49 @@
 
 namespace gt {
 
+/// An RGB colour.
 struct Colour {
   uint8_t r = 0, g = 0, b = 0;
 };
 
-/// The colour of a value in [0,1] (clamped; NaN is grey): dark violet over green to yellow, lightness even in the
-/// value.
+/// The colour of a value in the colour map "viridis": dark violet for 0, green, yellow for 1. Values are clamped to
+/// [0,1]; NaN is grey.
 Colour colour_of(double value);
 
-/// Grey or RGB (alpha is left out) -> RGB.
+/// Converts an image of any number of channels to RGB. An alpha channel is dropped.
 Image to_rgb(const Image& image);
 
-/// A map in [0,1], `values` (h,w), in colour.
+/// An RGB image of a map: `values` (h,w) in [0,1] by colour_of().
 Image colour_map(const float* values, int64_t h, int64_t w);
 
-/// A picture with a map of its size, `values` (height,width), laid over it: opacity rises with the value up to `alpha`.
+/// An image with a map on top: `values` (height,width) in [0,1] by colour_of(). The opacity is `alpha` times the square
+/// root of the value.
 Image overlay_map(const Image& rgb, const float* values, double alpha);
 
-/// Antialiased shapes, blended with opacity `alpha`.
+/// Draws an antialiased disc around (x, y) with opacity `alpha`.
 void draw_disc(Image& rgb, double x, double y, double radius, Colour colour, double alpha = 1);
+/// Draws an antialiased line with round ends from (x0, y0) to (x1, y1) with opacity `alpha`.
 void draw_line(Image& rgb, double x0, double y0, double x1, double y1, double width, Colour colour, double alpha = 1);
 
-/// Letters (shown as capitals), digits and . , : - + = % / ( ) _ of 5 x 7 dots, each `dot` pixels wide; (x, y) is the
-/// top left corner. Other characters leave a gap.
+/// Draws text with its top left corner at (x, y). A character has 5 x 7 dots of `dot` pixels. The font has letters,
+/// shown as capitals, digits and . , : - + = % / ( ) _ characters. Other characters leave a gap.
 void draw_text(Image& rgb, int64_t x, int64_t y, const std::string& words, Colour colour, int64_t dot = 2);
+/// The width of text that draw_text() draws, pixels.
 int64_t text_width(const std::string& words, int64_t dot = 2);
+/// The height of text that draw_text() draws, pixels.
 int64_t text_height(int64_t dot = 2);
 
-/// The outline of a mask (1 channel, foreground above 127) of the picture's size.
+/// Draws the outline of a mask (1 channel, foreground above 127). Throws Error if its size is not that of the image.
 void draw_contour(Image& rgb, const Image& mask, Colour colour);
 
-/// The track over its picture: discs numbered in temporal order, area by duration, colour from first (violet) to last
-/// (yellow), joined by lines.
+/// Draws a gaze track: numbered discs joined by lines. The area of a disc is proportional to the duration of its
+/// fixation. Its colour goes from violet for the first fixation to yellow for the last.
 void draw_track(Image& rgb, const Track& track);
 
-/// The picture under a strip with `words`, cut to the picture's width.
-Image captioned(const Image& rgb, const std::string& words);
+/// The image below a strip with `words`. Text that is wider than the image is clipped.
+Image add_caption(const Image& rgb, const std::string& words);
 
-/// RGB pictures in a row, tops aligned, `gap` pixels apart.
+/// RGB images in one row with their tops aligned and `gap` pixels between them.
 Image side_by_side(const std::vector<Image>& images, int gap);
 
 }  // namespace gt

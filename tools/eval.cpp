@@ -32,7 +32,7 @@ struct Options {
 Json summary(const std::vector<ImageScores>& scores) {
   Json all;
   for (const Metric& m : metric_table()) {
-    const MeanStd s = summarize(scores, m);
+    const MeanStd s = summarize_scores(scores, m);
     all[m.key] = {{"mean", s.mean}, {"std", s.std}};
   }
   return all;
@@ -50,10 +50,10 @@ void print_table(const char* title, const Json& all) {
 std::vector<ImageScores> evaluate_with_progress(const char* title, const Model& model, const Dataset& dataset,
                                                 const Config& config) {
   ProgressBar bar(title, int64_t(dataset.samples.size()));
-  return evaluate(model, dataset, config.train.batch, [&bar](int64_t done) { bar.update(done, "images"); });
+  return evaluate_model(model, dataset, config.train.batch, [&bar](int64_t done) { bar.update(done, "images"); });
 }
 
-/// Pictures of the cases to show, in folder/panels, named in the result's entries.
+/// Writes pictures of the best, median and worst cases to folder/panels, and their paths to the entries of `per_image`.
 void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::vector<ImageScores>& scores,
                   size_t count, const std::string& folder, Json& per_image) {
   if (count > 0) make_folder(folder + "/panels");
@@ -74,8 +74,8 @@ void evaluate_run(const Options& o) {
   if (!o.data.empty()) config.data.root = o.data;
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
   const Dataset dataset = load_dataset(config.data, o.split, needs);
-  const std::string beside = std::filesystem::path(loaded.path).parent_path().string();
-  const std::string folder = !o.out.empty() ? o.out : beside.empty() ? "." : beside;
+  const std::string parent = std::filesystem::path(loaded.path).parent_path().string();
+  const std::string folder = !o.out.empty() ? o.out : parent.empty() ? "." : parent;
   make_folder(folder);
 
   const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
@@ -105,25 +105,29 @@ void evaluate_run(const Options& o) {
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
-  auto* command = app.add_subcommand("eval", "Score a trained network against masks");
+  auto* command = app.add_subcommand("eval", "Score a trained network on a data set with masks");
   auto o = std::make_shared<Options>();
-  command->add_option("model", o->model, "folder of a run (its best.safetensors) or a checkpoint")
+  command->add_option("model", o->model, "folder of a run, whose best.safetensors is used, or a checkpoint file")
       ->required()
       ->type_name("RUN_OR_CHECKPOINT");
-  command->add_option("--data", o->data, "data set folder (default: the one it was trained on)")->type_name("ROOT");
-  command->add_option("--split", o->split, "list of images: ROOT/SPLIT.txt")->capture_default_str();
-  command->add_option("--out", o->out, "folder for eval.json and panels/ (default: the run's)")->type_name("DIR");
-  command->add_option("--panels", o->panels, "pictures of this many best, median and worst images each")
+  command->add_option("--data", o->data, "folder of the data set (default: the one of the training)")
+      ->type_name("ROOT");
+  command->add_option("--split", o->split, "images to evaluate, listed in ROOT/SPLIT.txt")->capture_default_str();
+  command->add_option("--out", o->out, "folder for eval.json and panels/ (default: the folder of the checkpoint)")
+      ->type_name("DIR");
+  command->add_option("--panels", o->panels, "number of pictures of the best, of median and of the worst images")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--threads", o->threads, "compute threads, 0 for all")
+  command->add_option("--threads", o->threads, "compute threads; 0 uses all processors")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
-  command->add_flag("--untrained", o->untrained, "score the network with its first, untrained values too");
+  command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
+  command->add_flag("--untrained", o->untrained, "also score the network with its initial parameters");
   command->footer(
-      "Example:\n  gradtrack eval runs/kvasir_small --split val\n\n"
-      "Logits are resized to each label's own size, sigmoid > 0.5; scores are per image, then mean and std.");
+      "Predicts a mask for each image at the size of its label, and scores it. Writes eval.json with the\n"
+      "scores of each image, their mean and standard deviation, and pictures to panels/. Prints the means.\n\n"
+      "Example:\n"
+      "  gradtrack eval runs/kvasir_small --split val");
   command->callback([o] { evaluate_run(*o); });
 }
 

@@ -18,18 +18,18 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-/// A run that the experiment wants.
-struct Plan {
+/// A run that the experiment needs.
+struct PlannedRun {
   size_t arm;
   int64_t seed;
   Config config;
   std::string name, folder;
   std::vector<std::string> train;  // arguments of the command that trains it
-  int64_t done = 0;                // iterations, as last seen
+  int64_t done = 0;                // iterations in its log
 };
 
-/// The words as one typed in a shell would see them.
-std::string shell(const std::vector<std::string>& words) {
+/// The command with these arguments, quoted for a shell.
+std::string shell_command(const std::vector<std::string>& words) {
   std::string line = "gradtrack";
   for (const std::string& word : words) {
     const bool plain = word.find_first_of(" []{}()*?$&;|<>'\"\\`!#~") == std::string::npos;
@@ -38,12 +38,14 @@ std::string shell(const std::vector<std::string>& words) {
   return line;
 }
 
-std::vector<Plan> plan(const Experiment& experiment, const ExperimentOptions& o) {
-  std::vector<Plan> plans;
-  for (int64_t seed = 1; seed <= o.seeds; ++seed)  // seed by seed, so that a stop leaves something to compare
+std::vector<PlannedRun> plan_runs(const Experiment& experiment, const ExperimentOptions& o) {
+  std::vector<PlannedRun> plans;
+  for (int64_t seed = 1; seed <= o.seeds;
+       ++seed)  // in the order of seeds, so that an interrupted experiment can be compared
     for (size_t i = 0; i < experiment.arms.size(); ++i) {
       const Arm& arm = experiment.arms[i];
-      Plan p{i, seed, arm.config, str_cat(arm.name, "/seed", seed), str_cat(o.out, "/", arm.name, "/seed", seed), {}};
+      PlannedRun p{i, seed, arm.config, str_cat(arm.name, "/seed", seed), str_cat(o.out, "/", arm.name, "/seed", seed),
+                   {}};
       p.config.seed = seed;
       p.train = {"train", o.base.path};
       for (const auto* words : {&o.base.overrides, &arm.overrides})
@@ -55,22 +57,22 @@ std::vector<Plan> plan(const Experiment& experiment, const ExperimentOptions& o)
   return plans;
 }
 
-bool finished(const Plan& p) { return saved_iterations(p.folder, p.config) >= p.config.train.iterations; }
+bool finished(const PlannedRun& p) { return saved_iterations(p.folder, p.config) >= p.config.train.iterations; }
 
 bool is_newer(const std::string& file, const std::string& than) {
   return fs::exists(file) && fs::last_write_time(file) >= fs::last_write_time(than);
 }
 
-/// Whether the run's eval.json is of its best checkpoint on this split of its own data.
-bool evaluated(const Plan& p, const std::string& split) {
+/// Whether the run has an eval.json that is newer than its best checkpoint and has this split of its data.
+bool evaluated(const PlannedRun& p, const std::string& split) {
   const std::string path = p.folder + "/eval.json";
   if (!is_newer(path, p.folder + "/best.safetensors")) return false;
   const Json eval = Json::parse(read_file(path), nullptr, false);
   return eval.is_object() && eval.value("split", "") == split && eval.value("data", "") == p.config.data.root;
 }
 
-/// What is to be done next for a run, as arguments of this program; nothing if all is.
-std::vector<std::string> next_command(const Plan& p, const ExperimentOptions& o) {
+/// The next command for a run, as arguments of this program. Empty if the run is complete.
+std::vector<std::string> next_command(const PlannedRun& p, const ExperimentOptions& o) {
   const int64_t threads = p.config.threads > 0 ? p.config.threads : std::max<int64_t>(1, num_threads() / o.jobs);
   if (!finished(p)) {
     std::vector<std::string> command = p.train;
@@ -83,7 +85,7 @@ std::vector<std::string> next_command(const Plan& p, const ExperimentOptions& o)
   return {};
 }
 
-/// The last iteration in a run's log; 0 if there is none yet.
+/// The last iteration in a run's log; 0 if there is none.
 int64_t logged_iteration(const std::string& folder) {
   const std::string path = folder + "/metrics.jsonl";
   if (!fs::exists(path)) return 0;
@@ -95,97 +97,98 @@ int64_t logged_iteration(const std::string& folder) {
   return entry.is_object() ? entry.value("iteration", int64_t(0)) : 0;
 }
 
-/// Trains and evaluates what is wanted. False if it was interrupted.
-bool work(std::vector<Plan>& plans, const ExperimentOptions& o, std::vector<Job>& jobs) {
+/// Trains and evaluates all runs. Returns false if it was interrupted.
+bool complete_runs(std::vector<PlannedRun>& plans, const ExperimentOptions& o, std::vector<Job>& jobs) {
   int64_t all = 0, done = 0;
-  for (const Plan& p : plans) {
+  for (const PlannedRun& p : plans) {
     make_folder(p.folder);
     jobs.push_back({p.name, p.folder + "/log.txt", [&] { return next_command(p, o); }});
     all += p.config.train.iterations;
     done += p.done;
   }
   ProgressBar bar(str_cat(plans.size(), " runs"), all, done);
-  int64_t told = 0;  // times; about every second
+  int64_t seconds = 0;  // calls of observer.progress, about one per second
   JobObserver observer;
   observer.note = [&](const std::string& line) { bar.line(line); };
   observer.progress = [&](const std::vector<const Job*>& running) {
     std::string detail;
     for (const Job* job : running) {
-      Plan& p = plans[size_t(job - jobs.data())];
+      PlannedRun& p = plans[size_t(job - jobs.data())];
       p.done = std::max(p.done, logged_iteration(p.folder));
       detail += str_cat(detail.empty() ? "" : ", ", p.name, " ", p.done, "/", p.config.train.iterations);
     }
     int64_t sum = 0;
-    for (const Plan& p : plans) sum += p.done;
+    for (const PlannedRun& p : plans) sum += p.done;
     bar.update(sum, detail);
-    if (!bar.on_terminal() && ++told % 60 == 0)
+    if (!bar.on_terminal() && ++seconds % 60 == 0)
       bar.line(str_cat(sum, "/", all, "  left ", bar.left(sum), "  ", detail));
   };
   return run_jobs(jobs, o.jobs, observer);
 }
 
-Comparison outcome(const std::vector<Plan>& plans, const std::vector<Job>& jobs, const Experiment& experiment,
-                   const ExperimentOptions& o) {
+Comparison collect_results(const std::vector<PlannedRun>& plans, const std::vector<Job>& jobs,
+                           const Experiment& experiment, const ExperimentOptions& o) {
   Comparison c{"", experiment, o.split, o.seeds, std::vector<std::vector<SeedRun>>(experiment.arms.size()), {}, {}};
   for (size_t i = 0; i < plans.size(); ++i) {
     if (jobs[i].failure.empty())
-      c.runs[plans[i].arm].push_back({plans[i].seed, shell(plans[i].train), read_run(plans[i].folder)});
+      c.runs[plans[i].arm].push_back({plans[i].seed, shell_command(plans[i].train), read_run(plans[i].folder)});
     else
       c.failures.emplace_back(plans[i].name, str_cat(jobs[i].failure, " (", jobs[i].log, ")"));
   }
   require_same_images(c);
-  c.differences = differences_of(c);
+  c.differences = compute_differences(c);
   return c;
 }
 
 }  // namespace
 
 void add_experiment_options(CLI::App& command, ExperimentOptions& o) {
-  command.add_option("config", o.base.path, "YAML configuration (see configs/)")->required()->type_name("CONFIG.yaml");
-  command.add_option("overrides", o.base.overrides, "keys set over the file's, in every run")
+  command.add_option("config", o.base.path, "YAML configuration, see configs/")->required()->type_name("CONFIG.yaml");
+  command.add_option("overrides", o.base.overrides, "keys that override the file in every run")
       ->type_name("key=value ...");
-  command.add_option("--seeds", o.seeds, "train each with the seeds 1 .. N")
+  command.add_option("--seeds", o.seeds, "number of runs of each arm, with the seeds 1 .. N")
       ->check(CLI::Range(1, 1000))
       ->type_name("N")
       ->capture_default_str();
-  command.add_option("--jobs", o.jobs, "runs at a time; they share the processors")
+  command.add_option("--jobs", o.jobs, "number of runs at once; they share the processors")
       ->check(CLI::Range(1, 1024))
       ->type_name("N")
       ->capture_default_str();
   command
-      .add_option("--out", o.out, str_cat("folder (default runs/", command.get_name(), "-<name of the configuration>)"))
+      .add_option("--out", o.out,
+                  str_cat("output folder (default runs/", command.get_name(), "-<name of the configuration>)"))
       ->type_name("DIR");
-  command.add_option("--split", o.split, "images to evaluate on: list ROOT/SPLIT.txt")->capture_default_str();
-  command.add_option("--device", o.device, "auto, cpu or cuda")->capture_default_str();
+  command.add_option("--split", o.split, "images to evaluate, listed in ROOT/SPLIT.txt")->capture_default_str();
+  command.add_option("--device", o.device, "device: auto, cpu or cuda")->capture_default_str();
 }
 
 void run_experiment(const Experiment& experiment, ExperimentOptions o, const std::string& subcommand,
-                    const std::vector<std::string>& what) {
+                    const std::vector<std::string>& arguments) {
   if (o.out.empty()) o.out = "runs/" + subcommand + "-" + fs::path(o.base.path).stem().string();
   std::vector<std::string> command = {subcommand, o.base.path};
   command.insert(command.end(), o.base.overrides.begin(), o.base.overrides.end());
-  command.insert(command.end(), what.begin(), what.end());
+  command.insert(command.end(), arguments.begin(), arguments.end());
   command.insert(command.end(), {"--seeds", str_cat(o.seeds), "--split", o.split, "--out", o.out});
 
-  for (const Arm& arm : experiment.arms) {  // for their warnings
+  for (const Arm& arm : experiment.arms) {  // prints warnings of renamed keys
     std::vector<std::string> overrides = o.base.overrides;
     overrides.insert(overrides.end(), arm.overrides.begin(), arm.overrides.end());
     load_config_with_warnings(o.base.path, overrides);
   }
   make_folder(o.out);
   lock_folder(o.out);
-  std::vector<Plan> plans = plan(experiment, o);  // refuses folders of other runs before anything is done
+  std::vector<PlannedRun> plans = plan_runs(experiment, o);  // refuses folders of other runs before any work
   std::vector<Job> jobs;
-  if (!work(plans, o, jobs)) fail("interrupted; what was trained is saved, the same command goes on: ", shell(command));
-  Comparison c = outcome(plans, jobs, experiment, o);
-  c.command = shell(command);
+  if (!complete_runs(plans, o, jobs)) fail("interrupted; all runs are saved, continue with: ", shell_command(command));
+  Comparison c = collect_results(plans, jobs, experiment, o);
+  c.command = shell_command(command);
   write_file(o.out + "/compare.json", comparison_json(c).dump(1) + "\n");
   print_comparison(c);
   write_file(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)));
   std::printf("written: %s/compare.json, %s/report.html\n", o.out.c_str(), o.out.c_str());
   if (c.failures.empty()) return;
   for (const auto& [run, why] : c.failures) std::fprintf(stderr, "%s failed: %s\n", run.c_str(), why.c_str());
-  fail(c.failures.size(), " of ", plans.size(), " runs failed; the same command tries them again");
+  fail(c.failures.size(), " of ", plans.size(), " runs failed; run the command again to retry them");
 }
 
 }  // namespace gt

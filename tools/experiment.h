@@ -1,4 +1,4 @@
-// What `gradtrack compare` and `gradtrack ablate` share: their options, and the work.
+// The part that `gradtrack compare` and `gradtrack ablate` share: options, training, evaluation, results.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -8,21 +8,24 @@
 
 namespace gt {
 
+/// Options of an experiment.
 struct ExperimentOptions {
   BaseConfig base;
-  int64_t seeds = 3, jobs = 1;
-  std::string out, split = "test", device = "auto";
+  int64_t seeds = 3;            // runs per arm, with the seeds 1 to this number
+  int64_t jobs = 1;             // runs that are trained at once
+  std::string out;              // folder; "" is runs/SUBCOMMAND-<name of the configuration>
+  std::string split = "test";   // images of the evaluation
+  std::string device = "auto";  // auto, cpu or cuda
 };
 
-/// Adds CONFIG, key=value ... and the options above to a subcommand.
+/// Adds the arguments CONFIG and key=value and the options of `o` to a subcommand. `o` must outlive the parsing.
 void add_experiment_options(CLI::App& command, ExperimentOptions& o);
 
-/// Trains and evaluates every arm with every seed under o.out (runs/SUBCOMMAND-<name of the configuration> if that is
-/// empty), each a run's folder o.out/ARM/seedN, as far as that is not done already; then writes compare.json and
-/// report.html there and prints the tables. `subcommand` is how it was called, e.g. "ablate", and `what` the options of
-/// its own. Throws Error if a folder holds a run of another configuration, if it is interrupted, and at the end if a
-/// run failed.
+/// Trains and evaluates every arm with every seed in the folder o.out/ARM/seedN. Work that is done already is skipped.
+/// Then writes compare.json and report.html to o.out and prints the tables. `subcommand` is the name of the subcommand,
+/// `arguments` its arguments that are not in `o`; both are recorded. Throws Error if a folder holds a run of another
+/// configuration, on interruption, and at the end if a run failed.
 void run_experiment(const Experiment& experiment, ExperimentOptions o, const std::string& subcommand,
-                    const std::vector<std::string>& what);
+                    const std::vector<std::string>& arguments);
 
 }  // namespace gt

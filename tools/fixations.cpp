@@ -34,21 +34,21 @@ void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const Gaz
   row("format", gaze.format + (options.detect.method.empty() ? "" : ", fixations by " + options.detect.method));
   row("images", std::to_string(tracks.size()));
   row("fixations", std::to_string(durations.size()));
-  row("fixations an image", number("%.0f", counts.front()) + " to " + number("%.0f", counts.back()) + ", median " +
-                                number("%.0f", counts[counts.size() / 2]));
+  row("fixations per image", number("%.0f", counts.front()) + " to " + number("%.0f", counts.back()) + ", median " +
+                                 number("%.0f", counts[counts.size() / 2]));
   row("duration, ms", number("%.0f", durations.front()) + " to " + number("%.0f", durations.back()) + ", mean " +
                           number("%.0f", 1000 * seconds / double(durations.size())) + ", median " +
                           number("%.0f", durations[durations.size() / 2]));
   row("dropped", dropped_text(gaze.dropped, options.min_duration));
 }
 
-/// Default thresholds are in degrees, so without a viewing distance one in pixels must be given.
+/// Default thresholds are in degrees. Without a viewing distance, a threshold in pixels must be given.
 void check_thresholds(const CLI::App& command, const GazeOptions& gaze) {
   const std::string method = gaze.detect.method, threshold = method == "idt" ? "--dispersion" : "--velocity";
   if (!method.empty() && gaze.viewing.distance_mm == 0 && command.count(threshold) == 0)
     throw CLI::ValidationError(
         "--detect " + method,
-        "expected --screen-mm and --distance, for the threshold in degrees, or " + threshold + " in pixels");
+        "expected --screen-mm and --distance for a threshold in degrees, or " + threshold + " in pixels");
 }
 
 void convert(const Options& o) {
@@ -63,31 +63,33 @@ void convert(const Options& o) {
 }  // namespace
 
 void add_fixations_command(CLI::App& app) {
-  auto* command = app.add_subcommand("fixations", "Convert an eye tracker's fixations or samples to a fixation table");
+  auto* command = app.add_subcommand("fixations", "Convert an eye tracker's export to a fixation table");
   auto o = std::make_shared<Options>();
-  command->add_option("gaze", o->in, "file that the eye tracker's program exported")->required()->type_name("FILE");
-  command->add_option("--out", o->out, "fixation table to write (CSV, GazeMedSeg's columns)")
+  command->add_option("gaze", o->in, "file exported by the eye tracker's program")->required()->type_name("FILE");
+  command->add_option("--out", o->out, "fixation table to write: CSV with GazeMedSeg's columns")
       ->required()
       ->type_name("FILE");
   add_reading_options(*command, o->gaze);
   command
       ->add_option("--image", o->gaze.image,
-                   format_list(GazeFormat::image) + ": name of the image, if the file does not give it")
+                   format_list(GazeFormat::image) + ": name of the image, if the file does not contain it")
       ->type_name("NAME");
   command->add_flag("--drop-blinks", o->gaze.drop_blinks,
                     format_list(GazeFormat::drop_blinks) + ": drop fixations next to a blink");
   command
       ->add_option("--min-duration", o->gaze.min_duration,
-                   "minimum duration of a fixation, ms; shorter ones are dropped")
+                   "minimum duration of a fixation, ms; shorter fixations are dropped")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_detection_options(*command, o->gaze);
   command->footer(
+      "Converts positions to shares of the image, drops fixations outside of it, and prints a summary. With\n"
+      "--detect, the file holds samples and fixations are detected in them.\n\n"
       "Examples:\n"
       "  gradtrack fixations report.txt --screen 1920x1080 --image-size 768x768 --out gaze.csv   (EyeLink)\n"
       "  gradtrack fixations export.tsv --recording P01 --out gaze.csv                           (Tobii Pro Lab)\n"
-      "  gradtrack fixations export.tsv --detect ivt --velocity 30 --screen 1920x1080 --screen-mm 527 --distance 650\n"
-      "    --out gaze.csv                                                                        (samples)\n\n"
+      "  gradtrack fixations export.tsv --detect ivt --velocity 30 --screen 1920x1080 --screen-mm 527\n"
+      "    --distance 650 --out gaze.csv                                                         (samples)\n\n"
       "Formats:\n" +
       format_descriptions() + "docs/data.md lists their columns.");
   command->callback([o, command] {

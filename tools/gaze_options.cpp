@@ -11,9 +11,10 @@ namespace gt {
 
 namespace {
 
-/// Splits "A,B,C" into `count` numbers, the last two of which are a size above 0. Throws CLI::ValidationError.
-std::vector<double> numbers(const char* option, const std::string& text, char separator, size_t count,
-                            const char* expected) {
+/// Parses `count` numbers between separators. The last two are a width and a height and must be above 0. Throws
+/// CLI::ValidationError, which says `expected`.
+std::vector<double> parse_numbers(const char* option, const std::string& text, char separator, size_t count,
+                                  const char* expected) {
   std::vector<double> values;
   const char *at = text.data(), *end = at + text.size();
   while (values.size() < count) {
@@ -44,39 +45,39 @@ void add_reading_options(CLI::App& command, GazeOptions& options) {
       .add_option_function<std::string>(
           "--screen",
           [&v](const std::string& text) {
-            const auto n = numbers("--screen", text, 'x', 2, "WIDTHxHEIGHT in pixels, such as 1920x1080");
+            const auto n = parse_numbers("--screen", text, 'x', 2, "WIDTHxHEIGHT in pixels, such as 1920x1080");
             v.screen_width = n[0], v.screen_height = n[1];
           },
-          "size of the screen, pixels; the image filled it unless --image-rect or --image-size is given")
+          "size of the screen, pixels; the image fills it unless --image-rect or --image-size is given")
       ->type_name("WxH");
   auto* rect = command
                    .add_option_function<std::string>(
                        "--image-rect",
                        [&v](const std::string& text) {
-                         const auto n = numbers("--image-rect", text, ',', 4,
-                                                "X,Y,WIDTH,HEIGHT in pixels from the screen's top left corner");
+                         const auto n = parse_numbers("--image-rect", text, ',', 4,
+                                                      "X,Y,WIDTH,HEIGHT in pixels from the screen's top left corner");
                          v.image = {n[0], n[1], n[2], n[3]};
                        },
-                       "the image's rectangle on the screen, pixels")
+                       "rectangle of the image on the screen, pixels")
                    ->type_name("X,Y,W,H");
   command
       .add_option_function<std::string>(
           "--image-size",
           [&v](const std::string& text) {
-            const auto n = numbers("--image-size", text, 'x', 2, "WIDTHxHEIGHT in pixels, such as 768x768");
+            const auto n = parse_numbers("--image-size", text, 'x', 2, "WIDTHxHEIGHT in pixels, such as 768x768");
             if (v.screen_width == 0) throw CLI::ValidationError("--image-size", "expected --screen WxH too");
             v.image = {(v.screen_width - n[0]) / 2, (v.screen_height - n[1]) / 2, n[0], n[1]};
           },
-          "size of the image as shown in the middle of the screen, pixels")
+          "size of the image in the centre of the screen, pixels")
       ->excludes(rect)
       ->type_name("WxH");
   command
       .add_option("--image-column", options.image_column,
-                  format_list(GazeFormat::image_column) + ": trial variable that names the image, if not IMAGE")
+                  format_list(GazeFormat::image_column) + ": trial variable with the name of the image (default IMAGE)")
       ->type_name("NAME");
   command
       .add_option("--recording", options.recording,
-                  format_list(GazeFormat::recording) + ": the recording to read of a file with several")
+                  format_list(GazeFormat::recording) + ": recording to read, if the file has several")
       ->type_name("NAME");
 }
 
@@ -86,21 +87,20 @@ void add_detection_options(CLI::App& command, GazeOptions& options) {
   auto* method =
       command
           .add_option("--detect", d.method,
-                      format_list(GazeFormat::detect) + ": the file holds samples; detect fixations by idt or ivt")
+                      format_list(GazeFormat::detect) + ": detect fixations in samples by I-DT (idt) or I-VT (ivt)")
           ->check(CLI::IsMember({"idt", "ivt"}))
           ->type_name("METHOD");
   const auto detection = [&](const char* name, double& value, const char* help) {
     command.add_option(name, value, help)->check(CLI::Range(0.0, 1e6))->needs(method)->capture_default_str();
   };
   detection("--dispersion", d.dispersion, "idt: maximum dispersion of a fixation, degrees (pixels without --distance)");
-  detection("--velocity", d.velocity,
-            "ivt: speed from which a sample belongs to a saccade, degrees or pixels per second");
-  detection("--window", d.window, "ivt: time over which a speed is measured, ms; 0 is from sample to sample");
-  detection("--min-fixation", d.min_duration, "minimum time from a fixation's first sample to its last, ms");
-  detection("--max-gap", d.max_gap, "longest time without a sample within a fixation, ms");
+  detection("--velocity", d.velocity, "ivt: minimum speed of a saccade, degrees or pixels per second");
+  detection("--window", d.window, "ivt: time over which speed is measured, ms; 0 measures between samples");
+  detection("--min-fixation", d.min_duration, "minimum time from the first to the last sample of a fixation, ms");
+  detection("--max-gap", d.max_gap, "maximum time without a sample in a fixation, ms");
   auto* distance = command
                        .add_option("--distance", options.viewing.distance_mm,
-                                   "distance of the eye from the screen, mm; thresholds are then in degrees")
+                                   "distance of the eye from the screen, mm; makes thresholds degrees")
                        ->check(positive)
                        ->needs(method);
   auto* width =

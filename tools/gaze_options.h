@@ -1,4 +1,4 @@
-// Command-line options of reading gaze, for the commands that read it.
+// Command-line options of the commands that read gaze.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -8,10 +8,10 @@
 namespace gt {
 namespace {
 
-/// The recipes that ignore a key, by their defaults; "" if none does.
+/// The names of the recipes that ignore a key with default values of the other keys; "" if none does.
 std::string ignored_by(const std::string& key) {
   std::string names;
-  for (const Recipe& recipe : recipes()) {
+  for (const Recipe& recipe : recipe_table()) {
     Config config;
     config.recipe = recipe.name;
     for (const std::string& path : recipe.ignored_keys(config))
@@ -34,19 +34,19 @@ void print_key(const config::KeyInfo& key) {
     if (renamed.to == key.path) row("older name", renamed.from);
 }
 
-void help_config(const std::string& wanted) {
+void help_config(const std::string& argument) {
   const std::vector<config::KeyInfo> keys = list_keys<Config>();
-  if (wanted.empty()) {
+  if (argument.empty()) {
     for (const config::KeyInfo& key : keys) {
       const std::string unit = key.unit.empty() ? "" : " [" + key.unit + "]";
       std::printf("%-30s %s%s\n", key.path.c_str(), key.text.c_str(), unit.c_str());
     }
-    std::printf("\nOne key in full: gradtrack help config KEY\n");
+    std::printf("\nRange, default and recipes of one key: gradtrack help config KEY\n");
     return;
   }
-  std::string key = wanted;
+  std::string key = argument;
   for (const RenamedKey& renamed : Config::renamed_keys())
-    if (renamed.from == wanted) key = renamed.to;
+    if (renamed.from == argument) key = renamed.to;
   std::vector<std::string> names;
   bool found = false;
   for (const config::KeyInfo& info : keys) {
@@ -59,20 +59,22 @@ void help_config(const std::string& wanted) {
   if (found) return;
   for (const std::string& name : names)
     if (name.ends_with("." + key)) return help_config(name);
-  const std::string near = nearest(key, names);
-  fail("help config: there is no key '", wanted, "'", near.empty() ? "" : ", did you mean '" + near + "'?");
+  const std::string near = nearest_word(key, names);
+  fail("help config: expected a key of a configuration, got '", argument, "'",
+       near.empty() ? "" : ", did you mean '" + near + "'?");
 }
 
 }  // namespace
 
 void add_help_command(CLI::App& app) {
-  auto* help = app.add_subcommand("help", "Explain the keys of a configuration");
+  auto* help = app.add_subcommand("help", "Explain the keys of a configuration file");
   help->require_subcommand(1);
   help->footer("Example:\n  gradtrack help config maps.sigma_x");
-  auto* command = help->add_subcommand("config", "The keys of a configuration: meaning, unit, range, default");
+  auto* command = help->add_subcommand("config", "List the keys with their meaning, or explain one key");
   auto key = std::make_shared<std::string>();
-  command->add_option("key", *key, "one key, or a mapping with all of its keys")->type_name("KEY");
+  command->add_option("key", *key, "a key, or a mapping for all keys below it")->type_name("KEY");
   command->footer(
+      "Prints meaning, unit, permitted values, default and ignoring recipes of a key. Without KEY, lists all keys.\n\n"
       "Examples:\n  gradtrack help config\n  gradtrack help config maps.sigma_x\n  gradtrack help config loss");
   command->callback([key] { help_config(*key); });
 }

@@ -18,8 +18,8 @@ namespace {
 std::string cpu_features() {
   std::string all;
 #if defined(__x86_64__)
-  const auto add = [&](bool there, const char* name) {
-    all += there ? std::string(all.empty() ? "" : " ") + name : "";
+  const auto add = [&](bool supported, const char* name) {
+    all += supported ? std::string(all.empty() ? "" : " ") + name : "";
   };
   add(__builtin_cpu_supports("avx2"), "avx2");
   add(__builtin_cpu_supports("fma"), "fma");
@@ -28,7 +28,7 @@ std::string cpu_features() {
   add(__builtin_cpu_supports("avx512vl"), "avx512vl");
   add(__builtin_cpu_supports("avx512bf16"), "avx512bf16");
 #endif
-  return all.empty() ? "none known" : all;
+  return all.empty() ? "none of the known ones" : all;
 }
 
 const char* compiled_for() {
@@ -74,25 +74,27 @@ void info() {
 }  // namespace
 
 void add_info_command(CLI::App& app) {
-  auto* command =
-      app.add_subcommand("info", "Version, build, processor, CUDA and libraries; or what a training step takes");
+  auto* command = app.add_subcommand("info", "Describe the build and its libraries, or plan a training step");
   auto o = std::make_shared<StepPlanOptions>();
-  auto* plan = command->add_option("--plan", o->config, "instead: memory, work and launches of a step, none of it done")
+  auto* plan = command->add_option("--plan", o->config, "print memory, work and launches of a training step instead")
                    ->type_name("CONFIG.yaml");
-  command->add_option("overrides", o->overrides, "keys set over the file's, e.g. train.batch=64")
+  command->add_option("overrides", o->overrides, "keys that override the file, e.g. train.batch=64")
       ->type_name("key=value ...")
       ->needs(plan);
-  command->add_option("--device", o->device, "of the step: cpu, cuda, or auto: cuda if the program was built with it")
+  command->add_option("--device", o->device, "device of the step: cpu, cuda, or auto for cuda if this build has it")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str()
       ->needs(plan);
-  command->add_option("--gpu", o->gpu, "that cuDNN plans for: here, a100, h100, h200")
+  command->add_option("--gpu", o->gpu, "GPU that cuDNN plans for: here, a100, h100 or h200")
       ->capture_default_str()
       ->needs(plan);
-  command->add_option("--json", o->json, "also write the plan here")->type_name("FILE")->needs(plan);
+  command->add_option("--json", o->json, "also write the plan to this JSON file")->type_name("FILE")->needs(plan);
   command->footer(
-      "Examples:\n  gradtrack info\n  gradtrack info --plan configs/kvasir.yaml train.batch=64 precision=bf16\n\n"
-      "A plan needs neither the data nor the memory nor the GPU: the step is gone through, and nothing is computed.");
+      "Prints version, compiler, processor, CUDA state and library versions. With --plan, goes through one\n"
+      "training step without computing it. A plan needs no data, no GPU, and not the memory that it counts.\n\n"
+      "Examples:\n"
+      "  gradtrack info\n"
+      "  gradtrack info --plan configs/kvasir.yaml train.batch=64 precision=bf16");
   command->callback([o] { o->config.empty() ? info() : print_step_plan(*o); });
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-/// Takes SIGINT and SIGTERM while it lives.
+/// Handles SIGINT and SIGTERM during its lifetime by setting `interrupted`.
 class Interruption {
  public:
   Interruption() {
@@ -38,7 +38,7 @@ class Interruption {
   }, term_{};
 };
 
-/// Starts `gradtrack ARGUMENTS`.
+/// Starts `gradtrack ARGUMENTS` with its output appended to `log`.
 pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
   const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (output < 0) fail(log, ": cannot write: ", std::strerror(errno));
@@ -49,7 +49,7 @@ pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const pid_t parent = getpid(), child = fork();
-  if (child == 0) {  // only what is safe after fork() until exec
+  if (child == 0) {  // only functions that are safe between fork() and exec()
     prctl(PR_SET_PDEATHSIG, SIGINT);
     if (getppid() != parent) _exit(1);
     dup2(input, STDIN_FILENO);
@@ -65,7 +65,7 @@ pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
   return child;
 }
 
-/// Why a command failed, by its exit status and the last line that it wrote.
+/// The reason of a failed command: its exit status and the last line of its output.
 std::string failure_of(int status, const std::string& log) {
   if (WIFSIGNALED(status)) return str_cat("killed by signal ", WTERMSIG(status));
   const std::vector<TextLine> lines = read_lines(log);
@@ -84,20 +84,20 @@ class Jobs {
 
   size_t running() const { return running_.size(); }
 
-  /// Runs the job's next command, after `last` if there was one.
+  /// Starts the next command of a job. `last` is its previous command, if any.
   void advance(Job& job, const std::vector<std::string>& last = {}) {
     try {
       const std::vector<std::string> command = job.next();
       if (command.empty()) return observer_.note(job.name + ": done");
-      if (command == last) fail("'gradtrack ", command[0], "' ended without having done its work");
+      if (command == last) fail("'gradtrack ", command[0], "' exited with status 0, but its work is not done");
       running_.push_back({&job, start(command, job.log), command});
       observer_.note(job.name + ": " + command[0]);
     } catch (const Error& error) {
-      give_up(job, error.what());
+      fail_job(job, error.what());
     }
   }
 
-  /// Takes up what has ended since the last call; goes on with those jobs unless `stop`.
+  /// Handles the commands that have ended since the last call. Unless `stop`, their jobs continue.
   void poll(bool stop) {
     const std::vector<Running> before = std::exchange(running_, {});
     for (const Running& r : before) {
@@ -110,7 +110,7 @@ class Jobs {
       else if (ended > 0 && status == 0)
         advance(*r.job, r.command);
       else
-        give_up(*r.job, failure_of(status, r.job->log));
+        fail_job(*r.job, failure_of(status, r.job->log));
     }
   }
 
@@ -118,14 +118,14 @@ class Jobs {
     for (const Running& r : running_) kill(r.process, SIGINT);
   }
 
-  void tell_progress() const {
+  void report_progress() const {
     std::vector<const Job*> jobs;
     for (const Running& r : running_) jobs.push_back(r.job);
     observer_.progress(jobs);
   }
 
  private:
-  void give_up(Job& job, const std::string& why) {
+  void fail_job(Job& job, const std::string& why) {
     job.failure = why;
     observer_.note(str_cat(job.name, ": FAILED: ", why, " (", job.log, ")"));
   }
@@ -146,17 +146,17 @@ bool run_jobs(std::vector<Job>& jobs, int64_t at_once, const JobObserver& observ
     usleep(100'000);
     if (interrupted != 0 && !std::exchange(passed_on, true)) all.interrupt();
     all.poll(interrupted != 0);
-    if (tick % 10 == 0) all.tell_progress();
+    if (tick % 10 == 0) all.report_progress();
   }
   return interrupted == 0;
 }
 
 void lock_folder(const std::string& folder) {
   const std::string path = folder + "/.lock";
-  const int file = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // open as long as this process and its children
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // open until this process and its children end
   if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
   if (flock(file, LOCK_EX | LOCK_NB) != 0)
-    fail(folder, ": another comparison is at work in this folder, or its last training has not ended yet");
+    fail(folder, ": locked by a running comparison, or by a training of an earlier one that has not ended yet");
 }
 
 }  // namespace gt

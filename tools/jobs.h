@@ -1,4 +1,4 @@
-// Commands of this program as child processes, some at a time.
+// Runs commands of this program as child processes, several at once.
 #pragma once
 
 #include <cstdint>
@@ -8,29 +8,28 @@
 
 namespace gt {
 
-/// Work done by commands one after the other.
+/// A sequence of commands that run one after another.
 struct Job {
   std::string name;
-  std::string log;  // file that the commands' output is appended to
-  /// Arguments of the command that is to be run next; none when all is done. Asked again after every command.
+  std::string log;  // file to which the output of the commands is appended
+  /// Returns the arguments of the next command, or none if the job is complete. Called before every command.
   std::function<std::vector<std::string>()> next;
-  std::string failure = {};  // why it was given up, "" if it was not
+  std::string failure = {};  // why the job failed, "" if it did not
 };
 
-/// Who is told how the jobs go on.
+/// Functions that run_jobs() calls to report its progress.
 struct JobObserver {
-  std::function<void(const std::string&)> note;  // a line for people
-  /// About every second, with the jobs that are running.
+  std::function<void(const std::string&)> note;  // a line for the user
+  /// Called about every second with the running jobs.
   std::function<void(const std::vector<const Job*>&)> progress;
 };
 
-/// Runs the jobs in their order, `at_once` of them at a time. A job whose command fails, or asks for the same command
-/// again, is given up; the others go on. On SIGINT and SIGTERM the running commands get SIGINT, so that `train` saves,
-/// and are waited for: false then. They get it too if this process dies.
+/// Runs the jobs in order, at most `at_once` at a time. A job fails if a command fails or if next() repeats a command.
+/// Other jobs continue. On SIGINT or SIGTERM, the running commands get SIGINT, on which `train` saves its run. Returns
+/// false, after they have ended, in this case. The commands also get SIGINT if this process dies.
 bool run_jobs(std::vector<Job>& jobs, int64_t at_once, const JobObserver& observer);
 
-/// A lock that this process and its children hold on a folder (its file .lock) until the last of them is gone. Throws
-/// Error if it is held already.
+/// Locks a folder by its file .lock until this process and all its children have ended. Throws Error if it is locked.
 void lock_folder(const std::string& folder);
 
 }  // namespace gt

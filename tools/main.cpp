@@ -1,4 +1,4 @@
-// gradtrack: the command line. Exit status 0 done, 1 an error (one line on stderr), 2 wrong usage.
+// The program `gradtrack`. Exit status: 0 for success, 1 for an error (one line on stderr), 2 for wrong usage.
 #include <iostream>
 
 #include "core/check.h"
@@ -9,8 +9,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", GT_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "Each subcommand has its own --help, with an example. Start with: gradtrack train --help\n"
-      "Keys of a configuration: gradtrack help config");
+      "gradtrack SUBCOMMAND --help describes a subcommand and shows an example. Start with: gradtrack train --help\n"
+      "gradtrack help config lists the keys of a configuration.");
   gt::add_train_command(app);
   gt::add_eval_command(app);
   gt::add_predict_command(app);

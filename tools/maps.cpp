@@ -16,8 +16,8 @@
 namespace gt {
 namespace {
 
-constexpr int64_t min_side = 512;   // pixels of the longer side, so that the fixations' numbers can be read
-constexpr int64_t tile_side = 320;  // of a picture in the overview
+constexpr int64_t min_side = 512;   // pixels of the longer side, so that the numbers of fixations are legible
+constexpr int64_t tile_side = 320;  // longer side of a picture in overview.png, pixels
 
 struct Options {
   std::string gaze, image, out;
@@ -31,7 +31,7 @@ Image with_longer_side(const Image& image, int64_t side) {
   return resize_image(image, scaled(image.height), scaled(image.width));
 }
 
-/// The picture with a map of any size (h,w), or (1,h,w), over it.
+/// The image with a map (h,w) or (1,h,w) of any size on top.
 Image with_map(const Image& rgb, const Tensor& map) {
   const Tensor large = resize_bilinear(map.view({1, map.dim(-2), map.dim(-1), 1}), rgb.height, rgb.width);
   return overlay_map(rgb, large.data<float>(), 0.85);
@@ -45,7 +45,7 @@ struct Picture {
 std::vector<Picture> draw(const Track& track, const Image& rgb, int64_t size) {
   const MapOptions options;
   const std::vector<Fixation>& f = track.fixations;
-  const std::vector<MapSize> sizes = map_sizes(size, size);
+  const std::vector<MapSize> sizes = track_map_sizes(size, size);
   const Tensors maps = track_maps(pack_tracks({&track}, options), options, sizes);
 
   const double seconds = (f.back().start + f.back().duration) / 1000;
@@ -71,7 +71,7 @@ void write_maps(const Options& o) {
   const Gaze gaze = read_gaze(o.gaze, o.reading);
   const auto track = gaze.tracks.find(name);
   if (track == gaze.tracks.end())
-    fail(o.gaze, ": has no fixations on image ", name, ", only on ", gaze.tracks.size(), " others",
+    fail(o.gaze, ": expected fixations on image ", name, ", found fixations on ", gaze.tracks.size(), " other images",
          gaze.tracks.empty() ? "" : ", such as " + gaze.tracks.begin()->first);
   Image rgb = read_image(o.image, 3);
   if (std::max(rgb.height, rgb.width) < min_side) rgb = with_longer_side(rgb, min_side);
@@ -80,36 +80,39 @@ void write_maps(const Options& o) {
   const std::string label = gaze.simulated ? "SIMULATED " : "";
   std::vector<Image> tiles;
   for (const Picture& p : draw(track->second, rgb, o.size)) {
-    write_png(o.out + "/" + p.file, captioned(p.image, label + p.caption));
-    tiles.push_back(captioned(with_longer_side(p.image, tile_side), label + p.caption));
+    write_png(o.out + "/" + p.file, add_caption(p.image, label + p.caption));
+    tiles.push_back(add_caption(with_longer_side(p.image, tile_side), label + p.caption));
     std::printf("%-12s %s\n", p.file.c_str(), (label + p.caption).c_str());
   }
   write_png(o.out + "/overview.png", side_by_side(tiles, 8));
-  std::printf("%-12s all of them side by side\n", "overview.png");
+  std::printf("%-12s all pictures side by side\n", "overview.png");
   std::printf("written: %s\n", o.out.c_str());
 }
 
 }  // namespace
 
 void add_maps_command(CLI::App& app) {
-  auto* command = app.add_subcommand("maps", "Draw an image's gaze track and the maps made from it");
+  auto* command = app.add_subcommand("maps", "Draw the gaze track of an image and the maps computed from it");
   auto o = std::make_shared<Options>();
-  command->add_option("--gaze", o->gaze, "fixation table, or what an eye tracker's program exported")
+  command->add_option("--gaze", o->gaze, "fixation table, or file exported by an eye tracker's program")
       ->required()
       ->type_name("FILE");
-  command->add_option("--image", o->image, "the image that was looked at; its name says which track")
+  command->add_option("--image", o->image, "the image; its name without extension selects the track")
       ->required()
       ->type_name("FILE");
   command->add_option("--out", o->out, "folder for the pictures (PNG)")->required()->type_name("DIR");
-  command->add_option("--size", o->size, "side of the network's input, pixels; the maps have its decoder stages' sizes")
+  command->add_option("--size", o->size, "side of the network's input, pixels; determines the sizes of the maps")
       ->check(CLI::Range(16, 4096))
       ->capture_default_str();
   add_reading_options(*command, o->reading);
   command->footer(
-      "Example:\n  gradtrack maps --gaze data/gaze.csv --image data/images/case_0001.png --out maps\n\n"
-      "track.png: fixations in order, area by duration, from violet (first) to yellow (last). level1.png (coarsest) "
-      "to\n"
-      "level4.png: the stages' maps. full.png: the map of the whole track. heat.png: GazeMedSeg's heat map.");
+      "Writes these pictures:\n"
+      "  track.png                 fixations in order, from violet to yellow; the area of a disc shows the duration\n"
+      "  level1.png .. level4.png  the track maps of the decoder levels, coarsest first\n"
+      "  full.png                  the map of the whole track\n"
+      "  heat.png                  GazeMedSeg's heat map\n"
+      "  overview.png              all of these side by side\n\n"
+      "Example:\n  gradtrack maps --gaze data/gaze.csv --image data/images/case_0001.png --out maps");
   command->callback([o] { write_maps(*o); });
 }
 

@@ -10,17 +10,17 @@
 namespace gt {
 namespace {
 
-constexpr int64_t tile = 256;  // pixels
+constexpr int64_t tile = 256;  // side of a tile, pixels
 constexpr Colour predicted_colour{64, 224, 255};
 constexpr Colour label_colour{255, 214, 64};
 
-/// One map (h,w) in colour at another size, enlarged smoothly.
+/// A map (h,w) in colour, resized bilinearly.
 Image map_picture(const Tensor& map, int64_t height, int64_t width) {
   const Tensor large = resize_bilinear(map.view({1, map.dim(-2), map.dim(-1), 1}), height, width);
   return colour_map(large.data<float>(), height, width);
 }
 
-/// Four pictures of one size as 2 x 2.
+/// Four pictures of one size in two rows.
 Image two_by_two(const std::vector<Image>& pictures) {
   const Image& first = pictures[0];
   Image all(2 * first.height, 2 * first.width, 3);
@@ -45,10 +45,10 @@ std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<doub
   return cases;
 }
 
-View view(const Model& model, const DataOptions& data, const Image& image) {
+PredictedView predict_view(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
   const Prediction p = model.predict(network_input(image, data, model.device()));
-  View v;
+  PredictedView v;
   v.mask = predicted_mask(p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
   for (const Tensor& a : p.attention) v.attention.push_back(map_picture(a.to(Device::cpu), image.height, image.width));
   return v;
@@ -80,7 +80,7 @@ Image prediction_tile(const Sample& sample, const Image& predicted) {
 }
 
 Panel case_panel(const Model& model, const Config& config, const Sample& sample) {
-  const View v = view(model, config.data, sample.image);
+  const PredictedView v = predict_view(model, config.data, sample.image);
   const Image rgb = image_tile(sample);
   std::vector<Image> row = {rgb};
   std::vector<std::string> columns = {"image"};
@@ -89,7 +89,7 @@ Panel case_panel(const Model& model, const Config& config, const Sample& sample)
     draw_track(track, sample.track);
     row.push_back(track);
     const Tensors maps = track_maps(pack_tracks({&sample.track}, config.maps), config.maps,
-                                    map_sizes(config.data.size, config.data.size));
+                                    track_map_sizes(config.data.size, config.data.size));
     std::vector<Image> pictures;
     for (size_t l = 0; l < size_t(map_levels); ++l) pictures.push_back(map_picture(maps[l], tile / 2, tile / 2));
     row.push_back(two_by_two(pictures));

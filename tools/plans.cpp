@@ -18,16 +18,18 @@ namespace {
 #if GT_CUDA && !GT_EMULATE
 
 using cudnn::Pass;
+using gpu::Convolution;
+using gpu::is_to_one;
 
-/// One pass of one of the network's convolutions.
+/// A pass of one convolution of the network.
 struct PassOfLayer {
   std::string layer;
-  std::string what;  // it is to the layer
+  std::string result;  // y, dx or dw of the layer
   Convolution convolution;
   Pass pass;
 };
 
-/// What the network does in training, as it recorded it itself: one image goes through it on the CPU.
+/// The passes of all convolutions in a training step. They are read from the ops recorded for one image on the CPU.
 std::vector<PassOfLayer> passes_of_network(const Config& config) {
   const std::unique_ptr<Model> model = make_model(config);
   const Tensor logits =
@@ -61,17 +63,17 @@ struct Type {
 };
 constexpr Type types[] = {{"f32", DType::f32, false}, {"tf32", DType::f32, true}, {"bf16", DType::bf16, false}};
 
-/// Prints the table; adds what has no plan, with the reason, to `missing`.
+/// Prints the table of plans. Appends each pass without a plan, with the reason, to `missing`.
 void print_plans(const std::string& path, const std::string& gpu, std::vector<std::string>& missing) {
   const std::string device = cudnn::description_of(gpu);
   const Config config = load_config_with_warnings(path);
-  std::printf("%s on %s: engine and MiB of workspace, + where the engine adds the bias\n", path.c_str(), gpu.c_str());
+  std::printf("%s on %s: engine and workspace in MiB; + if the engine adds the bias\n", path.c_str(), gpu.c_str());
   std::printf("%-27s %-2s  %-18s %-16s", "layer", "", "x", "w");
   for (const Type& type : types) std::printf("  %-12s", type.name);
   std::printf("\n");
-  for (const auto& [layer, what, convolution, pass] : passes_of_network(config)) {
+  for (const auto& [layer, result, convolution, pass] : passes_of_network(config)) {
     Convolution c = convolution;
-    std::printf("%-27s %-2s  %-18s %-16s", layer.c_str(), what.c_str(),
+    std::printf("%-27s %-2s  %-18s %-16s", layer.c_str(), result.c_str(),
                 str_cat(Shape{c.images, c.height, c.width, c.in}).c_str(),
                 str_cat(Shape{c.out, c.kernel, c.kernel, c.in}).c_str());
     for (const Type& type : types) try {
@@ -82,18 +84,19 @@ void print_plans(const std::string& path, const std::string& gpu, std::vector<st
                     double(plan.workspace) / (1 << 20));
       } catch (const Error& e) {
         std::printf("  %-12s", "none");
-        missing.push_back(str_cat(path, " on ", gpu, ": ", layer, " ", what, " in ", type.name, ": ", e.what()));
+        missing.push_back(str_cat(path, " on ", gpu, ": ", layer, " ", result, " in ", type.name, ": ", e.what()));
       }
     std::printf("\n");
   }
 }
 
-/// Prints, for each pass, the plans that cuDNN proposes, the one that is taken first, and adds up what each costs.
+/// Prints the times of the plans that cuDNN proposes for each pass, first the one that is used, and their sums.
 void print_times(const std::string& path, const std::vector<std::string>& words) {
   const Config config = load_config_with_warnings(path);
-  std::printf("%s: engine and microseconds of each plan that could be taken; the first one is\n", path.c_str());
-  std::vector<std::pair<double, double>> sums(std::size(types));  // seconds of those taken, and of the fastest
-  for (const auto& [layer, what, convolution, pass] : passes_of_network(config))
+  std::printf("%s: engine and microseconds of each plan; the first plan is used\n", path.c_str());
+  std::vector<std::pair<double, double>> sums(
+      std::size(types));  // seconds of the plans in use, and of the fastest plans
+  for (const auto& [layer, result, convolution, pass] : passes_of_network(config))
     for (size_t t = 0; t < std::size(types); ++t) {
       if (std::find(words.begin(), words.end(), types[t].name) == words.end()) continue;
       Convolution c = convolution;
@@ -106,7 +109,7 @@ void print_times(const std::string& path, const std::vector<std::string>& words)
       sums[t].first += timed[0].seconds;
       sums[t].second += fastest;
       const double flops = 2.0 * double(c.images * c.out_height() * c.out_width() * c.out * c.in * c.kernel * c.kernel);
-      std::printf("%-27s %-2s  %-18s %-16s %-4s %4.0f TFLOP/s ", layer.c_str(), what.c_str(),
+      std::printf("%-27s %-2s  %-18s %-16s %-4s %4.0f TFLOP/s ", layer.c_str(), result.c_str(),
                   str_cat(Shape{c.images, c.height, c.width, c.in}).c_str(),
                   str_cat(Shape{c.out, c.kernel, c.kernel, c.in}).c_str(), types[t].name,
                   1e-12 * flops / timed[0].seconds);
@@ -116,26 +119,27 @@ void print_times(const std::string& path, const std::vector<std::string>& words)
     }
   for (size_t t = 0; t < std::size(types); ++t)
     if (sums[t].first > 0)
-      std::printf("%s: %.3f ms as taken, %.3f ms if each were the fastest\n", types[t].name, 1e3 * sums[t].first,
-                  1e3 * sums[t].second);
+      std::printf("%s: %.3f ms with the plans in use, %.3f ms with the fastest plans\n", types[t].name,
+                  1e3 * sums[t].first, 1e3 * sums[t].second);
 }
 
 void plans(const std::vector<std::string>& configs, const std::string& gpu, const std::vector<std::string>& timed) {
   if (!timed.empty()) {
-    if (gpu != "here") fail("--time: only the GPU that is here can be timed, not ", gpu);
+    if (gpu != "here")
+      fail("--time: expected --gpu here, because only the GPU of this machine can be timed, got ", gpu);
     for (const std::string& path : configs) print_times(path, timed);
     return;
   }
   std::vector<std::string> missing;
   for (const std::string& path : configs) print_plans(path, gpu, missing);
   for (const std::string& line : missing) std::printf("no plan: %s\n", line.c_str());
-  if (!missing.empty()) fail(missing.size(), " plans are missing, the first of them ", missing[0]);
+  if (!missing.empty()) fail(missing.size(), " passes have no plan; the first is ", missing[0]);
 }
 
 #else
 
 void plans(const std::vector<std::string>&, const std::string&, const std::vector<std::string>&) {
-  fail("plans are cuDNN's, and this program was built without it (GRADTRACK_CUDA is not ON)");
+  fail("plans: needs cuDNN, but this program was built without it; expected a build with GRADTRACK_CUDA=ON");
 }
 
 #endif
@@ -143,22 +147,24 @@ void plans(const std::vector<std::string>&, const std::string&, const std::vecto
 }  // namespace
 
 void add_plans_command(CLI::App& app) {
-  auto* command = app.add_subcommand("plans", "How cuDNN would run every convolution of a configuration's network");
+  auto* command = app.add_subcommand("plans", "List the plans by which cuDNN runs a network's convolutions");
   auto configs = std::make_shared<std::vector<std::string>>();
   auto gpu = std::make_shared<std::string>("here");
-  command->add_option("configs", *configs, "YAML configurations (see configs/)")
+  command->add_option("configs", *configs, "YAML configurations, see configs/")
       ->required()
       ->type_name("CONFIG.yaml ...");
-  command->add_option("--gpu", *gpu, "here, or one that need not be: a100, h100, h200")->capture_default_str();
+  command->add_option("--gpu", *gpu, "GPU to plan for: here, or without having one a100, h100 or h200")
+      ->capture_default_str();
   auto timed = std::make_shared<std::vector<std::string>>();
-  command->add_option("--time", *timed, "instead: time every plan that could be taken, on the GPU that is here")
+  command->add_option("--time", *timed, "time every proposed plan on the GPU of this machine instead")
       ->type_name("f32|tf32|bf16 ...")
       ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
   command->footer(
-      "Example:\n  gradtrack plans configs/kvasir.yaml --gpu h200\n\n"
-      "y, dx and dw are a layer's output and gradients; x and w those of its convolution, which a transposed one is "
-      "the\n"
-      "gradient of. Fails, naming it, if one has no plan.");
+      "Prints one row per pass. y, dx and dw are the output and the gradients of a layer. x and w are the\n"
+      "shapes of its convolution; a transposed convolution is listed as the convolution whose gradient it\n"
+      "is. Fails if a pass has no plan, and names it.\n\n"
+      "Example:\n"
+      "  gradtrack plans configs/kvasir.yaml --gpu h200");
   command->callback([=] { plans(*configs, *gpu, *timed); });
 }
 

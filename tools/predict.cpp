@@ -27,14 +27,15 @@ void predict(const Options& o) {
   std::map<std::string, std::string> sources;
   for (const std::string& path : o.images)
     if (const auto [it, fresh] = sources.emplace(image_name(path), path); !fresh)
-      fail(path, ": has the same name as ", it->second, "; their masks would overwrite each other");
+      fail(path, ": has the same name as ", it->second, ", so their masks would overwrite each other");
   make_folder(o.out);
   ProgressBar bar("predict", int64_t(o.images.size()));
   int64_t done = 0;
   for (const std::string& path : o.images) {
     const Image image = read_image(path, int(data.channels));
-    const View v = view(*loaded.model, data, image);
-    if (o.maps && v.attention.empty()) fail("--maps: recipe '", loaded.config.recipe, "' has no attention maps");
+    const PredictedView v = predict_view(*loaded.model, data, image);
+    if (o.maps && v.attention.empty())
+      fail("--maps: expected a recipe with attention maps, got '", loaded.config.recipe, "'");
     const std::string stem = o.out + "/" + image_name(path);
     write_png(stem + "_mask.png", v.mask);
     write_png(stem + "_overlay.png", overlay_mask(to_rgb(image), v.mask, nullptr));
@@ -43,26 +44,30 @@ void predict(const Options& o) {
         write_png(str_cat(stem, "_attention", l + 1, ".png"), v.attention[l]);
     bar.update(++done, "images");
   }
-  if (loaded.gaze == "simulated") std::printf("the network was trained on SIMULATED gaze\n");
+  if (loaded.gaze == "simulated") std::printf("The network was trained on SIMULATED gaze.\n");
   std::printf("%zu image%s -> %s\n", o.images.size(), o.images.size() == 1 ? "" : "s", o.out.c_str());
 }
 
 }  // namespace
 
 void add_predict_command(CLI::App& app) {
-  auto* command = app.add_subcommand("predict", "Segment images; no gaze is needed");
+  auto* command = app.add_subcommand("predict", "Segment images with a trained network, without gaze");
   auto o = std::make_shared<Options>();
-  command->add_option("model", o->model, "checkpoint, or folder of a run")->required()->type_name("CHECKPOINT");
+  command->add_option("model", o->model, "folder of a run, whose best.safetensors is used, or a checkpoint file")
+      ->required()
+      ->type_name("CHECKPOINT");
   command->add_option("images", o->images, "JPEG, PNG or DICOM files of any size")->required()->type_name("IMAGE ...");
-  command->add_option("--out", o->out, "folder for the pictures")->required()->type_name("DIR");
-  command->add_option("--threads", o->threads, "compute threads, 0 for all")
+  command->add_option("--out", o->out, "folder for the masks")->required()->type_name("DIR");
+  command->add_option("--threads", o->threads, "compute threads; 0 uses all processors")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
-  command->add_flag("--maps", o->maps, "write the attention map of every decoder stage too (1 coarsest)");
+  command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
+  command->add_flag("--maps", o->maps, "also write the attention map of each decoder level (1 is the coarsest)");
   command->footer(
-      "Example:\n  gradtrack predict runs/kvasir_small a.jpg b.png --out masks --maps\n\n"
-      "Writes NAME_mask.png (0 and 255, the image's own size), NAME_overlay.png, and NAME_attention1.png ...");
+      "Writes for each image, at its size, NAME_mask.png (0 and 255), NAME_overlay.png (the mask on the\n"
+      "image), and with --maps NAME_attention1.png to NAME_attention4.png.\n\n"
+      "Example:\n"
+      "  gradtrack predict runs/kvasir_small a.jpg b.png --out masks --maps");
   command->callback([o] { predict(*o); });
 }
 

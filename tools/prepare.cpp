@@ -20,7 +20,7 @@ void run(const PrepareOptions& o, Prepare prepare, const char* unit) {
   });
   bar.reset();
   for (const std::string& note : prepared.notes) std::printf("note: %s\n", note.c_str());
-  std::printf("written: %s: %zu images to train on, %zu to validate, %zu to test\n", o.out.c_str(), prepared.train,
+  std::printf("written: %s: %zu training, %zu validation and %zu test images\n", o.out.c_str(), prepared.train,
               prepared.val, prepared.test);
 }
 
@@ -28,11 +28,11 @@ void add_data_set(CLI::App& command, const char* name, const char* what, Prepare
                   const char* help) {
   auto* data_set = command.add_subcommand(name, what);
   auto o = std::make_shared<PrepareOptions>();
-  data_set->add_option("raw", o->raw, "folder of the download, unpacked")->required()->type_name("RAW");
-  data_set->add_option("out", o->out, "data set folder to make")->required()->type_name("OUT");
-  data_set->add_option("--gaze", o->gaze, "gaze on its images, such as GazeMedSeg's; becomes OUT/gaze.csv")
+  data_set->add_option("raw", o->raw, "folder of the unpacked download")->required()->type_name("RAW");
+  data_set->add_option("out", o->out, "folder of the data set to write")->required()->type_name("OUT");
+  data_set->add_option("--gaze", o->gaze, "fixations on the images, such as GazeMedSeg's; written to OUT/gaze.csv")
       ->type_name("FILE");
-  data_set->add_option("--val", o->val, "share of the training part that is held out for validation")
+  data_set->add_option("--val", o->val, "share of the training images to hold out for validation")
       ->check(CLI::Range(0.01, 0.5))
       ->capture_default_str();
   data_set->footer(help);
@@ -42,16 +42,19 @@ void add_data_set(CLI::App& command, const char* name, const char* what, Prepare
 }  // namespace
 
 void add_prepare_command(CLI::App& app) {
-  auto* command = app.add_subcommand("prepare", "Make a data set folder from a public download");
+  auto* command = app.add_subcommand("prepare", "Convert a public data set to a data set folder");
   command->require_subcommand(1);
   add_data_set(*command, "kvasir-seg", "Kvasir-SEG: polyps, 1,000 images", prepare_kvasir_seg, "images",
-               "Example:\n  gradtrack prepare kvasir-seg Kvasir-SEG data/kvasir-seg --gaze kvasir_fixation.csv\n\n"
-               "RAW holds images/ and masks/ and, for GazeMedSeg's split, its train.txt and test.txt.");
-  add_data_set(*command, "nci-isbi", "NCI-ISBI 2013: prostate, MRI slices", prepare_nci_isbi, "patients",
-               "Example:\n  gradtrack prepare nci-isbi NCI-ISBI-2013/raw data/nci-isbi --gaze nci-isbi_fixation.csv\n\n"
-               "RAW holds DICOM slices and NRRD label volumes of the training and test parts; docs/data.md says where "
-               "from.");
-  command->footer("Example:\n  gradtrack prepare kvasir-seg --help");
+               "RAW contains images/ and masks/, and for GazeMedSeg's split its train.txt and test.txt.\n\n"
+               "Example:\n  gradtrack prepare kvasir-seg Kvasir-SEG data/kvasir-seg --gaze kvasir_fixation.csv");
+  add_data_set(
+      *command, "nci-isbi", "NCI-ISBI 2013: prostate, MRI slices", prepare_nci_isbi, "patients",
+      "RAW contains DICOM slices and NRRD label volumes of the training and test parts. docs/data.md says where\n"
+      "to download them.\n\n"
+      "Example:\n  gradtrack prepare nci-isbi NCI-ISBI-2013/raw data/nci-isbi --gaze nci-isbi_fixation.csv");
+  command->footer(
+      "Writes images/, masks/, the lists train.txt, val.txt and test.txt, and with --gaze gaze.csv.\n\n"
+      "Example:\n  gradtrack prepare kvasir-seg --help");
 }
 
 }  // namespace gt

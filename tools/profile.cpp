@@ -7,10 +7,11 @@
 namespace gt {
 namespace {
 
+/// The columns of the table.
 struct Columns {
   int64_t steps;
-  double seconds;  // of a step
-  size_t width;    // of names
+  double seconds;  // per step
+  size_t width;    // of the column of names, characters
 
   void head(const char* title) const {
     std::printf("\n%-*s %7s %10s %7s %9s %9s\n", int(width), title, "calls", "ms", "share", "GB/s", "GFLOP/s");
@@ -50,13 +51,13 @@ void write_profile(const Profile& profile, const std::string& path) {
   const std::vector<Profile::Total> ops = profile.totals(false), sizes = profile.totals(true);
   for (const Profile::Total& t : sizes) columns.width = std::max(columns.width, name_of(t).size());
 
-  std::printf("%lld steps, %.1f ms each; per step:\n", (long long)columns.steps, 1e3 * columns.seconds);
+  std::printf("%lld steps of %.1f ms; per step:\n", (long long)columns.steps, 1e3 * columns.seconds);
   columns.head("op");
   for (const Profile::Total& t : ops) columns.line(name_of(t), t);
   columns.head("by size: images x height x width, channels in > out, kernel");
   for (const Profile::Total& t : sizes)
     if (t.flops > 0) columns.line(name_of(t), t);
-  std::printf("\nGB/s: the tensors that an op is given, each counted once. Shares are of the op's own time.\n");
+  std::printf("\nGB/s counts each operand of an op once. Shares count the time of an op without the ops in it.\n");
   write_file(path, profile.trace());
   std::printf("written: %s (open it in ui.perfetto.dev or chrome://tracing)\n", path.c_str());
 }

@@ -1,11 +1,12 @@
-// A profile for people: a table, and a file for a trace viewer.
+// Output of a profile: a table on stdout and a file for a trace viewer.
 #pragma once
 
 #include "core/profile.h"
 
 namespace gt {
 
-/// Prints the time of each op and each convolution a step, with its rates, and writes the trace to `path`.
+/// Prints time, share and rates of each op and of each convolution per step. Writes the trace to `path` in the JSON
+/// format of chrome://tracing.
 void write_profile(const Profile& profile, const std::string& path);
 
 }  // namespace gt

@@ -21,7 +21,7 @@ int terminal_width() {
 
 }  // namespace
 
-std::string clock_text(double seconds) {
+std::string format_time(double seconds) {
   const long s = std::lround(seconds);
   char buffer[32];
   if (s >= 3600)
@@ -39,7 +39,7 @@ ProgressBar::~ProgressBar() {
 }
 
 std::string ProgressBar::left(int64_t done) const {
-  return done > first_ ? clock_text((now() - start_) * double(all_ - done) / double(done - first_)) : "?";
+  return done > first_ ? format_time((now() - start_) * double(all_ - done) / double(done - first_)) : "?";
 }
 
 void ProgressBar::clear() {

@@ -1,4 +1,4 @@
-// Progress of long work, on stderr: a bar that is redrawn on a terminal, plain lines elsewhere.
+// Progress of long work on stderr: a bar on a terminal, lines in a file.
 #pragma once
 
 #include <cstdint>
@@ -6,22 +6,24 @@
 
 namespace gt {
 
-/// "1:02:03" or "2:03".
-std::string clock_text(double seconds);
+/// Formats a time: "1:02:03", or "2:03" below one hour.
+std::string format_time(double seconds);
 
+/// A progress bar, which is drawn only if stderr is a terminal.
 class ProgressBar {
  public:
-  /// `all` steps of work, of which `done` are done already.
+  /// A bar for `all` steps, of which `done` are done at the start.
   ProgressBar(std::string title, int64_t all, int64_t done = 0);
-  ~ProgressBar();  // leaves the terminal's line
+  ~ProgressBar();  // ends the line of the bar
 
+  /// Whether stderr is a terminal.
   bool on_terminal() const { return terminal_; }
-  /// Redraws at most ten times a second: title, bar, done/all, time left, `detail` as far as the
-  /// terminal is wide.
+  /// Draws title, bar, done/all, time left and `detail`, at most ten times per second. Text that is wider than the
+  /// terminal is clipped.
   void update(int64_t done, const std::string& detail);
-  /// A line of its own, above the bar.
+  /// Prints a line above the bar.
   void line(const std::string& text);
-  /// Time left at the mean speed so far, as clock_text().
+  /// The time left at the mean speed so far, by format_time(); "?" if no step was done since the start.
   std::string left(int64_t done) const;
 
  private:

@@ -1,4 +1,4 @@
-// gradtrack report: runs as one HTML page.
+// gradtrack report
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -6,7 +6,8 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "tools/commands.h"
-#include "tools/html.h"
+#include "tools/html/charts.h"
+#include "tools/html/page.h"
 #include "tools/report_parts.h"
 
 namespace gt {
@@ -17,7 +18,7 @@ using html::escape;
 using html::fixed;
 using html::whole;
 
-/// The run's name with its colour, where there are several.
+/// The name of a run, with its colour if there are several.
 std::string label(const std::vector<Run>& runs, size_t i) {
   return (runs.size() > 1 ? html::swatch(int(i)) : "") + escape(runs[i].name);
 }
@@ -28,17 +29,18 @@ std::string head_of(const std::vector<Run>& runs, const std::string& title) {
   std::vector<std::string> simulated;
   for (const Run& run : runs)
     if (run.simulated()) simulated.push_back(run.name);
-  return heading(title, simulated, simulated.size() == runs.size());
+  return page_header(title, simulated, simulated.size() == runs.size());
 }
 
 std::string results(const std::vector<Run>& runs) {
   std::string out = "<section class=\"results\">\n";
   for (size_t i = 0; i < runs.size(); ++i) {
     const Run& run = runs[i];
-    out += str_cat("<div class=\"result\"><div>", label(runs, i), " <span class=\"quiet\">", escape(run.word("recipe")),
+    out += str_cat("<div class=\"result\"><div>", label(runs, i), " <span class=\"quiet\">", escape(run.fact("recipe")),
                    "</span></div><div>", gaze_badge(run), "</div>");
     if (!run.evaluated()) {
-      out += "<div class=\"value quiet\">\u2013</div>" + paragraph("Not evaluated yet: gradtrack eval " + run.folder);
+      out += "<div class=\"value quiet\">\u2013</div>" +
+             paragraph("Not evaluated yet. Evaluate with: gradtrack eval " + run.folder);
     } else {
       const Json& dice = run.eval["dice"];
       out += str_cat("<div class=\"value\">Dice ", fixed(dice["mean"], 3), " <small>\u00b1 ", fixed(dice["std"], 3),
@@ -52,14 +54,14 @@ std::string results(const std::vector<Run>& runs) {
   return out + "</section>\n";
 }
 
-/// Whether all evaluated runs were on the same split and number of images, so that a best one can be told.
+/// Whether all runs were evaluated on one split and one number of images, so that the best can be marked.
 bool comparable(const std::vector<const Run*>& evaluated) {
   return std::all_of(evaluated.begin(), evaluated.end(), [&](const Run* r) {
     return r->eval["split"] == evaluated[0]->eval["split"] && r->eval["images"] == evaluated[0]->eval["images"];
   });
 }
 
-/// A metric of an evaluation, or of its untrained network; a dash if it lacks the metric.
+/// Mean and deviation of a metric in an evaluation; a dash if the evaluation lacks the metric.
 std::string mean_std(const Json& eval, const Metric& m, bool best) {
   if (!eval.contains(m.key)) return dash();
   return mean_std_html({eval[m.key]["mean"], eval[m.key]["std"]}, m.decimals, best);
@@ -81,30 +83,30 @@ std::string score_table(const std::vector<Run>& runs) {
   for (const Run& run : runs)
     if (run.evaluated()) evaluated.push_back(&run);
   if (evaluated.empty()) return "";
-  const bool telling = evaluated.size() > 1 && comparable(evaluated);
+  const bool mark_best = evaluated.size() > 1 && comparable(evaluated);
   html::Table t{{"Run", "Gaze", "Images"}, {}, 3};
-  for (const Metric& m : metric_table()) t.head.push_back(m.with_unit());
+  for (const Metric& m : metric_table()) t.head_html.push_back(m.with_unit());
   for (size_t i = 0; i < runs.size(); ++i) {
     const Json& eval = runs[i].eval;
     if (!runs[i].evaluated()) continue;
     t.rows_html.push_back({label(runs, i), gaze_badge(runs[i]),
                            str_cat(whole(eval["images"]), " ", escape(eval["split"].get<std::string>()))});
     for (const Metric& m : metric_table())
-      t.rows_html.back().push_back(mean_std(eval, m, telling && is_best(runs[i], m, evaluated)));
+      t.rows_html.back().push_back(mean_std(eval, m, mark_best && is_best(runs[i], m, evaluated)));
     if (!eval.contains("untrained")) continue;
     t.rows_html.push_back({"<span class=\"quiet\">untrained</span>", "", ""});
     for (const Metric& m : metric_table()) t.rows_html.back().push_back(mean_std(eval["untrained"], m, false));
   }
   return "<h2>Scores</h2>\n" + html::table(t) +
          str_cat("<p class=\"quiet small\">Mean \u00b1 standard deviation over images.", metric_notes(false),
-                 telling ? " The best mean of each column is bold." : "",
-                 evaluated.size() > 1 && !telling
-                     ? " The runs were evaluated on different images: no best one is marked."
+                 mark_best ? " The best mean of each column is bold." : "",
+                 evaluated.size() > 1 && !mark_best
+                     ? " The best mean is not marked, because the runs were evaluated on different images."
                      : "",
                  "</p>\n");
 }
 
-/// The series of one curve of every run.
+/// One curve of every run, as series of a chart.
 template <class F>
 std::vector<html::Series> over(const std::vector<Run>& runs, bool marked, F&& curve) {
   std::vector<html::Series> series;
@@ -121,7 +123,7 @@ std::string term_title(std::string name) {
   return name + " loss";
 }
 
-/// The loss of one run: its total with its terms, then a chart for each term that has levels.
+/// Charts of the loss of one run: the total with the terms that have no levels, then one chart per term with levels.
 std::string loss_charts(const Run& run) {
   std::vector<html::Series> losses = {{"total", run.loss.x, run.loss.y, 0}};
   std::string charts_of_levels;
@@ -139,7 +141,7 @@ std::string loss_charts(const Run& run) {
   return html::line_chart("Training loss", "iteration", losses) + charts_of_levels;
 }
 
-/// The losses of several runs: a chart for the total and one for each term, over its levels the mean.
+/// Charts of the losses of several runs: one for the total and one for each term, averaged over its levels.
 std::string loss_charts(const std::vector<Run>& runs) {
   std::string charts =
       html::line_chart("Training loss, total", "iteration", over(runs, false, [](const Run& r) { return r.loss; }));
@@ -161,10 +163,10 @@ std::string learning_curves(const std::vector<Run>& runs) {
   charts += html::line_chart("Validation Dice", x, over(runs, true, [](const Run& r) { return r.dice; }));
   charts += html::line_chart("Learning rate", x, over(runs, false, [](const Run& r) { return r.lr; }));
   std::string out = "<h2>Learning curves</h2>\n";
-  out += charts.empty() ? paragraph("There is no training log yet (metrics.jsonl).")
+  out += charts.empty() ? paragraph("There is no training log (metrics.jsonl) yet.")
                         : "<div class=\"charts\">\n" + charts + "</div>\n";
   for (const Run& run : runs)
-    if (!charts.empty() && run.loss.x.empty()) out += paragraph(run.name + ": no training log (metrics.jsonl).");
+    if (!charts.empty() && run.loss.x.empty()) out += paragraph(run.name + " has no training log (metrics.jsonl).");
   return out;
 }
 
@@ -174,7 +176,7 @@ std::string dice_plots(const std::vector<Run>& runs) {
     if (!runs[i].evaluated()) continue;
     std::vector<html::Dot> dots;
     for (const Json& image : runs[i].eval["per_image"]) dots.push_back({image["dice"], image["name"]});
-    plots += html::dot_plot(runs.size() > 1 ? runs[i].name : "Dice, one dot an image", dots, int(i));
+    plots += html::dot_plot(runs.size() > 1 ? runs[i].name : "Dice, one dot per image", dots, int(i));
   }
   return plots.empty() ? "" : "<h2>Dice of each image</h2>\n<div class=\"cases\">\n" + plots + "</div>\n";
 }
@@ -188,7 +190,7 @@ std::string scores_of(const Json& image) {
   return out;
 }
 
-/// The words over a panel's columns, if the evaluation tells them.
+/// The headings of a panel's columns, if the evaluation contains them.
 std::string columns(const Json& image) {
   if (!image.contains("panel_columns")) return "";
   std::string out;
@@ -211,12 +213,12 @@ std::string cases(const Run& run) {
         out += paragraph("The picture is missing: " + path);
       out += "</figure>\n";
     }
-  return out.empty() ? paragraph("The evaluation made no pictures.") : "<div class=\"cases\">\n" + out + "</div>\n";
+  return out.empty() ? paragraph("The evaluation wrote no pictures.") : "<div class=\"cases\">\n" + out + "</div>\n";
 }
 
 std::string all_images(const Run& run) {
   html::Table t{{"Image"}, {}, 1};
-  for (const Metric& m : metric_table()) t.head.push_back(m.name);
+  for (const Metric& m : metric_table()) t.head_html.push_back(m.name);
   std::vector<Json> images = run.eval["per_image"];
   std::stable_sort(images.begin(), images.end(),
                    [](const Json& a, const Json& b) { return a["dice"].get<double>() > b["dice"].get<double>(); });
@@ -237,12 +239,9 @@ std::string case_section(const std::vector<Run>& runs) {
   }
   if (out.empty()) return "";
   return "<h2>Best, median and worst cases</h2>\n<p class=\"quiet small\">From the left: the image; the gaze track, "
-         "dots sized by "
-         "duration and coloured from first to last; the maps made from it and the network's attention, four levels "
-         "each, coarse to "
-         "fine; the prediction (blue outline) with the label (yellow outline); the label. The network does not see the "
-         "gaze when it "
-         "predicts. Columns that a run does not have are left out.</p>\n" +
+         "with disc areas by duration and colours from the first to the last fixation; its track maps; the network's "
+         "attention; the prediction (blue outline) and label (yellow outline); the label. Maps and attention have "
+         "four levels, coarse to fine. Columns that a run lacks are omitted. Prediction does not use gaze.</p>\n" +
          out;
 }
 
@@ -267,7 +266,7 @@ std::string median_speed(const Run& run) {
   return fixed(*middle, 1);
 }
 
-std::string fact(const Run& run, const char* key) {
+std::string fact_html(const Run& run, const char* key) {
   if (!run.facts.contains(key)) return "\u2013";
   const Json& value = run.facts[key];
   return value.is_number() ? whole(value.get<double>())
@@ -276,22 +275,22 @@ std::string fact(const Run& run, const char* key) {
 
 std::string training_facts(const std::vector<Run>& runs) {
   const std::vector<std::pair<const char*, std::string (*)(const Run&)>> rows = {
-      {"Recipe", [](const Run& r) { return or_dash(r.word("recipe")); }},
+      {"Recipe", [](const Run& r) { return or_dash(r.fact("recipe")); }},
       {"Gaze", gaze_badge},
-      {"Parameters", [](const Run& r) { return fact(r, "parameters"); }},
-      {"Training images", [](const Run& r) { return fact(r, "train_images"); }},
-      {"Validation images", [](const Run& r) { return fact(r, "val_images"); }},
+      {"Parameters", [](const Run& r) { return fact_html(r, "parameters"); }},
+      {"Training images", [](const Run& r) { return fact_html(r, "train_images"); }},
+      {"Validation images", [](const Run& r) { return fact_html(r, "val_images"); }},
       {"Iterations", [](const Run& r) { return whole(r.iterations); }},
       {"Best validation Dice", best_validation},
       {"Time", [](const Run& r) { return duration(r.seconds); }},
       {"Images per second, median", median_speed},
-      {"Device", [](const Run& r) { return fact(r, "device"); }},
-      {"Threads", [](const Run& r) { return fact(r, "threads"); }},
-      {"Version", [](const Run& r) { return fact(r, "version"); }}};
+      {"Device", [](const Run& r) { return fact_html(r, "device"); }},
+      {"Threads", [](const Run& r) { return fact_html(r, "threads"); }},
+      {"Version", [](const Run& r) { return fact_html(r, "version"); }}};
   html::Table t;
   t.left = runs.size() + 1;
-  t.head = {""};
-  for (size_t i = 0; i < runs.size(); ++i) t.head.push_back(label(runs, i));
+  t.head_html = {""};
+  for (size_t i = 0; i < runs.size(); ++i) t.head_html.push_back(label(runs, i));
   for (const auto& [name, value] : rows) {
     t.rows_html.push_back({"<span class=\"quiet\">" + escape(name) + "</span>"});
     for (const Run& run : runs) t.rows_html.back().push_back(value(run));
@@ -319,8 +318,8 @@ std::string report_page(const std::vector<Run>& runs) {
 void report(const std::vector<std::string>& folders, std::string out) {
   std::vector<Run> runs;
   for (const std::string& folder : folders) runs.push_back(read_run(folder));
-  for (size_t i = 0; i < runs.size();
-       ++i)  // names that do not tell runs apart give way to the folders as they were given
+  // Runs of one name are called by their folders.
+  for (size_t i = 0; i < runs.size(); ++i)
     for (size_t k = 0; k < i; ++k)
       if (runs[k].name == runs[i].name) runs[k].name = runs[k].folder, runs[i].name = runs[i].folder;
   if (out.empty())
@@ -332,16 +331,17 @@ void report(const std::vector<std::string>& folders, std::string out) {
 }  // namespace
 
 void add_report_command(CLI::App& app) {
-  auto* command = app.add_subcommand("report", "Show runs as one HTML page, for reading and for printing");
+  auto* command = app.add_subcommand("report", "Write an HTML page on one run, or one that compares runs");
   auto runs = std::make_shared<std::vector<std::string>>();
   auto out = std::make_shared<std::string>();
-  command->add_option("runs", *runs, "folders of runs; several are compared")->required()->type_name("RUN ...");
-  command->add_option("--out", *out, "the page (default RUN/report.html for one run, report.html for several)")
+  command->add_option("runs", *runs, "folders of runs")->required()->type_name("RUN ...");
+  command->add_option("--out", *out, "page to write (default RUN/report.html for one run, report.html for several)")
       ->type_name("FILE");
   command->footer(
-      "Example:\n  gradtrack report runs/kvasir_small\n  gradtrack report runs/full runs/gradtrack --out "
-      "compare.html\n\n"
-      "The page needs nothing but itself: no network, no other files.");
+      "Shows scores, learning curves, the Dice of each image, example images and configurations. The page is a single\n"
+      "file that loads nothing else, and it can be printed.\n\n"
+      "Examples:\n  gradtrack report runs/kvasir_small\n  gradtrack report runs/full runs/gradtrack --out "
+      "compare.html");
   command->callback([runs, out] { report(*runs, *out); });
 }
 

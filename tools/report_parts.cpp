@@ -3,27 +3,28 @@
 #include <ctime>
 
 #include "core/check.h"
-#include "tools/html.h"
+#include "tools/html/page.h"
 
 namespace gt {
 
 using html::escape;
 
-std::string paragraph(const std::string& s) { return "<p class=\"quiet\">" + escape(s) + "</p>\n"; }
+std::string paragraph(const std::string& text) { return "<p class=\"quiet\">" + escape(text) + "</p>\n"; }
 
-std::string heading(const std::string& title, const std::vector<std::string>& simulated, bool all) {
+std::string page_header(const std::string& title, const std::vector<std::string>& simulated, bool all) {
   char date[64];
   const std::time_t now = std::time(nullptr);
   std::strftime(date, sizeof date, "%Y-%m-%d", std::localtime(&now));
-  std::string out = str_cat("<header><p class=\"eyebrow\">GradTrack report</p><h1>", escape(title),
-                            "</h1>\n<p class=\"quiet\">Image segmentation trained from eye ", "movements. Made on ",
-                            date, " for research, not for clinical use.</p>\n");
+  std::string out =
+      str_cat("<header><p class=\"eyebrow\">GradTrack report</p><h1>", escape(title),
+              "</h1>\n<p class=\"quiet\">Medical image segmentation trained from eye movements. Created on ", date,
+              ". For research only, not for clinical use.</p>\n");
   std::string names;
   for (const std::string& name : simulated) names += (names.empty() ? "" : ", ") + escape(name);
   if (!simulated.empty())
     out += str_cat("<div class=\"warning\"><strong>Simulated gaze</strong>", all ? "" : names + ": ",
-                   "Trained on eye movements that a program made from the masks, not on a physician's. ",
-                   "These scores must not be quoted as results with recorded gaze.</div>\n");
+                   "Trained on eye movements that a program simulated from the masks, not on a physician's. ",
+                   "Do not quote these scores as results with recorded gaze.</div>\n");
   return out + "</header>\n";
 }
 
@@ -33,9 +34,9 @@ std::string document_title(const std::string& title, bool simulated) {
 
 std::string gaze_badge(const Run& run) {
   if (run.simulated()) return "<span class=\"badge simulated\">Simulated gaze</span>";
-  const std::string gaze = run.word("gaze");
-  const std::string words = gaze == "recorded" ? "recorded gaze" : gaze == "none" ? "no gaze: masks" : "gaze unknown";
-  return "<span class=\"badge\">" + words + "</span>";
+  const std::string gaze = run.fact("gaze");
+  const std::string label = gaze == "recorded" ? "recorded gaze" : gaze == "none" ? "masks, no gaze" : "gaze unknown";
+  return "<span class=\"badge\">" + label + "</span>";
 }
 
 std::string mean_std_html(const MeanStd& m, int decimals, bool best) {

@@ -1,4 +1,4 @@
-// Pieces that reports on runs share.
+// Parts of the HTML pages on runs and on experiments.
 #pragma once
 
 #include <string>
@@ -9,25 +9,27 @@
 
 namespace gt {
 
-/// A quiet paragraph; the text is escaped.
-std::string paragraph(const std::string& s);
+/// A paragraph of secondary text, which is escaped.
+std::string paragraph(const std::string& text);
 
-/// A report's head: its title, today's date, and over everything a warning if gaze was simulated, for those named in
-/// `simulated` or, if `all` were trained so, without names.
-std::string heading(const std::string& title, const std::vector<std::string>& simulated, bool all);
+/// The header of a page: title, date, and a warning if gaze was simulated. `simulated` lists the runs that were trained
+/// on simulated gaze. With `all`, which means that every run was, the warning does not name them.
+std::string page_header(const std::string& title, const std::vector<std::string>& simulated, bool all);
 
-/// The title of a report's document, which says first if gaze was simulated.
+/// The title of the document. It begins with "[SIMULATED GAZE]" if gaze was simulated.
 std::string document_title(const std::string& title, bool simulated);
 
+/// A label with the gaze that a run was trained on: simulated, recorded, none or unknown.
 std::string gaze_badge(const Run& run);
 
-/// "0.812 +- 0.034", the mean bold if it is the best.
+/// HTML for "0.812 +- 0.034". The mean is bold if it is the best.
 std::string mean_std_html(const MeanStd& m, int decimals, bool best = false);
 
-/// What stands where there is no value.
+/// HTML for a missing value: an en dash.
 std::string dash();
 
-/// The notes of all metrics, or of those that comparisons show, as text of a paragraph: each after a blank.
+/// The notes of all metrics, each with a space before it. With `compared_only`, the notes of the metrics that
+/// comparisons show.
 std::string metric_notes(bool compared_only);
 
 }  // namespace gt

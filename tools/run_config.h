@@ -1,4 +1,4 @@
-// Configurations as the command line gets them.
+// Configurations from the command line.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace gt {
 
-/// load_config() for a subcommand: prints a line on stderr for each key under an old name, once each.
+/// Reads a configuration by load_config() and prints its warnings, such as renamed keys, on stderr. Each warning is
+/// printed once per process. Throws Error.
 Config load_config_with_warnings(const std::string& path, const std::vector<std::string>& overrides = {});
 
 }  // namespace gt

@@ -13,7 +13,7 @@ using Json = Run::Json;
 
 // ---- Reading --------------------------------------------------------------------------------------------------------
 
-/// The item under `key`, of the kind that `is` tells. Throws Error, beginning with `where`.
+/// The item under `key`, whose type `is` checks. Throws Error, beginning with `where`.
 const Json& item(const Json& json, const char* key, bool (Json::*is)() const noexcept, const char* kind,
                  const std::string& where) {
   if (!json.is_object() || !json.contains(key) || !(json[key].*is)())
@@ -29,7 +29,7 @@ std::string string(const Json& json, const char* key, const std::string& where) 
   return item(json, key, &Json::is_string, "a string", where).get<std::string>();
 }
 
-/// Adds a value of the term NAME or NAME_<level>.
+/// Adds a value to the term NAME or to a level of it, NAME_<level>.
 void add_term(Run& run, const std::string& name, double at, double value) {
   const size_t bar = name.rfind('_');
   size_t level = 1;
@@ -84,16 +84,16 @@ void read_metrics(Run& run, const std::string& path) {
     if (line.is_object())
       read_line(run, line, where);
     else if (end < all.size())
-      fail(where, ": not a JSON object");  // a last line without its end is a killed run's
+      fail(where, ": expected a JSON object");  // a killed run can leave an incomplete last line
   }
 }
 
-/// The metrics that an evaluation has. Dice must be among them.
+/// The metrics in an evaluation, and Dice, which must be in it.
 std::vector<const Metric*> metrics_in(const Json& eval) {
-  std::vector<const Metric*> there;
+  std::vector<const Metric*> metrics;
   for (const Metric& m : metric_table())
-    if (eval.contains(m.key) || std::string_view(m.key) == "dice") there.push_back(&m);
-  return there;
+    if (eval.contains(m.key) || std::string_view(m.key) == "dice") metrics.push_back(&m);
+  return metrics;
 }
 
 void check_scores(const Json& json, const std::vector<const Metric*>& metrics, const std::string& where) {
@@ -106,7 +106,7 @@ void check_scores(const Json& json, const std::vector<const Metric*>& metrics, c
 
 Json read_eval(const std::string& path) {
   const Json eval = Json::parse(read_file(path), nullptr, false);
-  if (!eval.is_object()) fail(path, ": not a JSON object");
+  if (!eval.is_object()) fail(path, ": expected a JSON object");
   const std::vector<const Metric*> metrics = metrics_in(eval);
   check_scores(eval, metrics, path);
   string(eval, "split", path);
@@ -150,7 +150,7 @@ Curve mean_curve(const std::vector<Curve>& curves) {
   return mean;
 }
 
-std::string Run::word(const char* key) const {
+std::string Run::fact(const char* key) const {
   for (const Json* j : {&eval, &facts})
     if (j->contains(key) && (*j)[key].is_string()) return (*j)[key].get<std::string>();
   return "";
@@ -164,8 +164,9 @@ bool Run::simulated() const {
 
 Run read_run(const std::string& folder) {
   const std::filesystem::path root(folder);
-  if (!std::filesystem::is_directory(root)) fail(folder, ": not a run: there is no such folder");
-  if (!std::filesystem::exists(root / "config.yaml")) fail(folder, ": not a run: there is no config.yaml in it");
+  if (!std::filesystem::is_directory(root)) fail(folder, ": expected the folder of a run, found no such folder");
+  if (!std::filesystem::exists(root / "config.yaml"))
+    fail(folder, ": expected the folder of a run, found no config.yaml in it");
   Run run;
   run.folder = folder;
   run.name = std::filesystem::weakly_canonical(root).filename().string();

@@ -1,4 +1,4 @@
-// What a run's folder holds, for reports: config.yaml, metrics.jsonl, eval.json.
+// Reads the folder of a run for reports: config.yaml, metrics.jsonl, eval.json.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,49 +9,53 @@
 
 namespace gt {
 
+/// Points of a curve, in the order of the log.
 struct Curve {
   std::vector<double> x, y;
+  /// Appends the point (at, value).
   void add(double at, double value) {
     x.push_back(at);
     y.push_back(value);
   }
 };
 
-/// The mean of curves, at the x of the first one, over those that have a value there.
+/// The mean of curves at each point of the first curve. Shorter curves do not contribute to points after their end.
 Curve mean_curve(const std::vector<Curve>& curves);
 
-/// A loss term over the iterations: one curve, or one per level for terms NAME_1, NAME_2 ...
+/// A loss term over iterations: one curve, or one per level for the terms NAME_1, NAME_2 and so on.
 struct LossCurves {
-  std::string name;           // without the level
+  std::string name;           // without the number of the level
   std::vector<Curve> levels;  // coarsest first
-  Curve mean() const;         // over the levels
+  /// The mean over levels.
+  Curve mean() const;
 };
 
+/// The contents of a run's folder.
 struct Run {
   using Json = nlohmann::ordered_json;
 
   std::string folder, name, config;
-  Json facts = Json::object();  // what the log says of the run; empty if it says nothing
+  Json facts = Json::object();  // facts of the run in its log; empty if there are none
   Json eval;                    // eval.json, checked; null if there is none
   Curve loss, lr, dice;
-  std::vector<LossCurves> terms;  // of the loss, before weighting
+  std::vector<LossCurves> terms;  // loss terms before weighting
   std::vector<double> speed;      // images per second
   double iterations = 0, seconds = 0;
 
-  /// The term of this name, or null.
+  /// The loss term of this name, or null.
   const LossCurves* term(const std::string& name) const;
+  /// Whether the run has an evaluation.
   bool evaluated() const { return !eval.is_null(); }
-  /// Whether the evaluation has this metric: one that an older version made lacks metrics that are newer. All have
-  /// Dice.
+  /// Whether the evaluation has this metric. Evaluations of older versions lack newer metrics; all have Dice.
   bool has(const Metric& metric) const { return eval.contains(metric.key); }
-  /// What the evaluation, or else the log, says under `key`; "" if neither does.
-  std::string word(const char* key) const;
-  /// Whether either says that the gaze was simulated.
+  /// The string under `key` in the evaluation, else in the facts of the log, else "".
+  std::string fact(const char* key) const;
+  /// Whether the evaluation or the log says that the gaze was simulated.
   bool simulated() const;
 };
 
-/// Throws Error, naming file and line, if the folder is not a run's or a file is damaged. A log or an evaluation that
-/// is not there yet is no error, nor is a last line of the log that a killed run left unfinished.
+/// Reads the folder of a run. Log and evaluation may be missing, and the last line of the log may be incomplete, as a
+/// killed run leaves it. Throws Error, with file and line, if the folder has no config.yaml or a file is damaged.
 Run read_run(const std::string& folder);
 
 }  // namespace gt

@@ -18,23 +18,21 @@ struct Options {
   uint64_t seed = 1;
 };
 
-/// The masks, at their own size, of all splits that there are, with the images' names.
+/// The samples of all splits that exist, with labels at their original size.
 std::vector<Sample> read_masks(const std::string& root) {
   DataOptions data;
   data.root = root;
-  DataNeeds wanted;
-  wanted.labels = true;
   std::vector<Sample> samples;
   std::set<std::string> names;
   for (const char* split : {"train", "val", "test"}) {
     if (!std::filesystem::exists(root + "/" + split + ".txt")) continue;
-    Dataset part = load_dataset(data, split, wanted);
+    Dataset part = load_dataset(data, split, {.labels = true});
     for (Sample& s : part.samples) {
-      if (!names.insert(s.name).second) fail(root, "/", split, ".txt: image ", s.name, " is in another split too");
+      if (!names.insert(s.name).second) fail(root, "/", split, ".txt: image ", s.name, " is also in another split");
       samples.push_back(std::move(s));
     }
   }
-  if (samples.empty()) fail(root, ": expected a list of images in train.txt, val.txt or test.txt");
+  if (samples.empty()) fail(root, ": expected a list of images: train.txt, val.txt or test.txt");
   return samples;
 }
 
@@ -58,18 +56,19 @@ void simulate(const Options& o) {
 }  // namespace
 
 void add_simulate_command(CLI::App& app) {
-  auto* command = app.add_subcommand("simulate", "Simulate physicians' gaze on a data set's masks");
+  auto* command = app.add_subcommand("simulate", "Simulate physicians' gaze on the masks of a data set");
   auto o = std::make_shared<Options>();
-  command->add_option("--data", o->data, "data set folder: images/, masks/ and train.txt, val.txt, test.txt")
+  command->add_option("--data", o->data, "folder of the data set: images/, masks/, train.txt, val.txt, test.txt")
       ->required()
       ->type_name("ROOT");
   command->add_option("--out", o->out, "fixation table to write (CSV)")->required()->type_name("FILE");
-  command->add_option("--seed", o->seed, "of the random numbers; the same seed makes the same gaze")
-      ->capture_default_str();
+  command->add_option("--seed", o->seed, "seed of the random numbers")->capture_default_str();
   command->footer(
-      "Example:\n  gradtrack simulate --data data/kvasir-seg --out data/kvasir-seg/gaze.csv --seed 1\n\n"
-      "The table is marked as simulated, and so is everything trained on it. A track depends on the seed, the image's\n"
-      "name and its mask alone.");
+      "Writes a fixation table and prints statistics of the simulated gaze. The table is marked as\n"
+      "simulated; trained networks, scores and reports carry the mark too. A track depends only on the\n"
+      "seed, the name of the image and its mask.\n\n"
+      "Example:\n"
+      "  gradtrack simulate --data data/kvasir-seg --out data/kvasir-seg/gaze.csv --seed 1");
   command->callback([o] { simulate(*o); });
 }
 

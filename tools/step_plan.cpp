@@ -26,16 +26,16 @@ Device device_of(const std::string& word) {
   return word != "cpu" && built ? Device::cuda : Device::cpu;
 }
 
-/// What a library keeps to itself, of which the plan knows nothing.
+/// A note on workspaces of libraries that the plan does not include; "" if it includes all.
 const char* unknown_workspace(Device device) {
   if (device == Device::cpu) return "";
-  return GT_EMULATE ? "without the workspaces of cuDNN and cuBLASLt, which this program was built without"
-                    : "without the workspace of cuBLASLt";
+  return GT_EMULATE ? "excludes the workspaces of cuDNN and cuBLASLt, because this program was built without them"
+                    : "excludes the workspace of cuBLASLt";
 }
 
 double mib(int64_t bytes) { return double(bytes) / (1 << 20); }
 
-/// What is sent, most bytes first; parts of the program only if they send something themselves.
+/// The ops, and other parts of the step that launch work, sorted by decreasing bytes.
 std::vector<Profile::Total> work_of(const StepPlan& plan) {
   std::vector<Profile::Total> work;
   for (const Profile::Total& t : plan.profile->totals(true))
@@ -63,9 +63,9 @@ void print_memory(const StepPlan& plan, Device device) {
   std::printf("%-24s %10s\n", "memory", "MiB");
   row("parameters", plan.parameters, "");
   row("optimiser", plan.optimizer, "");
-  row("batch", plan.batch(), "images, supervision and losses, when the forward pass begins");
-  row("activations", plan.kept(), "that the forward pass keeps for the backward pass");
-  row("gradients", plan.gradients(), "of the parameters, when the backward pass has ended");
+  row("batch", plan.batch(), "images, supervision and losses at the start of the forward pass");
+  row("activations", plan.activations(), "saved by the forward pass for the backward pass");
+  row("gradients", plan.gradients(), "of the parameters, at the end of the backward pass");
   row("workspace", most.workspace(), "at most, in " + name_of(most.name, most.label, most.op));
   row("peak", plan.peak(),
       str_cat("in the ", plan.part_of(peak), peak.op ? " pass, in " + name_of(peak.name, peak.label, true) : ""));
@@ -88,7 +88,7 @@ void print_work(const std::vector<Profile::Total>& work) {
     all += t;
   }
   row("all", all);
-  std::printf("\nmoved: the tensors that an op is given, each counted once. Workspace in MiB, the largest.\n");
+  std::printf("\nMiB moved counts each operand of an op once. Workspace is the largest of all calls, MiB.\n");
 }
 
 Json to_json(const Config& config, Device device, const StepPlan& plan, const std::vector<Profile::Total>& work) {
@@ -101,7 +101,7 @@ Json to_json(const Config& config, Device device, const StepPlan& plan, const st
                 {{"parameters", plan.parameters},
                  {"optimizer", plan.optimizer},
                  {"batch", plan.batch()},
-                 {"activations", plan.kept()},
+                 {"activations", plan.activations()},
                  {"gradients", plan.gradients()},
                  {"peak", plan.peak()},
                  {"peak_in", name_of(plan.peak_op().name, plan.peak_op().label, plan.peak_op().op)}}},

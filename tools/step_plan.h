@@ -1,4 +1,4 @@
-// What a training step takes, for people and as JSON: `gradtrack info --plan`.
+// Prints memory and work of a training step, for `gradtrack info --plan`.
 #pragma once
 
 #include <string>
@@ -6,15 +6,16 @@
 
 namespace gt {
 
+/// Options of `gradtrack info --plan`.
 struct StepPlanOptions {
-  std::string config;
-  std::vector<std::string> overrides;
-  std::string device = "auto";  // auto: cuda if this program was built with it; a GPU need not be there
-  std::string gpu = "h200";     // whose workspaces cuDNN is asked for, where the program has cuDNN
-  std::string json;             // file to write as well; empty for none
+  std::string config;                  // configuration file
+  std::vector<std::string> overrides;  // "KEY=VALUE"
+  std::string device = "auto";         // auto is cuda if the program was built with it, even without a GPU
+  std::string gpu = "h200";            // GPU for whose plans cuDNN reports workspaces
+  std::string json;                    // JSON file to write, "" for none
 };
 
-/// Prints the memory, the work and the launches of one step. Throws Error as training would.
+/// Prints memory, work and launches of one training step on stdout. Throws Error if training would.
 void print_step_plan(const StepPlanOptions& options);
 
 }  // namespace gt

@@ -24,10 +24,10 @@ struct Options {
   std::string out;
   std::string device = "auto";
   bool resume = false, print_config = false;
-  int64_t profile = 0;  // iterations; 0 trains
+  int64_t profile = 0;  // iterations to profile; 0 trains
 };
 
-/// Speed, the loss and its terms. Of terms with levels, track_1 ..., the first alone is named.
+/// Speed, loss and loss terms for a progress line. The name of a term with levels is printed once, before level 1.
 std::string facts_of(const TrainReport& r) {
   char buffer[128];
   std::snprintf(buffer, sizeof buffer, "%.1f images/s  loss %.4f", r.images_per_second, r.total);
@@ -43,11 +43,11 @@ std::string facts_of(const TrainReport& r) {
   return line;
 }
 
-Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
+TrainingObserver observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
   const auto start = [&bar, n = config.train.iterations](int64_t done) {
     if (!bar) bar = std::make_unique<ProgressBar>("train", n, done);
   };
-  Observer observer;
+  TrainingObserver observer;
   observer.message = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
   observer.pseudo_masks = [&bar](int64_t done, int64_t all) {
     if (!bar) bar = std::make_unique<ProgressBar>("pseudo masks", all);
@@ -76,9 +76,9 @@ Observer observe(std::unique_ptr<ProgressBar>& bar, const Config& config) {
 
 void profile(Config config, Device device, const Options& o) {
   constexpr int64_t warm_up = 3;
-  config.train.cuda_graph = false;  // a replayed graph has no ranges
+  config.train.cuda_graph = false;  // a replayed graph has no ranges of ops
   ProgressBar bar("profile", warm_up + o.profile);
-  Observer observer;
+  TrainingObserver observer;
   observer.iteration = [&](const TrainReport& r) { bar.update(r.iteration, ""); };
   const std::unique_ptr<Profile> profile = Trainer(config, observer, device).profile(warm_up, o.profile);
   make_folder(o.out);
@@ -115,24 +115,31 @@ void train(const Options& o) {
 void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train a network from a YAML configuration");
   auto o = std::make_shared<Options>();
-  command->add_option("config", o->config, "YAML configuration (see configs/)")->required()->type_name("CONFIG.yaml");
-  command->add_option("overrides", o->overrides, "keys set over the file's, e.g. train.batch=4")
+  command->add_option("config", o->config, "YAML configuration, see configs/")->required()->type_name("CONFIG.yaml");
+  command->add_option("overrides", o->overrides, "keys that override the file, e.g. train.batch=4")
       ->type_name("key=value ...");
-  command->add_option("--out", o->out, "folder of the run (default runs/<name of the configuration>)")
+  command->add_option("--out", o->out, "output folder of the run (default runs/<name of the configuration>)")
       ->type_name("DIR");
-  command->add_flag("--resume", o->resume, "continue from the run's last checkpoint, if it has one");
-  command->add_flag("--print-config", o->print_config, "instead: print every key with its value and its meaning");
-  command->add_option("--device", o->device, "auto, cpu or cuda")->capture_default_str();
-  command->add_option("--profile", o->profile, "instead: time the ops of this many iterations, write DIR/trace.json")
+  command->add_flag("--resume", o->resume, "continue from the last checkpoint of the run, if it has one");
+  command->add_flag("--print-config", o->print_config,
+                    "print every key with its value and meaning instead of training");
+  command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
+  command
+      ->add_option("--profile", o->profile,
+                   "time the ops of N iterations instead of training, and write DIR/trace.json")
       ->expected(0, 1)
       ->default_str("10")
       ->check(CLI::Range(1, 10000))
       ->type_name("N");
   command->footer(
+      "Writes these files to the output folder:\n"
+      "  config.yaml       every key of the configuration\n"
+      "  metrics.jsonl     losses and validation scores, one JSON object per line\n"
+      "  best.safetensors  the network with the best validation Dice\n"
+      "  last.safetensors  the state to resume from\n"
+      "Ctrl-C saves the run and ends. --resume continues it with the results of an uninterrupted run.\n\n"
       "Examples:\n  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg seed=2 --out runs/kvasir_2\n"
-      "  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg --profile --out runs/profile\n\n"
-      "The run's folder gets config.yaml, metrics.jsonl, best.safetensors and last.safetensors.\n"
-      "Ctrl-C saves and ends; --resume continues; the results are those of an uninterrupted run.");
+      "  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg --profile --out runs/profile");
   command->callback([o] {
     if (o->out.empty()) o->out = "runs/" + std::filesystem::path(o->config).stem().string();
     train(*o);

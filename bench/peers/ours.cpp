@@ -162,7 +162,7 @@ class Step : public Work {
 
   Losses forward() const {
     const auto here = [&](const Tensor& t) { return t.to(model_->device()); };
-    Supervised supervised;
+    SupervisedBatch supervised;
     supervised.images = augment(here(batch_.images), here(batch_.geometry), here(batch_.colour));
     supervised.tracks = to_device(batch_.tracks, model_->device());
     return model_->losses(supervised);
