@@ -92,7 +92,7 @@ format: ## format all sources by clang-format
 	@clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
 tidy: CUDA = OFF
-tidy: ## check all sources by clang-tidy with the list in .clang-tidy (ARGS=FILE... checks only these)
+tidy: ## check all sources but the tests by clang-tidy with the list in .clang-tidy (ARGS=FILE... checks only these)
 	@.ci/packages clang-tidy catch2 libbenchmark-dev
 	@$(call configure,$(BUILD)/tidy,-DGRADTRACK_TESTS=ON -DGRADTRACK_BENCH=ON)
 	@tests/check_tidy $(BUILD)/tidy $(JOBS) $(ARGS)

@@ -47,7 +47,8 @@ Profiles<T> make_profiles(const Fixations<T>& f, const std::vector<MapSize>& siz
   parallel_for(int64_t(sizes.size()) * f.batch, 1, [&](int64_t map, int64_t) {
     const int64_t l = map / f.batch, image = map % f.batch, first = f.offsets[image];
     const int64_t n = f.offsets[image + 1] - first;
-    const auto [height, width] = sizes[size_t(l)];
+    // Not a structured binding: clang 14 does not accept one in an OpenMP loop.
+    const int64_t height = sizes[size_t(l)].height, width = sizes[size_t(l)].width;
     const T* xy = f.xy + 2 * first;
     const Profile<T> profile_x(f.sigma[2 * map]), profile_y(f.sigma[2 * map + 1]);
     for (int64_t i = 0; i < n; ++i) {
