@@ -259,6 +259,8 @@ Trainer::Trainer(const Config& config, TrainingObserver observer, Device device)
   s.observer = std::move(observer);
   s.device = device;
   require_precision(config, device);
+  set_num_threads(int(config.threads));
+  if (s.observer.message) s.observer.message(str_cat("device ", device, ", ", num_threads(), " threads"));
   s.load_data();
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());

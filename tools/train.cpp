@@ -6,7 +6,6 @@
 
 #include "core/device.h"
 #include "core/io.h"
-#include "core/parallel.h"
 #include "models/trainer.h"
 #include "tools/commands.h"
 #include "tools/profile.h"
@@ -93,10 +92,8 @@ void train(const Options& o) {
   }
   std::string why;
   const Device device = choose_device(o.device, &why);
-  set_num_threads(int(config.threads));
-  std::fprintf(stderr, "recipe %s, device %s%s, %d threads, %s in %s\n", config.recipe.c_str(), to_string(device),
-               why.empty() ? "" : (" (" + why + ")").c_str(), num_threads(), o.profile > 0 ? "trace" : "run",
-               o.out.c_str());
+  if (!why.empty()) std::fprintf(stderr, "device %s: %s\n", to_string(device), why.c_str());
+  std::fprintf(stderr, "recipe %s, %s in %s\n", config.recipe.c_str(), o.profile > 0 ? "trace" : "run", o.out.c_str());
   if (o.profile > 0) return profile(config, device, o);
   require_free_folder(o.out, o.resume);
   std::unique_ptr<ProgressBar> bar;
