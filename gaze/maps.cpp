@@ -96,13 +96,12 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
   for (const Track* track : tracks) offsets.push_back(offsets.back() + int32_t(track->fixations.size()));
   const int64_t total = offsets.back();
 
-  std::vector<double> xy, scales, inverse_scale, sigma, weight(size_t((map_levels + 1) * total), 0.0);
+  std::vector<double> xy, scales, sigma, tau, weight(size_t((map_levels + 1) * total), 0.0);
   std::vector<int32_t> kept(size_t((map_levels + 1) * batch * 2));
   for (int64_t b = 0; b < batch; ++b) {
     const std::vector<Fixation>& f = tracks[size_t(b)]->fixations;
     const int64_t n = int64_t(f.size()), first = offsets[size_t(b)];
     scales.push_back(track_scale(f, options));
-    inverse_scale.push_back(1 / scales.back());
     double time = 0;
     for (const Fixation& fixation : f) {
       xy.insert(xy.end(), {fixation.x, fixation.y});
@@ -119,19 +118,21 @@ PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptio
     }
   }
   for (int64_t l = 0; l <= map_levels; ++l)
-    for (const double s : scales)
+    for (const double s : scales) {
       sigma.insert(sigma.end(), {options.sigma_x[options_level(l)] * s, options.sigma_y[options_level(l)] * s});
+      tau.push_back(options.tau[options_level(l)] * s);
+    }
   return {Tensor::of({total, 2}, xy).cast(dtype),
           Tensor::of({map_levels + 1, total}, weight).cast(dtype),
           Tensor::of({map_levels + 1, batch, 2}, sigma).cast(dtype),
-          Tensor::of({batch}, inverse_scale).cast(dtype),
+          Tensor::of({map_levels + 1, batch}, tau).cast(dtype),
           Tensor::of({map_levels + 1, batch, 2}, kept),
           Tensor::of({batch + 1}, offsets)};
 }
 
 PackedTracks to_device(const PackedTracks& t, Device device) {
-  return {t.xy.to(device),   t.weight.to(device), t.sigma.to(device), t.inverse_scale.to(device),
-          t.kept.to(device), t.offsets.to(device)};
+  return {t.xy.to(device),  t.weight.to(device), t.sigma.to(device),
+          t.tau.to(device), t.kept.to(device),   t.offsets.to(device)};
 }
 
 PackedTracks with_capacity(const PackedTracks& tracks, int64_t fixations) {
@@ -154,9 +155,7 @@ Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const 
   Tensors splats;
   if (options.mix > 0) splats = splat_normalized(tracks.xy, tracks.weight, tracks.sigma, tracks.offsets, sizes);
   if (options.mix == 1) return splats;
-  std::vector<double> tau;
-  for (int64_t l = 0; l <= map_levels; ++l) tau.push_back(options.tau[options_level(l)]);
-  return mix_maps(splats, track_distance(tracks.xy, tracks.kept, sizes), tracks.inverse_scale, tau, options.mix);
+  return mix_maps(splats, track_distance(tracks.xy, tracks.kept, sizes), tracks.tau, options.mix);
 }
 
 Tensor heat_map(const Track& track, int64_t height, int64_t width, double sigma) {

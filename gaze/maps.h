@@ -55,16 +55,16 @@ double track_spread(const std::vector<Fixation>& track);
 /// The tracks of a batch of B images with N fixations in all, for L = map_levels + 1 maps each. The last map is the
 /// full track's, from which pseudo masks are made.
 struct PackedTracks {
-  Tensor xy;             // (N,2) positions, image sides
-  Tensor weight;         // (L,N) of a fixation in a map; 0 if truncation removed it
-  Tensor sigma;          // (L,B,2) of the splat in x and y, image sides
-  Tensor inverse_scale;  // (B) factor of a track's distances; dividing tau by it has the same effect
-  Tensor kept;           // (L,B,2) i32, the fixations [begin, end) that a map keeps
-  Tensor offsets;        // (B+1) i32, the fixations of track b are offsets[b] .. offsets[b + 1] - 1
+  Tensor xy;       // (N,2) positions, image sides
+  Tensor weight;   // (L,N) of a fixation in a map; 0 if truncation removed it
+  Tensor sigma;    // (L,B,2) of the splat in x and y, image sides
+  Tensor tau;      // (L,B) fall-off with the distance to the path, image sides
+  Tensor kept;     // (L,B,2) i32, the fixations [begin, end) that a map keeps
+  Tensor offsets;  // (B+1) i32, the fixations of track b are offsets[b] .. offsets[b + 1] - 1
 };
 
-/// Packs tracks. Track b has sigma_l s_b and inverse_scale 1 / s_b, with the factor
-/// s_b = (max(spread of track b, 0.03) / options.spread)^spread_exponent.
+/// Packs tracks. Track b has sigma_l s_b and tau_l s_b, with the factor s_b = (max(spread of track b, 0.03) /
+/// options.spread)^spread_exponent.
 PackedTracks pack_tracks(const std::vector<const Track*>& tracks, const MapOptions& options, DType dtype = DType::f32);
 
 /// The tracks with all tensors on a device.
@@ -74,7 +74,7 @@ PackedTracks to_device(const PackedTracks& tracks, Device device);
 /// get one shape.
 PackedTracks with_capacity(const PackedTracks& tracks, int64_t fixations);
 
-/// The maps M_l = mix S_l / max S_l + (1 - mix) exp(-(inverse_scale D_l)^2 / (2 tau_l^2)) in [0,1], with the splat S_l
+/// The maps M_l = mix S_l / max S_l + (1 - mix) exp(-D_l^2 / (2 tau_l^2)) in [0,1], with the splat S_l
 /// and the distance D_l to the path. One map (B,H_l,W_l) per size: coarsest level first, the full track's last, which
 /// has the finest level's sigma and tau. Differentiable in xy. Throws Error for another number of sizes than maps.
 Tensors track_maps(const PackedTracks& tracks, const MapOptions& options, const std::vector<MapSize>& sizes);

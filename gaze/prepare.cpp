@@ -22,8 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// ---- Common to both data sets
-// ----------------------------------------------------------------------------------------------
+// ---- Common to both data sets ---------------------------------------------------------------------------------------
 
 using Names = std::vector<std::string>;
 

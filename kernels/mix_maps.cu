@@ -1,9 +1,10 @@
 // Track maps of all levels (METHOD 3.4): a weighted mean of splats and of a Gaussian of the distance to the track.
 //
-//   M_lb = a S_lb + (1 - a) E_lb,   E_lb = exp(-(s_b D_lb)^2 / (2 tau_l^2)),   s the inverse scale
-//   dS = a dM,   dD = -(1 - a) dM E s^2 D / tau^2
+//   M_lb = a S_lb + (1 - a) E_lb,   E_lb = exp(-D_lb^2 / (2 tau_lb^2))
+//   dS = a dM,   dD = -(1 - a) dM E D / tau^2
 //
-// S, D and M are L maps (B,H_l,W_l). Without S it counts as 0. D may be infinite; E and its gradient are 0 there.
+// S, D and M are L maps (B,H_l,W_l), tau is (L,B). Without S it counts as 0. D may be infinite; E and its gradient are
+// 0 there.
 //
 // Saved: D, alive anyway. A pixel of forward reads 2 values and writes 1, one of backward reads 2 and writes 2; each
 // takes an exponential and 6 FLOPs.
@@ -11,7 +12,6 @@
 // CUDA: one launch each way; 16 bytes a thread if all maps are whole vectors.
 #include <algorithm>
 #include <numeric>
-#include <vector>
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
@@ -31,7 +31,7 @@ struct Level {
   T* maps;                      // M; in backward dM
   T *d_splats, *d_distances;    // in backward; may be null
   int64_t pixels;               // of a map
-  double steepness;             // 1 / (2 tau^2)
+  const T* tau;                 // (B)
 };
 
 template <class T>
@@ -39,14 +39,13 @@ struct Mixing {
   Level<T> level[max_levels] = {};
   int levels;
   int64_t images;
-  const T* inverse_scale;  // (B)
   T splat_weight;
 };
 
-/// The steepness of E as a Gaussian of D, in one image.
+/// The steepness 1 / (2 tau^2) of E as a Gaussian of D.
 template <class T>
-GT_HD T steepness_of(const Level<T>& level, T inverse_scale) {
-  return T(level.steepness) * inverse_scale * inverse_scale;
+GT_HD T steepness_of(T tau) {
+  return 1 / (2 * tau * tau);
 }
 
 template <class T>
@@ -72,7 +71,7 @@ void for_blocks(const Mixing<T>& n, const F& f) {
     const int64_t blocks = (level->pixels + block - 1) / block;
     parallel_for(n.images * blocks, 1, [&](int64_t k, int64_t) {
       const int64_t image = k / blocks, first = k % blocks * block;
-      f(*level, steepness_of(*level, n.inverse_scale[image]), image * level->pixels + first,
+      f(*level, steepness_of(level->tau[image]), image * level->pixels + first,
         image * level->pixels + std::min(first + block, level->pixels));
     });
   }
@@ -145,7 +144,7 @@ __global__ void __launch_bounds__(block) mix_maps_forward_kernel(Mixing<T> n) {
   if (!pixels.inside()) return;
   const Level<T>& level = pixels.level;
   const int64_t i = pixels.i();
-  const T steepness = steepness_of(level, n.inverse_scale[pixels.image]);
+  const T steepness = steepness_of(level.tau[pixels.image]);
   Vector<T, N> splats{};
   if (level.splats != nullptr) splats = load<N>(level.splats + i);
   const auto distances = load<N>(level.distances + i);
@@ -159,7 +158,7 @@ __global__ void __launch_bounds__(block) mix_maps_backward_kernel(Mixing<T> n) {
   if (!pixels.inside()) return;
   const Level<T>& level = pixels.level;
   const int64_t i = pixels.i();
-  const T steepness = steepness_of(level, n.inverse_scale[pixels.image]);
+  const T steepness = steepness_of(level.tau[pixels.image]);
   const auto dy = load<N>(level.maps + i), distances = load<N>(level.distances + i);
   Vector<T, N> d_splats, d_distances;
   for (int k = 0; k < N; ++k) {
@@ -202,12 +201,9 @@ void mix_maps_backward(const Mixing<T>& n) {
 /// `maps` are M or dM. Levels of undefined maps are left out, and undefined gradients are not written.
 template <class T>
 Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors& maps, const Tensors& d_splats,
-                 const Tensors& d_distances, const Tensor& inverse_scale, const std::vector<double>& tau,
-                 double splat_weight) {
-  Mixing<T> n{.levels = 0,
-              .images = inverse_scale.size(),
-              .inverse_scale = operand<T>(inverse_scale),
-              .splat_weight = T(splat_weight)};
+                 const Tensors& d_distances, const Tensor& tau, double splat_weight) {
+  Mixing<T> n{.levels = 0, .images = tau.dim(1), .splat_weight = T(splat_weight)};
+  const T* const taus = operand<T>(tau);
   for (size_t l = 0; l < distances.size(); ++l) {
     if (!maps[l].defined()) continue;
     n.level[n.levels++] = {splats.empty() ? nullptr : operand<T>(splats[l]),
@@ -215,37 +211,35 @@ Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors&
                            operand<T>(maps[l]),
                            d_splats.empty() ? nullptr : operand_or_null<T>(d_splats[l]),
                            d_distances.empty() ? nullptr : operand_or_null<T>(d_distances[l]),
-                           distances[l].size() / inverse_scale.size(),
-                           1 / (2 * tau[l] * tau[l])};
+                           distances[l].size() / n.images,
+                           taus + int64_t(l) * n.images};
   }
   return n;
 }
 
 }  // namespace
 
-Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& inverse_scale,
-                 const std::vector<double>& tau, double splat_weight) {
+Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& tau, double splat_weight) {
   const size_t levels = distances.size();
-  GT_CHECK(levels > 0 && levels <= size_t(max_levels) && tau.size() == levels &&
-               (splats.empty() || splats.size() == levels) && inverse_scale.rank() == 1 && inverse_scale.size() > 0,
-           "mix_maps: ", splats.size(), " and ", levels, " levels, ", tau.size(), " tau and inverse_scale ",
-           inverse_scale.shape(), ", expected equally many of each, at most ", max_levels, ", and inverse_scale (B)");
+  GT_CHECK(levels > 0 && levels <= size_t(max_levels) && (splats.empty() || splats.size() == levels) &&
+               tau.rank() == 2 && tau.dim(0) == int64_t(levels) && tau.size() > 0,
+           "mix_maps: ", splats.size(), " splats, ", levels, " distances and tau ", tau.shape(),
+           ", expected L of each, at most ", max_levels, ", and tau (L,B)");
   Tensors maps;
   for (size_t l = 0; l < levels; ++l) {
     const Tensor& d = distances[l];
-    GT_CHECK(d.rank() == 3 && d.dim(0) == inverse_scale.size() && d.size() > 0 && d.dtype() == inverse_scale.dtype() &&
-                 d.device() == inverse_scale.device() && tau[l] > 0,
-             "mix_maps: distances ", d.dtype(), d.shape(), " and tau ", tau[l], " of level ", l, ", expected ",
-             inverse_scale.dtype(), " (B,H,W) with B ", inverse_scale.size(), " and a tau above 0");
+    GT_CHECK(d.rank() == 3 && d.dim(0) == tau.dim(1) && d.size() > 0 && d.dtype() == tau.dtype() &&
+                 d.device() == tau.device(),
+             "mix_maps: distances ", d.dtype(), d.shape(), " of level ", l, ", expected ", tau.dtype(),
+             " (B,H,W) with B ", tau.dim(1), " on the device of tau");
     GT_CHECK(splats.empty() ||
                  (splats[l].shape() == d.shape() && splats[l].dtype() == d.dtype() && splats[l].device() == d.device()),
              "mix_maps: splats of level ", l, " are ", splats[l].dtype(), splats[l].shape(), ", distances ", d.dtype(),
              d.shape(), ", expected one shape, dtype and device");
     maps.emplace_back(d.shape(), d.dtype(), d.device());
   }
-  visit_float(inverse_scale.dtype(), [&]<class T>() {
-    GT_DISPATCH(inverse_scale.device(), mix_maps_forward,
-                mixing<T>(splats, distances, maps, {}, {}, inverse_scale, tau, splat_weight));
+  visit_float(tau.dtype(), [&]<class T>() {
+    GT_DISPATCH(tau.device(), mix_maps_forward, mixing<T>(splats, distances, maps, {}, {}, tau, splat_weight));
   });
   Tensors inputs = splats;
   inputs.insert(inputs.end(), distances.begin(), distances.end());
@@ -254,16 +248,15 @@ Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& 
   for (const Tensor& x : inputs) needs.push_back(x.requires_grad());
   for (const Tensor& d : distances) saved.push_back(d.detach());
   return record(
-      "mix_maps", maps, inputs,
-      [=, mixed_splats = splats.size(), inverse_scale = inverse_scale.detach()](const Tensors& dy) -> Tensors {
+      "mix_maps", maps, inputs, [=, mixed_splats = splats.size(), tau = tau.detach()](const Tensors& dy) -> Tensors {
         Tensors all;
         for (size_t i = 0; i < needs.size(); ++i)
           all.push_back(empty_gradient(saved[i % levels], needs[i] && dy[i % levels].defined()));
         const auto middle = all.begin() + ptrdiff_t(mixed_splats);
-        visit_float(inverse_scale.dtype(), [&]<class T>() {
-          GT_DISPATCH(inverse_scale.device(), mix_maps_backward,
-                      mixing<T>({}, saved, dy, Tensors(all.begin(), middle), Tensors(middle, all.end()), inverse_scale,
-                                tau, splat_weight));
+        visit_float(tau.dtype(), [&]<class T>() {
+          GT_DISPATCH(
+              tau.device(), mix_maps_backward,
+              mixing<T>({}, saved, dy, Tensors(all.begin(), middle), Tensors(middle, all.end()), tau, splat_weight));
         });
         return all;
       });

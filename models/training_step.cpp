@@ -9,7 +9,7 @@ namespace {
 std::vector<Tensor*> tensors_of(Batch& b) {
   std::vector<Tensor*> defined;
   for (Tensor* t : {&b.images, &b.masks, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight, &b.tracks.sigma,
-                    &b.tracks.inverse_scale, &b.tracks.kept, &b.tracks.offsets})
+                    &b.tracks.tau, &b.tracks.kept, &b.tracks.offsets})
     if (t->defined()) defined.push_back(t);
   for (Tensor& t : b.pseudo) defined.push_back(&t);
   return defined;

@@ -56,7 +56,7 @@ bool same(const Batch& a, const Batch& b) {
                     [](const Tensor& x, const Tensor& y) { return same(x, y); }) &&
          same(a.geometry, b.geometry) && same(a.colour, b.colour) && same(a.tracks.xy, b.tracks.xy) &&
          same(a.tracks.weight, b.tracks.weight) && same(a.tracks.sigma, b.tracks.sigma) &&
-         same(a.tracks.inverse_scale, b.tracks.inverse_scale) && same(a.tracks.kept, b.tracks.kept) &&
+         same(a.tracks.tau, b.tracks.tau) && same(a.tracks.kept, b.tracks.kept) &&
          same(a.tracks.offsets, b.tracks.offsets);
 }
 

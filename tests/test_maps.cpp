@@ -78,19 +78,20 @@ TEST_CASE("maps: sigma and tau grow with a track's spread", "[gaze]") {
   MapOptions options;
   options.sigma_x = {0.4, 0.3, 0.2, 0.1};
   options.sigma_y = {0.8, 0.7, 0.6, 0.5};
+  options.tau = {0.12, 0.11, 0.1, 0.09};
   options.spread = 0.05;
   for (const double exponent : {0.0, 0.5, 1.0}) {
     options.spread_exponent = exponent;
     const PackedTracks packed = pack_tracks({&wide, &point}, options, DType::f64);
     REQUIRE(packed.sigma.shape() == Shape{5, 2, 2});
-    REQUIRE(packed.inverse_scale.shape() == Shape{2});
+    REQUIRE(packed.tau.shape() == Shape{5, 2});
     const std::vector<double> factors = {std::pow(4, exponent), std::pow(0.6, exponent)};  // the minimum spread is 0.03
     for (size_t b = 0; b < 2; ++b) {
-      CHECK(packed.inverse_scale.values<double>()[b] == Approx(1 / factors[b]));
       for (size_t l = 0; l < 5; ++l) {
         const double* sigma = packed.sigma.data<double>() + 2 * (2 * l + b);
         CHECK(sigma[0] == Approx(options.sigma_x[std::min(l, size_t(3))] * factors[b]));
         CHECK(sigma[1] == Approx(options.sigma_y[std::min(l, size_t(3))] * factors[b]));
+        CHECK(packed.tau.data<double>()[2 * l + b] == Approx(options.tau[std::min(l, size_t(3))] * factors[b]));
       }
     }
   }

@@ -103,7 +103,7 @@ class Step : public Work {
     add("input.xy", tracks.xy);
     add("input.weight", tracks.weight);
     add("input.sigma", tracks.sigma);
-    add("input.inverse_scale", tracks.inverse_scale);
+    add("input.tau", tracks.tau);
     add("input.kept", tracks.kept);
     add("value.total", total);
     for (const LossTerm& term : losses.terms) add("value." + term.name, term.value);
@@ -116,7 +116,6 @@ class Step : public Work {
     const Json options = {{"groups", c.model.groups},
                           {"slope", c.model.slope},
                           {"mix", c.maps.mix},
-                          {"tau", c.maps.tau},
                           {"lambda", c.loss.lambda},
                           {"dice", c.loss.dice},
                           {"bce", c.loss.bce},

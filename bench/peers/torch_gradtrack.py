@@ -62,14 +62,15 @@ def track_distance(a, b, height, width):
     return distance2.min(1).values.sqrt()
 
 
-def track_map(tracks, level, mix, tau, height, width):
+def track_map(tracks, level, mix, height, width):
     index, there, start, end = tracks["padded"][level]
     xy = tracks["xy"]
     weight = tracks["weight"][level][index] * there
     s = splat_separable(xy[index], weight, tracks["sigma"][level], height, width)
     s = s / s.amax((1, 2), keepdim=True)
-    d = track_distance(xy[start], xy[end], height, width) * tracks["inverse_scale"][:, None, None]
-    return mix * s + (1 - mix) * torch.exp(d.square() * (-0.5 / tau**2))
+    d = track_distance(xy[start], xy[end], height, width)
+    steepness = 0.5 / tracks["tau"][level][:, None, None] ** 2
+    return mix * s + (1 - mix) * torch.exp(-steepness * d.square())
 
 
 # ---- The network (METHOD 4, 5) --------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class GradTrack(nn.Module):
     def losses(self, batch):
         """The losses of a batch of collate(): total, segmentation, and each level's, coarsest first."""
         o, images = self.options, augment(batch["images"], batch["geometry"], batch["colour"])
-        maps = [track_map(batch["tracks"], l, o["mix"], o["tau"][min(l, 3)], images.shape[2] // n, images.shape[3] // n)
+        maps = [track_map(batch["tracks"], l, o["mix"], images.shape[2] // n, images.shape[3] // n)
                 for l, n in enumerate((8, 4, 2, 1, 1))]
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
             logits, track = self.network(images, maps)
@@ -203,5 +204,5 @@ def collate(inputs, memory_format):
         "images": inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=memory_format),
         "geometry": inputs["geometry"],
         "colour": inputs["colour"],
-        "tracks": {**{k: inputs[k] for k in ("xy", "weight", "sigma", "inverse_scale")}, "padded": padded(inputs["kept"])},
+        "tracks": {**{k: inputs[k] for k in ("xy", "weight", "sigma", "tau")}, "padded": padded(inputs["kept"])},
     }

@@ -276,46 +276,47 @@ const std::vector<Sizes> map_steps = {{8, 40, 16, 16, 32, 32, 64, 64, 128, 128, 
 
 // ---- mix_maps -------------------------------------------------------------------------------------------------------
 
-/// The splats of all levels if `splats`, the distances, the inverse scale.
+/// The splats of all levels if `splats`, the distances, tau.
 Tensors mix_inputs(const Sizes& s, Maker& m, bool splats) {
   Tensors inputs;
   const std::vector<MapSize> sizes = unpack_sizes(pack_sizes(s));
   for (int kind = splats ? 0 : 1; kind < 2; ++kind)
     for (const auto [height, width] : sizes) inputs.push_back(m.param(m.uniform({s[0], height, width}, 0, 1)));
-  inputs.push_back(m.uniform({s[0]}, 0.5, 2));
+  inputs.push_back(m.uniform({int64_t(sizes.size()), s[0]}, 0.2, 0.6));
   return inputs;
 }
 
-/// f(splat or undefined, distance, inverse scale, tau) for each level.
-template <class F>
-void for_each_mix(const Tensors& x, bool splats, const F& f) {
-  const size_t levels = (x.size() - 1) / (splats ? 2 : 1);
-  for (size_t l = 0; l < levels; ++l)
-    f(splats ? x[l] : Tensor{}, x[x.size() - 1 - levels + l], x.back(), 0.2 + 0.1 * double(l));
+/// 1 / tau of each level, (B).
+Tensors inverse_taus(const Tensor& tau) {
+  const std::vector<double> values = tau.to(Device::cpu).cast(DType::f64).values<double>();
+  Tensors rows;
+  for (int64_t l = 0; l < tau.dim(0); ++l) {
+    std::vector<double> row;
+    for (int64_t b = 0; b < tau.dim(1); ++b) row.push_back(1 / values[size_t(l * tau.dim(1) + b)]);
+    rows.push_back(Tensor::of({tau.dim(1)}, row).cast(tau.dtype()).to(tau.device()));
+  }
+  return rows;
 }
 
 std::function<Tensors(const Tensors&)> run_mix(bool splats, double splat_weight) {
   return [=](const Tensors& x) {
-    Tensors drawn, distances;
-    std::vector<double> tau;
-    for_each_mix(x, splats, [&](const Tensor& splat, const Tensor& distance, const Tensor&, double t) {
-      if (splats) drawn.push_back(splat);
-      distances.push_back(distance);
-      tau.push_back(t);
-    });
-    return mix_maps(drawn, distances, x.back(), tau, splat_weight);
+    const auto middle = splats ? x.begin() + x.back().dim(0) : x.begin();
+    return mix_maps(Tensors(x.begin(), middle), Tensors(middle, x.end() - 1), x.back(), splat_weight);
   };
 }
 
 std::function<Tensors(const Tensors&)> composed_mix(bool splats, double splat_weight) {
   return [=](const Tensors& x) {
+    const Tensors inverse_tau = inverse_taus(x.back());
+    const size_t levels = inverse_tau.size();
     Tensors maps;
-    for_each_mix(x, splats, [&](const Tensor& splat, const Tensor& distance, const Tensor& inverse_scale, double tau) {
+    for (size_t l = 0; l < levels; ++l) {
+      const Tensor& distance = x[splats ? levels + l : l];
       const Tensor flat = reshape(distance, {distance.dim(0), distance.dim(1) * distance.dim(2)});
-      const Tensor path =
-          scale(gaussian(reshape(mul_pixels(flat, inverse_scale), distance.shape()), tau), 1 - splat_weight);
-      maps.push_back(splats ? add(scale(splat, splat_weight), path) : path);
-    });
+      const Tensor e = gaussian(reshape(mul_pixels(flat, inverse_tau[l]), distance.shape()), 1);
+      const Tensor path = scale(e, 1 - splat_weight);
+      maps.push_back(splats ? add(scale(x[l], splat_weight), path) : path);
+    }
     return maps;
   };
 }
@@ -328,7 +329,7 @@ OpCase mix_row(const std::string& name, bool splats, double splat_weight, std::v
   c.inputs = [=](const Sizes& s, Maker& m) { return mix_inputs(s, m, splats); };
   c.op = run_mix(splats, splat_weight);
   c.composed = composed_mix(splats, splat_weight);
-  c.wrong = [] { mix_maps({}, {Tensor({2, 4, 4})}, Tensor({3}), {0.1}, 0.5); };
+  c.wrong = [] { mix_maps({}, {Tensor({2, 4, 4})}, Tensor({1, 3}), 0.5); };
   c.cost = [=](const Sizes& s) { return Cost{4 * map_pixels(s) * (splats ? 3 : 2), 30 * map_pixels(s)}; };
   c.backward = [=](const Sizes& s) { return Cost{4 * map_pixels(s) * (splats ? 4 : 3), 30 * map_pixels(s)}; };
   c.fuses = true;
