@@ -29,7 +29,7 @@ SafeTensors make_checkpoint(const Model& model, const Config& config, const std:
   file.tensors = model.parameters().named();
   file.metadata = more;
   file.metadata["format"] = "gradtrack";
-  file.metadata["version"] = current_version;
+  file.metadata["version"] = std::string(current_version);
   file.metadata["config"] = write_config(config);
   file.metadata["gaze"] = gaze;
   return file;

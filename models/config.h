@@ -26,7 +26,7 @@ struct LossOptions {
     v("lambda", lambda, Length{map_levels, {0, 1e3}},
       Help{"gradtrack: weight of the track attention loss of each level, coarsest first"});
     v("consistency", consistency, OneOf{"prop", "pure"},
-      Help{"gazemedseg: compare the levels with (prop) or without (pure) feature propagation"});
+      Help{"gazemedseg: compare levels with (prop) or without propagation"});
     v("consistency_weight", consistency_weight, Range{0, 1e3}, Help{"gazemedseg: weight of the consistency loss"});
   }
 };
@@ -74,9 +74,9 @@ struct Config {
     v("recipe", recipe, OneOf{recipe_names()}, Help{"network, supervision and loss"});
     v("seed", seed, Range{0, 9e15}, Help{"seed of the initial weights, the order of images and the augmentation"});
     v("precision", precision, OneOf{"f32", "tf32", "bf16"},
-      Help{"number format of the network on CUDA; losses, maps and optimiser use f32"});
+      Help{"number format of the network on CUDA; all else uses f32"});
     v("conv", conv, OneOf{"direct", "winograd", "auto"},
-      Help{"method of 3x3 convolutions on the CPU; auto chooses the faster one"});
+      Help{"3x3 convolutions on the CPU; auto chooses the faster method"});
     v("threads", threads, Range{0, 1024}, Help{"compute threads; 0 uses all processors"});
     v("data", data, Help{"data set"});
     v("augment", augment, Help{"random transforms of training images"});

@@ -1,4 +1,6 @@
 // gradtrack compare
+#include <algorithm>
+#include <cstring>
 #include <memory>
 
 #include "models/recipes.h"
@@ -27,12 +29,13 @@ void add_compare_command(CLI::App& app) {
   auto* command = app.add_subcommand("compare", "Train recipes with several seeds and compare their scores");
   auto o = std::make_shared<Options>();
   add_experiment_options(*command, *o);
-  std::string names, help;
+  std::string names, about;
   for (const Recipe& recipe : recipe_table()) {
     names += (names.empty() ? "" : ",") + std::string(recipe.name);
-    help += str_cat(help.empty() ? "" : "; ", recipe.name, ": ", recipe.about);
+    about += str_cat("  ", recipe.name, std::string(12 - std::min<size_t>(11, std::strlen(recipe.name)), ' '),
+                     recipe.about, "\n");
   }
-  command->add_option("--recipes", o->recipes, help)
+  command->add_option("--recipes", o->recipes, "recipes to compare")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("a,b,...")
@@ -45,6 +48,9 @@ void add_compare_command(CLI::App& app) {
       "OUT/RECIPE/seedN with the files of gradtrack train and the output in log.txt. Writes all scores to\n"
       "OUT/compare.json and a page to OUT/report.html. Ctrl-C saves the runs; the same command then\n"
       "continues. Finished runs are not trained again. docs/comparing.md defines the statistics.\n\n"
+      "Recipes:\n" +
+      about +
+      "\n"
       "Examples:\n"
       "  gradtrack compare configs/kvasir_small.yaml data.root=kvasir --seeds 3 --jobs 2\n"
       "  gradtrack compare configs/kvasir_small.yaml --recipes gradtrack,full --split val --out runs/upper_bound");

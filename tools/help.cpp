@@ -74,7 +74,8 @@ void add_help_command(CLI::App& app) {
   auto key = std::make_shared<std::string>();
   command->add_option("key", *key, "a key, or a mapping for all keys below it")->type_name("KEY");
   command->footer(
-      "Prints meaning, unit, permitted values, default and ignoring recipes of a key. Without KEY, lists all keys.\n\n"
+      "Prints meaning, unit, permitted values and default of a key, and the recipes that ignore it. Without KEY,\n"
+      "lists all keys.\n\n"
       "Examples:\n  gradtrack help config\n  gradtrack help config maps.sigma_x\n  gradtrack help config loss");
   command->callback([key] { help_config(*key); });
 }

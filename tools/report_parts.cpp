@@ -49,7 +49,7 @@ std::string dash() { return "<span class=\"quiet\">\u2013</span>"; }
 std::string metric_notes(bool compared_only) {
   std::string notes;
   for (const Metric& m : metric_table())
-    if (*m.note != 0 && (m.compared || !compared_only)) notes += " " + escape(m.note);
+    if (*m.note != 0 && (m.compared || !compared_only)) notes += str_cat(" ", escape(m.note));
   return notes;
 }
 
