@@ -66,8 +66,8 @@ Tensor full_track_map(const Track& track, const MapOptions& options, int64_t hei
   return track_maps(pack_tracks({&track}, options), options, sizes).back().view({height, width});
 }
 
-/// Initial values are drawn from random streams that are keyed by parameter names. The streams keep the names of
-/// version 0.1, which numbered the levels from the finest, so a seed gives the initial values that it gave then.
+/// Initial values are drawn from random streams that are keyed by parameter names. Version 0.1 numbered the levels from
+/// the finest. The streams keep its names, so a seed gives the initial values of that version.
 GradTrack::GradTrack(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device),
       loss_(config.loss),

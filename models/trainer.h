@@ -55,8 +55,8 @@ void require_precision(const Config& config, Device device);
 /// A training: data, network, optimiser and the folder that it writes to.
 class Trainer {
  public:
-  /// Sets the number of threads of the process to config.threads, loads the data, computes the pseudo masks that the
-  /// recipe trains on, and makes the network on the device.
+  /// Loads the data, computes the pseudo masks that the recipe trains on, and makes the network on the device. Sets the
+  /// number of threads of the process to config.threads.
   Trainer(const Config& config, TrainingObserver observer, Device device = Device::cpu);
   ~Trainer();
 
