@@ -38,8 +38,9 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Timestamps are in ms or us, and some headers do not say which. Fixations start a few durations (ms) apart, samples 1
-/// to 40 ms. Timestamps 50 times further apart are in us.
+/// Converts times to ms. They are in ms or us, and some headers do not say which. Durations are in ms. Fixations start
+/// a few durations apart, and samples 1 to 40 ms. So times are in us if typical steps are 50 durations or, of samples,
+/// 200 or more.
 void settle_time_unit(const Table& table, size_t time, GazeFile& file) {
   if (!table.columns()[time].unit.empty()) return;
   std::vector<double> steps;
@@ -79,7 +80,7 @@ GazeFile read_samples(Table& table, const GazeOptions& options) {
 
 // ---- Fixations mapped onto snapshots (glasses) ----------------------------------------------------------------------
 
-/// A snapshot's columns, "Mapped fixation X [SNAPSHOT]" and its like; positions are in its pixels.
+/// The columns of a snapshot, such as "Mapped fixation X [SNAPSHOT]". Positions are in pixels of the snapshot.
 struct Snapshot {
   std::string image;
   size_t x, y, type, index;
@@ -134,7 +135,7 @@ GazeFile read_mapped_fixations(Table& table, const GazeOptions& options) {
 
 // ---- Fixations ------------------------------------------------------------------------------------------------------
 
-/// A fixation stands in all rows of its index, and belongs to the image that it began on.
+/// All rows with the index of a fixation repeat it. It belongs to the image on which it began.
 GazeFile read_fixations(Table& table, const GazeOptions& options) {
   const MediaColumns c = media_columns(table);
   const size_t type = table.require("Eye movement type"), index = table.require("Eye movement type index"),

@@ -3,11 +3,11 @@
 //   M_lb = a S_lb + (1 - a) E_lb,   E_lb = exp(-D_lb^2 / (2 tau_lb^2))
 //   dS = a dM,   dD = -(1 - a) dM E D / tau^2
 //
-// S, D and M are L maps (B,H_l,W_l), tau is (L,B). Without S it counts as 0. D may be infinite; E and its gradient are
-// 0 there.
+// S, D and M are L maps (B,H_l,W_l), tau is (L,B). S may be absent, and is then taken as 0. D may be infinite; E and
+// its gradient are 0 there.
 //
-// Saved: D, alive anyway. A pixel of forward reads 2 values and writes 1, one of backward reads 2 and writes 2; each
-// takes an exponential and 6 FLOPs.
+// Saved: D, which is alive anyway. For each pixel, forward reads 2 values and writes 1, and backward reads 2 and
+// writes 2. Either takes an exponential and 6 FLOPs.
 //
 // CUDA: one launch each way; 16 bytes a thread if all maps are whole vectors.
 #include <algorithm>
@@ -63,7 +63,8 @@ GT_HD T distance_gradient(T splat_weight, T steepness, T dy, T distance) {
 
 namespace cpu {
 
-/// f(level, steepness, begin, end) for blocks of pixels [begin, end) of one image, counted through the level's maps.
+/// Calls f(level, steepness, begin, end) for blocks of pixels of one image. begin and end count from the first pixel of
+/// the level's first map.
 template <class T, class F>
 void for_blocks(const Mixing<T>& n, const F& f) {
   for (const Level<T>* level = n.level; level != n.level + n.levels; ++level) {
@@ -108,15 +109,15 @@ using namespace gpu;
 
 constexpr int block = 256;  // threads
 
-/// Blocks of a map, N pixels a thread.
+/// The number of thread blocks for a map, if a thread takes N pixels.
 template <int N, class T>
 GT_HD unsigned blocks_of(const Level<T>& level) {
   return unsigned((level.pixels + block * N - 1) / (block * N));
 }
 
-/// The running thread's N pixels, of an image of a level. Blocks go through the levels, and in each level through the
-/// images. Levels are selected without indexing: an index known only at run time would put all levels into local
-/// memory.
+/// The N pixels of the running thread, all in one image of one level. Blocks go through the levels, and in each level
+/// through the images. Levels are selected without indexing: an index known only at run time would put all levels into
+/// local memory.
 template <int N, class T>
 struct ThreadPixels {
   Level<T> level;
@@ -169,7 +170,7 @@ __global__ void __launch_bounds__(block) mix_maps_backward_kernel(Mixing<T> n) {
   if (level.d_distances != nullptr) store(level.d_distances + i, d_distances);
 }
 
-/// f.operator()<N>(grid), where a thread takes N pixels.
+/// Calls f.operator()<N>(grid), where N is the number of pixels that a thread takes.
 template <class T, class F>
 void with_grid(const Mixing<T>& n, const F& f) {
   int64_t common = 0;
@@ -198,7 +199,7 @@ void mix_maps_backward(const Mixing<T>& n) {
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
 
-/// `maps` are M or dM. Levels of undefined maps are left out, and undefined gradients are not written.
+/// `maps` are M or dM. A level whose map is undefined is left out, and undefined gradients are not written.
 template <class T>
 Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors& maps, const Tensors& d_splats,
                  const Tensors& d_distances, const Tensor& tau, double splat_weight) {

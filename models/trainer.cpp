@@ -27,7 +27,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// Writes metrics.jsonl line by line. Each line is passed to the system at once, so a killed run loses none.
 class MetricsLog {
  public:
-  /// Opens the file for appending. Keeps the lines up to `iteration`, and none for -1.
+  /// Opens the file for appending. Keeps the lines up to `iteration`; -1 keeps none.
   MetricsLog(const std::string& path, int64_t iteration) : path_(path) {
     std::string lines_to_keep;
     if (iteration >= 0 && std::filesystem::exists(path)) {
@@ -284,7 +284,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
     s.step->run(loader.next(), report.lr);
     report.iteration = ++s.done;
     const bool last = s.done == t.iterations, log = s.done % t.log_every == 0 || last;
-    if (log || s.device == Device::cpu) s.take_losses(sums, report);  // CUDA would wait
+    if (log || s.device == Device::cpu) s.take_losses(sums, report);  // waits for a GPU
     report.images_per_second = double(since * t.batch) / seconds_since(window);
     if (s.observer.iteration) s.observer.iteration(report);
     if (!log) continue;

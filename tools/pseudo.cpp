@@ -104,8 +104,8 @@ MaskScores process_image(const Dataset& dataset, size_t index, const Image& imag
   return scores;
 }
 
-/// The published Dice of GazeMedSeg's masks from the recorded gaze on Kvasir-SEG (section 1 of docs/method.md); "-" if
-/// none is published.
+/// The Dice that GazeMedSeg's publication (section 1 of docs/method.md cites it) gives for its masks from the recorded
+/// gaze on Kvasir-SEG; "-" if it gives none.
 const char* published_mask_dice(double threshold, bool crf) {
   if (threshold == 0.5) return crf ? "0.753 +- 0.141" : "0.745";
   return threshold == 0.3 && crf ? "0.784 +- 0.128" : "-";
@@ -259,7 +259,7 @@ void add_pseudo_command(CLI::App& app) {
       ->type_name("FILE")
       ->capture_default_str();
   command->add_option("--split", o->split, "images to process, listed in ROOT/SPLIT.txt")->capture_default_str();
-  command->add_option("--panels", o->panels, "number of images of which panels/ shows the steps")
+  command->add_option("--panels", o->panels, "number of images for which a picture of the steps is written to panels/")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--threads", o->threads, "compute threads; 0 uses all processors")
@@ -269,10 +269,10 @@ void add_pseudo_command(CLI::App& app) {
   add_crf_options(*command, o->masks.crf);
   add_degrade_options(*command, o->degrade);
   command->footer(
-      "Computes a map of each image's gaze, refines it by a dense CRF and thresholds it. All pictures have\n"
-      "the size of the image: map/NAME.png is the refined map (255 is 1), mask_0.5/NAME.png the mask at\n"
-      "0.5, panels/NAME.png the steps. Prints the Dice of the pseudo masks if there are masks. The defaults\n"
-      "are GazeMedSeg's for Kvasir-SEG.\n\n"
+      "Computes a map of each image's gaze, refines it by a dense CRF and thresholds it. Writes the refined\n"
+      "map to map/NAME.png (255 is 1) and the mask at threshold 0.5 to mask_0.5/NAME.png, at the size of\n"
+      "the image. panels/NAME.png shows the steps side by side. Prints the Dice of the pseudo masks if there\n"
+      "are masks. The defaults are GazeMedSeg's for Kvasir-SEG.\n\n"
       "Examples:\n"
       "  gradtrack pseudo --data data/kvasir-seg --out pseudo --threshold 0.5 0.3\n"
       "  gradtrack pseudo --data data/kvasir-seg --out pseudo --recipe gradtrack --threshold 0.625 --crf-weight 3");

@@ -1,5 +1,6 @@
 // Winograd's correlation in three steps: transform the input's tiles, multiply at each of the (M+2)^2 points of the
-// transformed basis, transform the products back. Points are the outermost dimension of all transformed data.
+// transformed basis, transform the products back. In transformed data, the point is the outermost dimension; in weights
+// it comes after the group of output channels.
 #include "kernels/cpu/winograd.h"
 
 #include <omp.h>
@@ -17,11 +18,11 @@ constexpr int64_t min_channels = 16;  // with fewer the transforms cost more tha
 // Tiles whose products are computed together, so that their transformed inputs stay in or near the L2 cache.
 constexpr int64_t batch_tiles = 30, gradient_batch_tiles = 96;
 
-/// The distance in elements from one point to the next. It has a row more than needed, because otherwise all points
-/// would share a few sets of the L1 cache.
+/// The distance in elements from one point to the next. It is a row longer than needed. Otherwise all points would
+/// share a few sets of the L1 cache.
 constexpr int64_t point_stride(int64_t rows, int64_t width) { return (rows + 1) * width; }
 
-/// The tiles of all images, image after image, row after row, of M x M output pixels each.
+/// The tiles of all images, each of M x M output pixels. They go image after image, row after row.
 struct TileGrid {
   TileGrid(const Correlation& n, int m)
       : m(m), rows(ceil_div(n.height, m)), columns(ceil_div(n.width, m)), count(n.images * rows * columns) {}
@@ -42,7 +43,7 @@ int tile_side(const Correlation& n) { return TileGrid(n, 2).products() <= TileGr
 
 // ---- Pixels of a tile -----------------------------------------------------------------------------------------------
 
-/// Loads a vector, or only its first `count` elements, at least one, with zeros after them.
+/// Loads a vector, or only its first `count` elements, with zeros after them. `count` is at least 1.
 template <class T>
 Vector<T> load_some(const T* from, int64_t count) {
   if (count >= lanes<T>) return load(from);
@@ -252,7 +253,7 @@ void correlate_tiles(const Correlation& n, const PixelView<const T>& x, const We
   Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
   if (bias != nullptr) std::copy_n(bias, n.out, offset.data<T>());
 
-  // Small images make few batches of tiles. Their output channels are partitioned as well.
+  // Small images make few batches of tiles. Their output channels are partitioned as well, to occupy more threads.
   const int64_t batches = ceil_div(grid.count, batch_tiles);
   const int64_t parts = std::clamp<int64_t>(16 / batches, 1, int64_t(groups.size()));
   const int64_t blocks = ceil_div(n.in, block), input = points * point_stride(blocks * batch_tiles, block);
@@ -284,7 +285,8 @@ void correlate_tiles(const Correlation& n, const PixelView<const T>& x, const We
 template <class T, int M>
 void weight_gradient_tiles(const Correlation& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                            const WeightView<T>& dw, T* dbias) {
-  // At the point of 1 in both dimensions, a tile's transformed gradient is the sum of its pixels.
+  // Points are pairs of interpolation points. At the pair (1,1), a tile's transformed gradient is the sum of its
+  // pixels, from which the bias's gradient follows.
   constexpr int64_t points = (M + 2) * (M + 2), sum_point = M + 3;
   const TileGrid grid(n, M);
   const int64_t vectors = make_groups<T>(n.out)[0].vectors, max_width = vectors * lanes<T>;
