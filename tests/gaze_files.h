@@ -37,4 +37,14 @@ inline void check_fixation(const Fixation& f, double x, double y, double duratio
   CHECK(f.start == Approx(start).margin(1e-6));
 }
 
+/// Whether two tracks have one image and equal fixations.
+inline bool same_track(const Track& a, const Track& b) {
+  if (a.image != b.image || a.fixations.size() != b.fixations.size()) return false;
+  for (size_t i = 0; i < a.fixations.size(); ++i) {
+    const Fixation &f = a.fixations[i], &g = b.fixations[i];
+    if (f.x != g.x || f.y != g.y || f.duration != g.duration || f.start != g.start) return false;
+  }
+  return true;
+}
+
 }  // namespace gt

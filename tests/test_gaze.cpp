@@ -9,15 +9,6 @@ namespace {
 const std::string header =
     "IMAGE,CURRENT_FIX_INDEX,CURRENT_FIX_X,CURRENT_FIX_Y,CURRENT_FIX_DURATION,CURRENT_FIX_START\n";
 
-bool same(const Track& a, const Track& b) {
-  if (a.image != b.image || a.fixations.size() != b.fixations.size()) return false;
-  for (size_t i = 0; i < a.fixations.size(); ++i) {
-    const Fixation &f = a.fixations[i], &g = b.fixations[i];
-    if (f.x != g.x || f.y != g.y || f.duration != g.duration || f.start != g.start) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 TEST_CASE("fixation table: it is read, cleaned and grouped by image", "[gaze]") {
@@ -76,8 +67,8 @@ TEST_CASE("fixation table: written gaze is read unchanged, with its mark of simu
     const Gaze gaze = read_gaze(folder / "g.csv");
     CHECK(gaze.simulated == simulated);
     REQUIRE(gaze.tracks.size() == 2);
-    CHECK(same(gaze.tracks.at(a.image), a));
-    CHECK(same(gaze.tracks.at(b.image), b));
+    CHECK(same_track(gaze.tracks.at(a.image), a));
+    CHECK(same_track(gaze.tracks.at(b.image), b));
     CHECK(gaze.tracks.at(a.image).image_width == 640);
   }
 }

@@ -9,6 +9,7 @@
 #include "core/parallel.h"
 #include "gaze/readers.h"
 #include "tests/catch.h"
+#include "tests/gaze_files.h"
 #include "tests/temp_folder.h"
 
 using namespace gt;
@@ -24,23 +25,14 @@ Image disc(int64_t size, double x, double y, double radius) {
   return mask;
 }
 
-bool same(const Track& a, const Track& b) {
-  if (a.image != b.image || a.fixations.size() != b.fixations.size()) return false;
-  for (size_t i = 0; i < a.fixations.size(); ++i) {
-    const Fixation &f = a.fixations[i], &g = b.fixations[i];
-    if (f.x != g.x || f.y != g.y || f.duration != g.duration || f.start != g.start) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 TEST_CASE("simulation: a track depends on seed, name and mask", "[gaze]") {
   const Image mask = disc(96, 0.6, 0.4, 0.2);
   const Track track = simulate_track(mask, "a", 1);
-  CHECK(same(track, simulate_track(mask, "a", 1)));
-  CHECK_FALSE(same(track, simulate_track(mask, "b", 1)));
-  CHECK_FALSE(same(track, simulate_track(mask, "a", 2)));
+  CHECK(same_track(track, simulate_track(mask, "a", 1)));
+  CHECK_FALSE(same_track(track, simulate_track(mask, "b", 1)));
+  CHECK_FALSE(same_track(track, simulate_track(mask, "a", 2)));
   CHECK_THROWS_AS(simulate_track(Image(8, 8, 1), "a", 1), Error);
 }
 
