@@ -1,27 +1,17 @@
-// Every row of the op table (kernels/cases) with every check, each as a test of its own: `ctest -R conv2d` runs those
+// Every row of the op table (kernels/cases) with every check, each as a separate test: `ctest -R conv2d` runs those
 // of conv2d.
 #include <set>
 
 #include "core/parallel.h"
-#include "kernels/cases/check_op.h"
-#include "tests/catch.h"
+#include "tests/op_checks.h"
 
 using namespace gt;
 
 namespace {
 
-constexpr double gradient_limit = 1e-6;
-
 Random stream(const OpCase& c) { return Random(7, hash64(c.name)); }
 
-void check_gradients_of(const OpCase& c) {
-  for (const Sizes& sizes : c.sizes) {
-    const GradCheck result = check_gradients(c, sizes);
-    INFO("sizes " << Shape(sizes) << ": " << result.where);
-    CHECK(result.elements > 0);
-    CHECK(result.worst < gradient_limit);
-  }
-}
+void check_gradients_of(const OpCase& c) { check_op_gradients(c, Device::cpu, 200); }
 
 void check_against_composed(const OpCase& c) {
   for (const Sizes& sizes : c.sizes)
@@ -89,39 +79,24 @@ void check_cost(const OpCase& c) {
   }
 }
 
-struct Check {
-  const char* title;
-  void (*run)(const OpCase&);
-  bool (*applies)(const OpCase&) = [](const OpCase&) { return true; };
-};
-
-const std::vector<Check> checks = {
-    {"gradients match finite differences", check_gradients_of},
-    {"values and gradients agree with other ops or plain loops", check_against_composed,
+const std::vector<OpCheck> checks = {
+    {"gradients match finite differences", "[ops]", check_gradients_of},
+    {"values and gradients agree with other ops or plain loops", "[ops]", check_against_composed,
      [](const OpCase& c) { return c.composed != nullptr; }},
-    {"runs with 1, 2 and 3 threads give the same bits", check_same_bits},
-    {"frees all memory", check_memory},
-    {"refuses wrong shapes", check_wrong_shapes},
-    {"states its bytes for the benchmark", check_cost, [](const OpCase& c) { return !c.large.empty(); }},
+    {"runs with 1, 2 and 3 threads give the same bits", "[ops]", check_same_bits},
+    {"frees all memory", "[ops]", check_memory},
+    {"refuses wrong shapes", "[ops]", check_wrong_shapes},
+    {"states its bytes for the benchmark", "[ops]", check_cost, [](const OpCase& c) { return !c.large.empty(); }},
 };
 
-const std::vector<OpCase>& table() {
-  static const std::vector<OpCase> rows = op_cases();
-  return rows;
-}
-
-const GeneratedTests tests_of_ops([] {
-  for (const OpCase& c : table())
-    for (const Check& check : checks)
-      if (check.applies(c)) add_test(c.name + ": " + check.title, "[ops]", [&] { check.run(c); });
-});
+const GeneratedTests tests_of_ops([] { add_op_tests("", checks); });
 
 }  // namespace
 
-TEST_CASE("op table: every row has a name of its own, sizes and an op", "[ops]") {
-  CHECK(table().size() >= 50);
+TEST_CASE("op table: every row has a unique name, sizes and an op", "[ops]") {
+  CHECK(op_table().size() >= 50);
   std::set<std::string> names;
-  for (const OpCase& c : table()) {
+  for (const OpCase& c : op_table()) {
     INFO(c.name);
     CHECK(names.insert(c.name).second);
     CHECK_FALSE(c.sizes.empty());

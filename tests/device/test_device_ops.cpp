@@ -1,9 +1,8 @@
-// Every row of the op table (kernels/cases) on device cuda, real or emulated, each check as a test of its own.
+// Every row of the op table (kernels/cases) on device cuda, real or emulated, each check as a separate test.
 #include <algorithm>
 #include <array>
 
-#include "kernels/cases/check_op.h"
-#include "tests/catch.h"
+#include "tests/op_checks.h"
 #if GT_EMULATE
 #include "core/emulation/emulation.h"
 #endif
@@ -46,14 +45,7 @@ void check_against_cpu(const OpCase& c) {
   }
 }
 
-void check_gradients_of(const OpCase& c) {
-  for (const Sizes& sizes : c.sizes) {
-    const GradCheck result = check_gradients(c, sizes, Device::cuda, 5);
-    INFO("sizes " << Shape(sizes) << ": " << result.where);
-    CHECK(result.elements > 0);
-    CHECK(result.worst < 1e-6);
-  }
-}
+void check_gradients_of(const OpCase& c) { check_op_gradients(c, Device::cuda, 5); }
 
 void check_same_bits(const OpCase& c) {
   for (const Sizes& sizes : c.sizes) {
@@ -132,14 +124,7 @@ void check_training_size(const OpCase& c) {
 }
 #endif
 
-struct Check {
-  const char* title;
-  const char* tags;
-  void (*run)(const OpCase&);
-  bool (*applies)(const OpCase&) = [](const OpCase&) { return true; };
-};
-
-const std::vector<Check> checks = {
+const std::vector<OpCheck> checks = {
     {"values and gradients agree with the CPU", "[device][agrees]", check_against_cpu},
     {"gradients match finite differences", "[device][gradients]", check_gradients_of},
     {"every run and every order of threads gives the same bits", "[device][bits]", check_same_bits},
@@ -154,15 +139,8 @@ const std::vector<Check> checks = {
 #endif
 };
 
-const std::vector<OpCase>& table() {
-  static const std::vector<OpCase> rows = op_cases();
-  return rows;
-}
-
 const GeneratedTests tests_of_ops([] {
-  for (const OpCase& c : table())
-    for (const Check& check : checks)
-      if (check.applies(c)) add_test("device: " + c.name + ": " + check.title, check.tags, [&] { check.run(c); });
+  add_op_tests("device: ", checks);
 #if GT_EMULATE
   if (!emulation::detects_races())
     add_test("device: every op has no data race", "[device][races]",
@@ -173,7 +151,7 @@ const GeneratedTests tests_of_ops([] {
 }  // namespace
 
 TEST_CASE("device: the ops with a grid barrier are in the op table", "[device]") {
-  CHECK(std::count_if(table().begin(), table().end(), has_grid_barrier) == 3);
+  CHECK(std::count_if(op_table().begin(), op_table().end(), has_grid_barrier) == 3);
 }
 
 TEST_CASE("device: tensors are copied, filled and converted", "[device]") {
