@@ -56,6 +56,9 @@ std::string lower(std::string_view s) {
   return out;
 }
 
+/// The line that begins at an offset, without its end.
+std::string_view line_at(std::string_view text, size_t at) { return text.substr(at, text.find('\n', at) - at); }
+
 /// Splits "Gaze event duration [ms]" into name and unit. "(MCSnorm)" and "[MCS norm]" give one unit.
 Table::Column column_of(const std::string& label) {
   Table::Column column{label, label, ""};
@@ -83,7 +86,7 @@ Table::Table(const std::string& path) : path_(path), text_(read_text(path)) {
 bool Table::read_header() {
   columns_.clear();
   const size_t start = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
-  const std::string_view line = std::string_view(text_).substr(start, text_.find('\n', start) - start);
+  const std::string_view line = line_at(text_, start);
   separator_ = ',';
   size_t max_count = 0;
   for (const char candidate : {',', '\t', ';'}) {
@@ -111,11 +114,10 @@ bool Table::open_section(std::string_view title, std::string_view row) {
 }
 
 std::string Table::text_after(std::string_view key) const {
-  for (size_t at = 0; at < text_.size();) {
-    const size_t end = std::min(text_.find('\n', at), text_.size());
-    const std::string_view line = std::string_view(text_).substr(at, end - at);
+  std::string_view line;
+  for (size_t at = 0; at < text_.size(); at += line.size() + 1) {
+    line = line_at(text_, at);
     if (line.starts_with(key)) return std::string(trim_blanks(line.substr(key.size())));
-    at = end + 1;
   }
   return {};
 }
@@ -139,9 +141,8 @@ std::vector<std::string> Table::split(std::string_view line) const {
 
 std::optional<std::string_view> Table::next_line() {
   if (at_ >= text_.size()) return std::nullopt;
-  const size_t end = std::min(text_.find('\n', at_), text_.size());
-  const std::string_view line = std::string_view(text_).substr(at_, end - at_);
-  at_ = end + 1;
+  const std::string_view line = line_at(text_, at_);
+  at_ += line.size() + 1;
   ++line_;
   return line;
 }
