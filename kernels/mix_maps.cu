@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/dry_run.h"
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/common/math.h"
@@ -218,6 +219,17 @@ Mixing<T> mixing(const Tensors& splats, const Tensors& distances, const Tensors&
   return n;
 }
 
+/// Throws Error if a tau on the CPU is not above 0. On CUDA this check would wait for the device.
+void check_positive(const Tensor& tau) {
+  if (tau.device() != Device::cpu || dry_run()) return;
+  visit_float(tau.dtype(), [&]<class T>() {
+    const T* const values = tau.data<T>();
+    for (int64_t i = 0; i < tau.size(); ++i)
+      GT_CHECK(values[i] > 0, "mix_maps: tau ", values[i], " of level ", i / tau.dim(1), ", track ", i % tau.dim(1),
+               ", expected a tau above 0");
+  });
+}
+
 }  // namespace
 
 Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& tau, double splat_weight) {
@@ -226,6 +238,7 @@ Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& 
                tau.rank() == 2 && tau.dim(0) == int64_t(levels) && tau.size() > 0,
            "mix_maps: ", splats.size(), " splats, ", levels, " distances and tau ", tau.shape(),
            ", expected L of each, at most ", max_levels, ", and tau (L,B)");
+  check_positive(tau);
   Tensors maps;
   for (size_t l = 0; l < levels; ++l) {
     const Tensor& d = distances[l];

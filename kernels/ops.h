@@ -105,8 +105,8 @@ Tensors track_distance(const Tensor& xy, const Tensor& ranges, const std::vector
 
 /// Track maps (METHOD 3.4) from splats S and distances D:
 ///   M_lb = splat_weight S_lb + (1 - splat_weight) exp(-D_lb^2 / (2 tau[l,b]^2))
-/// S and D are L maps (B,H_l,W_l), tau (L,B) in image sides -> L such maps. An empty list of splats counts as S = 0.
-/// Differentiable in S and D.
+/// S and D are L maps (B,H_l,W_l), tau (L,B) above 0 in image sides -> L such maps. Without splats S
+/// is 0. Differentiable in S and D. On CUDA tau is not checked, since that would wait for the device.
 Tensors mix_maps(const Tensors& splats, const Tensors& distances, const Tensor& tau, double splat_weight);
 
 // ---- Networks' own ops ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 
 #include "tests/catch.h"
 #include "tests/differences.h"
+#include "tests/temp_folder.h"
 
 using namespace gt;
 
@@ -39,6 +40,15 @@ TEST_CASE("maps: truncation keeps the shortest end of a track with the given sha
   CHECK(truncate(track, 0.51, options) == Kept{2, 6});
   CHECK(truncate(with_durations(std::vector<double>(20, 100)), 0.55, options) == Kept{9, 20});  // 11.000000000000002
   CHECK(truncate(with_durations({80}), 0.25, options) == Kept{0, 1});
+}
+
+TEST_CASE("maps: a tau that is not above 0 is refused", "[gaze]") {
+  const Tensor distances = Tensor::full({2, 3, 3}, 0.1);
+  CHECK_NOTHROW(mix_maps({}, {distances}, Tensor::full({1, 2}, 0.2), 0));
+  for (const double tau : {0.0, -0.1, std::nan("")})
+    CHECK(error_of([&] {
+            mix_maps({}, {distances}, Tensor::of({1, 2}, std::vector<double>{0.2, tau}).cast(DType::f32), 0);
+          }).find("of level 0, track 1, expected a tau above 0") != std::string::npos);
 }
 
 TEST_CASE("maps: packed tracks have their weights, kept parts and offsets", "[gaze]") {
