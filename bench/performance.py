@@ -209,7 +209,7 @@ def ops_table(rows, results):
 
 PREDICTIONS = """# What a GPU should take: every table
 
-`make performance` writes this file from dry runs and from the measurements in the folders beside it.
+`make performance` writes this file from dry runs and from the measurements in the folders next to it.
 [docs/performance.md](../../docs/performance.md) says how the figures are counted and holds the summary.
 Floors and measured times are those of an {card}. An empty *measured* means that nobody has measured this work.
 
