@@ -56,7 +56,7 @@ bench: ## time every op: ms, GB/s, GFLOP/s, share of this machine's peak (option
 	@.ci/packages libbenchmark-dev
 	@$(call configure,$(BUILD),-DGRADTRACK_BENCH=ON)
 	@cmake --build $(BUILD) --target gradtrack_bench -j $(JOBS)
-	@OMP_WAIT_POLICY=passive GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/gradtrack_bench $(ARGS)
+	@GRADTRACK_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/gradtrack_bench $(ARGS)
 
 # Python is used only for comparisons, in two virtual environments.
 PEERS = $(BUILD)/peers-venv

@@ -1,6 +1,5 @@
 #include "core/device.h"
 
-#include <omp.h>
 #include <sched.h>
 #include <sys/mman.h>
 
@@ -15,7 +14,6 @@
 
 #include "core/check.h"
 #include "core/dry_run.h"
-#include "core/parallel.h"
 
 #if GT_CUDA && !GT_EMULATE
 #include "core/cuda.h"
@@ -286,12 +284,5 @@ int64_t live_bytes() { return live; }
 int64_t live_bytes(Device device) { return live_on[size_t(device)]; }
 int64_t peak_bytes() { return peak; }
 void reset_peak_bytes() { peak = live.load(); }
-
-int num_threads() { return omp_get_max_threads(); }
-
-void set_num_threads(int count) {
-  if (count < 0) fail("threads: expected 0 (all) or more, got ", count);
-  omp_set_num_threads(count == 0 ? omp_get_num_procs() : count);
-}
 
 }  // namespace gt

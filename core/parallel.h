@@ -1,5 +1,8 @@
-// Loops over OpenMP threads. The blocks of a loop depend on the problem and never on the number of threads. Partial
+// Loops over several threads. The blocks of a loop depend on the problem and never on the number of threads. Partial
 // sums are added in block order, so every number of threads gives the same bits.
+//
+// The calling thread runs each block that no other thread has taken. A thread that has lost its core to another program
+// therefore delays a loop by its current block at most.
 #pragma once
 
 #include <algorithm>
@@ -13,20 +16,29 @@
 
 namespace gt {
 
-/// Number of threads that parallel_for uses. Starts as OpenMP's default.
+/// Number of threads that parallel_for uses. Starts as the environment variable OMP_NUM_THREADS says, else as all
+/// processors this process may run on.
 int num_threads();
 
 /// Sets the number of threads; 0 stands for all processors this process may run on. Throws Error if negative.
 void set_num_threads(int count);
+
+/// The number of the calling thread among those of its loop, less than num_threads(). 0 outside of loops.
+int thread_index();
+
+using BlockFunction = void (*)(void* context, int64_t block);
+/// Calls call(context, i) for every i of [0, blocks): what parallel_for() is made of. Loops inside of loops, and loops
+/// of a second thread at the same time, run in the calling thread alone.
+void run_blocks(int64_t blocks, BlockFunction call, void* context);
 
 /// Calls f(begin, end) for consecutive blocks of `block` items of [0, n), in several threads. f must not throw. A dry
 /// run calls nothing.
 template <class F>
 void parallel_for(int64_t n, int64_t block, F&& f) {
   if (dry_run()) return;
-  const int64_t blocks = (n + block - 1) / block;
-#pragma omp parallel for schedule(static) if (blocks > 1)
-  for (int64_t i = 0; i < blocks; ++i) f(i * block, i * block + block < n ? i * block + block : n);
+  const auto run = [&f, n, block](int64_t i) { f(i * block, i * block + block < n ? i * block + block : n); };
+  run_blocks((n + block - 1) / block, [](void* context, int64_t i) { (*static_cast<decltype(&run)>(context))(i); },
+             const_cast<void*>(static_cast<const void*>(&run)));
 }
 
 /// Calls f(i) for every i of [0, n), in several threads. If calls throw, the exception of the smallest i is thrown

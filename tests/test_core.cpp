@@ -1,9 +1,13 @@
 // Errors, tensors, profiles, devices, parallel loops and FastDivider.
-#include <omp.h>
+#include <sched.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <thread>
+#include <vector>
 
 #include "core/parallel.h"
 #include "core/profile.h"
@@ -220,8 +224,55 @@ TEST_CASE("parallel_sum: every number of threads gives the same bits", "[core][p
   }
   CHECK(parallel_sum<double>(0, 8, [](int64_t, int64_t) { return 1.0; }) == 0);
   set_num_threads(0);
-  CHECK(num_threads() == omp_get_num_procs());
+  cpu_set_t processors;
+  REQUIRE(sched_getaffinity(0, sizeof processors, &processors) == 0);
+  CHECK(num_threads() == CPU_COUNT(&processors));
   CHECK_THROWS_AS(set_num_threads(-1), Error);
+  set_num_threads(before);
+}
+
+TEST_CASE("parallel_for: every block runs once, also in loops inside of loops and of several threads",
+          "[core][parallel]") {
+  const int before = num_threads();
+  for (const int threads : {1, 2, 5}) {
+    set_num_threads(threads);
+    std::atomic<bool> index_fits = true;
+    const auto runs_each_once = [&](int64_t n) {
+      std::vector<std::atomic<int>> count(static_cast<size_t>(n * n));
+      parallel_for(n, 1, [&](int64_t i, int64_t) {
+        if (thread_index() < 0 || thread_index() >= threads) index_fits = false;
+        parallel_for(n, 2, [&](int64_t begin, int64_t end) {
+          for (int64_t j = begin; j < end; ++j) ++count[size_t(i * n + j)];
+        });
+      });
+      return std::all_of(count.begin(), count.end(), [](const auto& c) { return c == 1; });
+    };
+    for (const int64_t n : {0, 1, 2, 3, 64}) CHECK(runs_each_once(n));
+    std::atomic<int> good = 0;
+    const auto many = [&] {
+      for (int k = 0; k < 500; ++k) good += runs_each_once(7);
+    };
+    std::thread other(many);
+    many();
+    other.join();
+    CHECK(good == 1000);
+    CHECK(index_fits);
+  }
+  set_num_threads(before);
+}
+
+TEST_CASE("parallel_for: a thread that loses its core delays a loop by one block at most", "[core][parallel]") {
+  const int before = num_threads();
+  set_num_threads(2);
+  std::atomic<int> held = 0, done = 0;
+  std::atomic<bool> released = false;
+  parallel_for(64, 1, [&](int64_t, int64_t) {
+    if (thread_index() == 1 && held.exchange(1) == 0)  // the other thread stops in its first block
+      while (!released) std::this_thread::yield();
+    if (++done == 63) released = true;  // the caller has run all other blocks
+    if (held == 0 && done == 64) released = true;
+  });
+  CHECK(done == 64);
   set_num_threads(before);
 }
 

@@ -4,8 +4,6 @@
 // pixel in each of forward, data gradient (itself a correlation) and weight gradient.
 #include "kernels/cpu/convolution.h"
 
-#include <omp.h>
-
 #include "core/tensor.h"
 #include "kernels/cpu/conv_groups.h"
 #include "kernels/cpu/winograd.h"
@@ -145,7 +143,7 @@ void correlate(const Correlation& n, const PixelView<const T>& x, const WeightVi
   Tensor scratch({num_threads(), (rows + 2 * halo) * layout.row}, dtype_of<T>());
   const auto correlate_band = [&](int64_t item) {
     const int64_t b = item / bands, r0 = item % bands * rows, r1 = std::min(r0 + rows, n.height);
-    T* band = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    T* band = scratch.data<T>() + thread_index() * scratch.dim(1);
     const int64_t top = std::max<int64_t>(0, r0 - halo), bottom = std::min(n.height, r1 + halo);
     pack_rows(n, x, b, top, bottom, layout, band + (top - (r0 - halo)) * layout.row);
     for (const Group& group : groups)
@@ -204,7 +202,7 @@ void correlate_weight_gradient(const Correlation& n, const PixelView<const T>& x
   Tensor scratch({num_threads(), packed_rows + rows * n.width * vectors * lanes<T>}, dtype_of<T>());
   const int64_t max_chunks = ceil_div(strips, grain(rows * n.width * taps * n.in * n.out));
   sum_gradient(n, max_chunks, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* sums) {
-    T* band = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    T* band = scratch.data<T>() + thread_index() * scratch.dim(1);
     T* gradient = band + packed_rows;
     for (int64_t strip = strips * chunk / chunks; strip < strips * (chunk + 1) / chunks; ++strip) {
       const int64_t b = strip / bands, r0 = strip % bands * rows, r1 = std::min(r0 + rows, n.height);

@@ -3,8 +3,6 @@
 // it comes after the group of output channels.
 #include "kernels/cpu/winograd.h"
 
-#include <omp.h>
-
 #include "kernels/cpu/conv_groups.h"
 #include "kernels/cpu/winograd_tiles.h"
 
@@ -262,7 +260,7 @@ void correlate_tiles(const Correlation& n, const PixelView<const T>& x, const We
   parallel_for(parts * batches, 1, [&](int64_t item, int64_t) {
     const int64_t part = item / batches, batch = item % batches;
     const int64_t first = grid.count * batch / batches, count = grid.count * (batch + 1) / batches - first;
-    T* transformed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    T* transformed = scratch.data<T>() + thread_index() * scratch.dim(1);
     T* products = transformed + input;
     transform_input<T, M>(n, grid, x, first, count, transformed);
     const int64_t all = int64_t(groups.size());
@@ -296,7 +294,7 @@ void weight_gradient_tiles(const Correlation& n, const PixelView<const T>& x, co
   const int64_t max_chunks = ceil_div(grid.count, gradient_batch_tiles);
   sum_gradient(n, max_chunks, dw, dbias, [&]<int V>(int64_t chunk, int64_t chunks, const Group& group, T* chunk_dw) {
     constexpr int64_t width = V * lanes<T>;
-    T* transformed = scratch.data<T>() + omp_get_thread_num() * scratch.dim(1);
+    T* transformed = scratch.data<T>() + thread_index() * scratch.dim(1);
     T *transformed_gradient = transformed + input, *sums = transformed_gradient + gradient;
     std::fill_n(sums, points * point_stride(n.in, width), T(0));
     const int64_t begin = grid.count * chunk / chunks, end = grid.count * (chunk + 1) / chunks;

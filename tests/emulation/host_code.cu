@@ -4,11 +4,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "core/launch.cuh"
+#include "core/parallel.h"
 
 namespace gt {
 namespace {
@@ -51,17 +53,17 @@ long sum_in_host_code(int n) {
     return t->value(i);
   };
   std::atomic<bool> flag = false;
-  long reduced = 0;
-#pragma omp parallel for reduction(+ : reduced) num_threads(2)
-  for (int i = 0; i < n; ++i) {
+  std::mutex last;
+  const long reduced = parallel_sum<long>(n, 1, [&](int64_t i, int64_t) {
     static const std::string key = "short";
-    reduced += term(i);
-    sums.at(key) += term(i);
+    sums.at(key) += term(int(i));
     bool expected = false;
     flag.compare_exchange_strong(expected, true);
-#pragma omp critical
+    const long value = term(int(i));
+    const std::lock_guard lock(last);
     terms[size_t(i)].reset();
-  }
+    return value;
+  });
   return sums.at("short") == reduced && flag ? reduced : -1;
 }
 

@@ -3,7 +3,7 @@
 
 namespace gt {
 
-/// A sum over OpenMP threads that uses containers, shared pointers, functions and atomics of the standard library.
+/// A sum over several threads that uses containers, shared pointers, functions and atomics of the standard library.
 long sum_in_host_code(int n);
 
 /// Starts `threads` host threads that make `launches` launches of one block of 40 each, and a thread that runs
