@@ -133,9 +133,10 @@ Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double 
 // Steps work in place, on all tensors of a model in one call. A parameter whose gradient is undefined is left alone.
 // The rates come in a small f64 tensor, so that a recorded step can be replayed with new ones.
 
-/// The rates of sgd_step(), (3) on the CPU.
-Tensor sgd_rates(double lr, double momentum, double weight_decay);
-/// SGD as PyTorch's: v = momentum v + g + weight_decay p;  p -= lr v.
+/// The rates of sgd_step(), (4) on the CPU.
+Tensor sgd_rates(double lr, double momentum, double weight_decay, bool nesterov = false);
+/// SGD as PyTorch's: d = g + weight_decay p, v = momentum v + d. Then p -= lr v or, with Nesterov's momentum,
+/// p -= lr (d + momentum v).
 void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates);
 
 struct AdamW {

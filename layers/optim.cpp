@@ -14,7 +14,11 @@ std::string state_name(const std::string& moment, const std::string& parameter) 
 
 }  // namespace
 
-double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n) {
+double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n, int64_t batch, int64_t images) {
+  if (options.schedule == "epoch") {
+    k = k * batch / images;
+    n = (n * batch + images - 1) / images;
+  }
   const double phase = std::numbers::pi * double(k) / double(n);
   return options.lr_end + 0.5 * (options.lr - options.lr_end) * (1 + std::cos(phase));
 }
@@ -31,8 +35,9 @@ Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& paramete
 
 void Optimizer::prepare(double lr) {
   ++steps_;
-  const Tensor rates = options_.kind == "sgd" ? sgd_rates(lr, options_.momentum, options_.weight_decay)
-                                              : adamw_rates(steps_, lr, options_.weight_decay);
+  const Tensor rates = options_.kind == "sgd"
+                           ? sgd_rates(lr, options_.momentum, options_.weight_decay, options_.nesterov)
+                           : adamw_rates(steps_, lr, options_.weight_decay);
   if (parameters_.empty()) return;
   if (!rates_.defined()) rates_ = Tensor(rates.shape(), rates.dtype(), parameters_[0].second.device());
   rates_.copy_from(rates);

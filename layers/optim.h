@@ -9,10 +9,12 @@
 namespace gt {
 
 struct OptimizerOptions {
-  std::string kind = "sgd";  // sgd or adamw
-  double lr = 1e-2;          // learning rate at the first iteration
-  double lr_end = 1e-4;      // at the last iteration, on a cosine
-  double momentum = 0.9;     // sgd only
+  std::string kind = "sgd";            // sgd or adamw
+  double lr = 1e-2;                    // learning rate at the first iteration
+  double lr_end = 1e-4;                // at the last iteration, on a cosine
+  std::string schedule = "iteration";  // the learning rate changes after each iteration or epoch
+  double momentum = 0.9;               // sgd only
+  bool nesterov = false;               // sgd only
   double weight_decay = 4e-4;
 
   template <class V>
@@ -20,13 +22,16 @@ struct OptimizerOptions {
     v("kind", kind, OneOf{"sgd", "adamw"}, Help{"the optimiser"});
     v("lr", lr, Range{0, 100}, Help{"learning rate at the first iteration"});
     v("lr_end", lr_end, Range{0, 100}, Help{"and at the last, on half a cosine"});
+    v("schedule", schedule, OneOf{"iteration", "epoch"}, Help{"when the learning rate changes: after each"});
     v("momentum", momentum, Range{0, 1}, Help{"of sgd"});
+    v("nesterov", nesterov, Help{"sgd: Nesterov's momentum"});
     v("weight_decay", weight_decay, Range{0, 100}, Help{"added to the gradient (sgd), or decoupled (adamw)"});
   }
 };
 
-/// The learning rate of iteration k of n, counted from 0: lr at k = 0, falling to lr_end on half a cosine.
-double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n);
+/// The learning rate of iteration k of n, counted from 0: lr at k = 0, falling to lr_end on half a cosine. By the
+/// schedule "epoch", k and n count the epochs begun instead; an epoch is images / batch iterations.
+double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n, int64_t batch, int64_t images);
 
 /// An optimiser and its state for the parameters of a model.
 class Optimizer {

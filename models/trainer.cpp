@@ -280,7 +280,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
   TrainReport report;
   report.iterations = t.iterations;
   for (int64_t since = 1; s.done < t.iterations; ++since) {
-    report.lr = cosine_lr(s.config.optimizer, s.done, t.iterations);
+    report.lr = cosine_lr(s.config.optimizer, s.done, t.iterations, t.batch, int64_t(s.train.samples.size()));
     s.step->run(loader.next(), report.lr);
     report.iteration = ++s.done;
     const bool last = s.done == t.iterations, log = s.done % t.log_every == 0 || last;

@@ -198,9 +198,20 @@ TEST_CASE("gradtrack: pixels between the thresholds do not count", "[model]") {
 
 TEST_CASE("optimizer: the learning rate decreases by half a cosine", "[model]") {
   const OptimizerOptions o;
-  CHECK(cosine_lr(o, 0, 100) == Approx(1e-2));
-  CHECK(cosine_lr(o, 50, 100) == Approx((1e-2 + 1e-4) / 2));
-  CHECK(cosine_lr(o, 100, 100) == Approx(1e-4));
+  CHECK(cosine_lr(o, 0, 100, 8, 800) == Approx(1e-2));
+  CHECK(cosine_lr(o, 50, 100, 8, 800) == Approx((1e-2 + 1e-4) / 2));
+  CHECK(cosine_lr(o, 100, 100, 8, 800) == Approx(1e-4));
+}
+
+TEST_CASE("optimizer: by the schedule of epochs, the learning rate is constant within an epoch", "[model]") {
+  OptimizerOptions by_iteration, o;
+  o.schedule = "epoch";
+  const int64_t iterations = 12, batch = 4, images = 10;  // epoch of an iteration: that of its first image
+  const std::vector<int64_t> epoch = {0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4};
+  for (int64_t k = 0; k < iterations; ++k) {
+    INFO("iteration " << k);
+    CHECK(cosine_lr(o, k, iterations, batch, images) == cosine_lr(by_iteration, epoch[size_t(k)], 5, batch, images));
+  }
 }
 
 TEST_CASE("checkpoint: a loaded network predicts what the saved network predicts", "[model]") {

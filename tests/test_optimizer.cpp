@@ -64,17 +64,21 @@ double tolerance(DType dtype) { return dtype == DType::f64 ? 1e-14 : 2e-6; }
 TEST_CASE("optimizer: SGD follows its formula", "[optimizer]") {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const double momentum : {0.0, 0.9})
-      for (const double decay : {0.0, 4e-2}) {
-        const double worst = worst_difference(
-            dtype,
-            [=](auto& p, auto& g, auto& v, auto&, int64_t) { sgd_step(p, g, v, sgd_rates(0.05, momentum, decay)); },
-            [=](double& p, double g, double& v, double&, int64_t) {
-              v = momentum * v + g + decay * p;
-              p -= 0.05 * v;
-            });
-        INFO(dtype << " momentum " << momentum << " decay " << decay);
-        CHECK(worst < tolerance(dtype));
-      }
+      for (const double decay : {0.0, 4e-2})
+        for (const bool nesterov : {false, true}) {
+          const double worst = worst_difference(
+              dtype,
+              [=](auto& p, auto& g, auto& v, auto&, int64_t) {
+                sgd_step(p, g, v, sgd_rates(0.05, momentum, decay, nesterov));
+              },
+              [=](double& p, double g, double& v, double&, int64_t) {
+                const double d = g + decay * p;
+                v = momentum * v + d;
+                p -= 0.05 * (nesterov ? d + momentum * v : v);
+              });
+          INFO(dtype << " momentum " << momentum << " decay " << decay << " nesterov " << nesterov);
+          CHECK(worst < tolerance(dtype));
+        }
 }
 
 TEST_CASE("optimizer: AdamW follows its formula", "[optimizer]") {

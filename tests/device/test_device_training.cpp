@@ -76,7 +76,8 @@ Run train(const Config& config, Device device, int64_t steps) {
   Optimizer optimizer(config.optimizer, model->parameters());
   TrainingStep step(*model, optimizer, config, 6 * batch_size, steps);
   Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0);
-  for (int64_t k = 0; k < steps; ++k) step.run(loader.next(), cosine_lr(config.optimizer, k, steps));
+  for (int64_t k = 0; k < steps; ++k)
+    step.run(loader.next(), cosine_lr(config.optimizer, k, steps, batch_size, int64_t(dataset.samples.size())));
   Run run{step.take_losses(), {}};
   for (const Tensor& p : model->parameters().tensors()) {
     const std::vector<float> values = p.values<float>();
