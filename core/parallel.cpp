@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -14,6 +15,8 @@
 
 namespace gt {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 thread_local int own_index = 0;
 thread_local bool in_blocks = false;  // this thread runs blocks of a shared loop
@@ -28,19 +31,25 @@ void pause() {
 /// Spins for a few microseconds until `done` returns true. Returns whether it did.
 template <class F>
 bool spin_until(std::chrono::microseconds limit, F&& done) {
-  const auto end = std::chrono::steady_clock::now() + limit;
+  const auto end = Clock::now() + limit;
   do {
     for (int i = 0; i < 32; ++i) {
       if (done()) return true;
       pause();
     }
-  } while (std::chrono::steady_clock::now() < end);
+  } while (Clock::now() < end);
   return done();
 }
 
 // A worker looks for the next loop for a while, since a training step has hundreds of loops and waking a thread takes
 // as long as a small one. A step's serial parts are shorter. The caller waits shortly for the last blocks.
 constexpr std::chrono::microseconds worker_spin{200}, caller_spin{50};
+
+// A caller that waits longer than four blocks take, and longer than `stall`, waits for a thread that has lost its core
+// to another program. It then works alone for `alone` times as long as it waited, so that stalls cost an eighth at
+// most.
+constexpr std::chrono::microseconds stall{100};
+constexpr int alone = 8;
 
 /// The blocks of a loop that one thread takes first. The others take what it leaves.
 struct alignas(64) Share {
@@ -66,10 +75,13 @@ class Pool {
     for (std::thread& worker : workers_) worker.join();
   }
 
-  /// Runs all blocks. Returns false, having done nothing, if another thread's loop is running.
+  /// Runs all blocks. Returns false, having done nothing, if another thread's loop is running or the caller had better
+  /// work alone.
   bool run(int64_t blocks, BlockFunction call, void* context) {
     const std::unique_lock owner(busy_, std::try_to_lock);
     if (!owner) return false;
+    const Clock::time_point start = Clock::now();
+    if (start < alone_until_) return false;
     call_ = call;
     context_ = context;
     for (int i = 0; i < threads_; ++i) {
@@ -79,28 +91,34 @@ class Pool {
     const uint32_t number = (state_.load(std::memory_order_relaxed) >> 16) + 1;
     state_.store(number << 16 | open_bit);  // seq_cst, as sleeping_: either this thread or the sleeper sees the other
     if (sleeping_.load() > 0) state_.notify_all();
-    run_blocks(0);
+    const int64_t own = run_blocks(0);
     state_.fetch_and(~open_bit);
     const auto all_left = [&] { return (state_.load(std::memory_order_acquire) & inside_mask) == 0; };
-    if (spin_until(caller_spin, all_left)) return true;
-    for (uint32_t now; ((now = state_.load(std::memory_order_acquire)) & inside_mask) != 0;) state_.wait(now);
+    if (all_left()) return true;
+    const Clock::time_point done = Clock::now();
+    if (!spin_until(caller_spin, all_left))
+      for (uint32_t now; ((now = state_.load(std::memory_order_acquire)) & inside_mask) != 0;) state_.wait(now);
+    const Clock::time_point end = Clock::now();
+    if (end - done > stall + 4 * (done - start) / std::max<int64_t>(1, own)) alone_until_ = end + alone * (end - done);
     return true;
   }
 
  private:
   static constexpr uint32_t open_bit = 1u << 15, inside_mask = open_bit - 1;
 
-  /// Runs the blocks of a thread's own share, then those that are left of the others'.
-  void run_blocks(int index) {
+  /// Runs the blocks of a thread's own share, then those that are left of the others'. Returns their number.
+  int64_t run_blocks(int index) {
+    int64_t count = 0;
     in_blocks = true;
     for (int k = 0; k < threads_; ++k) {
       Share& share = shares_[size_t((index + k) % threads_)];
       while (share.next.load(std::memory_order_relaxed) < share.end) {
         const int64_t block = share.next.fetch_add(1, std::memory_order_relaxed);
-        if (block < share.end) call_(context_, block);
+        if (block < share.end) call_(context_, block), ++count;
       }
     }
     in_blocks = false;
+    return count;
   }
 
   void work(int index) {
@@ -126,7 +144,8 @@ class Pool {
     --sleeping_;
   }
 
-  std::mutex busy_;  // held by the thread whose loop runs
+  std::mutex busy_;                // held by the thread whose loop runs
+  Clock::time_point alone_until_;  // before it, callers work alone
   BlockFunction call_ = nullptr;
   void* context_ = nullptr;
   std::unique_ptr<Share[]> shares_;
