@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -9,6 +11,7 @@
 
 #include "core/io.h"
 #include "core/random.h"
+#include "core/safetensors.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -52,6 +55,15 @@ bool same(const SafeTensors& a, const SafeTensors& b) {
     if (std::memcmp(x.raw(), y.raw(), x.bytes()) != 0) return false;
   }
   return true;
+}
+
+/// The bytes of a safetensors file without its checksum, as other programs write it.
+std::string without_checksum(const std::string& bytes) {
+  uint64_t size = 0;
+  std::memcpy(&size, bytes.data(), 8);
+  auto header = nlohmann::ordered_json::parse(bytes.substr(8, size));
+  header["__metadata__"].erase("checksum");
+  return raw_file(header.dump(), bytes.substr(8 + size));
 }
 
 /// While one is alive, no file of this process can grow beyond `bytes`. This stands for a full disk.
@@ -127,6 +139,80 @@ TEST_CASE("files: a failed write throws the reason, keeps the old file and remov
   CHECK_THROWS_AS(write_file("/proc/gradtrack", "x"), Error);
   CHECK_THROWS_AS(write_file(folder / std::string(300, 'n'), "x"), Error);
   CHECK_THROWS_AS(write_file("", "x"), Error);
+}
+
+TEST_CASE("files: a replaced file keeps its mode, and a new one follows the umask", "[io]") {
+  const TempFolder folder;
+  const auto mode = [&](const std::string& name) {
+    struct stat facts {};
+    REQUIRE(stat((folder / name).c_str(), &facts) == 0);
+    return facts.st_mode & 07777;
+  };
+  const mode_t before = umask(027);
+  write_file(folder / "new", "x");
+  CHECK(mode("new") == 0640);
+  for (const mode_t kept : {0600u, 0664u, 0755u}) {
+    REQUIRE(chmod((folder / "new").c_str(), kept) == 0);
+    write_file(folder / "new", "y");
+    CHECK(mode("new") == kept);
+  }
+  umask(before);
+}
+
+TEST_CASE("files: a symbolic link stays, and its target is replaced", "[io]") {
+  const TempFolder folder;
+  make_folder(folder / "elsewhere");
+  write(folder / "elsewhere/target", "old");
+  std::filesystem::create_symlink("elsewhere/target", folder / "link");
+  std::filesystem::create_symlink(folder / "link", folder / "second");
+  std::filesystem::create_symlink("elsewhere/none yet", folder / "dangling");
+  write_file(folder / "second", "new");
+  write_file(folder / "dangling", "made");
+  for (const char* link : {"link", "second", "dangling"}) CHECK(std::filesystem::is_symlink(folder / link));
+  CHECK(read_file(folder / "elsewhere/target") == "new");
+  CHECK(read_file(folder / "elsewhere/none yet") == "made");
+  CHECK(files_in(folder) == 4);
+
+  std::filesystem::create_symlink("loop", folder / "loop");
+  CHECK(error_of([&] { write_file(folder / "loop", "x"); }) ==
+        (folder / "loop") + ": cannot write: Too many levels of symbolic links");
+}
+
+TEST_CASE("files: no file or link that is named like a temporary file is written through", "[io]") {
+  const TempFolder folder;
+  write(folder / "precious", "kept");
+  const auto plant = [&](const std::string& name) {
+    std::error_code exists;
+    std::filesystem::create_symlink("precious", folder / name, exists);
+  };
+  plant("f.tmp");
+  for (int number = 0; number < 2000; ++number) plant(str_cat("f.", getpid(), "-", number, ".tmp"));
+  error_of([&] { write_file(folder / "f", "x"); });  // refused if no name is left
+  CHECK(read_file(folder / "precious") == "kept");
+}
+
+TEST_CASE("files: temporary files of killed processes are removed, other files stay", "[io]") {
+  const TempFolder folder;
+  const pid_t dead = fork();
+  if (dead == 0) _exit(0);
+  waitpid(dead, nullptr, 0);
+  const std::vector<std::string> stay = {
+      "f",          "f.tmp",      str_cat("f.", getppid(), "-0.tmp"), str_cat("f.", dead, ".tmp"), ".tmp",
+      "f.-1-2.tmp", "f.12-x.tmp", str_cat("f.", dead, "-1.tmp.txt")};
+  for (const std::string& name : stay) write(folder / name, "x");
+  write(folder / str_cat("f.", dead, "-3.tmp"), "x");
+  write(folder / str_cat("eval_val.json.", dead, "-12.tmp"), "x");
+  remove_stale_temporaries(folder.path());
+  CHECK(files_in(folder) == stay.size());
+  for (const std::string& name : stay) CHECK(std::filesystem::exists(folder / name));
+}
+
+TEST_CASE("files: a file or device with more bytes than allowed is refused", "[io]") {
+  const TempFolder folder;
+  write(folder / "f", "12345");
+  CHECK(read_file(folder / "f", 5) == "12345");
+  CHECK(error_of([&] { read_file(folder / "f", 4); }) == (folder / "f") + ": expected at most 4 bytes, found more");
+  CHECK(error_of([&] { read_file("/dev/zero", 1 << 20); }) == "/dev/zero: expected at most 1048576 bytes, found more");
 }
 
 TEST_CASE("files: devices and pipes are written, not replaced", "[io]") {
@@ -213,7 +299,60 @@ TEST_CASE("safetensors: a file truncated at any byte is an error that names it",
     CHECK(error_of([&] { read_safetensors(path); }).starts_with(path + ": "));
   }
   write_file(path, bytes + "x");
+  CHECK(error_of([&] { read_safetensors(path); }).find("the checksum that its bytes give") != std::string::npos);
+  write_file(path, without_checksum(bytes) + "x");
   CHECK(error_of([&] { read_safetensors(path); }).find("1 bytes after the last tensor") != std::string::npos);
+}
+
+TEST_CASE("safetensors: every flipped bit is noticed, but for those that turn the checksum into another entry",
+          "[io][safetensors]") {
+  const TempFolder folder;
+  const std::string path = folder / "f";
+  write_safetensors(path, example());
+  CHECK(read_safetensors(path).checked);
+  const std::string good = read_file(path);
+  size_t unnoticed = 0;
+  for (size_t bit = 0; bit < 8 * good.size(); ++bit) {
+    std::string bytes = good;
+    bytes[bit / 8] = char(bytes[bit / 8] ^ (1 << bit % 8));
+    write(path, bytes);
+    const std::string error = error_of([&] { unnoticed += read_safetensors(path).checked ? 1 : 0; });
+    REQUIRE((error.empty() || error.starts_with(path + ": ")));
+  }
+  CHECK(unnoticed == 0);
+}
+
+TEST_CASE("safetensors: a file without a checksum is read, and one with the checksum of other bytes is refused",
+          "[io][safetensors]") {
+  const TempFolder folder;
+  const std::string path = folder / "f";
+  write_safetensors(path, example());
+  const std::string good = read_file(path);
+  write_file(path, without_checksum(good));
+  const SafeTensors other = read_safetensors(path);
+  CHECK(same(other, example()));
+  CHECK_FALSE(other.checked);
+
+  const size_t at = good.find("crc32:");
+  REQUIRE(at != good.npos);
+  for (const char* checksum : {"crc32:00000000", "md5:xxxxxxxxxx", "crc32:0"}) {
+    write_file(path, std::string(good).replace(at, 14, checksum + std::string(14 - std::strlen(checksum), ' ')));
+    CHECK(error_of([&] { read_safetensors(path); }).find("expected the checksum that its bytes give") !=
+          std::string::npos);
+  }
+  CHECK_THROWS_AS(write_safetensors(path, {{}, {{"checksum", "x"}}}), Error);
+}
+
+TEST_CASE("safetensors: a header that is too large or too deep is refused", "[io][safetensors]") {
+  const TempFolder folder;
+  const std::string path = folder / "f";
+  write_file(path, raw_file("{}" + std::string((32u << 20), ' '), ""));
+  CHECK(error_of([&] { read_safetensors(path); }).find("expected a header of at most 33554432 bytes") !=
+        std::string::npos);
+  write_file(path,
+             raw_file(entry("\"F32\"", std::string(100000, '[') + std::string(100000, ']')), std::string(8, 'x')));
+  CHECK(error_of([&] { read_safetensors(path); }) ==
+        path + ": not a safetensors file: its header: expected JSON of at most 64 levels");
 }
 
 TEST_CASE("safetensors: other files and malformed headers are refused", "[io][safetensors]") {
@@ -259,7 +398,7 @@ TEST_CASE("safetensors: a file with changed bytes is read, or refused with its n
   const TempFolder folder;
   const std::string path = folder / "f";
   write_safetensors(path, example());
-  const std::string good = read_file(path);
+  const std::string good = without_checksum(read_file(path));
   Random random(17);
   int refused = 0;
   for (int trial = 0; trial < 3000; ++trial) {
