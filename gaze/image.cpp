@@ -46,35 +46,40 @@ std::vector<uint16_t> converted(StoredImage&& image, int64_t channels) {
 }
 
 /// The value below which a share of the values lies.
-uint16_t quantile(std::vector<uint16_t> values, double share) {
+template <class T>
+int64_t quantile(std::vector<T> values, double share) {
   const auto at = values.begin() + int64_t(share * double(values.size() - 1) + 0.5);
   std::nth_element(values.begin(), at, values.end());
   return *at;
 }
 
 struct Limits {
-  uint32_t low = 0, high = 0;
+  int64_t low = 0, high = 0;
 };
 
 /// The values that become 0 and 255.
-Limits limits_of(const std::vector<uint16_t>& values, Stretch stretch) {
+template <class T>
+Limits limits_of(const std::vector<T>& values, Stretch stretch) {
   const auto [min, max] = std::minmax_element(values.begin(), values.end());
   const Limits full{*min, *max};
   if (stretch == Stretch::full || full.low == full.high) return full;
   const Limits inner{quantile(values, 0.001), quantile(values, 0.999)};
-  const uint32_t range = inner.high - inner.low;
-  const bool outliers = range > 0 && range <= (full.high - full.low) / 8;
+  const int64_t range = inner.high - inner.low;
+  const bool outliers = range <= (full.high - full.low) / 8;
   return range > 0 && (stretch == Stretch::percentile || outliers) ? inner : full;
 }
 
-/// Stretches 16 bits to 8. Values of one kind alone keep their upper 8 bits.
+uint8_t stretched(int64_t value, const Limits& limits) {
+  const int64_t range = limits.high - limits.low;
+  return uint8_t(((std::clamp(value, limits.low, limits.high) - limits.low) * 255 + range / 2) / range);
+}
+
+/// Stretches 16 bits to 8. Values that are all alike keep their upper 8 bits.
 std::vector<uint8_t> stretched(const std::vector<uint16_t>& values, Stretch stretch) {
-  const auto [low, high] = limits_of(values, stretch);
-  const uint32_t range = high - low;
+  const Limits limits = limits_of(values, stretch);
   std::vector<uint8_t> pixels(values.size());
   for (size_t i = 0; i < values.size(); ++i)
-    pixels[i] = uint8_t(range == 0 ? values[i] >> 8
-                                   : ((std::clamp<uint32_t>(values[i], low, high) - low) * 255 + range / 2) / range);
+    pixels[i] = limits.low == limits.high ? uint8_t(values[i] >> 8) : stretched(values[i], limits);
   return pixels;
 }
 
@@ -86,9 +91,25 @@ std::vector<uint8_t> scaled(const std::vector<uint16_t>& values, int bits) {
   return pixels;
 }
 
+/// The grey levels of a slice. Padding, and all of a slice of one value, become 0.
+std::vector<uint8_t> grey_levels(const DicomSlice& slice, Stretch stretch) {
+  std::vector<int32_t> real;
+  for (size_t i = 0; i < slice.is_padding.size(); ++i)
+    if (!slice.is_padding[i]) real.push_back(slice.values[i]);
+  std::vector<uint8_t> grey(slice.values.size());
+  const bool padded = !slice.is_padding.empty();
+  if (padded && real.empty()) return grey;
+  const Limits limits = limits_of(padded ? real : slice.values, stretch);
+  if (limits.low == limits.high) return grey;
+  for (size_t i = 0; i < grey.size(); ++i)
+    if (!padded || !slice.is_padding[i])
+      grey[i] = slice.inverted ? uint8_t(255 - stretched(slice.values[i], limits)) : stretched(slice.values[i], limits);
+  return grey;
+}
+
 Image read_dicom_image(const std::string& path, int channels, const ReadOptions& options) {
-  const DicomSlice slice = read_dicom(path);
-  const std::vector<uint8_t> grey = stretched(slice.values, options.stretch);
+  const DicomSlice slice = read_dicom(path, options);
+  const std::vector<uint8_t> grey = grey_levels(slice, options.stretch);
   Image image(slice.height, slice.width, channels);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = grey[i / size_t(channels)];
   return image;

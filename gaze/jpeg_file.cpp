@@ -8,10 +8,10 @@ namespace gt {
 
 namespace {
 
-constexpr uint8_t fill = 0xFF, baseline = 0xC0, progressive = 0xC2, huffman = 0xC4, jpg = 0xC8, arithmetic = 0xCC,
-                  last_frame = 0xCF, first_restart = 0xD0, last_restart = 0xD7, start = 0xD8, end_of_image = 0xD9,
-                  start_of_scan = 0xDA, quantisers = 0xDB, line_count = 0xDC, restart_interval = 0xDD, app1 = 0xE1,
-                  app14 = 0xEE;
+constexpr uint8_t fill = 0xFF, baseline = 0xC0, progressive = 0xC2, lossless = 0xC3, huffman = 0xC4, jpg = 0xC8,
+                  arithmetic = 0xCC, last_frame = 0xCF, first_restart = 0xD0, last_restart = 0xD7, start = 0xD8,
+                  end_of_image = 0xD9, start_of_scan = 0xDA, quantisers = 0xDB, line_count = 0xDC,
+                  restart_interval = 0xDD, app1 = 0xE1, app14 = 0xEE;
 constexpr size_t max_scans = 200;
 
 bool is_restart(uint8_t marker) { return marker >= first_restart && marker <= last_restart; }
@@ -20,8 +20,8 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class Parser {
  public:
-  Parser(const std::string& path, std::string_view bytes, const ReadOptions& options)
-      : path_(path), bytes_(bytes), options_(options) {}
+  Parser(const std::string& path, std::string_view bytes, const ReadOptions& options, bool is_medical)
+      : path_(path), bytes_(bytes), options_(options), is_medical_(is_medical) {}
 
   JpegFile parse() {
     while (!step()) {
@@ -82,16 +82,22 @@ class Parser {
 
   void read_frame(uint8_t marker, std::string_view body) {
     if (marker >= 0xC9) fail(path_, ": is an arithmetic-coded JPEG, expected Huffman codes");
-    if (marker > progressive) fail(path_, ": is a lossless or hierarchical JPEG, expected baseline or progressive");
+    file_.lossless = is_medical_ && marker == lossless;
+    if (marker > progressive && !file_.lossless)
+      fail(path_, ": is a lossless or hierarchical JPEG, expected baseline or progressive");
     expect(file_.components.empty(), "it has two frames");
     expect(body.size() >= 6, "its frame is too short");
-    if (body[0] != 8) fail(path_, ": has ", int(uint8_t(body[0])), " bits per value, expected 8");
+    file_.bits = uint8_t(body[0]);
+    const int min_bits = file_.lossless ? 2 : 8, max_bits = file_.lossless ? 16 : is_medical_ ? 12 : 8;
+    if (file_.bits < min_bits || file_.bits > max_bits)
+      fail(path_, ": has ", file_.bits, " bits per value, expected ", is_medical_ ? "8 to 16" : "8");
     file_.progressive = marker == progressive;
     file_.height = int64_t(big_endian(body, 1, 2)), file_.width = int64_t(big_endian(body, 3, 2));
     check_size(path_, file_.height, file_.width, options_);
     const size_t count = uint8_t(body[5]);
     expect(body.size() == 6 + 3 * count, "its frame has not 3 bytes for each component");
-    if (count != 1 && count != 3 && count != 4) fail(path_, ": has ", count, " components, expected 1, 3 or 4");
+    if (count != 1 && (is_medical_ || (count != 3 && count != 4)))
+      fail(path_, ": has ", count, " components, expected ", is_medical_ ? "1" : "1, 3 or 4");
     for (size_t i = 0; i < count; ++i) add_component(body.substr(6 + 3 * i, 3));
     count_blocks();
     progress_.assign(count, {});
@@ -110,12 +116,13 @@ class Parser {
   }
 
   void count_blocks() {
+    const int64_t side = file_.lossless ? 1 : 8;
     int horizontal = 1, vertical = 1;
     for (const JpegComponent& c : file_.components)
       horizontal = std::max(horizontal, c.horizontal), vertical = std::max(vertical, c.vertical);
     for (JpegComponent& c : file_.components) {
-      c.blocks_across = divide_up(divide_up(file_.width * c.horizontal, horizontal), 8);
-      c.blocks_down = divide_up(divide_up(file_.height * c.vertical, vertical), 8);
+      c.blocks_across = divide_up(divide_up(file_.width * c.horizontal, horizontal), side);
+      c.blocks_down = divide_up(divide_up(file_.height * c.vertical, vertical), side);
     }
   }
 
@@ -136,7 +143,7 @@ class Parser {
       expect(codes > 0 && body.size() >= 17 + codes, "a Huffman table is cut short");
       table.symbols.assign(body.begin() + 17, body.begin() + 17 + int64_t(codes));
       if (kind == 0)
-        for (const uint8_t s : table.symbols) expect(s < 16, "a Huffman table of DC values has a symbol above 15");
+        for (const uint8_t s : table.symbols) expect(s <= 16, "a Huffman table of DC values has a symbol above 16");
       tables_[kind][number] = std::move(table);
       body.remove_prefix(17 + codes);
     }
@@ -160,7 +167,7 @@ class Parser {
     expect(count >= 1 && count <= 4 && body.size() == 4 + 2 * count, "a scan's header has another size than it says");
     scan.first = uint8_t(body[1 + 2 * count]), scan.last = uint8_t(body[2 + 2 * count]);
     scan.high = uint8_t(body[3 + 2 * count]) >> 4, scan.low = uint8_t(body[3 + 2 * count]) & 15;
-    // Some encoders of sequential files leave these fields 0.
+    // These fields are of progressive files. Some encoders of others leave them 0.
     if (!file_.progressive) scan.first = 0, scan.last = 63, scan.high = 0, scan.low = 0;
     for (size_t i = 0; i < count; ++i) add_part(scan, body.substr(1 + 2 * i, 2));
     scan.tables = tables_;
@@ -183,11 +190,11 @@ class Parser {
                               size_t(uint8_t(entry[1]) & 15)};
     for (const JpegScan::Part& other : scan.parts)
       expect(other.component != part.component, "a scan names a component twice");
-    const bool reads_dc = scan.first == 0 && scan.high == 0, reads_ac = scan.last > 0;
+    const bool reads_dc = scan.first == 0 && scan.high == 0, reads_ac = scan.last > 0 && !file_.lossless;
     expect(part.dc_table < 4 && part.ac_table < 4, "a scan's Huffman table is not 0 to 3");
     expect(!reads_dc || !tables_[0][part.dc_table].symbols.empty(), "a scan has no Huffman table of DC values");
     expect(!reads_ac || !tables_[1][part.ac_table].symbols.empty(), "a scan has no Huffman table of AC values");
-    expect(quantised_[quantiser_of_[part.component]], "a component has no quantisers");
+    expect(file_.lossless || quantised_[quantiser_of_[part.component]], "a component has no quantisers");
     scan.parts.push_back(part);
   }
 
@@ -228,6 +235,7 @@ class Parser {
   const std::string& path_;
   std::string_view bytes_;
   const ReadOptions& options_;
+  const bool is_medical_;
   size_t at_ = 2;
   JpegFile file_;
   std::array<std::array<HuffmanTable, 4>, 2> tables_;
@@ -240,8 +248,8 @@ class Parser {
 
 }  // namespace
 
-JpegFile read_jpeg_file(const std::string& path, std::string_view bytes, const ReadOptions& options) {
-  return Parser(path, bytes, options).parse();
+JpegFile read_jpeg_file(const std::string& path, std::string_view bytes, const ReadOptions& options, bool is_medical) {
+  return Parser(path, bytes, options, is_medical).parse();
 }
 
 }  // namespace gt

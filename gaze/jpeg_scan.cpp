@@ -76,7 +76,7 @@ class Decoder {
 /// Goes through a scan's codes without computing values. `nonzero` has a bit for each coefficient of each block.
 class Walker {
  public:
-  Walker(const JpegScan& scan, bool progressive) : scan_(scan), progressive_(progressive), bits_(scan.data) {
+  Walker(const JpegScan& scan, const JpegFile& file) : scan_(scan), file_(file), bits_(scan.data) {
     for (const JpegScan::Part& part : scan.parts) {
       dc_.emplace_back(scan.tables[0][part.dc_table]);
       ac_.emplace_back(scan.tables[1][part.ac_table]);
@@ -85,7 +85,8 @@ class Walker {
 
   /// Whether a block's codes are there and allowed.
   bool block(size_t part, uint64_t& nonzero) {
-    if (!progressive_) return dc(part) && ac(part);
+    if (file_.lossless) return dc(part);
+    if (!file_.progressive) return dc(part) && ac(part);
     if (scan_.first == 0) return scan_.high == 0 ? dc(part) : bits_.take(1);
     return scan_.high == 0 ? ac_first(nonzero) : ac_refine(nonzero);
   }
@@ -99,6 +100,7 @@ class Walker {
  private:
   bool dc(size_t part) {
     const int size = dc_[part].next(bits_);
+    if (size == 16) return file_.lossless;  // without further bits
     return size >= 0 && bits_.take(size);
   }
   bool ac(size_t part) {
@@ -162,7 +164,7 @@ class Walker {
   }
 
   const JpegScan& scan_;
-  bool progressive_;
+  const JpegFile& file_;
   Bits bits_;
   std::vector<Decoder> dc_, ac_;
   int64_t run_ = 0;  // blocks left of the run
@@ -178,7 +180,7 @@ struct Grid {
 /// Whether the codes of all blocks of a scan are there.
 bool whole(const JpegFile& file, const JpegScan& scan, int64_t mcus_across, int64_t mcus_down,
            std::vector<Grid>& grids) {
-  Walker walker(scan, file.progressive);
+  Walker walker(scan, file);
   const bool alone = scan.parts.size() == 1;
   const JpegComponent& first = file.components[scan.parts[0].component];
   const int64_t across = alone ? first.blocks_across : mcus_across, down = alone ? first.blocks_down : mcus_down;
@@ -190,7 +192,9 @@ bool whole(const JpegFile& file, const JpegScan& scan, int64_t mcus_across, int6
       const int64_t wide = alone ? 1 : c.horizontal, high = alone ? 1 : c.vertical;
       for (int64_t y = mcu / across * high; y < (mcu / across + 1) * high; ++y)
         for (int64_t x = mcu % across * wide; x < (mcu % across + 1) * wide; ++x)
-          if (!walker.block(part, grid.nonzero[size_t(y * grid.across + x)])) return false;
+          if (uint64_t unused = 0;
+              !walker.block(part, file.progressive ? grid.nonzero[size_t(y * grid.across + x)] : unused))
+            return false;
     }
   }
   return true;
@@ -202,12 +206,13 @@ void check_jpeg_scans(const std::string& path, const JpegFile& file) {
   int horizontal = 1, vertical = 1;
   for (const JpegComponent& c : file.components)
     horizontal = std::max(horizontal, c.horizontal), vertical = std::max(vertical, c.vertical);
-  const int64_t mcus_across = (file.width + 8 * horizontal - 1) / (8 * horizontal),
-                mcus_down = (file.height + 8 * vertical - 1) / (8 * vertical);
+  const int64_t side = file.lossless ? 1 : 8, mcu_width = side * horizontal, mcu_height = side * vertical;
+  const int64_t mcus_across = (file.width + mcu_width - 1) / mcu_width,
+                mcus_down = (file.height + mcu_height - 1) / mcu_height;
   std::vector<Grid> grids;
   for (const JpegComponent& c : file.components) {
     Grid grid{mcus_across * c.horizontal, mcus_down * c.vertical, {}};
-    grid.nonzero.resize(size_t(grid.across * grid.down));
+    if (file.progressive) grid.nonzero.resize(size_t(grid.across * grid.down));
     grids.push_back(std::move(grid));
   }
   for (size_t i = 0; i < file.scans.size(); ++i)

@@ -70,15 +70,19 @@ struct JpegScan {
 
 struct JpegFile {
   int64_t height = 0, width = 0;
+  int bits = 8;  // of a value
   bool progressive = false;
+  bool lossless = false;  // only if is_medical: a block is one value
   std::vector<JpegComponent> components;
   std::vector<JpegScan> scans;
   int orientation = 1;
   std::string_view picture;  // the bytes from the start marker to the end marker
 };
 
-/// Reads all segments and checks them: sizes, tables, colours. Throws Error, naming the path and the fault.
-JpegFile read_jpeg_file(const std::string& path, std::string_view bytes, const ReadOptions& options);
+/// Reads all segments and checks them: sizes, tables, colours. `is_medical`: a frame of DICOM, grey, of up to 16 bits
+/// and perhaps lossless. Throws Error, naming the path and the fault.
+JpegFile read_jpeg_file(const std::string& path, std::string_view bytes, const ReadOptions& options,
+                        bool is_medical = false);
 
 /// Throws Error if a scan's codes are damaged or end before all blocks are there: stb_image fills the rest with grey.
 void check_jpeg_scans(const std::string& path, const JpegFile& file);
