@@ -291,10 +291,11 @@ struct Trainer::State {
       step->run(batches.next(), report.lr);
       report.iteration = ++counters.iteration;
       const bool last = report.iteration == t.iterations, log = report.iteration % t.log_every == 0 || last;
-      const bool stop = stop_asked();
-      if (log || stop || device == Device::cpu) take_losses(report);  // waits for a GPU
+      if (log || device == Device::cpu) take_losses(report);  // waits for a GPU
       report.images_per_second = double(since * t.batch) / seconds_since(window);
       if (observer.iteration) observer.iteration(report);
+      const bool stop = stop_asked();
+      if (stop) take_losses(report);
       if (log) write(report);
       counters.validation_due = last || report.iteration % t.val_every == 0;
       if (stop) throw Interrupted("interrupted");

@@ -84,9 +84,6 @@ TEST_CASE("training: a run that was killed before its first checkpoint starts ag
   std::string kept;
   for (std::string line; std::getline(lines, line) && line.find("\"iteration\":6") == line.npos;) kept += line + "\n";
   write(tmp / "killed/metrics.jsonl", kept + "{\"iteration\":");
-  const std::string best = read_file(tmp / "killed/best.safetensors");
-  CHECK(error_of([&] { train(c, tmp / "killed", true); }).find("last.safetensors is missing") != std::string::npos);
-  std::filesystem::remove(tmp / "killed/best.safetensors");  // it was from a later validation
   CHECK(train(c, tmp / "killed", true));
   CHECK((state_of(tmp / "killed") == state_of(tmp / "whole")));
 }
