@@ -8,14 +8,12 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "core/text.h"
 
 namespace gt {
 
 /// The bytes of a file. Throws Error with the system's reason.
 std::string read_file(const std::string& path);
-
-/// `s` without leading and trailing blanks, tabs and carriage returns.
-std::string_view trim_blanks(std::string_view s);
 
 struct TextLine {
   int64_t number;  // from 1

@@ -1,6 +1,7 @@
 #include "models/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
@@ -32,8 +33,12 @@ Tensor predict_probability(const Model& model, const DataOptions& data, const Im
   return reshape(sigmoid(z), {image.height, image.width});
 }
 
-Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
+Image predicted_mask(const Tensor& logits, int64_t height, int64_t width, const std::string& name) {
   const NoGrad no_grad;
+  const float* out = logits.data<float>();
+  if (!std::all_of(out, out + logits.size(), [](float v) { return std::isfinite(v); }))
+    fail(name, ": the network's output is not finite (NaN or infinite), expected numbers; the training has diverged or ",
+         "the checkpoint is damaged");
   const Tensor z = resize_bilinear(logits.view({1, logits.dim(0), logits.dim(1), 1}), height, width);
   Image mask(height, width, 1);
   const float* v = z.data<float>();
@@ -54,10 +59,10 @@ std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& datas
     const int64_t pixels = logits.dim(1) * logits.dim(2);
     std::vector<Image> masks;
     for (int64_t i = 0; i < count; ++i) {
-      const Image& label = dataset.samples[size_t(first + i)].label;
+      const Sample& sample = dataset.samples[size_t(first + i)];
       Tensor one({logits.dim(1), logits.dim(2)});
       std::copy_n(logits.data<float>() + i * pixels, pixels, one.data<float>());
-      masks.push_back(predicted_mask(one, label.height, label.width));
+      masks.push_back(predicted_mask(one, sample.label.height, sample.label.width, "image '" + sample.name + "'"));
     }
     parallel_for(count, 1, [&](int64_t i, int64_t) {
       const Sample& sample = dataset.samples[size_t(first + i)];

@@ -21,8 +21,8 @@ Tensor network_input(const Image& image, const DataOptions& data, Device device)
 Tensor predict_probability(const Model& model, const DataOptions& data, const Image& image);
 
 /// The mask of logits (h,w) at height x width. The logits are resized bilinearly. A pixel is 255 where their sigmoid is
-/// above 0.5, else 0.
-Image predicted_mask(const Tensor& logits, int64_t height, int64_t width);
+/// above 0.5, else 0. Throws Error, naming the image, if a logit is not a finite number.
+Image predicted_mask(const Tensor& logits, int64_t height, int64_t width, const std::string& name = "the image");
 
 /// The scores of the mask predicted for one image.
 struct ImageScores {

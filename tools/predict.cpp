@@ -33,7 +33,7 @@ void predict(const Options& o) {
   int64_t done = 0;
   for (const std::string& path : o.images) {
     const Image image = read_image(path, int(data.channels));
-    const PredictedView v = predict_view(*loaded.model, data, image);
+    const PredictedView v = predict_view(*loaded.model, data, image, path);
     if (o.maps && v.attention.empty())
       fail("--maps: expected a recipe with attention maps, got '", loaded.config.recipe, "'");
     const std::string stem = o.out + "/" + image_name(path);
