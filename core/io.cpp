@@ -1,96 +1,145 @@
 #include "core/io.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <tuple>
+#include <optional>
+#include <utility>
 
 namespace gt {
 namespace {
 
-constexpr size_t header_limit = 100u << 20;  // the format's own limit
+namespace fs = std::filesystem;
 
-const char* format_name(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return "F32";
-    case DType::f64:
-      return "F64";
-    case DType::bf16:
-      return "BF16";
-    case DType::u8:
-      return "U8";
-    case DType::i32:
-      return "I32";
+[[noreturn]] void fail_with_reason(const std::string& path, const char* what, int reason = errno) {
+  fail(path, ": cannot ", what, ": ", std::strerror(reason));
+}
+
+/// A descriptor that is closed at the end, or earlier by close().
+class Descriptor {
+ public:
+  explicit Descriptor(int file) : file_(file) {}
+  ~Descriptor() {
+    if (file_ >= 0) ::close(file_);
   }
-  return "?";
-}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  explicit operator bool() const { return file_ >= 0; }
+  int operator*() const { return file_; }
+  bool close() { return ::close(std::exchange(file_, -1)) == 0; }
 
-DType dtype_named(const std::string& word, const std::string& path, const std::string& tensor) {
-  for (const DType d : {DType::f32, DType::f64, DType::bf16, DType::u8, DType::i32})
-    if (word == format_name(d)) return d;
-  fail(path, ": tensor '", tensor, "' has type '", word, "': expected F32, F64, BF16, U8 or I32");
-}
-
-/// One tensor's entry in the header.
-struct Entry {
-  std::string key;
-  DType dtype;
-  Shape shape;
-  size_t begin, end;  // byte offsets from the end of the header
+ private:
+  int file_;
 };
 
-Entry read_entry(const std::string& path, const std::string& key, const nlohmann::json& json) {
-  const auto whole = [&](const nlohmann::json& number) {
-    if (!number.is_number_unsigned() || number.get<uint64_t>() > uint64_t(INT64_MAX))
-      fail(path, ": the header's entry for tensor '", key, "': expected a whole number, got ", number.dump());
-    return number.get<int64_t>();
-  };
-  try {
-    Entry e{key, dtype_named(json.at("dtype").get<std::string>(), path, key), {}, 0, 0};
-    std::vector<int64_t> dims;
-    for (const auto& d : json.at("shape").get_ref<const nlohmann::json::array_t&>()) dims.push_back(whole(d));
-    e.shape = Shape(std::move(dims));
-    const auto& offsets = json.at("data_offsets").get_ref<const nlohmann::json::array_t&>();
-    if (offsets.size() != 2) fail(path, ": tensor '", key, "' has ", offsets.size(), " data offsets, expected 2");
-    e.begin = size_t(whole(offsets[0]));
-    e.end = size_t(whole(offsets[1]));
-    return e;
-  } catch (const nlohmann::json::exception&) {
-    fail(path, ": the header's entry for tensor '", key, "' is malformed: expected dtype, shape and data_offsets");
+/// The file that is replaced when `path` is written: the target of symbolic links, which need not exist.
+std::string link_target(const std::string& path) {
+  fs::path target = path;
+  std::error_code none;
+  for (int links = 0; fs::is_symlink(target, none); ++links) {
+    if (links == 40) fail_with_reason(path, "write", ELOOP);
+    const fs::path next = fs::read_symlink(target, none);
+    target = next.is_absolute() ? next : target.parent_path() / next;
   }
+  return target.string();
 }
 
-Tensor read_tensor(const std::string& path, const Entry& e, const char* data, size_t data_size, size_t expected_begin) {
-  double bytes = double(size_of(e.dtype));  // never overflows, and is exact for any size that a file can have
-  for (const int64_t d : e.shape) bytes *= double(d);
-  if (e.begin != expected_begin || e.end < e.begin || e.end > data_size || bytes != double(e.end - e.begin))
-    fail(path, ": tensor '", e.key, "' of shape ", e.shape, " does not match its data offsets (truncated file?)");
-  Tensor t(e.shape, e.dtype);
-  std::memcpy(t.raw(), data + e.begin, e.end - e.begin);
-  return t;
+constexpr const char* temporary_suffix = ".tmp";
+
+/// A new name beside `path`: PATH.<process>-<number>.tmp, with the file's name cut to what a folder can hold.
+std::string temporary_name(const fs::path& path) {
+  static std::atomic<int64_t> count = 0;
+  const std::string name = path.filename().string().substr(0, 200);
+  return (path.parent_path() / str_cat(name, ".", getpid(), "-", count++, temporary_suffix)).string();
+}
+
+/// The process that made a temporary file, from its name; none for the names of other files.
+std::optional<pid_t> process_of_temporary(const std::string& name) {
+  if (!name.ends_with(temporary_suffix)) return {};
+  int process = 0, end = 0;
+  long long number = 0;
+  const std::string stem = name.substr(0, name.size() - std::strlen(temporary_suffix));
+  const size_t dot = stem.rfind('.');
+  if (dot == stem.npos || dot == 0) return {};
+  const std::string ids = stem.substr(dot + 1);
+  if (std::sscanf(ids.c_str(), "%9d-%18lld%n", &process, &number, &end) != 2 || size_t(end) != ids.size()) return {};
+  return process > 0 && number >= 0 ? std::optional<pid_t>(process) : std::nullopt;
+}
+
+/// Gives an open file the mode of the file that it will replace, if there is one.
+void keep_mode(int file, const std::string& old, const std::string& path) {
+  struct stat before {
+  }, now{};
+  if (::stat(old.c_str(), &before) != 0 || !S_ISREG(before.st_mode)) return;
+  if (::fstat(file, &now) == 0 && now.st_mode == before.st_mode) return;
+  if (::fchmod(file, before.st_mode & 07777) != 0) fail_with_reason(path, "write");
+}
+
+void sync_folder(const std::string& path) {
+  const std::string folder = fs::path(path).parent_path().string();
+  const Descriptor file(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (file) sync_file(*file, path);  // a folder that cannot be read cannot be synced
+}
+
+/// Writes a file that takes the place of `path` by a rename.
+void replace_file(const std::string& path, const std::string& bytes) {
+  const std::string target = link_target(path);
+  std::string temporary;
+  int opened = -1;
+  for (int tries = 0; tries < 100 && opened < 0; ++tries) {  // names that a killed process left are passed over
+    temporary = temporary_name(target);
+    opened = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (opened < 0 && errno != EEXIST) break;
+  }
+  if (opened < 0) fail_with_reason(path, "write");
+  Descriptor file(opened);
+  try {
+    write_all(*file, bytes, path);
+    keep_mode(*file, target, path);
+    sync_file(*file, path);
+    if (!file.close()) fail_with_reason(path, "write");
+    if (::rename(temporary.c_str(), target.c_str()) != 0) fail_with_reason(path, "replace");
+  } catch (const Error&) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  sync_folder(target);
 }
 
 }  // namespace
 
-std::string read_file(const std::string& path) {
+std::string read_file(const std::string& path, uint64_t max_bytes) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
-  if (file == nullptr) fail(path, ": cannot open: ", std::strerror(errno));
-  std::string bytes;
-  for (size_t done = 0;;) {  // until the end of the file: pipes and /proc report no size
-    bytes.resize(std::max<size_t>(done + done / 2, 1 << 16));
-    done += std::fread(bytes.data() + done, 1, bytes.size() - done, file.get());
-    if (std::ferror(file.get())) fail(path, ": cannot read: ", std::strerror(errno));
-    if (done == bytes.size()) continue;
-    bytes.resize(done);
-    return bytes;
+  if (file == nullptr) fail_with_reason(path, "open");
+  struct stat facts {};
+  const bool sized = ::fstat(fileno(file.get()), &facts) == 0 && S_ISREG(facts.st_mode);
+  if (!sized) max_bytes = std::min(max_bytes, uint64_t(1) << 30);  // a device may never end
+  const auto require_limit = [&](uint64_t size) {
+    if (size > max_bytes) fail(path, ": expected at most ", max_bytes, " bytes, found more");
+  };
+  if (sized) require_limit(uint64_t(facts.st_size));
+  try {
+    std::string bytes;
+    for (size_t done = 0;;) {  // until the end of the file: pipes and /proc report no size
+      bytes.resize(std::max<size_t>(done == 0 && sized ? size_t(facts.st_size) + 1 : done + done / 2, 1 << 16));
+      done += std::fread(bytes.data() + done, 1, bytes.size() - done, file.get());
+      if (std::ferror(file.get())) fail_with_reason(path, "read");
+      require_limit(done);
+      if (done == bytes.size()) continue;
+      bytes.resize(done);
+      return bytes;
+    }
+  } catch (const std::bad_alloc&) {
+    fail(path, ": cannot read: the memory is too small for its ", facts.st_size, " bytes");
   }
 }
 
@@ -109,102 +158,44 @@ std::vector<TextLine> read_lines(const std::string& path) {
   return lines;
 }
 
+void write_all(int file, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(file, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail_with_reason(path, "write");
+    bytes.remove_prefix(size_t(n));
+  }
+}
+
+void sync_file(int file, const std::string& path) {
+  const bool synced = ::fsync(file) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
+  if (!synced) fail_with_reason(path, "write");
+}
+
 void write_file(const std::string& path, const std::string& bytes) {
   std::error_code none;
-  const bool special = std::filesystem::is_other(path, none);  // a device or a pipe has no old content to keep
-  const std::string target = special ? path : path + ".tmp";   // if the process is killed, the next write replaces it
-  const int file = ::open(target.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
-  const auto give_up = [&](const char* what) {
-    const int reason = errno;
-    if (!special) ::unlink(target.c_str());
-    fail(path, ": cannot ", what, ": ", std::strerror(reason));
-  };
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t n = ::write(file, bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      const int reason = errno;
-      ::close(file);
-      errno = reason;
-      give_up("write");
-    }
-    done += size_t(n);
+  if (!fs::is_other(path, none)) return replace_file(path, bytes);
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));  // a device or a pipe has no old content to keep
+  if (!file) fail_with_reason(path, "write");
+  write_all(*file, bytes, path);
+  sync_file(*file, path);
+  if (!file.close()) fail_with_reason(path, "write");
+}
+
+void remove_stale_temporaries(const std::string& folder) {
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
+    const std::optional<pid_t> process = process_of_temporary(entry.path().filename().string());
+    if (!process || !entry.is_regular_file(none)) continue;
+    // In containers, a killed process may have had the number of this one.
+    if (*process == getpid() || (::kill(*process, 0) != 0 && errno == ESRCH)) fs::remove(entry.path(), none);
   }
-  const bool synced =
-      ::fsync(file) == 0 || errno == EINVAL || errno == EROFS;  // pipes and some file systems do not sync
-  if (::close(file) != 0 || !synced) give_up("write");
-  if (!special && ::rename(target.c_str(), path.c_str()) != 0) give_up("replace");
 }
 
 void make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) fail(path, ": cannot create the folder: ", error.message());
-}
-
-const Tensor* SafeTensors::find(const std::string& name) const {
-  for (const auto& [key, tensor] : tensors)
-    if (key == name) return &tensor;
-  return nullptr;
-}
-
-SafeTensors read_safetensors(const std::string& path) {
-  const std::string bytes = read_file(path);
-  uint64_t header_size = 0;
-  if (bytes.size() >= 8) std::memcpy(&header_size, bytes.data(), 8);  // little endian, as every supported machine is
-  if (bytes.size() < 8 || header_size > header_limit || header_size > bytes.size() - 8)
-    fail(path, ": not a safetensors file, or a truncated one (", bytes.size(), " bytes)");
-  const nlohmann::json header =
-      nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + int64_t(header_size), nullptr, false);
-  if (!header.is_object()) fail(path, ": not a safetensors file: its header is not a JSON object");
-
-  SafeTensors content;
-  std::vector<Entry> entries;
-  for (const auto& [key, json] : header.items()) {
-    if (key != "__metadata__") {
-      entries.push_back(read_entry(path, key, json));
-      continue;
-    }
-    if (!json.is_object()) fail(path, ": __metadata__ is not a JSON object");
-    for (const auto& [k, v] : json.items())
-      if (v.is_string()) content.metadata[k] = v.get<std::string>();
-  }
-  // In file order. An empty tensor precedes the tensor that begins at its offset.
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.begin, a.end, a.key) < std::tie(b.begin, b.end, b.key);
-  });
-  const char* data = bytes.data() + 8 + header_size;
-  const size_t data_size = bytes.size() - 8 - header_size;
-  size_t end = 0;
-  for (const Entry& e : entries) {
-    content.tensors.emplace_back(e.key, read_tensor(path, e, data, data_size, end));
-    end = e.end;
-  }
-  if (end != data_size) fail(path, ": ", data_size - end, " bytes after the last tensor, expected none");
-  return content;
-}
-
-void write_safetensors(const std::string& path, const SafeTensors& content) {
-  auto header = nlohmann::ordered_json::object();
-  if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
-  size_t offset = 0;
-  for (const auto& [key, t] : content.tensors) {
-    GT_CHECK(!header.contains(key) && key != "__metadata__", path, ": two tensors named '", key, "'");
-    header[key] = {
-        {"dtype", format_name(t.dtype())}, {"shape", t.shape().dims()}, {"data_offsets", {offset, offset + t.bytes()}}};
-    offset += t.bytes();
-  }
-  std::string head =
-      header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // metadata may not be UTF-8
-  head.resize((head.size() + 7) / 8 * 8, ' ');                                // aligns the data
-  const uint64_t header_size = head.size();
-  std::string bytes(reinterpret_cast<const char*>(&header_size), 8);
-  bytes += head;
-  bytes.reserve(bytes.size() + offset);
-  for (const auto& [key, t] : content.tensors)
-    bytes.append(static_cast<const char*>(t.to(Device::cpu).raw()), t.bytes());
-  write_file(path, bytes);
 }
 
 }  // namespace gt

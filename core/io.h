@@ -1,19 +1,19 @@
-// Files: reading whole files, atomic writing, and safetensors.
+// Files: reading whole files and atomic writing.
 #pragma once
 
-#include <map>
+#include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "core/tensor.h"
+#include "core/check.h"
 #include "core/text.h"
 
 namespace gt {
 
-/// The bytes of a file. Throws Error with the system's reason.
-std::string read_file(const std::string& path);
+/// The bytes of a file. Throws Error with the system's reason, or if it has more than `max_bytes` (a
+/// device or pipe, 1 GiB).
+std::string read_file(const std::string& path, uint64_t max_bytes = uint64_t(8) << 30);
 
 struct TextLine {
   int64_t number;  // from 1
@@ -23,25 +23,24 @@ struct TextLine {
 /// The lines of a text file that are not blank, trimmed. Line ends are LF or CRLF; a byte order mark is skipped.
 std::vector<TextLine> read_lines(const std::string& path);
 
-/// Replaces the file at `path` atomically: writes `path`.tmp, syncs it and renames it. On failure throws Error with the
-/// system's reason, removes the temporary file and leaves `path` unchanged. Devices and pipes are written directly.
+/// Replaces the file at `path` atomically: writes PATH.<process>-<number>.tmp, syncs it, renames it and syncs the
+/// folder. The new file has the mode of the old one. A symbolic link stays, and its target is replaced. On failure
+/// throws Error with the system's reason, removes the temporary file and leaves `path` unchanged; only if the folder
+/// does not sync, `path` is new already. Devices and pipes are written directly.
 void write_file(const std::string& path, const std::string& bytes);
+
+/// Removes the temporary files that write_file() left in the folder in processes that were killed. This process must
+/// not be writing there.
+void remove_stale_temporaries(const std::string& folder);
+
+/// Writes all bytes to a descriptor. Throws Error, naming `path`, with the system's reason.
+void write_all(int file, std::string_view bytes, const std::string& path);
+
+/// Waits until the disk has what was written to a descriptor of a file or folder. Pipes and some file systems do not
+/// sync, which is no error. Throws Error, naming `path`, with the system's reason.
+void sync_file(int file, const std::string& path);
 
 /// Creates a folder and its parents if they are missing. Throws Error with the system's reason.
 void make_folder(const std::string& path);
-
-/// The content of a safetensors file (https://github.com/huggingface/safetensors): named tensors in order, and text.
-struct SafeTensors {
-  std::vector<std::pair<std::string, Tensor>> tensors;
-  std::map<std::string, std::string> metadata;
-
-  /// The tensor of this name, or null.
-  const Tensor* find(const std::string& name) const;
-};
-
-/// Throws Error with the file and the fault if it is truncated, has overlapping tensors or is no safetensors file.
-SafeTensors read_safetensors(const std::string& path);
-/// Writes atomically, as write_file() does. Throws Error for two tensors of one name.
-void write_safetensors(const std::string& path, const SafeTensors& content);
 
 }  // namespace gt

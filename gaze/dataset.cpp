@@ -113,8 +113,9 @@ void settle_missing_gaze(std::vector<Entry>& entries, const Gaze& gaze, const Da
   const auto first = std::find_if(entries.begin(), entries.end(), missing);
   if (first == entries.end()) return;
   const auto count = std::count_if(entries.begin(), entries.end(), missing);
-  const std::string what = str_cat(first->where, ": ", count, " of ", entries.size(), count == 1 ? " images has" : " images have",
-                                   " no gaze, the first is '", first->name, "'");
+  const std::string what =
+      str_cat(first->where, ": ", count, " of ", entries.size(), count == 1 ? " images has" : " images have",
+              " no gaze, the first is '", first->name, "'");
   if (options.missing_gaze != "skip" || size_t(count) == entries.size())
     fail(what, ": ", gaze_path(options), " has no usable fixation of it (fixations that are too short or outside the ",
          "image are dropped); data.missing_gaze=skip leaves such images out");
@@ -129,8 +130,8 @@ void check_shape(const Track& track, const Image& image, const std::string& path
   const double recorded = double(track.image_height) / double(track.image_width);
   const double shown = double(image.height) / double(image.width);
   if (std::abs(recorded / shown - 1) > tolerance)
-    fail(gaze_path(options), ": gaze on an image of ", track.image_height, "x", track.image_width, ", but ", path, " is ",
-         image.height, "x", image.width, ": expected one shape");
+    fail(gaze_path(options), ": gaze on an image of ", track.image_height, "x", track.image_width, ", but ", path,
+         " is ", image.height, "x", image.width, ": expected one shape");
 }
 
 // ---- Samples --------------------------------------------------------------------------------------------------------
@@ -157,8 +158,8 @@ FileDigest digest_of(const std::string& path, const DataOptions& options) {
 /// A sample with what only loading needs.
 struct Loaded {
   Sample sample;
-  Image image;     // at its own size
-  Mask mask;       // its values; its image is moved to the sample
+  Image image;  // at its own size
+  Mask mask;    // its values; its image is moved to the sample
   std::string mask_path;
   std::vector<FileDigest> files;
 };
@@ -222,9 +223,10 @@ void check_masks(const std::vector<Loaded>& loaded, const std::string& list, con
     if (background == nullptr && l.mask.background >= 0) background = &l;
   }
   if (empty < loaded.size() && full < loaded.size()) return;
-  const std::string line = str_cat(list, ": the masks of all ", loaded.size(), " images are ", full == 0 ? "empty" : "full",
-                                   ", as ", loaded[0].mask_path, " is");
-  if (needs.training) fail(line, ": expected foreground and background", options.labels.given() ? " by data.labels" : "");
+  const std::string line = str_cat(list, ": the masks of all ", loaded.size(), " images are ",
+                                   full == 0 ? "empty" : "full", ", as ", loaded[0].mask_path, " is");
+  if (needs.training)
+    fail(line, ": expected foreground and background", options.labels.given() ? " by data.labels" : "");
   if (hooks.warn) hooks.warn(line);
 }
 
@@ -289,7 +291,8 @@ void check_splits(const DataOptions& options) {
     if (!needed && read_lines(path).empty()) continue;
     for (const Entry& entry : read_list(path)) {
       const auto [at, added] = where_of.emplace(entry.name, entry.where);
-      if (!added) fail(entry.where, ": '", entry.name, "' is also listed in ", at->second, ", expected it in one split");
+      if (!added)
+        fail(entry.where, ": '", entry.name, "' is also listed in ", at->second, ", expected it in one split");
     }
   }
 }

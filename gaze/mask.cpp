@@ -17,9 +17,9 @@ constexpr double share_near_ends = 0.9;  // JPEG: of pixels that lie so near
 /// The pixels of a mask file as whole numbers.
 struct Values {
   int64_t height = 0, width = 0;
-  std::vector<int32_t> pixels;             // (height,width)
-  std::map<int32_t, size_t> counts;        // of each value
-  int64_t largest = 255;                   // that pixels can have
+  std::vector<int32_t> pixels;       // (height,width)
+  std::map<int32_t, size_t> counts;  // of each value
+  int64_t largest = 255;             // that pixels can have
   std::vector<std::array<uint8_t, 4>> palette;
   bool jpeg = false;
   int orientation = 1;
@@ -37,8 +37,14 @@ void check_alpha(const std::string& path, const StoredImage& stored) {
 
 Values values_of(const std::string& path, const StoredImage& stored) {
   check_alpha(path, stored);
-  Values v{stored.height, stored.width, {}, {}, (int64_t(1) << stored.bits) - 1, stored.palette,
-           stored.kind == StoredImage::Kind::jpeg, stored.orientation};
+  Values v{stored.height,
+           stored.width,
+           {},
+           {},
+           (int64_t(1) << stored.bits) - 1,
+           stored.palette,
+           stored.kind == StoredImage::Kind::jpeg,
+           stored.orientation};
   const size_t n = size_t(stored.channels), count = size_t(v.height * v.width);
   const auto channel = [&](size_t i, size_t c) { return int32_t(stored.values[i * n + c]); };
   v.pixels.resize(count);
@@ -114,7 +120,8 @@ Meaning by_rule(const std::string& path, const Values& v, Mask& mask) {
     fail(path, ": ", shown(v), ": expected two values, or data.labels that says which are foreground");
   if (v.counts.size() == 2 && !v.palette.empty() &&
       brightness(v.palette.at(size_t(greatest))) < brightness(v.palette.at(size_t(least))))
-    fail(path, ": palette indices ", least, " and ", greatest, ", the second darker: expected the foreground to be the ",
+    fail(path, ": palette indices ", least, " and ", greatest,
+         ", the second darker: expected the foreground to be the ",
          "brighter, or data.labels that says which is foreground");
   if (!full) meaning[least] = 0, mask.background = least;
   if (full || v.counts.size() == 2) meaning[greatest] = 255, mask.foreground = greatest;
@@ -128,10 +135,11 @@ Meaning by_labels(const std::string& path, const Values& v, const LabelOptions& 
   Meaning meaning;
   for (const auto& [value, count] : v.counts) {
     const bool foreground = lists(labels.foreground, value), ignored = lists(labels.ignored, value);
-    const bool background = lists(labels.background, value) || (labels.background.empty() && value == 0 &&
-                                                                !foreground && !ignored);
+    const bool background =
+        lists(labels.background, value) || (labels.background.empty() && value == 0 && !foreground && !ignored);
     if (foreground + ignored + background != 1)
-      fail(path, ": ", shown(v), ": data.labels names ", value, foreground + ignored + background == 0 ? " nowhere" : " twice",
+      fail(path, ": ", shown(v), ": data.labels names ", value,
+           foreground + ignored + background == 0 ? " nowhere" : " twice",
            ", expected each value once, as foreground, ignored or background");
     meaning[value] = foreground ? 255 : ignored ? ignored_pixel : 0;
   }
@@ -176,7 +184,8 @@ Image resize_mask(const Image& mask, int64_t height, int64_t width) {
 
 void check_same_values(const Mask& a, const std::string& path_a, const Mask& b, const std::string& path_b) {
   const auto usual = [](const Mask& m) { return m.foreground == 1 || m.foreground == m.largest; };
-  const bool foreground = a.foreground < 0 || b.foreground < 0 || a.foreground == b.foreground || (usual(a) && usual(b));
+  const bool foreground =
+      a.foreground < 0 || b.foreground < 0 || a.foreground == b.foreground || (usual(a) && usual(b));
   const bool background = a.background < 0 || b.background < 0 || a.background == b.background;
   if (foreground && background) return;
   fail(path_b, ": ", foreground ? "background" : "foreground", " is ", foreground ? b.background : b.foreground,

@@ -30,11 +30,11 @@ struct LabelOptions {
 
 /// A mask and the values that its file has for it.
 struct Mask {
-  Image image;                             // (H,W,1): 255 foreground, 0 background, ignored_pixel
-  int64_t foreground = -1;                 // the value in the file; -1: none, or data.labels says it
-  int64_t background = -1;                 // likewise
-  int64_t largest = 255;                   // that the file's pixels can have
-  int orientation = 1;                     // EXIF orientation of the file
+  Image image;              // (H,W,1): 255 foreground, 0 background, ignored_pixel
+  int64_t foreground = -1;  // the value in the file; -1: none, or data.labels says it
+  int64_t background = -1;  // likewise
+  int64_t largest = 255;    // that the file's pixels can have
+  int orientation = 1;      // EXIF orientation of the file
   size_t foreground_pixels = 0, ignored_pixels = 0;
 };
 

@@ -61,7 +61,8 @@ std::vector<int64_t> boundary(const Image& mask, const Image& label) {
   std::vector<int64_t> pixels;
   for (int64_t y = 0; y < h; ++y)
     for (int64_t x = 0; x < w; ++x)
-      if (counted(y, x) && inside(y, x) && !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1)))
+      if (counted(y, x) && inside(y, x) &&
+          !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1)))
         pixels.push_back(y * w + x);
   return pixels;
 }

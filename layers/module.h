@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/io.h"
+#include "core/safetensors.h"
 #include "core/tensor.h"
 #include "kernels/common/numerics.h"
 

@@ -1,5 +1,7 @@
 #include "models/checkpoint.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "models/recipes.h"
@@ -7,7 +9,7 @@
 namespace gt {
 namespace {
 
-constexpr const char* current_version = "2";
+constexpr int current_version = 3;
 
 /// Renames a parameter of version 1: "optimizer.velocity.attention_4.bias" becomes
 /// "optimizer.velocity.attention_1.bias". Other names are unchanged.
@@ -21,6 +23,11 @@ std::string rename_from_version_1(const std::string& name) {
   return renamed;
 }
 
+bool all_finite(const Tensor& values) {
+  const float* v = values.data<float>();
+  return std::all_of(v, v + values.size(), [](float value) { return std::isfinite(value); });
+}
+
 }  // namespace
 
 SafeTensors make_checkpoint(const Model& model, const Config& config, const std::string& gaze,
@@ -29,22 +36,35 @@ SafeTensors make_checkpoint(const Model& model, const Config& config, const std:
   file.tensors = model.parameters().named();
   file.metadata = more;
   file.metadata["format"] = "gradtrack";
-  file.metadata["version"] = std::string(current_version);
+  file.metadata["version"] = str_cat(current_version);
   file.metadata["config"] = write_config(config);
   file.metadata["gaze"] = gaze;
   return file;
 }
 
+std::string first_not_finite(const SafeTensors& file) {
+  for (const auto& [name, tensor] : file.tensors) {
+    if (tensor.dtype() == DType::u8 || tensor.dtype() == DType::i32) continue;
+    const Tensor values = tensor.to(Device::cpu);
+    if (!all_finite(values.dtype() == DType::f32 ? values : values.cast(DType::f32))) return name;
+  }
+  return "";
+}
+
 SafeTensors read_checkpoint(const std::string& path) {
   SafeTensors file = read_safetensors(path);
   metadata_entry(file, "config", path);
-  const auto version = file.metadata.find("version");
-  if (version == file.metadata.end()) {
+  const auto entry = file.metadata.find("version");
+  const std::string version = entry == file.metadata.end() ? "1" : entry->second;
+  if (version == "1")
     for (auto& [name, tensor] : file.tensors) name = rename_from_version_1(name);
-  } else if (version->second != current_version) {
-    fail(path, ": checkpoint version ", version->second, ", expected ", current_version,
+  else if (version != "2" && version != str_cat(current_version))
+    fail(path, ": checkpoint version ", version, ", expected ", current_version,
          " or older: a newer GradTrack wrote it");
-  }
+  else if (version != "2" && !file.checked)
+    fail(path, ": expected a checksum in a checkpoint of version ", version, ", found none: the file is damaged");
+  const std::string bad = first_not_finite(file);
+  if (!bad.empty()) fail(path, ": parameter '", bad, "' holds NaN or infinity, expected finite numbers");
   return file;
 }
 

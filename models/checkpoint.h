@@ -6,21 +6,25 @@
 #include <memory>
 #include <string>
 
-#include "core/io.h"
+#include "core/safetensors.h"
 #include "models/model.h"
 
 namespace gt {
 
 /// A checkpoint in memory: the parameters under their names, the entries of `more` as metadata, and these metadata:
 ///   format   "gradtrack"
-///   version  the version of the format, 2
+///   version  the version of the format, 3
 ///   config   the configuration as YAML
 ///   gaze     the gaze that the model was trained on: simulated, recorded or none
 SafeTensors make_checkpoint(const Model& model, const Config& config, const std::string& gaze,
                             const std::map<std::string, std::string>& more = {});
 
+/// The name of the first tensor with a value that is NaN or infinite; "" if there is none.
+std::string first_not_finite(const SafeTensors& file);
+
 /// Reads a checkpoint file. Version 1 numbered the attention levels from the finest, so its parameters are renamed.
-/// Throws Error if the file is no checkpoint or if its version is newer than 2.
+/// Versions 1 and 2 had no checksum. Throws Error if the file is no checkpoint, if its version is newer than 3, if its
+/// bytes do not match its checksum, and if a value is not finite.
 SafeTensors read_checkpoint(const std::string& path);
 
 /// A model with what its checkpoint records about it.

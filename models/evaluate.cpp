@@ -7,6 +7,15 @@
 #include "core/parallel.h"
 
 namespace gt {
+namespace {
+
+void require_finite(const Tensor& output) {
+  const float* v = output.data<float>();
+  if (!std::all_of(v, v + output.size(), [](float value) { return std::isfinite(value); }))
+    fail("the network gives NaN or infinity for the image, expected finite numbers");
+}
+
+}  // namespace
 
 Tensor network_input(const std::vector<const Sample*>& samples, Device device) {
   std::vector<const Image*> images;
@@ -29,16 +38,14 @@ Tensor network_input(const Image& image, const DataOptions& data, Device device)
 Tensor predict_probability(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
   const Tensor logits = model.predict(network_input(image, data, Device::cpu)).logits;
+  require_finite(logits);
   const Tensor z = resize_bilinear(reshape(logits, {1, data.size, data.size, 1}), image.height, image.width);
   return reshape(sigmoid(z), {image.height, image.width});
 }
 
-Image predicted_mask(const Tensor& logits, int64_t height, int64_t width, const std::string& name) {
+Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
   const NoGrad no_grad;
-  const float* out = logits.data<float>();
-  if (!std::all_of(out, out + logits.size(), [](float v) { return std::isfinite(v); }))
-    fail(name, ": the network's output is not finite (NaN or infinite), expected numbers; the training has diverged or ",
-         "the checkpoint is damaged");
+  require_finite(logits);
   const Tensor z = resize_bilinear(logits.view({1, logits.dim(0), logits.dim(1), 1}), height, width);
   Image mask(height, width, 1);
   const float* v = z.data<float>();
@@ -62,7 +69,11 @@ std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& datas
       const Sample& sample = dataset.samples[size_t(first + i)];
       Tensor one({logits.dim(1), logits.dim(2)});
       std::copy_n(logits.data<float>() + i * pixels, pixels, one.data<float>());
-      masks.push_back(predicted_mask(one, sample.label.height, sample.label.width, "image '" + sample.name + "'"));
+      try {
+        masks.push_back(predicted_mask(one, sample.label.height, sample.label.width));
+      } catch (const Error& error) {
+        fail("image '", sample.name, "': ", error.what());
+      }
     }
     parallel_for(count, 1, [&](int64_t i, int64_t) {
       const Sample& sample = dataset.samples[size_t(first + i)];

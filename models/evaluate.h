@@ -17,12 +17,12 @@ Tensor network_input(const std::vector<const Sample*>& samples, Device device);
 Tensor network_input(const Image& image, const DataOptions& data, Device device);
 
 /// The probability of foreground that the model predicts for each pixel of an image of any size: (height,width). The
-/// model must be on the CPU.
+/// model must be on the CPU. Throws Error if the network's output is not finite.
 Tensor predict_probability(const Model& model, const DataOptions& data, const Image& image);
 
 /// The mask of logits (h,w) at height x width. The logits are resized bilinearly. A pixel is 255 where their sigmoid is
-/// above 0.5, else 0. Throws Error, naming the image, if a logit is not a finite number.
-Image predicted_mask(const Tensor& logits, int64_t height, int64_t width, const std::string& name = "the image");
+/// above 0.5, else 0. Throws Error if a logit is not finite.
+Image predicted_mask(const Tensor& logits, int64_t height, int64_t width);
 
 /// The scores of the mask predicted for one image.
 struct ImageScores {
@@ -31,7 +31,8 @@ struct ImageScores {
 };
 
 /// The scores of every image of a data set, in its order. Masks are compared at the size of the label, so the data set
-/// must have labels. `batch` images are predicted at once. `progress` is called with the number of images done.
+/// must have labels. `batch` images are predicted at once. `progress` is called with the number of images done. Throws
+/// Error, naming the image, if the network's output is not finite.
 std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
                                         const std::function<void(int64_t done)>& progress = nullptr);
 

@@ -3,55 +3,32 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/autograd.h"
+#include "core/folder_lock.h"
 #include "core/io.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
 #include "models/recipes.h"
-#include "models/training_step.h"
+#include "models/run_log.h"
 
 namespace gt {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
+
+constexpr const char* run_files[] = {"config.yaml", "metrics.jsonl", "best.safetensors", "last.safetensors"};
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Writes metrics.jsonl line by line. Each line is passed to the system at once, so a killed run loses none.
-class MetricsLog {
- public:
-  /// Opens the file for appending. Keeps the lines up to `iteration`; -1 keeps none.
-  MetricsLog(const std::string& path, int64_t iteration) : path_(path) {
-    std::string lines_to_keep;
-    if (iteration >= 0 && std::filesystem::exists(path)) {
-      std::istringstream lines(read_file(path));
-      for (std::string line; std::getline(lines, line);) {
-        const Json entry = Json::parse(line, nullptr, false);
-        if (entry.is_object() && entry.value("iteration", int64_t(0)) <= iteration) lines_to_keep += line + "\n";
-      }
-    }
-    write_file(path, lines_to_keep);
-    out_.open(path, std::ios::app);
-  }
-
-  void add(const Json& entry) {
-    out_ << entry.dump() << std::endl;
-    if (!out_) fail(path_, ": cannot write: ", std::strerror(errno));
-  }
-
- private:
-  std::string path_;
-  std::ofstream out_;
-};
-
-bool holds_run(const std::string& folder) { return std::filesystem::exists(folder + "/last.safetensors"); }
+/// The first file of a run in the folder; "" if it has none.
+std::string run_file_in(const std::string& folder) {
+  for (const char* name : run_files)
+    if (std::filesystem::exists(folder + "/" + name)) return name;
+  return "";
+}
 
 /// Throws Error if the configuration `saved` of the run in the folder gives other results than `config`.
 void require_same_run(const std::string& folder, const Config& saved, const Config& config) {
@@ -59,39 +36,41 @@ void require_same_run(const std::string& folder, const Config& saved, const Conf
   if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
 }
 
-/// Reads the last checkpoint of a run. Throws Error if its configuration gives other results than `config`.
-SafeTensors read_last(const std::string& folder, const std::string& path, const Config& config) {
+/// Reads a checkpoint of a run. Throws Error if its configuration gives other results than `config`.
+SafeTensors read_checkpoint_of(const std::string& folder, const std::string& path, const Config& config) {
   SafeTensors checkpoint = read_checkpoint(path);
   require_same_run(folder, parse_run_config(metadata_entry(checkpoint, "config", path), path + " (its config)"),
                    config);
   return checkpoint;
 }
 
-Json counters_of(const SafeTensors& checkpoint, const std::string& path) {
-  const Json counters = Json::parse(metadata_entry(checkpoint, "counters", path), nullptr, false);
-  if (!counters.is_object()) fail(path, ": expected a JSON object as metadata entry 'counters'");
-  return counters;
+/// The iteration of a best checkpoint, and its validation Dice.
+struct BestFacts {
+  int64_t iteration;
+  double dice;
+};
+
+BestFacts best_facts(const SafeTensors& checkpoint, const std::string& path) {
+  const std::string where = path + ": best";
+  const Json json = parse_json(metadata_entry(checkpoint, "best", path), where);
+  return {json_integer(json, "iteration", where, 0, INT64_MAX), json_number(json, "val_dice", where, -1, 1)};
 }
 
-/// Sums of the losses since the last log line.
-struct LossSums {
-  int64_t count = 0;
-  StepLosses sum;
-
-  void add(const StepLosses& losses) {
-    ++count;
-    sum.total += losses.total;
-    sum.terms.resize(losses.terms.size());
-    for (size_t i = 0; i < sum.terms.size(); ++i) sum.terms[i] += losses.terms[i];
-  }
-
-  StepLosses mean() const {
-    StepLosses mean = sum;
-    mean.total /= double(count);
-    for (double& term : mean.terms) term /= double(count);
-    return mean;
-  }
-};
+/// Throws Error unless the folder is without a run or holds one that was ended before its first checkpoint, which can
+/// start again.
+void require_no_progress(const std::string& folder, const Config& config) {
+  const std::string found = run_file_in(folder), yaml = folder + "/config.yaml", best = folder + "/best.safetensors";
+  if (found.empty()) return;
+  if (!std::filesystem::exists(yaml)) fail(folder, ": holds ", found, " of a run, expected its config.yaml too");
+  const Config saved = load_config(yaml);
+  require_same_run(folder, saved, config);
+  int64_t iteration = logged_iterations(folder + "/metrics.jsonl");
+  if (std::filesystem::exists(best))
+    iteration = std::max(iteration, best_facts(read_checkpoint_of(folder, best, config), best).iteration);
+  if (iteration > saved.train.checkpoint_every)
+    fail(folder, ": last.safetensors is missing, though the run went to iteration ", iteration,
+         "; restore it, or train in another folder");
+}
 
 }  // namespace
 
@@ -104,27 +83,38 @@ struct Trainer::State {
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
   std::optional<TrainingStep> step;
+  std::optional<FolderLock> lock;
   std::optional<MetricsLog> log;
-  int64_t done = 0;           // iterations done
-  double best_dice = -1;      // of the validations so far
-  double seconds_before = 0;  // training time before this run was resumed
+  RunCounters counters;  // its seconds are those before this run was resumed
   Clock::time_point start = Clock::now();
 
   std::string file(const char* name) const { return folder + "/" + name; }
-  double seconds() const { return seconds_before + seconds_since(start); }
+  double seconds() const { return counters.seconds + seconds_since(start); }
+  bool stop_asked() const { return observer.stop && observer.stop(); }
+  void end_if_asked() const {
+    if (stop_asked()) throw Interrupted("interrupted");
+  }
 
   void load_data() {
-    const DataNeeds needs = data_needs(config);
+    DataNeeds needs = data_needs(config);
+    needs.training = true;
     LoadHooks hooks;
+    hooks.warn = observer.message;
+    const auto end_if_asked = [this](Dataset&, size_t, const Image&) { this->end_if_asked(); };
+    hooks.sample = end_if_asked;
     if (needs.pseudo) {
-      hooks.sample = [how = recipe_of(config).pseudo_masks(config), size = config.data.size](Dataset& dataset, size_t i,
-                                                                                             const Image& image) {
-        add_pseudo_masks(dataset.samples[i], image, size, how);
+      hooks.sample = [this, how = recipe_of(config).pseudo_masks(config)](Dataset& dataset, size_t i,
+                                                                          const Image& image) {
+        this->end_if_asked();
+        add_pseudo_masks(dataset.samples[i], image, config.data.size, how);
       };
       hooks.progress = observer.pseudo_masks;
     }
+    check_splits(config.data);
     train = load_dataset(config.data, "train", needs, hooks);
-    val = load_dataset(config.data, "val", {.labels = true});
+    val = load_dataset(config.data, "val", {.labels = true, .training = true},
+                       {.sample = end_if_asked, .progress = {}, .warn = observer.message});
+    warn_of_same_pictures(train, val, observer.message);
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));
@@ -134,20 +124,21 @@ struct Trainer::State {
 
   void open(const std::string& path, bool resume) {
     folder = path;
-    require_free_folder(folder, resume);
-    const bool resumed = holds_run(folder);
     make_folder(folder);
-    if (resumed)
-      restore();
-    else
-      write_file(file("config.yaml"), write_config(config));
-    log.emplace(file("metrics.jsonl"), resumed ? done : -1);
-    if (!resumed) log->add({{"run", facts()}});
+    lock.emplace(folder, "gradtrack train");
+    require_free_folder(folder, resume);
+    remove_stale_temporaries(folder);
+    if (std::filesystem::exists(file("last.safetensors"))) return restore();
+    require_no_progress(folder, config);
+    write_file(file("config.yaml"), write_config(config));
+    log.emplace(file("metrics.jsonl"));
+    log->add({{"run", facts()}});
   }
 
   /// The batches from the next iteration on.
   Loader loader() const {
-    return {train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), done};
+    return {
+        train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), counters.iteration};
   }
 
   /// The gaze that this run is trained on: none, simulated or recorded.
@@ -168,21 +159,49 @@ struct Trainer::State {
 
   void restore() {
     const std::string path = file("last.safetensors");
-    const SafeTensors checkpoint = read_last(folder, path, config);
+    const SafeTensors checkpoint = read_checkpoint_of(folder, path, config);
+    counters = read_counters(checkpoint, path, config.train);
+    const size_t terms = model->loss_terms().size();
+    if (counters.losses.count > 0 && counters.losses.sum.terms.size() != terms)
+      fail(path, ": counters: expected ", terms, " loss terms, got ", counters.losses.sum.terms.size());
+    require_best();
     model->parameters().load(checkpoint, path);
-    const Json counters = counters_of(checkpoint, path);
-    done = counters.value("iteration", int64_t(0));
-    best_dice = counters.value("best_dice", -1.0);
-    seconds_before = counters.value("seconds", 0.0);
-    optimizer->restore(checkpoint, done, path);
-    if (observer.message) observer.message(str_cat("resuming after iteration ", done));
+    optimizer->restore(checkpoint, counters.iteration, path);
+    log.emplace(file("metrics.jsonl"), counters, config.train);
+    if (!std::filesystem::exists(file("config.yaml"))) write_file(file("config.yaml"), write_config(config));
+    if (observer.message) observer.message(str_cat("resuming after iteration ", counters.iteration));
+  }
+
+  /// Throws Error unless best.safetensors holds the network of the best validation, if there was one.
+  void require_best() const {
+    if (counters.best_dice < 0) return;
+    const std::string path = file("best.safetensors");
+    if (!std::filesystem::exists(path))
+      fail(path, ": is missing, though a validation had Dice ", counters.best_dice,
+           "; restore it, or train in another folder");
+    const BestFacts best = best_facts(read_checkpoint_of(folder, path, config), path);
+    if (!counters.repeats(best.iteration) && best.dice != counters.best_dice)
+      fail(path, ": expected the network of the best validation, with Dice ", counters.best_dice,
+           ", found one with Dice ", best.dice);
+  }
+
+  /// Writes a checkpoint. Throws Error instead if a parameter is not finite.
+  void write_checkpoint(const char* name, const std::map<std::string, std::string>& more,
+                        const NamedTensors& tensors = {}) const {
+    SafeTensors checkpoint = make_checkpoint(*model, config, gaze_source(), more);
+    checkpoint.tensors.insert(checkpoint.tensors.end(), tensors.begin(), tensors.end());
+    const std::string bad = first_not_finite(checkpoint);
+    if (!bad.empty())
+      fail("iteration ", counters.iteration, ": parameter '", bad, "' is not finite; try a smaller optimizer.lr (now ",
+           config.optimizer.lr, ")");
+    write_safetensors(file(name), checkpoint);
   }
 
   void save() {
-    const Json counters = {{"iteration", done}, {"best_dice", best_dice}, {"seconds", seconds()}};
-    SafeTensors checkpoint = make_checkpoint(*model, config, gaze_source(), {{"counters", counters.dump()}});
-    for (auto& entry : optimizer->state()) checkpoint.tensors.push_back(std::move(entry));
-    write_safetensors(file("last.safetensors"), checkpoint);
+    RunCounters now = counters;
+    now.seconds = seconds();
+    log->sync();  // a checkpoint never survives a power failure without its log
+    write_checkpoint("last.safetensors", {{"counters", counters_text(now)}}, optimizer->state());
   }
 
   /// The largest number of fixations that a batch can have.
@@ -203,19 +222,21 @@ struct Trainer::State {
   }
 
   /// Adds the losses that are known now to the sums, and writes the latest into the report.
-  void take_losses(LossSums& sums, TrainReport& report) {
-    int64_t iteration = done - step->pending();
+  void take_losses(TrainReport& report) {
+    int64_t iteration = counters.iteration - step->pending();
     for (const StepLosses& losses : step->take_losses()) {
       ++iteration;
       if (!std::isfinite(losses.total))
         fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (now ", config.optimizer.lr,
              ")");
-      sums.add(losses);
+      counters.losses.add(losses);
       put_losses(losses, report);
     }
   }
 
-  void write(const TrainReport& r) {
+  /// Logs the mean losses since the last line.
+  void write(TrainReport& r) {
+    put_losses(std::exchange(counters.losses, {}).mean(), r);
     Json terms = Json::object();
     for (const auto& [name, value] : r.terms) terms[name] = value;
     log->add({{"iteration", r.iteration},
@@ -228,24 +249,58 @@ struct Trainer::State {
   }
 
   void validate() {
-    const std::vector<ImageScores> scores = evaluate_model(*model, val, config.train.batch);
+    const std::vector<ImageScores> scores =
+        evaluate_model(*model, val, config.train.batch, [this](int64_t) { end_if_asked(); });
     Json means;
     for (const Metric& m : metric_table()) means[m.key] = summarize_scores(scores, m).mean;
-    log->add({{"iteration", done}, {"val", means}, {"seconds", seconds()}});
-    ValidationReport report{done, means["dice"], means["iou"], means["dice"] > best_dice};
+    log->add({{"iteration", counters.iteration}, {"val", means}, {"seconds", seconds()}});
+    ValidationReport report{counters.iteration, means["dice"], means["iou"], means["dice"] > counters.best_dice};
     if (report.best) {
-      best_dice = report.dice;
-      const Json facts = {{"iteration", done}, {"val_dice", best_dice}};
-      write_safetensors(file("best.safetensors"),
-                        make_checkpoint(*model, config, gaze_source(), {{"best", facts.dump()}}));
+      counters.best_dice = report.dice;
+      const Json facts = {{"iteration", report.iteration}, {"val_dice", report.dice}};
+      write_checkpoint("best.safetensors", {{"best", facts.dump()}});
     }
+    counters.validation_due = false;
     if (observer.validation) observer.validation(report);
+  }
+
+  /// Trains to the last iteration. Throws Interrupted if the observer asks for it.
+  void train_on() {
+    const TrainOptions& t = config.train;
+    if (counters.validation_due) {
+      validate();  // at first, of the untrained network
+      if (counters.iteration == t.iterations) save();
+    }
+    Loader batches = loader();
+    Clock::time_point window = Clock::now();
+    TrainReport report;
+    report.iterations = t.iterations;
+    for (int64_t since = 1; counters.iteration < t.iterations; ++since) {
+      report.lr = cosine_lr(config.optimizer, counters.iteration, t.iterations);
+      step->run(batches.next(), report.lr);
+      report.iteration = ++counters.iteration;
+      const bool last = report.iteration == t.iterations, log = report.iteration % t.log_every == 0 || last;
+      const bool stop = stop_asked();
+      if (log || stop || device == Device::cpu) take_losses(report);  // waits for a GPU
+      report.images_per_second = double(since * t.batch) / seconds_since(window);
+      if (observer.iteration) observer.iteration(report);
+      if (log) write(report);
+      counters.validation_due = last || report.iteration % t.val_every == 0;
+      if (stop) throw Interrupted("interrupted");
+      if (!log) continue;
+
+      if (counters.validation_due) validate();
+      if (report.iteration % t.checkpoint_every == 0 || last) save();
+      since = 0;
+      window = Clock::now();
+    }
   }
 };
 
 void require_free_folder(const std::string& folder, bool resume) {
-  if (holds_run(folder) && !resume)
-    fail(folder, ": holds a run already; resume it with --resume, or set another folder with --out");
+  const std::string found = run_file_in(folder);
+  if (!found.empty() && !resume)
+    fail(folder, ": holds a run already (", found, "); resume it with --resume, or set another folder with --out");
 }
 
 void require_precision(const Config& config, Device device) {
@@ -271,43 +326,25 @@ Trainer::~Trainer() = default;
 
 bool Trainer::run(const std::string& folder, bool resume) {
   State& s = *state_;
-  const TrainOptions& t = s.config.train;
   s.open(folder, resume);
-  if (s.done == 0) s.validate();  // the scores of the untrained network
-  Loader loader = s.loader();
-  LossSums sums;
-  Clock::time_point window = Clock::now();
-  TrainReport report;
-  report.iterations = t.iterations;
-  for (int64_t since = 1; s.done < t.iterations; ++since) {
-    report.lr = cosine_lr(s.config.optimizer, s.done, t.iterations);
-    s.step->run(loader.next(), report.lr);
-    report.iteration = ++s.done;
-    const bool last = s.done == t.iterations, log = s.done % t.log_every == 0 || last;
-    if (log || s.device == Device::cpu) s.take_losses(sums, report);  // waits for a GPU
-    report.images_per_second = double(since * t.batch) / seconds_since(window);
-    if (s.observer.iteration) s.observer.iteration(report);
-    if (!log) continue;
-
-    s.put_losses(sums.mean(), report);
-    s.write(report);
-    const bool stop = s.observer.stop && s.observer.stop();
-    if (s.done % t.val_every == 0 || last) s.validate();
-    if (s.done % t.checkpoint_every == 0 || last || stop) s.save();
-    if (stop && !last) return false;
-    sums = {};
-    since = 0;
-    window = Clock::now();
+  try {
+    s.train_on();
+  } catch (const Interrupted&) {
+    s.save();
+    return false;
   }
+  s.require_best();
   return true;
 }
 
-int64_t saved_iterations(const std::string& folder, const Config& config) {
+RunProgress saved_progress(const std::string& folder, const Config& config) {
   const std::string checkpoint = folder + "/last.safetensors", yaml = folder + "/config.yaml";
-  if (std::filesystem::exists(checkpoint))
-    return counters_of(read_last(folder, checkpoint, config), checkpoint).value("iteration", int64_t(0));
+  if (std::filesystem::exists(checkpoint)) {
+    const RunCounters saved = read_counters(read_checkpoint_of(folder, checkpoint, config), checkpoint, config.train);
+    return {saved.iteration, saved.finished(config.train)};
+  }
   if (std::filesystem::exists(yaml)) require_same_run(folder, load_config(yaml), config);
-  return 0;
+  return {};
 }
 
 std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {

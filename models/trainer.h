@@ -1,10 +1,12 @@
 // Training. A run is a folder with these files:
+//   .lock              locked while a process writes to the folder
 //   config.yaml        the configuration with every key
 //   metrics.jsonl      one JSON object per line: facts of the run, losses every log_every iterations, validations
 //   last.safetensors   the state to resume from: parameters, optimiser state, counters
 //   best.safetensors   the parameters with the best validation Dice so far
 //
-// A run that is killed and resumed gives the metrics (except times) and parameters of an uninterrupted run.
+// One process at a time works in the folder. A run that is killed and resumed gives the metrics (except times) and
+// parameters of an uninterrupted run.
 #pragma once
 
 #include <functional>
@@ -42,11 +44,17 @@ struct TrainingObserver {
   std::function<void(const TrainReport&)> iteration;  // after every iteration, with the latest losses that are known
   std::function<void(const TrainReport&)> log;  // every log_every iterations, with mean losses since the last call
   std::function<void(const ValidationReport&)> validation;
-  std::function<bool()> stop;  // called every log_every iterations; true saves and ends the run
+  /// Called after every iteration and, by several threads, while images are loaded. True ends the run.
+  std::function<bool()> stop;
 };
 
-/// Throws Error if the folder holds a run and `resume` is false. Trainer::run() checks this too, but only after the
-/// data are loaded.
+/// Thrown if TrainingObserver::stop returns true before the training has begun.
+class Interrupted : public Error {
+  using Error::Error;
+};
+
+/// Throws Error if the folder holds a file of a run and `resume` is false. Trainer::run() checks this too, but only
+/// after the data are loaded.
 void require_free_folder(const std::string& folder, bool resume);
 
 /// Throws Error if the device does not support config.precision.
@@ -56,13 +64,14 @@ void require_precision(const Config& config, Device device);
 class Trainer {
  public:
   /// Loads the data, computes the pseudo masks that the recipe trains on, and makes the network on the device. Sets the
-  /// number of threads of the process to config.threads.
+  /// number of threads of the process to config.threads. Throws Interrupted if observer.stop() returns true.
   Trainer(const Config& config, TrainingObserver observer, Device device = Device::cpu);
   ~Trainer();
 
-  /// Trains to the last iteration, or until observer.stop() returns true. Returns whether the last iteration is done.
-  /// With `resume`, continues from last.safetensors in the folder, if it exists. Throws Error if the folder holds a run
-  /// and `resume` is false, or if it holds a run of another configuration.
+  /// Locks the folder and trains to the last iteration, or until observer.stop() returns true; then it saves the run
+  /// and returns false. With `resume`, continues from last.safetensors in the folder. A run that was ended before its
+  /// first checkpoint starts again. Throws Error if another process works in the folder, if it holds a run and `resume`
+  /// is false, if it holds a run of another configuration, and if a file of the run is missing or damaged.
   bool run(const std::string& folder, bool resume);
 
   /// Profiles `iterations` training iterations after `warm_up` iterations. Writes no files.
@@ -73,8 +82,14 @@ class Trainer {
   std::unique_ptr<State> state_;
 };
 
-/// The iteration of the last checkpoint in a run's folder; 0 if there is none. Throws Error if the folder holds a run
-/// of another configuration.
-int64_t saved_iterations(const std::string& folder, const Config& config);
+/// What the last checkpoint of a run says.
+struct RunProgress {
+  int64_t iteration = 0;
+  bool finished = false;  // the last iteration and its validation are done
+};
+
+/// The progress of the run in a folder; none if there is no checkpoint. Throws Error if the folder holds a run of
+/// another configuration.
+RunProgress saved_progress(const std::string& folder, const Config& config);
 
 }  // namespace gt

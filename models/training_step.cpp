@@ -8,8 +8,8 @@ namespace {
 /// The defined tensors of a batch, in a fixed order.
 std::vector<Tensor*> tensors_of(Batch& b) {
   std::vector<Tensor*> defined;
-  for (Tensor* t : {&b.images, &b.masks, &b.ignored, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight, &b.tracks.sigma,
-                    &b.tracks.tau, &b.tracks.kept, &b.tracks.offsets})
+  for (Tensor* t : {&b.images, &b.masks, &b.ignored, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight,
+                    &b.tracks.sigma, &b.tracks.tau, &b.tracks.kept, &b.tracks.offsets})
     if (t->defined()) defined.push_back(t);
   for (Tensor& t : b.pseudo) defined.push_back(&t);
   return defined;

@@ -89,7 +89,7 @@ TEST_CASE("cli: train, eval, predict and report work in sequence", "[cli]") {
   INFO(scored.err);
   REQUIRE(scored.status == 0);
   CHECK(has(scored.out, "SIMULATED"));
-  const auto result = nlohmann::json::parse(read_file(w.tmp / "run/eval.json"));
+  const auto result = nlohmann::json::parse(read_file(w.tmp / "run/eval_test.json"));
   CHECK(result["gaze"] == "simulated");
   CHECK(result["per_image"].size() == result["images"]);
   double sum = 0;

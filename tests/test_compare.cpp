@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/io.h"
+#include "core/safetensors.h"
 #include "gaze/image.h"
 #include "tests/program.h"
 
@@ -56,7 +57,7 @@ TEST_CASE("compare: every recipe is trained with every seed, and scores and diff
     const Json &a = track["runs"][i], &b = full["runs"][i];
     CHECK(a["seed"] == i + 1);
     CHECK(has(a["command"], str_cat("recipe=gradtrack seed=", i + 1, " --out OUT/gradtrack/seed")));
-    const Json eval = Json::parse(read_file(w.tmp / str_cat("cmp/gradtrack/seed", i + 1, "/eval.json")));
+    const Json eval = Json::parse(read_file(w.tmp / str_cat("cmp/gradtrack/seed", i + 1, "/eval_test.json")));
     CHECK(a["dice"] == eval["dice"]["mean"]);
     for (size_t k = 0; k < 4; ++k) {
       CHECK(a["per_image"]["dice"][k] == eval["per_image"][k]["dice"]);
@@ -102,7 +103,7 @@ TEST_CASE("compare: every recipe is trained with every seed, and scores and diff
   CHECK(outcome(w, "two") == before);
 
   // An evaluation of an older version, without HD95.
-  const std::string path = w.tmp / "two/full/seed1/eval.json";
+  const std::string path = w.tmp / "two/full/seed1/eval_test.json";
   Json eval = Json::parse(read_file(path));
   eval.erase("hd95");
   for (Json& image : eval["per_image"]) image.erase("hd95");
@@ -145,8 +146,9 @@ TEST_CASE("compare: an interrupted or killed comparison continues to the results
       CHECK(has(read_file(output), "interrupted; all runs are saved, continue with: gradtrack compare"));
     }
     // The trainings of a killed comparison save their runs and end. The folder is locked until then.
-    Result locked = {1, "", "locked by a running comparison"};
-    for (int i = 0; i < 600 && has(locked.err, "locked by a running comparison"); ++i) {
+    const std::string at_work = "(gradtrack compare or a command that it started) is at work in it";
+    Result locked = {1, "", at_work};
+    for (int i = 0; i < 600 && has(locked.err, at_work); ++i) {
       usleep(50'000);
       locked = run(compare(w, "interrupted", "train.iterations=200 optimizer.lr=0.5"));
     }
@@ -176,6 +178,7 @@ TEST_CASE("compare: runs that train made are used, and runs of another configura
   const Result val = run(full + "--seeds 1 --split val");
   CHECK(has(val.err, "full/seed1: eval"));
   CHECK(has(val.out, " on val "));
+  for (const char* split : {"test", "val"}) CHECK(exists(w.tmp / seed + "/eval_" + split + ".json"));
 
   // A folder without a checkpoint, made by a version with fewer keys.
   write(w.tmp / "cmp/full/seed2/config.yaml", tiny_yaml + std::string("recipe: full\nseed: 2\n"));

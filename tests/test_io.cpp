@@ -1,14 +1,13 @@
-// Files: reading, atomic writing, safetensors.
+// Files: reading and atomic writing.
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "core/io.h"
-#include "core/random.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -18,40 +17,6 @@ namespace {
 
 size_t files_in(const TempFolder& folder) {
   return size_t(std::distance(std::filesystem::directory_iterator(folder.path()), {}));
-}
-
-/// The bytes of a safetensors file with this header and data.
-std::string raw_file(const std::string& header, const std::string& data) {
-  const uint64_t size = header.size();
-  return std::string(reinterpret_cast<const char*>(&size), 8) + header + data;
-}
-
-/// A header with one tensor; the arguments replace valid parts.
-std::string entry(const std::string& dtype = "\"F32\"", const std::string& shape = "[2]",
-                  const std::string& offsets = "[0,8]") {
-  return R"({"x":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
-}
-
-SafeTensors example() {
-  SafeTensors s;
-  s.tensors = {{"conv.weight", Tensor::of<float>({2, 1, 2}, {1, -2, 3.5f, 4})},
-               {"f64", Tensor::of<double>({2}, {0.1, 1e300})},
-               {"bytes", Tensor::of<uint8_t>({3}, {0, 127, 255})},
-               {"scalar", Tensor::of<int32_t>({}, {-7})},
-               {"a \"quoted\" name", Tensor::of<float>({1}, {0})}};
-  s.metadata = {{"recipe", "gradtrack"}, {"config", "lr: 1\nname: \"x\"\n"}};
-  return s;
-}
-
-bool same(const SafeTensors& a, const SafeTensors& b) {
-  if (a.metadata != b.metadata || a.tensors.size() != b.tensors.size()) return false;
-  for (size_t i = 0; i < a.tensors.size(); ++i) {
-    const auto& [name, x] = a.tensors[i];
-    const auto& [other, y] = b.tensors[i];
-    if (name != other || x.shape() != y.shape() || x.dtype() != y.dtype()) return false;
-    if (std::memcmp(x.raw(), y.raw(), x.bytes()) != 0) return false;
-  }
-  return true;
 }
 
 /// While one is alive, no file of this process can grow beyond `bytes`. This stands for a full disk.
@@ -129,149 +94,83 @@ TEST_CASE("files: a failed write throws the reason, keeps the old file and remov
   CHECK_THROWS_AS(write_file("", "x"), Error);
 }
 
+TEST_CASE("files: a replaced file keeps its mode, and a new one follows the umask", "[io]") {
+  const TempFolder folder;
+  const auto mode = [&](const std::string& name) {
+    struct stat facts {};
+    REQUIRE(stat((folder / name).c_str(), &facts) == 0);
+    return facts.st_mode & 07777;
+  };
+  const mode_t before = umask(027);
+  write_file(folder / "new", "x");
+  CHECK(mode("new") == 0640);
+  for (const mode_t kept : {0600u, 0664u, 0755u}) {
+    REQUIRE(chmod((folder / "new").c_str(), kept) == 0);
+    write_file(folder / "new", "y");
+    CHECK(mode("new") == kept);
+  }
+  umask(before);
+}
+
+TEST_CASE("files: a symbolic link stays, and its target is replaced", "[io]") {
+  const TempFolder folder;
+  make_folder(folder / "elsewhere");
+  write(folder / "elsewhere/target", "old");
+  std::filesystem::create_symlink("elsewhere/target", folder / "link");
+  std::filesystem::create_symlink(folder / "link", folder / "second");
+  std::filesystem::create_symlink("elsewhere/none yet", folder / "dangling");
+  write_file(folder / "second", "new");
+  write_file(folder / "dangling", "made");
+  for (const char* link : {"link", "second", "dangling"}) CHECK(std::filesystem::is_symlink(folder / link));
+  CHECK(read_file(folder / "elsewhere/target") == "new");
+  CHECK(read_file(folder / "elsewhere/none yet") == "made");
+  CHECK(files_in(folder) == 4);
+
+  std::filesystem::create_symlink("loop", folder / "loop");
+  CHECK(error_of([&] { write_file(folder / "loop", "x"); }) ==
+        (folder / "loop") + ": cannot write: Too many levels of symbolic links");
+}
+
+TEST_CASE("files: no file or link that is named like a temporary file is written through", "[io]") {
+  const TempFolder folder;
+  write(folder / "precious", "kept");
+  const auto plant = [&](const std::string& name) {
+    std::error_code exists;
+    std::filesystem::create_symlink("precious", folder / name, exists);
+  };
+  plant("f.tmp");
+  for (int number = 0; number < 2000; ++number) plant(str_cat("f.", getpid(), "-", number, ".tmp"));
+  error_of([&] { write_file(folder / "f", "x"); });  // refused if no name is left
+  CHECK(read_file(folder / "precious") == "kept");
+}
+
+TEST_CASE("files: temporary files of killed processes are removed, other files stay", "[io]") {
+  const TempFolder folder;
+  const pid_t dead = fork();
+  if (dead == 0) _exit(0);
+  waitpid(dead, nullptr, 0);
+  const std::vector<std::string> stay = {
+      "f",          "f.tmp",      str_cat("f.", getppid(), "-0.tmp"), str_cat("f.", dead, ".tmp"), ".tmp",
+      "f.-1-2.tmp", "f.12-x.tmp", str_cat("f.", dead, "-1.tmp.txt")};
+  for (const std::string& name : stay) write(folder / name, "x");
+  write(folder / str_cat("f.", dead, "-3.tmp"), "x");
+  write(folder / str_cat("eval_val.json.", dead, "-12.tmp"), "x");
+  remove_stale_temporaries(folder.path());
+  CHECK(files_in(folder) == stay.size());
+  for (const std::string& name : stay) CHECK(std::filesystem::exists(folder / name));
+}
+
+TEST_CASE("files: a file or device with more bytes than allowed is refused", "[io]") {
+  const TempFolder folder;
+  write(folder / "f", "12345");
+  CHECK(read_file(folder / "f", 5) == "12345");
+  CHECK(error_of([&] { read_file(folder / "f", 4); }) == (folder / "f") + ": expected at most 4 bytes, found more");
+  CHECK(error_of([&] { read_file("/dev/zero", 1 << 20); }) == "/dev/zero: expected at most 1048576 bytes, found more");
+}
+
 TEST_CASE("files: devices and pipes are written, not replaced", "[io]") {
   CHECK(error_of([] { write_file("/dev/full", "x"); }) == "/dev/full: cannot write: No space left on device");
   write_file("/dev/null", "x");
   CHECK(std::filesystem::is_character_file("/dev/null"));
   CHECK(std::filesystem::is_character_file("/dev/full"));
-}
-
-TEST_CASE("safetensors: a written file reads back in order, with the same bits", "[io][safetensors]") {
-  const TempFolder folder;
-  const SafeTensors s = example();
-  write_safetensors(folder / "a.safetensors", s);
-  const SafeTensors back = read_safetensors(folder / "a.safetensors");
-  CHECK(same(s, back));
-  REQUIRE(back.find("scalar") != nullptr);
-  CHECK(back.find("scalar")->item() == -7);
-  CHECK(back.find("none") == nullptr);
-
-  write_safetensors(folder / "empty.safetensors", {});
-  CHECK(same(read_safetensors(folder / "empty.safetensors"), {}));
-}
-
-TEST_CASE("safetensors: empty tensors are kept at any position", "[io][safetensors]") {
-  const TempFolder folder;
-  SafeTensors s;
-  for (const char* name : {"z", "a", "m"}) s.tensors.emplace_back(std::string(name) + "0", Tensor({0, 3}));
-  s.tensors.emplace_back("b", Tensor::of<float>({1}, {5}));
-  s.tensors.emplace_back("c0", Tensor({int64_t(1) << 40, 0}));
-  write_safetensors(folder / "f", s);
-  const SafeTensors back = read_safetensors(folder / "f");
-  CHECK(back.tensors.size() == 5);
-  for (const auto& [name, t] : s.tensors) CHECK(back.find(name)->shape() == t.shape());
-  CHECK(back.find("b")->item() == 5);
-}
-
-TEST_CASE("safetensors: the bytes follow the format's specification", "[io][safetensors]") {
-  const TempFolder folder;
-  const SafeTensors s = example();
-  write_safetensors(folder / "f", s);
-  const std::string bytes = read_file(folder / "f");
-  uint64_t size = 0;  // little endian
-  for (size_t i = 0; i < 8; ++i) size |= uint64_t(uint8_t(bytes[i])) << (8 * i);
-  REQUIRE(size <= bytes.size() - 8);
-  CHECK(size % 8 == 0);
-  CHECK(bytes[8] == '{');
-  const nlohmann::json header = nlohmann::json::parse(bytes.substr(8, size));
-  CHECK(header.size() == s.tensors.size() + 1);
-  CHECK(header["__metadata__"]["recipe"] == "gradtrack");
-  CHECK(header["conv.weight"] == nlohmann::json({{"dtype", "F32"}, {"shape", {2, 1, 2}}, {"data_offsets", {0, 16}}}));
-  CHECK(header["f64"]["dtype"] == "F64");
-  CHECK(header["f64"]["data_offsets"] == nlohmann::json({16, 32}));
-  CHECK(header["bytes"]["dtype"] == "U8");
-  CHECK(header["scalar"] ==
-        nlohmann::json({{"dtype", "I32"}, {"shape", nlohmann::json::array()}, {"data_offsets", {35, 39}}}));
-  CHECK(bytes.size() == 8 + size + 43);
-  CHECK(bytes.substr(8 + size, 8) == std::string("\0\0\x80\x3f\0\0\0\xc0", 8));  // 1.0f, -2.0f
-}
-
-TEST_CASE("safetensors: duplicate names are refused, and metadata that is not UTF-8 is replaced", "[io][safetensors]") {
-  const TempFolder folder;
-  SafeTensors s;
-  s.tensors = {{"x", Tensor({1})}, {"x", Tensor({2})}};
-  CHECK_THROWS_AS(write_safetensors(folder / "f", s), Error);
-  s.tensors = {{"__metadata__", Tensor({1})}};
-  CHECK_THROWS_AS(write_safetensors(folder / "f", s), Error);
-  s.tensors = {{"x", Tensor()}};
-  CHECK_THROWS_AS(write_safetensors(folder / "f", s), Error);
-  CHECK(files_in(folder) == 0);
-  s.tensors.clear();
-  s.metadata = {{"path", "caf\xe9"}};
-  write_safetensors(folder / "f", s);
-  CHECK(read_safetensors(folder / "f").metadata.at("path") == "caf\xef\xbf\xbd");
-}
-
-TEST_CASE("safetensors: a file truncated at any byte is an error that names it", "[io][safetensors]") {
-  const TempFolder folder;
-  const std::string path = folder / "f";
-  write_safetensors(path, example());
-  const std::string bytes = read_file(path);
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    write_file(path, bytes.substr(0, size));
-    INFO("first " << size << " of " << bytes.size() << " bytes");
-    CHECK(error_of([&] { read_safetensors(path); }).starts_with(path + ": "));
-  }
-  write_file(path, bytes + "x");
-  CHECK(error_of([&] { read_safetensors(path); }).find("1 bytes after the last tensor") != std::string::npos);
-}
-
-TEST_CASE("safetensors: other files and malformed headers are refused", "[io][safetensors]") {
-  const TempFolder folder;
-  const std::string path = folder / "f";
-  const std::string data(8, '\1');
-  const auto refused = [&](const std::string& bytes) {
-    write_file(path, bytes);
-    return error_of([&] { read_safetensors(path); }).starts_with(path + ": ");
-  };
-  REQUIRE_FALSE(refused(raw_file(entry(), data)));
-
-  CHECK(refused(std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR and more", 26)));
-  CHECK(refused("Some text, which is not a tensor file at all.\n"));
-  CHECK(refused(std::string(8, '\xff') + entry() + data));                // a header of 2^64 - 1 bytes
-  CHECK(refused(std::string("\0\0\0\0\0\0\0\x80", 8) + entry() + data));  // a header of 2^63 bytes
-  for (const char* header : {"", " ", "[]", "3", "null", "\"x\"", "{", "{}{}", "{\"x\":}", "{\"x\":1}", "{\"x\":[]}",
-                             "{\"x\":{}}", "{\"__metadata__\":1}", "{\"\xff\":1}"})
-    CHECK(refused(raw_file(header, header == std::string("{}") ? data : "")));
-  CHECK(refused(raw_file(std::string(100000, '['), data)));
-
-  for (const char* dtype : {"\"BF16\"", "\"f32\"", "4", "null", "[]"}) CHECK(refused(raw_file(entry(dtype), data)));
-  for (const char* shape : {"2", "[3]", "[-2]", "[-1,-2]", "[2.0]", "[\"2\"]", "[true,2]", "{}", "null", "[[2]]",
-                            "[9223372036854775807]", "[18446744073709551615]", "[4294967296,4294967296]",
-                            "[4611686018427387904,2]", "[2305843009213693954]", "[4611686018427387904,4,0]"})
-    CHECK(refused(raw_file(entry("\"F32\"", shape), data)));
-  for (const char* offsets : {"[0]", "[0,8,8]", "[0,9]", "[0,7]", "[8,0]", "[-1,7]", "[0,-1]", "[0.0,8.0]", "[4,12]",
-                              "8", "null", "[0,18446744073709551615]", "[18446744073709551608,0]", "[\"0\",\"8\"]"})
-    CHECK(refused(raw_file(entry("\"F32\"", "[2]", offsets), data)));
-
-  const auto two = [&](const std::string& a, const std::string& b) {
-    const std::string first = entry("\"F32\"", "[1]", a), second = entry("\"F32\"", "[1]", b);
-    return raw_file(first.substr(0, first.size() - 1) + ",\"y\"" + second.substr(4), data);
-  };
-  CHECK_FALSE(refused(two("[4,8]", "[0,4]")));  // any order is valid
-  CHECK(read_safetensors(path).tensors[0].first == "y");
-  CHECK(refused(two("[0,4]", "[0,4]")));  // overlap
-  CHECK(refused(two("[0,4]", "[2,6]")));
-  CHECK(refused(two("[0,4]", "[5,9]")));  // hole
-}
-
-TEST_CASE("safetensors: a file with changed bytes is read, or refused with its name", "[io][safetensors]") {
-  const TempFolder folder;
-  const std::string path = folder / "f";
-  write_safetensors(path, example());
-  const std::string good = read_file(path);
-  Random random(17);
-  int refused = 0;
-  for (int trial = 0; trial < 3000; ++trial) {
-    std::string bytes = good;
-    for (int64_t flips = 1 + random.below(4); flips > 0; --flips) {
-      const size_t at = size_t(random.below(random.chance(0.2) ? 8 : int64_t(bytes.size()) - 43));
-      bytes[at] = random.chance(0.5) ? char(random.below(256)) : "0123456789-[]{},\":."[random.below(19)];
-    }
-    write_file(path, bytes);
-    const std::string error = error_of([&] { read_safetensors(path); });
-    refused += !error.empty();
-    REQUIRE((error.empty() || error.starts_with(path + ": ")));
-  }
-  CHECK(refused > 1000);
 }

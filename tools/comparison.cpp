@@ -9,8 +9,6 @@
 namespace gt {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::vector<std::string> image_names(const Run& run) {
   std::vector<std::string> names;
   for (const Json& image : run.eval["per_image"]) names.push_back(image["name"]);
@@ -171,8 +169,8 @@ void require_same_images(const Comparison& c) {
   for (const auto& of_arm : c.runs)
     for (const SeedRun& r : of_arm)
       if (image_names(r.run) != expected)
-        fail(r.run.folder,
-             "/eval.json: expected an evaluation of the images of the other runs, got other images; remove this file "
+        fail(evaluation_path(r.run.folder, c.split),
+             ": expected an evaluation of the images of the other runs, got other images; remove this file "
              "and try again");
 }
 

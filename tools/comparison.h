@@ -1,7 +1,6 @@
 // The results of an experiment: the scores of each arm over seeds, and the differences between arms over images.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -78,7 +77,7 @@ void require_same_images(const Comparison& c);
 std::vector<ArmsDifference> compute_differences(const Comparison& c);
 
 /// The contents of compare.json.
-nlohmann::ordered_json comparison_json(const Comparison& c);
+Json comparison_json(const Comparison& c);
 
 /// The contents of report.html. Its pictures show some images as predicted by the first run of each arm without
 /// degraded gaze. The device predicts them, and they are written to folder/cases.

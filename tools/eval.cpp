@@ -2,9 +2,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "core/folder_lock.h"
 #include "core/io.h"
+#include "core/json.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
 #include "models/evaluate.h"
@@ -12,11 +13,10 @@
 #include "tools/commands.h"
 #include "tools/panels.h"
 #include "tools/progress.h"
+#include "tools/run_folder.h"
 
 namespace gt {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string model;
@@ -67,16 +67,22 @@ void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::
   }
 }
 
+void print_warning(const std::string& line) { std::fprintf(stderr, "warning: %s\n", line.c_str()); }
+
 void evaluate_run(const Options& o) {
+  if (o.split.find('/') != o.split.npos) fail("--split: expected a name without '/', got '", o.split, "'");
   set_num_threads(int(o.threads));
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (!o.data.empty()) config.data.root = o.data;
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
-  const Dataset dataset = load_dataset(config.data, o.split, needs);
+  const Dataset dataset =
+      load_dataset(config.data, o.split, needs, {.sample = {}, .progress = {}, .warn = print_warning});
   const std::string parent = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : parent.empty() ? "." : parent;
   make_folder(folder);
+  const FolderLock lock(folder, "gradtrack eval");
+  remove_stale_temporaries(folder);
 
   const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
   Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", o.split},
@@ -92,14 +98,15 @@ void evaluate_run(const Options& o) {
     for (const Metric& m : metric_table()) per_image.back()[m.key] = s.scores.at(m.key);
   }
   write_panels(loaded, dataset, scores, size_t(o.panels), folder, per_image);
-  write_file(folder + "/eval.json", result.dump(1) + "\n");
+  const std::string path = folder + "/" + evaluation_name(o.split);
+  write_file(path, dump_json(result, path, 1) + "\n");
 
   std::printf("%s on %s (%s), %zu images\n", config.recipe.c_str(), o.split.c_str(), config.data.root.c_str(),
               scores.size());
   if (loaded.gaze == "simulated") std::printf("trained on SIMULATED gaze\n");
   print_table("metric", means);
   if (o.untrained) print_table("untrained", result["untrained"]);
-  std::printf("written: %s/eval.json\n", folder.c_str());
+  std::printf("written: %s\n", path.c_str());
 }
 
 }  // namespace
@@ -113,7 +120,7 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--data", o->data, "folder of the data set (default: the one of the training)")
       ->type_name("ROOT");
   command->add_option("--split", o->split, "images to evaluate, listed in ROOT/SPLIT.txt")->capture_default_str();
-  command->add_option("--out", o->out, "folder for eval.json and panels/ (default: the folder of the checkpoint)")
+  command->add_option("--out", o->out, "folder for eval_SPLIT.json and panels/ (default: the folder of the checkpoint)")
       ->type_name("DIR");
   command->add_option("--panels", o->panels, "number of pictures of the best, of median and of the worst images")
       ->check(CLI::NonNegativeNumber)
@@ -124,8 +131,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
   command->add_flag("--untrained", o->untrained, "also score the network with its initial parameters");
   command->footer(
-      "Predicts a mask for each image at the size of its label, and scores it. Writes eval.json with the\n"
-      "scores of each image, their mean and standard deviation, and pictures to panels/. Prints the means.\n\n"
+      "Predicts a mask for each image at the size of its label, and scores it. Writes eval_SPLIT.json with\n"
+      "the scores of each image, their mean and standard deviation, and pictures to panels/. Prints the means.\n\n"
       "Example:\n"
       "  gradtrack eval runs/kvasir_small --split val");
   command->callback([o] { evaluate_run(*o); });

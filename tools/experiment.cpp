@@ -4,19 +4,21 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/folder_lock.h"
 #include "core/io.h"
 #include "core/parallel.h"
+#include "models/run_log.h"
 #include "models/trainer.h"
 #include "tools/comparison.h"
 #include "tools/jobs.h"
 #include "tools/progress.h"
 #include "tools/run_config.h"
+#include "tools/shell.h"
 
 namespace gt {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 /// A run that the experiment needs.
 struct PlannedRun {
@@ -27,16 +29,6 @@ struct PlannedRun {
   std::vector<std::string> train;  // arguments of the command that trains it
   int64_t done = 0;                // iterations in its log
 };
-
-/// The command with these arguments, quoted for a shell.
-std::string shell_command(const std::vector<std::string>& words) {
-  std::string line = "gradtrack";
-  for (const std::string& word : words) {
-    const bool plain = word.find_first_of(" []{}()*?$&;|<>'\"\\`!#~") == std::string::npos;
-    line += " " + (plain ? word : "'" + word + "'");
-  }
-  return line;
-}
 
 std::vector<PlannedRun> plan_runs(const Experiment& experiment, const ExperimentOptions& o) {
   std::vector<PlannedRun> plans;
@@ -51,50 +43,36 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const Experiment
       for (const auto* words : {&o.base.overrides, &arm.overrides})
         p.train.insert(p.train.end(), words->begin(), words->end());
       p.train.insert(p.train.end(), {str_cat("seed=", seed), "--out", p.folder, "--resume", "--device", o.device});
-      p.done = saved_iterations(p.folder, p.config);
+      p.done = saved_progress(p.folder, p.config).iteration;
       plans.push_back(std::move(p));
     }
   return plans;
 }
 
-bool finished(const PlannedRun& p) { return saved_iterations(p.folder, p.config) >= p.config.train.iterations; }
-
 bool is_newer(const std::string& file, const std::string& than) {
   return fs::exists(file) && fs::last_write_time(file) >= fs::last_write_time(than);
 }
 
-/// Whether the run has an eval.json that is newer than its best checkpoint and has this split of its data.
+/// Whether the run has an evaluation of this split of its data that is newer than its best checkpoint.
 bool evaluated(const PlannedRun& p, const std::string& split) {
-  const std::string path = p.folder + "/eval.json";
-  if (!is_newer(path, p.folder + "/best.safetensors")) return false;
-  const Json eval = Json::parse(read_file(path), nullptr, false);
-  return eval.is_object() && eval.value("split", "") == split && eval.value("data", "") == p.config.data.root;
+  const std::string path = evaluation_path(p.folder, split);
+  return !path.empty() && is_newer(path, p.folder + "/best.safetensors") &&
+         read_run(p.folder, split).eval.value("data", Json()) == p.config.data.root;
 }
 
 /// The next command for a run, as arguments of this program. Empty if the run is complete.
 std::vector<std::string> next_command(const PlannedRun& p, const ExperimentOptions& o) {
   const int64_t threads = p.config.threads > 0 ? p.config.threads : std::max<int64_t>(1, num_threads() / o.jobs);
-  if (!finished(p)) {
+  if (!saved_progress(p.folder, p.config).finished) {
     std::vector<std::string> command = p.train;
     if (o.jobs > 1) command.push_back(str_cat("threads=", threads));
     return command;
   }
   if (!evaluated(p, o.split))
     return {"eval", p.folder, "--split", o.split, "--device", o.device, "--threads", str_cat(threads)};
-  if (!is_newer(p.folder + "/report.html", p.folder + "/eval.json")) return {"report", p.folder};
+  if (!is_newer(p.folder + "/report.html", evaluation_path(p.folder, o.split)))
+    return {"report", p.folder, "--split", o.split};
   return {};
-}
-
-/// The last iteration in a run's log; 0 if there is none.
-int64_t logged_iteration(const std::string& folder) {
-  const std::string path = folder + "/metrics.jsonl";
-  if (!fs::exists(path)) return 0;
-  const std::string log = read_file(path);
-  const size_t end = log.rfind('\n'), begin = end == log.npos || end == 0 ? log.npos : log.rfind('\n', end - 1);
-  if (end == log.npos) return 0;
-  const std::string line = log.substr(begin == log.npos ? 0 : begin + 1, end - (begin == log.npos ? 0 : begin + 1));
-  const Json entry = Json::parse(line, nullptr, false);
-  return entry.is_object() ? entry.value("iteration", int64_t(0)) : 0;
 }
 
 /// Trains and evaluates all runs. Returns false if it was interrupted.
@@ -114,7 +92,7 @@ bool complete_runs(std::vector<PlannedRun>& plans, const ExperimentOptions& o, s
     std::string detail;
     for (const Job* job : running) {
       PlannedRun& p = plans[size_t(job - jobs.data())];
-      p.done = std::max(p.done, logged_iteration(p.folder));
+      p.done = std::max(p.done, logged_iterations(p.folder + "/metrics.jsonl"));
       detail += str_cat(detail.empty() ? "" : ", ", p.name, " ", p.done, "/", p.config.train.iterations);
     }
     int64_t sum = 0;
@@ -131,7 +109,8 @@ Comparison collect_results(const std::vector<PlannedRun>& plans, const std::vect
   Comparison c{"", experiment, o.split, o.seeds, std::vector<std::vector<SeedRun>>(experiment.arms.size()), {}, {}};
   for (size_t i = 0; i < plans.size(); ++i) {
     if (jobs[i].failure.empty())
-      c.runs[plans[i].arm].push_back({plans[i].seed, shell_command(plans[i].train), read_run(plans[i].folder)});
+      c.runs[plans[i].arm].push_back(
+          {plans[i].seed, shell_command(plans[i].train), read_run(plans[i].folder, o.split)});
     else
       c.failures.emplace_back(plans[i].name, str_cat(jobs[i].failure, " (", jobs[i].log, ")"));
   }
@@ -176,13 +155,15 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
     load_config_with_warnings(o.base.path, overrides);
   }
   make_folder(o.out);
-  lock_folder(o.out);
+  const FolderLock lock(o.out, str_cat("gradtrack ", subcommand, " or a command that it started"),
+                        FolderLock::Programs::keep);
   std::vector<PlannedRun> plans = plan_runs(experiment, o);  // refuses folders of other runs before any work
   std::vector<Job> jobs;
   if (!complete_runs(plans, o, jobs)) fail("interrupted; all runs are saved, continue with: ", shell_command(command));
   Comparison c = collect_results(plans, jobs, experiment, o);
   c.command = shell_command(command);
-  write_file(o.out + "/compare.json", comparison_json(c).dump(1) + "\n");
+  const std::string results = o.out + "/compare.json";
+  write_file(results, dump_json(comparison_json(c), results, 1) + "\n");
   print_comparison(c);
   write_file(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)));
   std::printf("written: %s/compare.json, %s/report.html\n", o.out.c_str(), o.out.c_str());

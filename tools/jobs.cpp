@@ -1,7 +1,6 @@
 #include "tools/jobs.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,34 +8,14 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "core/check.h"
 #include "core/io.h"
+#include "tools/signals.h"
 
 namespace gt {
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
-
-/// Handles SIGINT and SIGTERM during its lifetime by setting `interrupted`.
-class Interruption {
- public:
-  Interruption() {
-    struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = 1; };
-    sigaction(SIGINT, &action, &int_);
-    sigaction(SIGTERM, &action, &term_);
-  }
-  ~Interruption() {
-    sigaction(SIGINT, &int_, nullptr);
-    sigaction(SIGTERM, &term_, nullptr);
-  }
-  Interruption(const Interruption&) = delete;
-
- private:
-  struct sigaction int_ {
-  }, term_{};
-};
 
 /// Starts `gradtrack ARGUMENTS` with its output appended to `log`.
 pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
@@ -137,26 +116,18 @@ class Jobs {
 }  // namespace
 
 bool run_jobs(std::vector<Job>& jobs, int64_t at_once, const JobObserver& observer) {
-  const Interruption interruption;
+  const StopSignals signals;
   Jobs all(observer);
   size_t next = 0;
   bool passed_on = false;
-  for (int64_t tick = 0; all.running() > 0 || (next < jobs.size() && interrupted == 0); ++tick) {
-    while (all.running() < size_t(at_once) && next < jobs.size() && interrupted == 0) all.advance(jobs[next++]);
+  for (int64_t tick = 0; all.running() > 0 || (next < jobs.size() && !StopSignals::asked()); ++tick) {
+    while (all.running() < size_t(at_once) && next < jobs.size() && !StopSignals::asked()) all.advance(jobs[next++]);
     usleep(100'000);
-    if (interrupted != 0 && !std::exchange(passed_on, true)) all.interrupt();
-    all.poll(interrupted != 0);
+    if (StopSignals::asked() && !std::exchange(passed_on, true)) all.interrupt();
+    all.poll(StopSignals::asked());
     if (tick % 10 == 0) all.report_progress();
   }
-  return interrupted == 0;
-}
-
-void lock_folder(const std::string& folder) {
-  const std::string path = folder + "/.lock";
-  const int file = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);  // open until this process and its children end
-  if (file < 0) fail(path, ": cannot write: ", std::strerror(errno));
-  if (flock(file, LOCK_EX | LOCK_NB) != 0)
-    fail(folder, ": locked by a running comparison, or by a training of an earlier one that has not ended yet");
+  return !StopSignals::asked();
 }
 
 }  // namespace gt

@@ -25,11 +25,8 @@ struct JobObserver {
 };
 
 /// Runs the jobs in order, at most `at_once` at a time. A job fails if a command fails or if next() repeats a command.
-/// Other jobs continue. On SIGINT or SIGTERM, the running commands get SIGINT, on which `train` saves its run. Returns
-/// false, after they have ended, in this case. The commands also get SIGINT if this process dies.
+/// Other jobs continue. On a signal of StopSignals, the running commands get SIGINT, on which `train` saves its run.
+/// Returns false, after they have ended, in this case. The commands also get SIGINT if this process dies.
 bool run_jobs(std::vector<Job>& jobs, int64_t at_once, const JobObserver& observer);
-
-/// Locks a folder by its file .lock until this process and all its children have ended. Throws Error if it is locked.
-void lock_folder(const std::string& folder);
 
 }  // namespace gt

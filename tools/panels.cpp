@@ -45,12 +45,11 @@ std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<doub
   return cases;
 }
 
-PredictedView predict_view(const Model& model, const DataOptions& data, const Image& image, const std::string& name) {
+PredictedView predict_view(const Model& model, const DataOptions& data, const Image& image) {
   const NoGrad no_grad;
   const Prediction p = model.predict(network_input(image, data, model.device()));
   PredictedView v;
-  v.mask = predicted_mask(p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width,
-                          name);
+  v.mask = predicted_mask(p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
   for (const Tensor& a : p.attention) v.attention.push_back(map_picture(a.to(Device::cpu), image.height, image.width));
   return v;
 }

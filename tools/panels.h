@@ -21,8 +21,7 @@ struct PredictedView {
 };
 
 /// Predicts one image of any size.
-PredictedView predict_view(const Model& model, const DataOptions& data, const Image& image,
-                           const std::string& name = "the image");
+PredictedView predict_view(const Model& model, const DataOptions& data, const Image& image);
 
 /// The RGB image with the predicted mask tinted and outlined in blue, and the outline of `label`, if not null, in
 /// yellow.

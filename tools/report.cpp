@@ -9,11 +9,11 @@
 #include "tools/html/charts.h"
 #include "tools/html/page.h"
 #include "tools/report_parts.h"
+#include "tools/shell.h"
 
 namespace gt {
 namespace {
 
-using Json = Run::Json;
 using html::escape;
 using html::fixed;
 using html::whole;
@@ -315,9 +315,14 @@ std::string report_page(const std::vector<Run>& runs) {
                         "<footer>GradTrack " GT_VERSION "</footer>\n");
 }
 
-void report(const std::vector<std::string>& folders, std::string out) {
+void report(const std::vector<std::string>& folders, const std::string& split, std::string out) {
   std::vector<Run> runs;
-  for (const std::string& folder : folders) runs.push_back(read_run(folder));
+  for (const std::string& folder : folders) {
+    runs.push_back(read_run(folder, split));
+    if (!split.empty() && !runs.back().evaluated())
+      fail(folder, ": expected an evaluation on ", split,
+           ", found none; make it with: ", shell_command({"eval", folder, "--split", split}));
+  }
   // Runs of one name are called by their folders.
   for (size_t i = 0; i < runs.size(); ++i)
     for (size_t k = 0; k < i; ++k)
@@ -333,8 +338,9 @@ void report(const std::vector<std::string>& folders, std::string out) {
 void add_report_command(CLI::App& app) {
   auto* command = app.add_subcommand("report", "Write an HTML page on one run, or one that compares runs");
   auto runs = std::make_shared<std::vector<std::string>>();
-  auto out = std::make_shared<std::string>();
+  auto split = std::make_shared<std::string>(), out = std::make_shared<std::string>();
   command->add_option("runs", *runs, "folders of runs")->required()->type_name("RUN ...");
+  command->add_option("--split", *split, "images whose scores are shown (default: test, or the only ones evaluated)");
   command->add_option("--out", *out, "page to write (default RUN/report.html for one run, report.html for several)")
       ->type_name("FILE");
   command->footer(
@@ -342,7 +348,7 @@ void add_report_command(CLI::App& app) {
       "file that loads nothing else, and it can be printed.\n\n"
       "Examples:\n  gradtrack report runs/kvasir_small\n  gradtrack report runs/full runs/gradtrack --out "
       "compare.html");
-  command->callback([runs, out] { report(*runs, *out); });
+  command->callback([runs, split, out] { report(*runs, *split, *out); });
 }
 
 }  // namespace gt

@@ -2,32 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
-#include "core/check.h"
 #include "core/io.h"
 
 namespace gt {
 namespace {
 
-using Json = Run::Json;
-
 // ---- Reading --------------------------------------------------------------------------------------------------------
-
-/// The item under `key`, whose type `is` checks. Throws Error, beginning with `where`.
-const Json& item(const Json& json, const char* key, bool (Json::*is)() const noexcept, const char* kind,
-                 const std::string& where) {
-  if (!json.is_object() || !json.contains(key) || !(json[key].*is)())
-    fail(where, ": expected ", kind, " under '", key, "'");
-  return json[key];
-}
-
-double number(const Json& json, const char* key, const std::string& where) {
-  return item(json, key, &Json::is_number, "a number", where).get<double>();
-}
-
-std::string string(const Json& json, const char* key, const std::string& where) {
-  return item(json, key, &Json::is_string, "a string", where).get<std::string>();
-}
 
 /// Adds a value to the term NAME or to a level of it, NAME_<level>.
 void add_term(Run& run, const std::string& name, double at, double value) {
@@ -46,29 +28,29 @@ void add_term(Run& run, const std::string& name, double at, double value) {
 
 void read_line(Run& run, const Json& line, const std::string& where) {
   if (line.contains("run")) {
-    run.facts = item(line, "run", &Json::is_object, "an object", where);
+    run.facts = json_object(line, "run", where);
     return;
   }
-  const double at = number(line, "iteration", where);
+  const double at = json_number(line, "iteration", where);
   run.iterations = std::max(run.iterations, at);
-  run.seconds = std::max(run.seconds, number(line, "seconds", where));
+  run.seconds = std::max(run.seconds, json_number(line, "seconds", where));
   if (line.contains("val")) {
-    run.dice.add(at, number(item(line, "val", &Json::is_object, "an object", where), "dice", where));
+    run.dice.add(at, json_number(json_object(line, "val", where), "dice", where));
     return;
   }
-  run.loss.add(at, number(line, "loss", where));
-  run.lr.add(at, number(line, "lr", where));
-  run.speed.push_back(number(line, "images_per_s", where));
+  run.loss.add(at, json_number(line, "loss", where));
+  run.lr.add(at, json_number(line, "lr", where));
+  run.speed.push_back(json_number(line, "images_per_s", where));
   if (!line.contains("terms")) {  // a log of version 0.1
-    add_term(run, "segmentation", at, number(line, "seg", where));
-    const Json& levels = item(line, "track", &Json::is_array, "a list", where);
+    add_term(run, "segmentation", at, json_number(line, "seg", where));
+    const Json& levels = json_list(line, "track", where);
     for (size_t l = 0; l < levels.size(); ++l) {
       if (!levels[l].is_number()) fail(where, ": expected numbers in 'track'");
       add_term(run, str_cat("track_", l + 1), at, levels[l].get<double>());
     }
     return;
   }
-  for (const auto& [name, value] : item(line, "terms", &Json::is_object, "an object", where).items()) {
+  for (const auto& [name, value] : json_object(line, "terms", where).items()) {
     if (!value.is_number()) fail(where, ": expected a number for the loss term '", name, "'");
     add_term(run, name, at, value.get<double>());
   }
@@ -80,11 +62,11 @@ void read_metrics(Run& run, const std::string& path) {
   for (size_t begin = 0, end; begin < all.size(); begin = end + 1) {
     end = std::min(all.find('\n', begin), all.size());
     const std::string where = str_cat(path, ":", ++count);
-    const Json line = Json::parse(all.begin() + int64_t(begin), all.begin() + int64_t(end), nullptr, false);
-    if (line.is_object())
-      read_line(run, line, where);
-    else if (end < all.size())
-      fail(where, ": expected a JSON object");  // a killed run can leave an incomplete last line
+    try {
+      read_line(run, parse_json(std::string_view(all).substr(begin, end - begin), where), where);
+    } catch (const Error&) {
+      if (end < all.size()) throw;  // a killed run can leave an incomplete last line
+    }
   }
 }
 
@@ -98,31 +80,43 @@ std::vector<const Metric*> metrics_in(const Json& eval) {
 
 void check_scores(const Json& json, const std::vector<const Metric*>& metrics, const std::string& where) {
   for (const Metric* m : metrics) {
-    const Json& both = item(json, m->key, &Json::is_object, "an object", where);
-    number(both, "mean", str_cat(where, ": ", m->key));
-    number(both, "std", str_cat(where, ": ", m->key));
+    const Json& both = json_object(json, m->key, where);
+    json_number(both, "mean", str_cat(where, ": ", m->key));
+    json_number(both, "std", str_cat(where, ": ", m->key));
   }
 }
 
 Json read_eval(const std::string& path) {
-  const Json eval = Json::parse(read_file(path), nullptr, false);
-  if (!eval.is_object()) fail(path, ": expected a JSON object");
+  const Json eval = parse_json(read_file(path), path);
   const std::vector<const Metric*> metrics = metrics_in(eval);
   check_scores(eval, metrics, path);
-  string(eval, "split", path);
-  number(eval, "images", path);
+  const std::string split = json_string(eval, "split", path);
+  const std::string name = std::filesystem::path(path).filename().string();
+  if (name != "eval.json" && name != evaluation_name(split))
+    fail(path, ": expected the split that its name says, got '", split, "'");
+  json_number(eval, "images", path);
   if (eval.contains("untrained")) check_scores(eval["untrained"], metrics, path + ": untrained");
-  const Json& images = item(eval, "per_image", &Json::is_array, "a list", path);
+  const Json& images = json_list(eval, "per_image", path);
   for (size_t i = 0; i < images.size(); ++i) {
     const std::string where = str_cat(path, ": per_image ", i + 1);
-    string(images[i], "name", where);
-    for (const Metric* m : metrics) number(images[i], m->key, where);
-    if (images[i].contains("panel")) string(images[i], "panel", where), string(images[i], "rank", where);
+    json_string(images[i], "name", where);
+    for (const Metric* m : metrics) json_number(images[i], m->key, where);
+    if (images[i].contains("panel")) json_string(images[i], "panel", where), json_string(images[i], "rank", where);
     if (!images[i].contains("panel_columns")) continue;
-    for (const Json& c : item(images[i], "panel_columns", &Json::is_array, "a list", where))
+    for (const Json& c : json_list(images[i], "panel_columns", where))
       if (!c.is_string()) fail(where, ": expected strings in 'panel_columns'");
   }
   return eval;
+}
+
+/// The split that reports show: see read_run().
+std::string main_split(const std::string& folder) {
+  const std::vector<std::string> splits = evaluated_splits(folder);
+  if (splits.empty() || std::find(splits.begin(), splits.end(), "test") != splits.end()) return "test";
+  if (splits.size() == 1) return splits[0];
+  std::string all;
+  for (const std::string& split : splits) all += (all.empty() ? "" : ", ") + split;
+  fail(folder, ": is evaluated on the splits ", all, ": choose one with --split");
 }
 
 }  // namespace
@@ -162,7 +156,27 @@ bool Run::simulated() const {
   return false;
 }
 
-Run read_run(const std::string& folder) {
+std::vector<std::string> evaluated_splits(const std::string& folder) {
+  std::set<std::string> splits;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("eval_") && name.ends_with(".json")) splits.insert(name.substr(5, name.size() - 10));
+  }
+  const std::string old = folder + "/eval.json";
+  if (std::filesystem::exists(old)) splits.insert(json_string(parse_json(read_file(old), old), "split", old));
+  return {splits.begin(), splits.end()};
+}
+
+std::string evaluation_path(const std::string& folder, const std::string& split) {
+  const std::string path = folder + "/" + evaluation_name(split), old = folder + "/eval.json";
+  if (std::filesystem::exists(path)) return path;
+  const bool has_old =
+      std::filesystem::exists(old) && json_string(parse_json(read_file(old), old), "split", old) == split;
+  return has_old ? old : "";
+}
+
+Run read_run(const std::string& folder, const std::string& split) {
   const std::filesystem::path root(folder);
   if (!std::filesystem::is_directory(root)) fail(folder, ": expected the folder of a run, found no such folder");
   if (!std::filesystem::exists(root / "config.yaml"))
@@ -172,7 +186,8 @@ Run read_run(const std::string& folder) {
   run.name = std::filesystem::weakly_canonical(root).filename().string();
   run.config = read_file((root / "config.yaml").string());
   if (std::filesystem::exists(root / "metrics.jsonl")) read_metrics(run, (root / "metrics.jsonl").string());
-  if (std::filesystem::exists(root / "eval.json")) run.eval = read_eval((root / "eval.json").string());
+  const std::string eval = evaluation_path(folder, split.empty() ? main_split(folder) : split);
+  if (!eval.empty()) run.eval = read_eval(eval);
   return run;
 }
 

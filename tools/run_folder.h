@@ -1,10 +1,10 @@
-// Reads the folder of a run for reports: config.yaml, metrics.jsonl, eval.json.
+// Reads the folder of a run for reports: config.yaml, metrics.jsonl, eval_SPLIT.json.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "core/json.h"
 #include "gaze/metrics.h"
 
 namespace gt {
@@ -32,11 +32,9 @@ struct LossCurves {
 
 /// The contents of a run's folder.
 struct Run {
-  using Json = nlohmann::ordered_json;
-
   std::string folder, name, config;
   Json facts = Json::object();  // facts of the run in its log; empty if there are none
-  Json eval;                    // eval.json, checked; null if there is none
+  Json eval;                    // the evaluation, checked; null if there is none
   Curve loss, lr, dice;
   std::vector<LossCurves> terms;  // loss terms before weighting
   std::vector<double> speed;      // images per second
@@ -54,8 +52,19 @@ struct Run {
   bool simulated() const;
 };
 
-/// Reads the folder of a run. Log and evaluation may be missing, and the last line of the log may be incomplete, as a
-/// killed run leaves it. Throws Error, with file and line, if the folder has no config.yaml or a file is damaged.
-Run read_run(const std::string& folder);
+/// The name of the file with the evaluation on a split: eval_SPLIT.json.
+inline std::string evaluation_name(const std::string& split) { return "eval_" + split + ".json"; }
+
+/// The splits that a run is evaluated on, sorted. Older versions wrote one evaluation, eval.json.
+std::vector<std::string> evaluated_splits(const std::string& folder);
+
+/// The file with the evaluation of a run on a split; "" if there is none.
+std::string evaluation_path(const std::string& folder, const std::string& split);
+
+/// Reads the folder of a run, with its evaluation on `split`. With the split "", that is test if it is evaluated, else
+/// the only split that is. Log and evaluation may be missing, and the last line of the log may be incomplete, as a
+/// killed run leaves it. Throws Error, with file and line, if the folder has no config.yaml, a file is damaged, or
+/// there is no only split.
+Run read_run(const std::string& folder, const std::string& split = "");
 
 }  // namespace gt

@@ -1,21 +1,21 @@
 // gradtrack train
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "core/device.h"
+#include "core/folder_lock.h"
 #include "core/io.h"
 #include "models/trainer.h"
 #include "tools/commands.h"
 #include "tools/profile.h"
 #include "tools/progress.h"
 #include "tools/run_config.h"
+#include "tools/shell.h"
+#include "tools/signals.h"
 
 namespace gt {
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
 
 struct Options {
   std::string config;
@@ -69,7 +69,7 @@ TrainingObserver observe(std::unique_ptr<ProgressBar>& bar, const Config& config
                   v.iou, v.best ? "  (best so far)" : "");
     bar->line(buffer);
   };
-  observer.stop = [] { return interrupted != 0; };
+  observer.stop = [] { return StopSignals::asked(); };
   return observer;
 }
 
@@ -84,6 +84,25 @@ void profile(Config config, Device device, const Options& o) {
   write_profile(*profile, o.out + "/trace.json");
 }
 
+/// The arguments that continue a run, or start it again if it was ended before it began.
+std::vector<std::string> continue_arguments(const Options& o) {
+  std::vector<std::string> words = {"train", o.config};
+  words.insert(words.end(), o.overrides.begin(), o.overrides.end());
+  words.insert(words.end(), {"--out", o.out, "--device", o.device, "--resume"});
+  return words;
+}
+
+/// Trains in the folder o.out. Returns false if a signal stopped it and the run is saved.
+bool train_run(const Options& o, const Config& config, Device device) {
+  std::unique_ptr<ProgressBar> bar;
+  try {
+    return Trainer(config, observe(bar, config), device).run(o.out, o.resume);
+  } catch (const Interrupted&) {
+    bar.reset();
+    fail("interrupted before the training began; start again with: ", shell_command(continue_arguments(o)));
+  }
+}
+
 void train(const Options& o) {
   const Config config = load_config_with_warnings(o.config, o.overrides);
   if (o.print_config) {
@@ -95,16 +114,13 @@ void train(const Options& o) {
   if (!why.empty()) std::fprintf(stderr, "device %s: %s\n", to_string(device), why.c_str());
   std::fprintf(stderr, "recipe %s, %s in %s\n", config.recipe.c_str(), o.profile > 0 ? "trace" : "run", o.out.c_str());
   if (o.profile > 0) return profile(config, device, o);
+  require_unlocked(o.out);
   require_free_folder(o.out, o.resume);
-  std::unique_ptr<ProgressBar> bar;
-  Trainer trainer(config, observe(bar, config), device);
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  const bool finished = trainer.run(o.out, o.resume);
-  bar.reset();
-  std::signal(SIGINT, SIG_DFL);
-  if (!finished)
-    fail("interrupted; the run is saved, continue with: gradtrack train ", o.config, " ... --out ", o.out, " --resume");
-  std::fprintf(stderr, "done: %s/best.safetensors; evaluate with: gradtrack eval %s\n", o.out.c_str(), o.out.c_str());
+  const StopSignals signals;
+  if (!train_run(o, config, device))
+    fail("interrupted; the run is saved, continue with: ", shell_command(continue_arguments(o)));
+  std::fprintf(stderr, "done: %s/best.safetensors; evaluate with: %s\n", o.out.c_str(),
+               shell_command({"eval", o.out}).c_str());
 }
 
 }  // namespace
@@ -134,7 +150,8 @@ void add_train_command(CLI::App& app) {
       "  metrics.jsonl     losses and validation scores, one JSON object per line\n"
       "  best.safetensors  the network with the best validation Dice\n"
       "  last.safetensors  the state to resume from\n"
-      "Ctrl-C saves the run and ends. --resume continues it with the results of an uninterrupted run.\n\n"
+      "Ctrl-C and the signals TERM, HUP and USR1 save the run and end it with status 1. --resume continues it\n"
+      "with the results of an uninterrupted run. One process at a time can work in the folder.\n\n"
       "Examples:\n  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg seed=2 --out runs/kvasir_2\n"
       "  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg --profile --out runs/profile");
   command->callback([o] {
