@@ -193,7 +193,7 @@ Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions
   Sample& sample = loaded.sample;
   sample.name = entry.name;
   const std::string path = sources.images.find(entry);
-  loaded.image = read_image(path, int(options.channels));
+  loaded.image = read_image(path, int(options.channels), read_options(options));
   loaded.files.push_back(digest_of(path, options));
   sample.image = resize_image(loaded.image, options.size, options.size);
   sample.normalisation = normalisation_of(sample.image, options);
@@ -248,6 +248,8 @@ void warn_of_same(const std::vector<FileDigest>& files, std::map<std::string, st
 }  // namespace
 
 std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }
+
+ReadOptions read_options(const DataOptions& options) { return {.stretch = stretch_named(options.stretch)}; }
 
 Normalisation normalisation_of(const Image& image, const DataOptions& options) {
   if (options.normalize == "fixed") return {options.mean, options.std};
