@@ -1,20 +1,11 @@
 #include "gaze/image.h"
 
 #include <algorithm>
-#include <climits>
-#include <memory>
-#include <string_view>
+#include <utility>
 
 #include "core/check.h"
 #include "core/io.h"
 #include "gaze/dicom.h"
-
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_PNG
-#define STBI_NO_STDIO
-#define STB_IMAGE_STATIC
-#define STB_IMAGE_IMPLEMENTATION
-#include <stb/stb_image.h>
 
 #define STB_IMAGE_RESIZE_STATIC
 #define STB_IMAGE_RESIZE_IMPLEMENTATION
@@ -28,77 +19,97 @@
 namespace gt {
 namespace {
 
-constexpr std::string_view jpeg_start = "\xFF\xD8\xFF", png_start = "\x89PNG\r\n\x1A\n";
+/// Brightness, with weights of RGB in 256ths.
+uint16_t luma(const uint16_t* rgb) { return uint16_t((77u * rgb[0] + 150u * rgb[1] + 29u * rgb[2]) >> 8); }
 
-uint64_t big_endian(std::string_view bytes, size_t at, size_t count) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < count; ++i) value = value << 8 | uint8_t(bytes[at + i]);
-  return value;
+/// The palette's colours of the picture's indices.
+void expand_palette(StoredImage& image) {
+  if (image.palette.empty()) return;
+  std::vector<uint16_t> colours;
+  colours.reserve(image.values.size() * 3);
+  for (const uint16_t index : image.values)
+    colours.insert(colours.end(), image.palette[index].begin(), image.palette[index].begin() + 3);
+  image.values = std::move(colours);
+  image.channels = 3, image.bits = 8;
 }
 
-constexpr const char* truncated = "truncated, the end of the image is missing";
-
-/// Whether each table in the body of a JPEG segment of Huffman tables has at most 256 codes. A table is 1 byte, 16
-/// counts and the symbols that these count.
-bool huffman_tables_fit(std::string_view body) {
-  while (body.size() >= 17) {
-    size_t codes = 0;
-    for (const char count : body.substr(1, 16)) codes += uint8_t(count);
-    if (codes > 256) return false;
-    body.remove_prefix(std::min(body.size(), 17 + codes));
+/// The picture's values with 1 or 3 channels, without alpha.
+std::vector<uint16_t> converted(StoredImage&& image, int64_t channels) {
+  if (image.channels == channels) return std::move(image.values);
+  const size_t from = size_t(image.channels), to = size_t(channels), count = image.values.size() / from;
+  std::vector<uint16_t> values(count * to);
+  for (size_t i = 0; i < count; ++i) {
+    const uint16_t* pixel = image.values.data() + i * from;
+    for (size_t c = 0; c < to; ++c) values[i * to + c] = from < 3 ? pixel[0] : to == 1 ? luma(pixel) : pixel[c];
   }
-  return true;
+  return values;
 }
 
-/// A fault that the decoder does not report, or null. The decoder fills the missing part of a truncated JPEG with grey,
-/// and writes past the end of an overlong Huffman table. Segments are skipped by their length, as a thumbnail inside
-/// one has an end marker too; scan data are searched byte by byte.
-const char* jpeg_fault(std::string_view bytes) {
-  constexpr uint8_t huffman_tables = 0xC4, first_restart = 0xD0, last_restart = 0xD7, end_of_image = 0xD9, fill = 0xFF;
-  for (size_t at = 2; at + 1 < bytes.size();) {
-    const uint8_t marker = uint8_t(bytes[at + 1]);
-    const bool in_scan = marker == 0 || (marker >= first_restart && marker <= last_restart);
-    if (uint8_t(bytes[at]) != 0xFF || marker == fill || in_scan) {
-      ++at;
-      continue;
-    }
-    if (marker == end_of_image) return nullptr;
-    if (at + 4 > bytes.size()) return truncated;
-    const size_t length = size_t(big_endian(bytes, at + 2, 2));  // counts itself
-    if (length < 2) return "damaged, a segment has no length";
-    if (marker == huffman_tables && !huffman_tables_fit(bytes.substr(at + 4, length - 2)))
-      return "damaged, a Huffman table has more than 256 codes";
-    at += 2 + length;
-  }
-  return truncated;
-}
-
-/// A fault that the decoder does not report, or null: it also accepts a PNG without its end.
-const char* png_fault(std::string_view bytes) {
-  constexpr size_t overhead = 12;  // of a chunk: length, type, checksum
-  for (size_t at = png_start.size(); at + overhead <= bytes.size();) {
-    if (bytes.substr(at + 4, 4) == "IEND") return nullptr;
-    at += overhead + size_t(big_endian(bytes, at, 4));
-  }
-  return truncated;
-}
-
-/// Pixels that stb decoded as T and frees.
+/// The value below which a share of the values lies.
 template <class T>
-using Decoded = std::unique_ptr<T, void (*)(void*)>;
-
-/// Stretches 16 bits to 8: the smallest value becomes 0, the largest 255. An image of one value keeps its upper 8 bits.
-void stretch(const uint16_t* values, std::vector<uint8_t>& pixels) {
-  const auto [min, max] = std::minmax_element(values, values + pixels.size());
-  const uint32_t low = *min, range = *max - low;
-  for (size_t i = 0; i < pixels.size(); ++i)
-    pixels[i] = uint8_t(range == 0 ? values[i] >> 8 : ((values[i] - low) * 255 + range / 2) / range);
+int64_t quantile(std::vector<T> values, double share) {
+  const auto at = values.begin() + int64_t(share * double(values.size() - 1) + 0.5);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
 }
 
-Image read_dicom_image(const std::string& path, int channels) {
-  const DicomSlice slice = read_dicom(path);
+struct Limits {
+  int64_t low = 0, high = 0;
+};
+
+/// The values that become 0 and 255.
+template <class T>
+Limits limits_of(const std::vector<T>& values, Stretch stretch) {
+  const auto [min, max] = std::minmax_element(values.begin(), values.end());
+  const Limits full{*min, *max};
+  if (stretch == Stretch::full || full.low == full.high) return full;
+  const Limits inner{quantile(values, 0.001), quantile(values, 0.999)};
+  const int64_t range = inner.high - inner.low;
+  const bool outliers = range <= (full.high - full.low) / 8;
+  return range > 0 && (stretch == Stretch::percentile || outliers) ? inner : full;
+}
+
+uint8_t stretched(int64_t value, const Limits& limits) {
+  const int64_t range = limits.high - limits.low;
+  return uint8_t(((std::clamp(value, limits.low, limits.high) - limits.low) * 255 + range / 2) / range);
+}
+
+/// Stretches 16 bits to 8. Values that are all alike keep their upper 8 bits.
+std::vector<uint8_t> stretched(const std::vector<uint16_t>& values, Stretch stretch) {
+  const Limits limits = limits_of(values, stretch);
+  std::vector<uint8_t> pixels(values.size());
+  for (size_t i = 0; i < values.size(); ++i)
+    pixels[i] = limits.low == limits.high ? uint8_t(values[i] >> 8) : stretched(values[i], limits);
+  return pixels;
+}
+
+/// Values of up to 8 bits, scaled to 0 to 255.
+std::vector<uint8_t> scaled(const std::vector<uint16_t>& values, int bits) {
+  const int factor = 255 / ((1 << bits) - 1);
+  std::vector<uint8_t> pixels(values.size());
+  for (size_t i = 0; i < values.size(); ++i) pixels[i] = uint8_t(values[i] * factor);
+  return pixels;
+}
+
+/// The grey levels of a slice. Padding, and all of a slice of one value, become 0.
+std::vector<uint8_t> grey_levels(const DicomSlice& slice, Stretch stretch) {
+  std::vector<int32_t> real;
+  for (size_t i = 0; i < slice.is_padding.size(); ++i)
+    if (!slice.is_padding[i]) real.push_back(slice.values[i]);
   std::vector<uint8_t> grey(slice.values.size());
-  stretch(slice.values.data(), grey);
+  const bool padded = !slice.is_padding.empty();
+  if (padded && real.empty()) return grey;
+  const Limits limits = limits_of(padded ? real : slice.values, stretch);
+  if (limits.low == limits.high) return grey;
+  for (size_t i = 0; i < grey.size(); ++i)
+    if (!padded || !slice.is_padding[i])
+      grey[i] = slice.inverted ? uint8_t(255 - stretched(slice.values[i], limits)) : stretched(slice.values[i], limits);
+  return grey;
+}
+
+Image read_dicom_image(const std::string& path, int channels, const ReadOptions& options) {
+  const DicomSlice slice = read_dicom(path, options);
+  const std::vector<uint8_t> grey = grey_levels(slice, options.stretch);
   Image image(slice.height, slice.width, channels);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = grey[i / size_t(channels)];
   return image;
@@ -106,35 +117,23 @@ Image read_dicom_image(const std::string& path, int channels) {
 
 }  // namespace
 
-Image read_image(const std::string& path, int channels) {
+Image read_image(const std::string& path, int channels, const ReadOptions& options) {
   GT_CHECK(channels == 1 || channels == 3, "read_image: channels is ", channels, ", expected 1 or 3");
   const std::string bytes = read_file(path);
   if (bytes.empty()) fail(path, ": is empty, expected a JPEG, PNG or DICOM image");
-  if (is_dicom(bytes)) return read_dicom_image(path, channels);
-  const bool jpeg = bytes.starts_with(jpeg_start), png = bytes.starts_with(png_start);
-  if (!jpeg && !png) fail(path, ": is neither a JPEG nor a PNG nor a DICOM image");
-  if (const char* fault = jpeg ? jpeg_fault(bytes) : png_fault(bytes)) fail(path, ": is ", fault);
-  if (bytes.size() > INT_MAX) fail(path, ": is larger than 2 GiB");
+  if (is_dicom(bytes)) return read_dicom_image(path, channels, options);
+  if (!is_picture(bytes)) fail(path, ": is neither a JPEG nor a PNG nor a DICOM image");
 
-  int width = 0, height = 0, own_channels = 0;
-  const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
-  const int size = int(bytes.size());
-  const auto check = [&](const void* decoded) {
-    if (!decoded) fail(path, ": cannot decode the ", jpeg ? "JPEG" : "PNG", " image: ", stbi_failure_reason());
-  };
-  if (png && stbi_is_16_bit_from_memory(data, size)) {
-    const Decoded<stbi_us> decoded(stbi_load_16_from_memory(data, size, &width, &height, &own_channels, channels),
-                                   stbi_image_free);
-    check(decoded.get());
-    Image image(height, width, channels);
-    stretch(decoded.get(), image.pixels);
-    return image;
-  }
-  const Decoded<stbi_uc> decoded(stbi_load_from_memory(data, size, &width, &height, &own_channels, channels),
-                                 stbi_image_free);
-  check(decoded.get());
-  Image image(height, width, channels);
-  std::copy_n(decoded.get(), image.pixels.size(), image.pixels.data());
+  ReadOptions as_needed = options;
+  as_needed.luminance = channels == 1;
+  StoredImage stored = decode_stored(path, bytes, as_needed);
+  expand_palette(stored);
+  Image image;
+  image.height = stored.height, image.width = stored.width, image.channels = channels;
+  image.orientation = stored.orientation;
+  const int bits = stored.bits;
+  const std::vector<uint16_t> values = converted(std::move(stored), channels);
+  image.pixels = bits == 16 ? stretched(values, options.stretch) : scaled(values, bits);
   return image;
 }
 

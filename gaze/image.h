@@ -5,11 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "gaze/picture.h"
+
 namespace gt {
 
 struct Image {
   int64_t height = 0, width = 0, channels = 0;
   std::vector<uint8_t> pixels;  // (height,width,channels)
+  int orientation = 1;          // EXIF orientation of the file that it was read from; the pixels are already turned
 
   Image() = default;
   Image(int64_t h, int64_t w, int64_t c, uint8_t value = 0)
@@ -22,10 +25,10 @@ struct Image {
 /// Whether a mask's pixel is foreground. Masks stored as JPEG also have values between 0 and 255.
 inline bool is_foreground(uint8_t pixel) { return pixel > 127; }
 
-/// Decodes a JPEG, PNG or, if the build has DCMTK, DICOM file (gaze/dicom.h) into 1 (grey) or 3 (RGB) channels. Values
-/// of more than 8 bits (DICOM, PNG of 16 bits) are stretched: the smallest becomes 0, the largest 255. Such files
-/// seldom use all their bits. Throws Error with the path and the reason.
-Image read_image(const std::string& path, int channels);
+/// Decodes a JPEG, PNG or, if the build has DCMTK, DICOM file (gaze/dicom.h) into 1 (grey) or 3 (RGB) channels. Alpha
+/// is ignored. Values of more than 8 bits (DICOM, PNG of 16 bits) are stretched to 8, as such files seldom use all
+/// their bits. Throws Error with the path and the reason.
+Image read_image(const std::string& path, int channels, const ReadOptions& options = {});
 
 /// The image at another size. A triangle filter as wide as the larger of the two pixels interpolates bilinearly when
 /// the image grows, and averages when it shrinks.

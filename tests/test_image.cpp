@@ -110,13 +110,13 @@ TEST_CASE("image: a file truncated anywhere is refused", "[image]") {
 TEST_CASE("image: a damaged file is refused", "[image]") {
   std::string overlong = grey_jpeg();
   overlong.replace(overlong.find("\xFF\xC4") + 5, 3, "\xFF\xFF\xFF");
-  CHECK(refusal(overlong) == "is damaged, a Huffman table has more than 256 codes");
+  CHECK(refusal(overlong) == "is damaged, a Huffman table has more codes than bits");
   std::string jpeg = grey_jpeg();
   jpeg[jpeg.find("\xFF\xDA")] = 0;
-  CHECK(refusal(jpeg).starts_with("cannot decode the JPEG image: "));
+  CHECK(refusal(jpeg) == "is damaged, it has no frame or no scan");
   std::string png = encode_png(noise(4, 4, 3));
   png.replace(png.find("IDAT"), 4, "iDAT");
-  CHECK(refusal(png).starts_with("cannot decode the PNG image: "));
+  CHECK(refusal(png) == "is damaged, the checksum of chunk iDAT is wrong");
 }
 
 TEST_CASE("image: resizing to the same size changes nothing", "[image]") {

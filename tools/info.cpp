@@ -8,6 +8,7 @@
 #include "core/device.h"
 #include "core/parallel.h"
 #include "gaze/dicom.h"
+#include "gaze/picture.h"
 #include "kernels/libraries/cudnn.h"
 #include "tools/commands.h"
 #include "tools/step_plan.h"
@@ -63,6 +64,8 @@ void info() {
 #if GT_CUDA && !GT_EMULATE
   row("cuDNN", cudnn::version());
 #endif
+  row("PNG", png_decoder());
+  row("JPEG", jpeg_decoder());
   row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
   row("Eigen", str_cat(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",

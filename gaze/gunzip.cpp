@@ -1,0 +1,59 @@
+#include "gaze/gunzip.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <climits>
+#include <memory>
+
+#include "core/check.h"
+
+namespace gt {
+
+namespace {
+
+struct End {
+  void operator()(z_stream* stream) const { inflateEnd(stream); }
+};
+
+}  // namespace
+
+std::string gunzip(const std::string& path, std::string_view packed, size_t expected) {
+  constexpr size_t max_ratio = 1032;  // of deflate
+  if (expected / max_ratio > packed.size())
+    fail(path, ": the data are damaged: ", packed.size(), " bytes cannot hold ", expected);
+  if (packed.size() > UINT_MAX) fail(path, ": is larger than 4 GiB");
+  z_stream stream = {};
+  constexpr int any_header = 15 + 32;  // gzip or zlib
+  if (inflateInit2(&stream, any_header) != Z_OK) fail(path, ": no memory to unpack the data");
+  const std::unique_ptr<z_stream, End> end(&stream);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+  stream.avail_in = uInt(packed.size());
+  std::string out;
+  size_t got = 0;
+  int result = Z_OK;
+  while (got <= expected) {
+    constexpr size_t step = 1 << 20;
+    out.resize(std::min(expected + 1, got + step));
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + got);
+    stream.avail_out = uInt(out.size() - got);
+    result = inflate(&stream, Z_NO_FLUSH);
+    got = out.size() - stream.avail_out;
+    if (result == Z_STREAM_END) {
+      // Zeros may fill the file's last block.
+      const std::string_view rest = packed.substr(packed.size() - stream.avail_in);
+      if (rest.find_first_not_of('\0') == rest.npos) break;
+      inflateReset(&stream);
+    } else if (result != Z_OK) {
+      break;
+    }
+  }
+  if (got > expected) fail(path, ": the data are more than the ", expected, " bytes that the sizes say");
+  if (result != Z_STREAM_END)
+    fail(path, ": the data are damaged: expected ", expected, " bytes unpacked, got ", got, " before a fault");
+  if (got != expected) fail(path, ": the data are damaged: expected ", expected, " bytes unpacked, got ", got);
+  out.resize(got);
+  return out;
+}
+
+}  // namespace gt

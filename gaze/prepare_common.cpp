@@ -1,0 +1,154 @@
+#include "gaze/prepare_common.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+
+#include "core/check.h"
+#include "core/io.h"
+#include "core/random.h"
+#include "gaze/dataset.h"
+#include "gaze/readers.h"
+
+namespace gt {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Files below a folder, each once: links can lead to a file by several ways, and in circles.
+class Walk {
+ public:
+  explicit Walk(std::initializer_list<std::string_view> extensions) : extensions_(extensions) {}
+
+  /// Files and folders come before links, so that links do not decide the path by which a file is found.
+  void folder(const fs::path& path) {
+    std::error_code error;
+    if (!visited_.insert(fs::canonical(path, error)).second && !error) return;
+    std::vector<fs::path> entries;
+    if (!error)
+      for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+        entries.push_back(it->path());
+    if (error) fail(path.string(), ": cannot read the folder: ", error.message());
+    std::sort(entries.begin(), entries.end(), [](const fs::path& a, const fs::path& b) {
+      std::error_code ignored;
+      return std::pair(fs::is_symlink(a, ignored), a) < std::pair(fs::is_symlink(b, ignored), b);
+    });
+    for (const fs::path& entry : entries) {
+      if (entry.filename().string().starts_with(".")) continue;
+      if (fs::is_directory(entry, error))
+        folder(entry);
+      else if (fs::is_regular_file(entry, error) && wanted(entry) &&
+               visited_.insert(fs::canonical(entry, error)).second)
+        found.push_back(entry.string());
+    }
+  }
+
+  Names found;
+
+ private:
+  bool wanted(const fs::path& file) const {
+    const std::string extension = lower(file.extension().string());
+    return std::find(extensions_.begin(), extensions_.end(), extension) != extensions_.end();
+  }
+
+  std::vector<std::string_view> extensions_;
+  std::set<fs::path> visited_;
+};
+
+void write_list(const PrepareOptions& options, const std::string& split, const Names& names) {
+  std::string lines;
+  for (const std::string& name : names) lines += name + "\n";
+  write_file(options.out + "/" + split + ".txt", lines);
+}
+
+/// Writes gaze.csv with the gaze on these images.
+void write_gaze_of(const PrepareOptions& options, const Names& images, Prepared& prepared) {
+  if (options.gaze.empty()) return;
+  const Gaze gaze = read_gaze(options.gaze);
+  std::vector<Track> tracks;
+  for (const std::string& name : images)
+    if (const auto track = gaze.tracks.find(name); track != gaze.tracks.end()) tracks.push_back(track->second);
+  if (tracks.empty()) fail(options.gaze, ": has gaze on none of the ", images.size(), " images");
+  write_gaze(options.out + "/gaze.csv", tracks, gaze.simulated);
+  if (tracks.size() < images.size())
+    prepared.notes.push_back(str_cat(images.size() - tracks.size(), " images have no gaze"));
+  if (tracks.size() < gaze.tracks.size())
+    prepared.notes.push_back(
+        str_cat(gaze.tracks.size() - tracks.size(), " tracks are of images that the data set lacks"));
+}
+
+/// Loads what was written, as training does. Throws Error, and removes train.txt, if it cannot be read.
+void check_written(const PrepareOptions& options, bool has_test) {
+  DataOptions data;
+  data.root = options.out;
+  data.size = 16;  // the smallest
+  data.channels = 1;
+  data.mean = {0}, data.std = {1};
+  try {
+    for (const char* split : {"train", "val", "test"})
+      if (has_test || std::string_view(split) != "test")
+        load_dataset(data, split, {.masks = true, .optional_gaze = !options.gaze.empty()});
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove(options.out + "/train.txt", ignored);
+    throw;
+  }
+}
+
+}  // namespace
+
+std::string lower(std::string s) {
+  for (char& c : s) c = char(std::tolower(uint8_t(c)));
+  return s;
+}
+
+Names files_below(const std::string& folder, std::initializer_list<std::string_view> extensions) {
+  Walk walk(extensions);
+  walk.folder(folder);
+  std::sort(walk.found.begin(), walk.found.end());
+  return walk.found;
+}
+
+void check_name(const std::string& path, const std::string& name) {
+  const auto is_control = [](char c) { return uint8_t(c) < ' ' || c == 127; };
+  if (!name.empty() && image_name(name) == name && trim_blanks(name) == name &&
+      std::none_of(name.begin(), name.end(), is_control))
+    return;
+  std::string shown = path;
+  std::replace_if(shown.begin(), shown.end(), is_control, '?');
+  fail(shown, ": a list cannot hold its name: expected one without line breaks, blanks at its ends and extensions");
+}
+
+std::set<std::string> hold_out(Names names, double share) {
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(hash64(a), a) < std::pair(hash64(b), b);
+  });
+  const size_t count = names.size() < 2 ? 0 : std::max<size_t>(1, size_t(std::lround(share * double(names.size()))));
+  return {names.begin(), names.begin() + int64_t(count)};
+}
+
+void make_folders(const PrepareOptions& options) {
+  if (fs::exists(options.out + "/train.txt"))
+    fail(options.out, ": holds a data set already, expected a folder without train.txt");
+  make_folder(options.out + "/images");
+  make_folder(options.out + "/masks");
+}
+
+void finish(const PrepareOptions& options, const Names& train, const Names& val, const Names& test,
+            Prepared& prepared) {
+  if (train.empty() || val.empty())
+    fail(options.raw, ": expected images for training and for validation, got ", train.size(), " and ", val.size());
+  Names all = train;
+  all.insert(all.end(), val.begin(), val.end());
+  all.insert(all.end(), test.begin(), test.end());
+  write_gaze_of(options, all, prepared);
+  write_list(options, "test", test);
+  write_list(options, "val", val);
+  write_list(options, "train", train);
+  check_written(options, !test.empty());
+  prepared.train = train.size(), prepared.val = val.size(), prepared.test = test.size();
+}
+
+}  // namespace gt
