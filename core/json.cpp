@@ -13,6 +13,24 @@ const Json& item(const Json& json, const char* key, bool (Json::*is)() const noe
   return json[key];
 }
 
+/// The first string or key in a value that is not UTF-8, in ASCII; "" if there is none.
+std::string first_not_utf8(const Json& json) {
+  if (json.is_string()) {
+    try {
+      json.dump();
+    } catch (const nlohmann::detail::exception&) {
+      return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+    }
+  }
+  std::string found;
+  if (json.is_structured())
+    for (const auto& [key, value] : json.items()) {
+      if (found.empty() && json.is_object()) found = first_not_utf8(Json(key));
+      if (found.empty()) found = first_not_utf8(value);
+    }
+  return found;
+}
+
 }  // namespace
 
 template <class J>
@@ -47,8 +65,7 @@ std::string dump_json(const Json& json, const std::string& where, int indent) {
   try {
     return json.dump(indent);
   } catch (const nlohmann::detail::exception&) {
-    fail(where, ": cannot write: expected names in UTF-8, got '",
-         json.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 80), "'");
+    fail(where, ": cannot write: expected text in UTF-8, got ", first_not_utf8(json));
   }
 }
 

@@ -262,7 +262,10 @@ struct Trainer::State {
   /// Trains to the last iteration. Throws Interrupted if the observer asks for it.
   void train_on() {
     const TrainOptions& t = config.train;
-    if (counters.validation_due) validate();  // at first, the scores of the untrained network
+    if (counters.validation_due) {
+      validate();  // at first, of the untrained network
+      if (counters.iteration == t.iterations) save();
+    }
     Loader batches = loader();
     Clock::time_point window = Clock::now();
     TrainReport report;

@@ -1,11 +1,15 @@
 // Runs the program as users do, in a shell.
 #pragma once
 
+#include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/catch.h"
@@ -25,6 +29,47 @@ inline Result run(const std::string& arguments) {
       std::string(GT_PROGRAM) + " " + arguments + " >" + tmp / "out" + " 2>" + tmp / "err" + " </dev/null";
   const int status = std::system(command.c_str());
   return {WEXITSTATUS(status), read_file(tmp / "out"), read_file(tmp / "err")};
+}
+
+/// `gradtrack ARGUMENTS`, running beside the test in a shell of its own. It is killed at the end.
+class RunningProgram {
+ public:
+  explicit RunningProgram(const std::string& arguments) {
+    const std::string command = std::string("exec ") + GT_PROGRAM + " " + arguments + " >" + tmp_ / "out" + " 2>" +
+                                tmp_ / "err" + " </dev/null";
+    process_ = fork();
+    if (process_ == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+  }
+  ~RunningProgram() { end_with(SIGKILL); }
+  RunningProgram(const RunningProgram&) = delete;
+
+  pid_t process() const { return process_; }
+
+  /// Sends a signal and waits for the end. The status of a program that the signal killed is 128 + the signal.
+  Result end_with(int signal) {
+    if (process_ == 0) return {};
+    int status = 0;
+    kill(process_, signal);
+    waitpid(std::exchange(process_, 0), &status, 0);
+    return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), read_file(tmp_ / "out"),
+            read_file(tmp_ / "err")};
+  }
+
+ private:
+  TempFolder tmp_;
+  pid_t process_ = 0;
+};
+
+/// Waits until a file contains a text, at most a minute. Returns whether it does.
+inline bool wait_for(const std::string& path, const std::string& text) {
+  for (int i = 0; i < 6000; ++i) {
+    if (std::filesystem::exists(path) && read_file(path).find(text) != std::string::npos) return true;
+    usleep(10'000);
+  }
+  return false;
 }
 
 inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }

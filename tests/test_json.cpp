@@ -55,6 +55,7 @@ TEST_CASE("json: values of another type or range are refused with their key", "[
 TEST_CASE("json: a string that is not UTF-8 is not written", "[json]") {
   CHECK(dump_json({{"name", "caf\xc3\xa9"}}, "f") == "{\"name\":\"caf\xc3\xa9\"}");
   CHECK(error_of([] {
-          dump_json({{"name", "caf\xe9"}}, "f");
-        }).starts_with("f: cannot write: expected names in UTF-8, got "));
+          dump_json({{"a", 1}, {"list", {"x", "caf\xe9"}}}, "f");
+        }) == "f: cannot write: expected text in UTF-8, got \"caf\\ufffd\"");
+  CHECK(error_of([] { dump_json({{"caf\xe9", 1}}, "f"); }).ends_with("\"caf\\ufffd\""));
 }

@@ -162,7 +162,8 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   if (!complete_runs(plans, o, jobs)) fail("interrupted; all runs are saved, continue with: ", shell_command(command));
   Comparison c = collect_results(plans, jobs, experiment, o);
   c.command = shell_command(command);
-  write_file(o.out + "/compare.json", comparison_json(c).dump(1) + "\n");
+  const std::string results = o.out + "/compare.json";
+  write_file(results, dump_json(comparison_json(c), results, 1) + "\n");
   print_comparison(c);
   write_file(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)));
   std::printf("written: %s/compare.json, %s/report.html\n", o.out.c_str(), o.out.c_str());

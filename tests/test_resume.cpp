@@ -1,0 +1,245 @@
+// Runs that are stopped, damaged or started twice: what is resumed, and what is refused.
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <sstream>
+
+#include "core/folder_lock.h"
+#include "core/json.h"
+#include "models/checkpoint.h"
+#include "tests/catch.h"
+#include "tests/metrics_of.h"
+#include "tests/small_run.h"
+
+using namespace gt;
+
+namespace {
+
+/// Trains until the observer is asked `calls` times whether to stop. Returns whether the training was finished.
+bool train_until(const Config& c, const std::string& folder, int64_t calls) {
+  std::atomic<int64_t> count = 0;
+  TrainingObserver observer;
+  observer.stop = [&] { return ++count >= calls; };
+  return Trainer(c, observer).run(folder, false);
+}
+
+/// Everything that a run leaves, but for times.
+std::string state_of(const std::string& folder) {
+  std::string state = metrics_of(folder);
+  for (const char* name : {"best.safetensors", "last.safetensors"}) {
+    SafeTensors file = read_checkpoint(folder + "/" + name);
+    if (file.metadata.contains("counters")) {
+      auto counters = nlohmann::ordered_json::parse(file.metadata["counters"]);
+      counters.erase("seconds");
+      file.metadata["counters"] = counters.dump();
+    }
+    for (const auto& [key, value] : file.metadata) state += key + value + "\n";
+    for (const auto& [key, t] : file.tensors) state += key + std::string(static_cast<const char*>(t.raw()), t.bytes());
+  }
+  return state;
+}
+
+/// Changes the metadata entry `counters` of the last checkpoint.
+void change_counters(const std::string& folder, const std::function<void(Json&)>& change) {
+  SafeTensors last = read_safetensors(folder + "/last.safetensors");
+  Json counters = parse_json(last.metadata["counters"], "counters");
+  change(counters);
+  last.metadata["counters"] = counters.dump();
+  write_safetensors(folder + "/last.safetensors", last);
+}
+
+void copy_run(const std::string& from, const std::string& to) {
+  std::filesystem::remove_all(to);
+  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+}
+
+}  // namespace
+
+TEST_CASE("training: a run that is stopped at any moment resumes to the state of an uninterrupted run", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  c.train = {.batch = 3, .iterations = 12, .log_every = 3, .val_every = 6, .checkpoint_every = 12};
+  train(c, tmp / "whole");
+  const std::string expected = state_of(tmp / "whole");
+  // While loading, nothing is written. Then come the first validation, iterations and other validations.
+  CHECK_THROWS_AS(train_until(c, tmp / "early", 1), Interrupted);
+  CHECK_FALSE(std::filesystem::exists(tmp / "early"));
+  int64_t calls = 17;  // training and validation images
+  bool finished = false;
+  for (; !finished; ++calls) {
+    const std::string run = tmp / str_cat("stopped", calls);
+    try {
+      finished = train_until(c, run, calls);
+    } catch (const Interrupted&) {
+      continue;
+    }
+    if (!finished) CHECK(std::filesystem::exists(run + "/last.safetensors"));
+    CHECK(train(c, run, true));
+    INFO("stopped at call " << calls);
+    CHECK(state_of(run) == expected);
+  }
+  CHECK(calls >= 17 + 12 + 3);
+}
+
+TEST_CASE("training: a run that was killed before its first checkpoint starts again", "[trainer]") {
+  const TempFolder tmp;
+  const Config c = small_run();
+  train(c, tmp / "whole");
+  train(c, tmp / "killed");
+  std::filesystem::remove(tmp / "killed/last.safetensors");
+  // The log of a run that saw its first checkpoint due, and half a line.
+  std::istringstream lines(read_file(tmp / "killed/metrics.jsonl"));
+  std::string kept;
+  for (std::string line; std::getline(lines, line) && line.find("\"iteration\":6") == line.npos;) kept += line + "\n";
+  write(tmp / "killed/metrics.jsonl", kept + "{\"iteration\":");
+  const std::string best = read_file(tmp / "killed/best.safetensors");
+  CHECK(error_of([&] { train(c, tmp / "killed", true); }).find("last.safetensors is missing") != std::string::npos);
+  std::filesystem::remove(tmp / "killed/best.safetensors");  // it was from a later validation
+  CHECK(train(c, tmp / "killed", true));
+  CHECK(state_of(tmp / "killed") == state_of(tmp / "whole"));
+}
+
+TEST_CASE("training: any file of a run means that the folder holds a run", "[trainer]") {
+  const TempFolder tmp;
+  const Config c = small_run();
+  train(c, tmp / "run");
+  for (const std::string file : {"config.yaml", "metrics.jsonl", "best.safetensors", "last.safetensors"}) {
+    make_folder(tmp / "only");
+    std::filesystem::copy(tmp / ("run/" + file), tmp / ("only/" + file));
+    const std::string before = read_file(tmp / ("only/" + file));
+    CHECK(error_of([&] { train(c, tmp / "only"); }).find("holds a run already (" + file + ")") != std::string::npos);
+    if (file != "config.yaml") CHECK_THROWS_AS(train(c, tmp / "only", true), Error);
+    CHECK(read_file(tmp / ("only/" + file)) == before);
+    std::filesystem::remove_all(tmp / "only");
+  }
+}
+
+TEST_CASE("training: a run that lacks a file, or has one of another run, is not resumed", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  train(c, tmp / "run", false, 10);
+  c.seed = 2;
+  train(c, tmp / "other");
+  c.seed = 1;
+  const auto error_without = [&](const std::string& file) {
+    copy_run(tmp / "run", tmp / "copy");
+    std::filesystem::remove(tmp / ("copy/" + file));
+    return error_of([&] { train(c, tmp / "copy", true); });
+  };
+  CHECK(error_without("last.safetensors").find("last.safetensors is missing, though the run went to iteration 10") !=
+        std::string::npos);
+  CHECK(error_without("best.safetensors").find("copy/best.safetensors: is missing, though a validation had Dice ") !=
+        std::string::npos);
+  CHECK(error_without("metrics.jsonl").find("copy/metrics.jsonl: cannot open") != std::string::npos);
+  CHECK(error_without("config.yaml").empty());
+  CHECK(read_file(tmp / "copy/config.yaml") == write_config(c));
+  for (const std::string file : {"best.safetensors", "last.safetensors"}) {
+    copy_run(tmp / "run", tmp / "copy");
+    write(tmp / ("copy/" + file), read_file(tmp / ("other/" + file)));
+    CHECK(error_of([&] { train(c, tmp / "copy", true); }).find("another configuration: seed: 2 there, 1 here") !=
+          std::string::npos);
+  }
+  copy_run(tmp / "run", tmp / "copy");
+  change_counters(tmp / "copy", [](Json& j) { j["best_dice"] = 0.999; });
+  CHECK(error_of([&] {
+          train(c, tmp / "copy", true);
+        }).find("expected the network of the best validation, with Dice 0.999") != std::string::npos);
+}
+
+TEST_CASE("training: counters out of their range and damaged logs are refused with the place", "[trainer]") {
+  const TempFolder tmp;
+  const Config c = small_run();
+  train(c, tmp / "run", false, 11);
+  const auto error_with = [&](const std::function<void(Json&)>& change) {
+    copy_run(tmp / "run", tmp / "copy");
+    change_counters(tmp / "copy", change);
+    return error_of([&] { train(c, tmp / "copy", true); });
+  };
+  const std::string where = tmp / "copy/last.safetensors: counters: expected ";
+  CHECK(error_with([](Json& j) { j["iteration"] = -1; }) ==
+        where + "a whole number from 0 to 24 under 'iteration', got -1");
+  for (const Json& bad : {Json(25), Json(1e30), Json("4"), Json(nullptr), Json(4.5), Json(18446744073709551615u)})
+    CHECK(error_with([&](Json& j) { j["iteration"] = bad; }).starts_with(where));
+  for (const char* key : {"iteration", "best_dice", "seconds"}) {
+    CHECK(error_with([&](Json& j) { j.erase(key); }).starts_with(where));
+    CHECK(error_with([&](Json& j) { j[key] = "x"; }).starts_with(where));
+  }
+  CHECK(error_with([](Json& j) { j["seconds"] = -5; }).starts_with(where));
+  CHECK(error_with([](Json& j) { j["best_dice"] = 7; }).starts_with(where));
+  CHECK(error_with([](Json& j) { j["losses"]["count"] = 0; }).starts_with(where));
+  CHECK(error_with([](Json& j) { j["losses"]["terms"].push_back(1); }).find("expected 5 loss terms, got 6") !=
+        std::string::npos);
+
+  const std::string log = read_file(tmp / "run/metrics.jsonl");
+  const auto error_of_log = [&](const std::string& text) {
+    copy_run(tmp / "run", tmp / "copy");
+    write(tmp / "copy/metrics.jsonl", text);
+    return error_of([&] { train(c, tmp / "copy", true); });
+  };
+  const std::string path = tmp / "copy/metrics.jsonl";
+  CHECK(error_of_log("garbage\n" + log).starts_with(path + ":1: expected a JSON object"));
+  CHECK(error_of_log("") == path + ": expected losses up to iteration 10, which last.safetensors has, found up to 0");
+  CHECK(error_of_log(log + "{\"iterat").empty());
+}
+
+TEST_CASE("training: two trainings do not work in one folder at once", "[trainer]") {
+  const TempFolder tmp;
+  make_folder(tmp / "run");
+  {
+    const FolderLock lock(tmp / "run", "gradtrack eval");
+    CHECK(error_of([&] { train(small_run(), tmp / "run"); }).find("(gradtrack eval) is at work in it") !=
+          std::string::npos);
+  }
+  CHECK_FALSE(std::filesystem::exists(tmp / "run/config.yaml"));
+}
+
+TEST_CASE("training: a checkpoint whose values are not finite is refused with the parameter", "[trainer]") {
+  const TempFolder tmp;
+  train(small_run(), tmp / "run");
+  const SafeTensors good = read_safetensors(tmp / "run/best.safetensors");
+  for (const float bad : {std::nanf(""), INFINITY}) {
+    SafeTensors file = good;
+    auto& [name, tensor] = file.tensors.back();
+    tensor = Tensor::of<float>(tensor.shape(), std::vector<float>(size_t(tensor.size()), bad));
+    write_safetensors(tmp / "bad.safetensors", file);
+    CHECK(error_of([&] { load_model(tmp / "bad.safetensors"); }) ==
+          tmp / "bad.safetensors: parameter '" + name + "' holds NaN or infinity, expected finite numbers");
+  }
+  SafeTensors file = good;  // finite values whose products are not
+  for (auto& [name, tensor] : file.tensors)
+    tensor = Tensor::of<float>(tensor.shape(), std::vector<float>(size_t(tensor.size()), 1e38f));
+  write_safetensors(tmp / "bad.safetensors", file);
+  const LoadedModel loaded = load_model(tmp / "bad.safetensors");
+  const Dataset test = load_dataset(loaded.config.data, "test", {.labels = true});
+  CHECK(error_of([&] { evaluate_model(*loaded.model, test, 4); }) ==
+        "image '" + test.samples[0].name +
+            "': the network gives NaN or infinity for the image, expected finite numbers");
+}
+
+TEST_CASE("training: a checkpoint of version 2 without a checksum is read, one of version 3 is not", "[trainer]") {
+  const TempFolder tmp;
+  train(small_run(), tmp / "run");
+  const std::string path = tmp / "run/best.safetensors";
+  const std::string bytes = read_file(path);
+  CHECK(read_checkpoint(path).checked);
+  uint64_t size = 0;
+  std::memcpy(&size, bytes.data(), 8);
+  const auto rewrite = [&](const char* version) {
+    Json header = parse_json(bytes.substr(8, size), path);
+    header["__metadata__"].erase("checksum");
+    header["__metadata__"]["version"] = version;
+    const std::string text = header.dump();
+    const uint64_t now = text.size();
+    write(path, std::string(reinterpret_cast<const char*>(&now), 8) + text + bytes.substr(8 + size));
+  };
+  rewrite("2");
+  CHECK_FALSE(read_checkpoint(path).checked);
+  CHECK(train(small_run(), tmp / "run", true));
+  rewrite("3");
+  CHECK(error_of([&] { read_checkpoint(path); }) ==
+        path + ": expected a checksum in a checkpoint of version 3, found none: the file is damaged");
+  rewrite("4");
+  CHECK(error_of([&] { read_checkpoint(path); }).find("a newer GradTrack wrote it") != std::string::npos);
+}
