@@ -128,7 +128,7 @@ std::pair<Sample, Image> load_sample(const Entry& entry, const Sources& sources,
                                      const DataNeeds& needs) {
   Sample sample;
   sample.name = entry.name;
-  Image image = read_image(sources.images.find(entry), int(options.channels));
+  Image image = read_image(sources.images.find(entry), int(options.channels), read_options(options));
   sample.image = resize_image(image, options.size, options.size);
   sample.normalisation = normalisation_of(sample.image, options);
   if (sources.masks) read_mask(entry, sources, image, options, needs, sample);
@@ -142,6 +142,8 @@ std::pair<Sample, Image> load_sample(const Entry& entry, const Sources& sources,
 }  // namespace
 
 std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }
+
+ReadOptions read_options(const DataOptions& options) { return {.stretch = stretch_named(options.stretch)}; }
 
 Normalisation normalisation_of(const Image& image, const DataOptions& options) {
   if (options.normalize == "fixed") return {options.mean, options.std};

@@ -213,6 +213,8 @@ std::vector<uint8_t> pixel_bytes(const std::string& path, DcmPixelData& pixels, 
   std::vector<uint8_t> bytes(expected);
   const size_t got = pixels.getLength();
   if (got < expected) fail(path, ": is truncated, expected ", expected, " bytes of pixels, got ", got);
+  if (got >= 2 * expected && expected > 1)
+    fail(path, ": has ", got, " bytes of pixels, expected ", expected, " for one frame of Rows x Columns");
   Uint16* words = nullptr;
   Uint8* single = nullptr;
   if (pixels.getUint16Array(words).good() && words) {

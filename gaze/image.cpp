@@ -85,6 +85,7 @@ std::vector<uint8_t> stretched(const std::vector<uint16_t>& values, Stretch stre
 
 /// Values of up to 8 bits, scaled to 0 to 255.
 std::vector<uint8_t> scaled(const std::vector<uint16_t>& values, int bits) {
+  if (bits == 8) return {values.begin(), values.end()};
   const int factor = 255 / ((1 << bits) - 1);
   std::vector<uint8_t> pixels(values.size());
   for (size_t i = 0; i < values.size(); ++i) pixels[i] = uint8_t(values[i] * factor);

@@ -58,19 +58,36 @@ class Decoder {
       end_[bits] = code << (16 - bits);
       code <<= 1;
     }
+    for (uint32_t ahead = 0; ahead < short_codes_.size(); ++ahead)
+      short_codes_[ahead] = find(ahead << (16 - short_bits));
   }
   /// The next symbol, or -1 if the bits end or hold no code.
   int next(Bits& bits) const {
     const uint32_t ahead = bits.peek();
-    for (int length = 1; length <= 16; ++length)
-      if (ahead < end_[length])
-        return bits.take(length) ? symbols_[offset_[length] + (ahead >> (16 - length)) - first_[length]] : -1;
-    return -1;
+    Code code = short_codes_[ahead >> (16 - short_bits)];
+    if (code.length == 0 || code.length > short_bits) code = find(ahead);
+    return code.length > 0 && bits.take(code.length) ? code.symbol : -1;
   }
 
  private:
+  static constexpr int short_bits = 9;
+  struct Code {
+    uint8_t length = 0, symbol = 0;  // length 0: none
+  };
+
+  /// The code with which 16 bits begin.
+  Code find(uint32_t ahead) const {
+    for (int length = 1; length <= 16; ++length)
+      if (ahead < end_[size_t(length)]) {
+        const size_t index = offset_[size_t(length)] + (ahead >> (16 - length)) - first_[size_t(length)];
+        return {uint8_t(length), symbols_[index]};
+      }
+    return {};
+  }
+
   const std::vector<uint8_t>& symbols_;
   std::array<uint32_t, 17> first_ = {}, offset_ = {}, end_ = {};
+  std::array<Code, 1 << short_bits> short_codes_ = {};  // by the next bits; longer codes are found by find()
 };
 
 /// Goes through a scan's codes without computing values. `nonzero` has a bit for each coefficient of each block.

@@ -97,10 +97,10 @@ Header read_header(const std::string& path, const std::string& bytes) {
   Header header{path, {}, 0};
   for (int line = 1;; ++line) {
     const size_t found = bytes.find('\n', header.size), end = std::min(found, bytes.size());
-    const bool ended = header.size >= bytes.size();
-    if (ended && header.has("data file")) return header;
-    if (ended || (found == bytes.npos && !header.has("data file")))
+    if (header.size >= bytes.size()) {
+      if (header.has("data file")) return header;
       fail(path, ":", line, ": the header has no end, expected a blank line before the data");
+    }
     const std::string_view text = trim_blanks(std::string_view(bytes).substr(header.size, end - header.size));
     header.size = std::min(end + 1, bytes.size());
     if (text.empty()) return header;

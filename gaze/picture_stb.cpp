@@ -30,8 +30,9 @@ void decode(const std::string& path, const char* kind, std::string_view bytes, L
   if (!decoded) fail(path, ": cannot decode the ", kind, " image: ", stbi_failure_reason());
   if (width != image.width || height != image.height)
     fail(path, ": is damaged, its header says ", image.height, "x", image.width, ", its pixels ", height, "x", width);
-  image.values.resize(size_t(image.height * image.width * image.channels));
-  for (size_t i = 0; i < image.values.size(); ++i) image.values[i] = uint16_t(decoded.get()[i] / scale);
+  image.values.assign(decoded.get(), decoded.get() + image.height * image.width * image.channels);
+  if (scale > 1)
+    for (uint16_t& value : image.values) value = uint16_t(value / scale);
 }
 
 }  // namespace

@@ -20,8 +20,17 @@ namespace fs = std::filesystem;
 /// Files below a folder, each once: links can lead to a file by several ways, and in circles.
 class Walk {
  public:
-  explicit Walk(std::initializer_list<std::string_view> extensions) : extensions_(extensions) {}
+  Walk(const fs::path& root, std::initializer_list<std::string_view> extensions) : extensions_(extensions) {
+    // A link to a folder above the root does not leave it.
+    std::error_code ignored;
+    for (fs::path above = fs::canonical(root, ignored); above.has_relative_path();)
+      visited_.insert(above = above.parent_path());
+    folder(root);
+  }
 
+  Names found;
+
+ private:
   /// Files and folders come before links, so that links do not decide the path by which a file is found.
   void folder(const fs::path& path) {
     std::error_code error;
@@ -45,9 +54,6 @@ class Walk {
     }
   }
 
-  Names found;
-
- private:
   bool wanted(const fs::path& file) const {
     const std::string extension = lower(file.extension().string());
     return std::find(extensions_.begin(), extensions_.end(), extension) != extensions_.end();
@@ -105,8 +111,7 @@ std::string lower(std::string s) {
 }
 
 Names files_below(const std::string& folder, std::initializer_list<std::string_view> extensions) {
-  Walk walk(extensions);
-  walk.folder(folder);
+  Walk walk(folder, extensions);
   std::sort(walk.found.begin(), walk.found.end());
   return walk.found;
 }

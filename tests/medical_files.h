@@ -1,17 +1,20 @@
 // Small files of medical formats, for tests.
 #pragma once
 
-#include <zlib.h>
-
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
+#include "tests/picture_files.h"
 
 #if GT_DICOM
 #include <dcmtk/config/osconfig.h>
 
+#include <dcmtk/dcmdata/dcpixel.h>
+#include <dcmtk/dcmdata/dcpixseq.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmdata/dctk.h>
 #endif
 
@@ -26,8 +29,25 @@ struct DicomFile {
   int samples = 1, bits = 16;
   double slope = 1, intercept = 0, window = 0;  // window 0: none
   std::string patient = "P-01", series = "1.2.3";
-  int instance = 1;  // 0: none
+  int instance = 1;                                            // 0: none
+  std::vector<std::pair<DcmTagKey, std::string>> fields = {};  // further ones
+  int stored_bits = 0;                                         // 0: all
+  bool is_signed = false;
+  std::string jpeg = {};  // the pixels, instead of `values`
+  E_TransferSyntax syntax = EXS_LittleEndianExplicit;
 };
+
+/// Makes a JPEG the pixels of a file.
+inline void put_jpeg(DcmDataset& data, const std::string& jpeg, E_TransferSyntax syntax) {
+  auto* sequence = new DcmPixelSequence(DCM_PixelSequenceTag);
+  sequence->insert(new DcmPixelItem(DCM_PixelItemTag));  // no offsets
+  DcmOffsetList offsets;
+  std::string even = jpeg + std::string(jpeg.size() % 2, '\0');
+  sequence->storeCompressedFrame(offsets, reinterpret_cast<Uint8*>(even.data()), Uint32(even.size()), 0);
+  auto* pixels = new DcmPixelData(DCM_PixelData);
+  pixels->putOriginalRepresentation(syntax, nullptr, sequence);
+  data.insert(pixels, true);
+}
 
 inline void write_dicom(const std::string& path, const DicomFile& f) {
   DcmFileFormat file;
@@ -54,52 +74,22 @@ inline void write_dicom(const std::string& path, const DicomFile& f) {
   data.putAndInsertUint16(DCM_SamplesPerPixel, Uint16(f.samples));
   if (f.samples > 1) data.putAndInsertUint16(DCM_PlanarConfiguration, 0);
   data.putAndInsertUint16(DCM_BitsAllocated, Uint16(f.bits));
-  data.putAndInsertUint16(DCM_BitsStored, Uint16(f.bits));
-  data.putAndInsertUint16(DCM_HighBit, Uint16(f.bits - 1));
-  data.putAndInsertUint16(DCM_PixelRepresentation, 0);
+  data.putAndInsertUint16(DCM_BitsStored, Uint16(f.stored_bits ? f.stored_bits : f.bits));
+  data.putAndInsertUint16(DCM_HighBit, Uint16((f.stored_bits ? f.stored_bits : f.bits) - 1));
+  data.putAndInsertUint16(DCM_PixelRepresentation, f.is_signed);
+  for (const auto& [key, value] : f.fields) {
+    DcmTag tag(key);
+    if (tag.getEVR() == EVR_xs) tag.setVR(EVR_US);
+    data.putAndInsertString(tag, value.c_str());
+  }
+  if (!f.jpeg.empty()) put_jpeg(data, f.jpeg, f.syntax);
   if (!f.values.empty()) data.putAndInsertUint16Array(DCM_PixelData, f.values.data(), f.values.size());
-  const OFCondition saved = file.saveFile(path.c_str(), EXS_LittleEndianExplicit);
+  if (f.jpeg.empty()) data.chooseRepresentation(f.syntax, nullptr);
+  const OFCondition saved = file.saveFile(path.c_str(), f.syntax);
   if (saved.bad()) fail(path, ": ", saved.text());
 }
 
 #endif
-
-inline std::string deflated(const std::string& bytes, int window) {
-  z_stream stream = {};
-  deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, uLong(bytes.size())) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = uInt(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = uInt(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-inline std::string big_endian(uint32_t value, int bytes) {
-  std::string out;
-  for (int i = bytes - 1; i >= 0; --i) out += char(value >> (8 * i));
-  return out;
-}
-
-/// A grey PNG of 16 bits.
-inline std::string png16(int width, int height, const std::vector<uint16_t>& values) {
-  const auto chunk = [](const std::string& type, const std::string& body) {
-    const std::string both = type + body;
-    return big_endian(uint32_t(body.size()), 4) + both +
-           big_endian(uint32_t(crc32(0, reinterpret_cast<const Bytef*>(both.data()), uInt(both.size()))), 4);
-  };
-  std::string rows;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i % size_t(width) == 0) rows += '\0';  // no filter
-    rows += big_endian(values[i], 2);
-  }
-  const std::string header =
-      big_endian(uint32_t(width), 4) + big_endian(uint32_t(height), 4) + std::string("\x10\0\0\0\0", 5);
-  return "\x89PNG\r\n\x1A\n" + chunk("IHDR", header) + chunk("IDAT", deflated(rows, 15)) + chunk("IEND", "");
-}
 
 inline std::string nrrd(int width, int height, int depth, const std::vector<int32_t>& values, const std::string& type,
                         bool packed, bool big) {

@@ -1,16 +1,20 @@
-// DICOM slices, PNG of 16 bits and NRRD volumes, written by the tests.
+// DICOM slices, written by the tests.
 #include "gaze/dicom.h"
 
-#include <zlib.h>
-
+#include <cmath>
 #include <cstdlib>
 
 #include "gaze/dataset.h"
-#include "gaze/nrrd.h"
+#include "gaze/image.h"
 #include "gaze/readers.h"
 #include "tests/catch.h"
 #include "tests/medical_files.h"
 #include "tests/temp_folder.h"
+
+#if GT_DICOM
+#include <dcmtk/dcmdata/dcrleerg.h>
+#include <dcmtk/dcmjpls/djencode.h>
+#endif
 
 using namespace gt;
 
@@ -25,19 +29,7 @@ std::string refusal(const std::string& path, F&& read) {
   return message.substr(std::min(path.size(), message.size()));
 }
 
-std::string nrrd_refusal(const std::string& bytes) {
-  const TempFolder tmp;
-  write(tmp / "a.nrrd", bytes);
-  return refusal(tmp / "a.nrrd", [&] { read_nrrd(tmp / "a.nrrd"); });
-}
-
-std::string replaced(std::string s, const std::string& what, const std::string& by) {
-  return s.replace(s.find(what), what.size(), by);
-}
-
 }  // namespace
-
-// ---- DICOM ----------------------------------------------------------------------------------------------------------
 
 #if GT_DICOM
 
@@ -87,11 +79,11 @@ TEST_CASE("dicom: files that are not one grey slice are refused", "[dicom]") {
   CHECK(refusal(path, read).starts_with(": is a DICOM file without pixels"));
   file = {.height = 0, .width = 0, .values = {}};
   write_dicom(path, file);
-  CHECK(refusal(path, [&] { read_dicom_header(path); }) == ": is a DICOM file without Rows, expected an image");
+  CHECK(refusal(path, read).starts_with(": is a DICOM file without pixels"));
+  CHECK(read_dicom_header(path).height == 0);
   file = {.height = 1, .width = 1, .values = {1}, .instance = 0};
   write_dicom(path, file);
-  CHECK(refusal(path, [&] { read_dicom_header(path); }) ==
-        ": is a DICOM file without InstanceNumber, expected a slice of a series");
+  CHECK(!read_dicom_header(path).instance);
   file = {.height = 1, .width = 2, .values = {1, 2, 3}, .photometry = "RGB", .samples = 3, .bits = 8};
   write_dicom(path, file);
   CHECK(refusal(path, read) == ": is RGB, expected a grey DICOM image");
@@ -101,6 +93,143 @@ TEST_CASE("dicom: files that are not one grey slice are refused", "[dicom]") {
     write(path, whole.substr(0, size));
     CHECK(!error_of(read).empty());
   }
+}
+
+TEST_CASE("dicom: any slope but 0 keeps all grey levels", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  const auto with = [&](const std::string& slope) {
+    write_dicom(
+        path,
+        {.width = 3, .values = {0, 51, 255}, .fields = {{DCM_RescaleSlope, slope}, {DCM_RescaleIntercept, "-3"}}});
+    return read_image(path, 1).pixels;
+  };
+  for (const char* slope : {"0.0001", "1e-9", " 2.059 ", "12345", ""})
+    CHECK(with(slope) == std::vector<uint8_t>{0, 51, 255});
+  CHECK(with("-0.0001") == std::vector<uint8_t>{255, 204, 0});
+  CHECK(refusal(path, [&] { with("0"); }) == ": field RescaleSlope: is 0, expected another number");
+  CHECK(refusal(path, [&] { with("1,5"); }) == ": field RescaleSlope: expected a finite number, got '1,5'");
+}
+
+TEST_CASE("dicom: stored bits, signs and padding are honoured", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  DicomFile file{.width = 4, .values = {0xF800, 0, 0x07FF, 0x0801}, .stored_bits = 12, .is_signed = true};
+  write_dicom(path, file);  // -2048, 0, 2047, -2047, with other bits above
+  CHECK(read_image(path, 1).pixels == std::vector<uint8_t>{0, 128, 255, 0});
+  file = {.width = 4, .values = {63000, 100, 200, 300}};
+  file.fields = {{DCM_PixelPaddingValue, "63000"}};
+  write_dicom(path, file);
+  CHECK(read_image(path, 1).pixels == std::vector<uint8_t>{0, 0, 128, 255});
+  file.fields.push_back({DCM_PixelPaddingRangeLimit, "300"});
+  write_dicom(path, file);
+  CHECK(read_image(path, 1).pixels == std::vector<uint8_t>{0, 0, 255, 0});
+  file.photometry = "MONOCHROME1";
+  file.fields.pop_back();
+  write_dicom(path, file);
+  CHECK(read_image(path, 1).pixels == std::vector<uint8_t>{0, 255, 127, 0});
+}
+
+TEST_CASE("dicom: MONOCHROME1 is inverted whatever the shape of its presentation LUT", "[dicom]") {
+  const TempFolder tmp;
+  DicomFile file{.width = 3, .values = {0, 51, 255}, .photometry = "MONOCHROME1"};
+  for (const char* shape : {"", "INVERSE", "IDENTITY"}) {
+    file.fields = {{DCM_PresentationLUTShape, shape}};
+    write_dicom(tmp / "a.dcm", file);
+    CHECK(read_image(tmp / "a.dcm", 1).pixels == std::vector<uint8_t>{255, 204, 0});
+  }
+  file.photometry = "MONOCHROME2";
+  file.fields = {{DCM_PresentationLUTShape, "INVERSE"}};
+  write_dicom(tmp / "a.dcm", file);
+  CHECK(refusal(tmp / "a.dcm", [&] { read_image(tmp / "a.dcm", 1); }) ==
+        ": is MONOCHROME2 with PresentationLUTShape INVERSE, which contradict each other");
+}
+
+TEST_CASE("dicom: files of other transfer syntaxes and without a preamble give the slice", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  std::vector<uint16_t> values(64);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = uint16_t(i * i);
+  DicomFile file{.height = 8, .width = 8, .values = values};
+  write_dicom(path, file);
+  const std::vector<uint8_t> pixels = read_image(path, 1).pixels;
+  const std::string whole = read_file(path);
+  write(path, whole.substr(132));  // from the meta data
+  CHECK(read_image(path, 1).pixels == pixels);
+  write(path, whole.substr(whole.find(std::string("\x08\0\x16\0UI", 6))));  // from the data set
+  CHECK(read_image(path, 1).pixels == pixels);
+  DJLSEncoderRegistration::registerCodecs();
+  DcmRLEEncoderRegistration::registerCodecs();
+  for (const E_TransferSyntax syntax : {EXS_LittleEndianImplicit, EXS_BigEndianExplicit,
+                                        EXS_DeflatedLittleEndianExplicit, EXS_RLELossless, EXS_JPEGLSLossless}) {
+    file.syntax = syntax;
+    write_dicom(path, file);
+    INFO(DcmXfer(syntax).getXferName());
+    CHECK(DcmXfer(syntax).getXferName() != nullptr);
+    CHECK(read_image(path, 1).pixels == pixels);
+  }
+}
+
+TEST_CASE("dicom: compressed frames are checked before they are decoded", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm", jpeg = jpeg_file({.blocks_across = 2, .values = {10, 200}});
+  DicomFile file{.height = 8, .width = 16, .bits = 8, .jpeg = jpeg, .syntax = EXS_JPEGProcess1};
+  const auto read = [&] {
+    write_dicom(path, file);
+    return read_image(path, 1).pixels;
+  };
+  CHECK(read()[0] == 0);
+  CHECK(read()[8] == 255);
+  file.height = 16;
+  CHECK(refusal(path, read) == ": is damaged, its compressed frame is 8x16, expected Rows x Columns, 16x16");
+  file.height = 8;
+  file.jpeg = jpeg.substr(0, jpeg.size() - 4) + "\xFF\xD9";
+  CHECK(refusal(path, read) == ": is damaged, the data of scan 1 are cut short or hold an unknown code");
+  file.jpeg = jpeg.substr(0, jpeg.size() - 2);
+  CHECK(refusal(path, read) == ": is truncated, the end of the image is missing");
+  file.jpeg = jpeg_file({.blocks_across = 2, .values = {10, 200}, .tables = ""});
+  CHECK(refusal(path, read) == ": is damaged, a scan has no Huffman table of DC values");
+  file.jpeg = jpeg;
+  file.jpeg.replace(jpeg.find(std::string("\x08\0\x08\0\x10", 5)), 5, "\x08\x4E\x20\x4E\x20");
+  CHECK(refusal(path, read) == ": is 20000x20000, expected at most 100000000 pixels");
+  file.jpeg = jpeg;
+  file.syntax = EXS_JPEG2000LosslessOnly;
+  CHECK(refusal(path, read) ==
+        ": is compressed by JPEG 2000 (Lossless only), which is not supported: expected RLE, "
+        "JPEG or JPEG-LS");
+}
+
+TEST_CASE("dicom: a modality LUT is applied", "[dicom]") {
+  const TempFolder tmp;
+  write_dicom(tmp / "a.dcm", {.width = 4, .values = {0, 10, 11, 12}});
+  DcmFileFormat file;
+  REQUIRE(file.loadFile((tmp / "a.dcm").c_str()).good());
+  DcmItem* item = nullptr;
+  REQUIRE(file.getDataset()->findOrCreateSequenceItem(DCM_ModalityLUTSequence, item, -2).good());
+  const Uint16 descriptor[] = {3, 10, 16}, entries[] = {500, 0, 1000};
+  item->putAndInsertUint16Array(DcmTag(DCM_LUTDescriptor, EVR_US), descriptor, 3);
+  item->putAndInsertUint16Array(DcmTag(DCM_LUTData, EVR_US), entries, 3);
+  REQUIRE(file.saveFile((tmp / "b.dcm").c_str(), EXS_LittleEndianExplicit).good());
+  CHECK(read_image(tmp / "b.dcm", 1).pixels == std::vector<uint8_t>{128, 128, 0, 255});
+}
+
+TEST_CASE("dicom: several frames, several samples and unknown bits are refused", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  const auto refused = [&](const DicomFile& file) {
+    write_dicom(path, file);
+    return refusal(path, [&] { read_image(path, 1); });
+  };
+  CHECK(refused({.width = 1, .values = {1, 2}, .fields = {{DCM_NumberOfFrames, "2"}}}) ==
+        ": has 2 frames, expected one slice");
+  CHECK(refused({.width = 2, .values = {1, 2, 3, 4}}) ==
+        ": has 8 bytes of pixels, expected 4 for one frame of Rows x Columns");
+  CHECK(refused({.width = 1, .values = {1}, .photometry = "PALETTE COLOR"}) ==
+        ": is PALETTE COLOR, expected a grey DICOM image");
+  CHECK(refused({.width = 1, .values = {1}, .stored_bits = 17}) ==
+        ": has 17 bits stored up to bit 16 of 16 and PixelRepresentation 0, which do not fit together");
+  CHECK(refused({.height = 20000, .width = 20000, .values = {1}}) ==
+        ": is 20000x20000, expected at most 100000000 pixels");
 }
 
 TEST_CASE("dicom: a data set of slices is loaded with its masks and each slice's normalisation", "[dicom]") {
@@ -162,71 +291,3 @@ TEST_CASE("dicom: a build without DCMTK says so", "[dicom]") {
 }
 
 #endif
-
-// ---- PNG of 16 bits -------------------------------------------------------------------------------------------------
-
-TEST_CASE("image: a PNG of 16 bits is stretched to 8 bits", "[image]") {
-  const TempFolder tmp;
-  write(tmp / "a.png", png16(3, 2, {100, 200, 300, 400, 500, 1375}));
-  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 20, 40, 60, 80, 255});
-  CHECK(read_image(tmp / "a.png", 3).pixels.size() == 18);
-  write(tmp / "a.png", png16(2, 1, {0, 1}));  // a mask
-  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 255});
-  write(tmp / "a.png", png16(2, 1, {65535, 65535}));
-  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{255, 255});
-  write(tmp / "a.png", png16(2, 1, {0, 0}));
-  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 0});
-}
-
-// ---- NRRD -----------------------------------------------------------------------------------------------------------
-
-TEST_CASE("nrrd: volumes of every encoding and type are read", "[nrrd]") {
-  const TempFolder tmp;
-  const std::vector<int32_t> values = {0, 1, 2, 100, 0, 7, 5, 4, 3, 2, 1, 0};  // width 3, height 2, depth 2
-  for (const char* type : {"uchar", "unsigned char", "int8", "short", "uint16", "int", "uint32"})
-    for (const bool packed : {false, true})
-      for (const bool big : {false, true}) {
-        write(tmp / "a.nrrd", nrrd(3, 2, 2, values, type, packed, big));
-        INFO(type << packed << big);
-        const Volume v = read_nrrd(tmp / "a.nrrd");
-        CHECK((v.width == 3 && v.height == 2 && v.depth == 2));
-        CHECK(v.values == values);
-        CHECK(v.slice(1)[0] == 5);
-      }
-  write(tmp / "a.nrrd", nrrd(1, 1, 2, {-1, -300}, "short", true, false));
-  CHECK(read_nrrd(tmp / "a.nrrd").values == std::vector<int32_t>{-1, -300});
-}
-
-TEST_CASE("nrrd: unsupported and damaged files are refused with the field", "[nrrd]") {
-  const std::string good = nrrd(3, 2, 2, std::vector<int32_t>(12, 1), "short", false, false),
-                    packed = nrrd(3, 2, 2, std::vector<int32_t>(12, 1), "short", true, false);
-  CHECK(nrrd_refusal("what") == ": is not an NRRD file");
-  CHECK(nrrd_refusal("NRRD0004\n") == ":2: the header has no end, expected a blank line before the data");
-  CHECK(nrrd_refusal(replaced(good, "type: ", "type ")) == ":3: expected 'field: value', got 'type short'");
-  CHECK(nrrd_refusal(replaced(good, "type: ", "typ: ")) == ": the header has no field 'type'");
-  CHECK(nrrd_refusal(replaced(good, "type: short", "type: float")) ==
-        ": field 'type': expected integers of up to 32 bits, got 'float'");
-  CHECK(nrrd_refusal(replaced(good, "dimension: 3", "dimension: 4")) == ": field 'dimension': expected 3, got 4");
-  CHECK(nrrd_refusal(replaced(good, "sizes: 3 2 2", "sizes: 3 0 2")) ==
-        ": field 'sizes': expected three numbers from 1 to 16384, got '3 0 2'");
-  CHECK(nrrd_refusal(replaced(good, "sizes: 3 2 2", "sizes: 3 2"))
-            .starts_with(": field 'sizes': expected three numbers"));
-  CHECK(nrrd_refusal(replaced(good, "encoding: raw", "encoding: bzip2")) ==
-        ": field 'encoding': expected raw or gzip, got 'bzip2'");
-  CHECK(nrrd_refusal(replaced(good, "endian: little\n", "")) == ": the header has no field 'endian'");
-  CHECK(nrrd_refusal(replaced(good, "endian: little", "data file: a.raw")) ==
-        ": the data are in another file, expected them after the header");
-  CHECK(nrrd_refusal(good.substr(0, good.size() - 1)) == ": is truncated, expected 24 bytes of data, got 23");
-  CHECK(nrrd_refusal(packed.substr(0, packed.size() - 12)).starts_with(": the data are damaged: expected 24 bytes"));
-  const TempFolder tmp;
-  for (const std::string& whole : {good, packed})
-    for (size_t i = 0; i < whole.size(); ++i)
-      for (const char c : {'\0', '\n', '9', ' ', '\xFF'}) {
-        std::string changed = whole;
-        changed[i] = c;
-        write(tmp / "a.nrrd", changed);
-        size_t count = 12;
-        error_of([&] { count = read_nrrd(tmp / "a.nrrd").values.size(); });  // other exceptions fail the test
-        CHECK(count > 0);
-      }
-}

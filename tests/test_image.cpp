@@ -1,33 +1,21 @@
 #include "gaze/image.h"
 
+#include <set>
+
 #include "core/random.h"
 #include "tests/catch.h"
+#include "tests/picture_files.h"
 #include "tests/temp_folder.h"
 
 using namespace gt;
 
 namespace {
 
-// An 8x8 grey JPEG of the value 178. All quantisers are 8. The DC code "0" means 6 bits, the AC code "0" the block's
-// end. The data are 0 110010 0: the DC coefficient 50 = 178 - 128.
-std::string grey_jpeg() {
-  const auto bytes = [](std::initializer_list<int> list) { return std::string(list.begin(), list.end()); };
-  const std::string one_code_of_length_1 = bytes({1}) + std::string(15, '\0');
-  return bytes({0xFF, 0xD8}) +                                                   // start of image
-         bytes({0xFF, 0xDB, 0, 67, 0}) + std::string(64, 8) +                    // quantisers
-         bytes({0xFF, 0xC0, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0}) +              // frame
-         bytes({0xFF, 0xC4, 0, 20, 0x00}) + one_code_of_length_1 + bytes({6}) +  // DC codes
-         bytes({0xFF, 0xC4, 0, 20, 0x10}) + one_code_of_length_1 + bytes({0}) +  // AC codes
-         bytes({0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0}) + bytes({0b01100100}) +
-         bytes({0xFF, 0xD9});  // scan, end of image
-}
+// An 8x8 grey JPEG of the value 178.
+std::string grey_jpeg() { return jpeg_file({.values = {178}}); }
 
 // The grey JPEG with a comment that holds a whole JPEG, like an EXIF thumbnail.
-std::string jpeg_with_thumbnail() {
-  const std::string jpeg = grey_jpeg();
-  const size_t length = jpeg.size() + 2;
-  return jpeg.substr(0, 2) + "\xFF\xE1" + char(length >> 8) + char(length & 255) + jpeg + jpeg.substr(2);
-}
+std::string jpeg_with_thumbnail() { return jpeg_file({.values = {178}, .segments = jpeg_segment(0xE1, grey_jpeg())}); }
 
 Image noise(int64_t height, int64_t width, int64_t channels) {
   Image image(height, width, channels);
@@ -151,4 +139,52 @@ TEST_CASE("image: an error of writing names the path", "[image]") {
   CHECK(error_of([&] { write_png(path, Image(1, 1, 1)); }).starts_with(path + ": cannot write"));
   CHECK_THROWS_AS(encode_png(Image(1, 1, 2)), Error);
   CHECK_THROWS_AS(encode_png(Image()), Error);
+}
+
+TEST_CASE("image: a few outliers do not take the grey levels of the others, unless the stretch is full", "[image]") {
+  const TempFolder tmp;
+  std::vector<uint16_t> values(40 * 50);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = uint16_t(1000 + i % 400);
+  values[7] = 65535;
+  write(tmp / "a.png", png16(50, 40, values));
+  const auto levels = [&](Stretch stretch) {
+    const Image image = read_image(tmp / "a.png", 1, {.stretch = stretch});
+    return std::set<uint8_t>(image.pixels.begin(), image.pixels.end()).size();
+  };
+  CHECK(levels(Stretch::automatic) > 200);
+  CHECK(levels(Stretch::percentile) > 200);
+  CHECK(levels(Stretch::full) < 5);
+  CHECK(read_image(tmp / "a.png", 1).pixels[7] == 255);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = uint16_t(20 * (i % 400));
+  write(tmp / "a.png", png16(50, 40, values));
+  CHECK(read_image(tmp / "a.png", 1).pixels == read_image(tmp / "a.png", 1, {.stretch = Stretch::full}).pixels);
+  CHECK(error_of([] { stretch_named("x"); }) == "stretch is 'x', expected auto, full or percentile");
+}
+
+TEST_CASE("image: palettes, few bits and EXIF orientation are read as shown", "[image]") {
+  const TempFolder tmp;
+  write(tmp / "a.png",
+        png_file({.width = 2,
+                  .height = 1,
+                  .type = 3,
+                  .rows = bytes_of({0, 1, 0}),
+                  .chunks = png_chunk("PLTE", bytes_of({10, 20, 30, 255, 0, 0})) + png_chunk("eXIf", exif(6))}));
+  const Image image = read_image(tmp / "a.png", 3);
+  CHECK((image.height == 2 && image.width == 1 && image.orientation == 6));
+  CHECK(image.pixels == std::vector<uint8_t>{255, 0, 0, 10, 20, 30});
+  write(tmp / "a.png", png_file({.width = 4, .height = 1, .bits = 2, .rows = bytes_of({0, 0b00011011})}));
+  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 85, 170, 255});
+}
+
+TEST_CASE("image: a PNG of 16 bits is stretched to 8 bits", "[image]") {
+  const TempFolder tmp;
+  write(tmp / "a.png", png16(3, 2, {100, 200, 300, 400, 500, 1375}));
+  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 20, 40, 60, 80, 255});
+  CHECK(read_image(tmp / "a.png", 3).pixels.size() == 18);
+  write(tmp / "a.png", png16(2, 1, {0, 1}));  // a mask
+  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 255});
+  write(tmp / "a.png", png16(2, 1, {65535, 65535}));
+  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{255, 255});
+  write(tmp / "a.png", png16(2, 1, {0, 0}));
+  CHECK(read_image(tmp / "a.png", 1).pixels == std::vector<uint8_t>{0, 0});
 }

@@ -135,6 +135,27 @@ TEST_CASE("prepare: a faulty Kvasir-SEG download is refused with the file", "[pr
         }) == "TMP/g.csv: has gaze on none of the 20 images");
 }
 
+TEST_CASE("prepare: a name that a list cannot hold is refused before anything is written", "[prepare]") {
+  for (const char* name : {"p07.png.png", "new\nline.png", " p07.png"}) {
+    const std::string message = refusal(make_kvasir, prepare_kvasir_seg, [&](auto& tmp, auto&) {
+      write_png(tmp / ("raw/images/" + std::string(name)), Image(6, 8, 3));
+    });
+    CHECK(message.find("a list cannot hold its name") != message.npos);
+  }
+}
+
+TEST_CASE("prepare: hidden files and links are passed over, each file is read once", "[prepare]") {
+  const TempFolder tmp;
+  make_kvasir(tmp);
+  write(tmp / "raw/images/._p01.png", "AppleDouble");
+  write(tmp / "raw/images/Thumbs.db", "x");
+  fs::create_directory_symlink("..", tmp / "raw/images/up");
+  fs::create_symlink("nowhere.png", tmp / "raw/images/dangling.png");
+  fs::create_symlink("p01.png", tmp / "raw/images/again.png");
+  const Prepared p = prepare_kvasir_seg(options_for(tmp));
+  CHECK(p.train + p.val + p.test == 20);
+}
+
 // ---- NCI-ISBI -------------------------------------------------------------------------------------------------------
 
 #if GT_DICOM
@@ -205,6 +226,72 @@ TEST_CASE("prepare: an NCI-ISBI patient with another number of slices than label
                                             "Prostate3T-01-0004: no series has the 4 slices of its label volume"});
 }
 
+TEST_CASE("prepare: files that are no slices of NCI-ISBI are passed over and counted", "[prepare]") {
+  const TempFolder tmp;
+  make_nci_isbi(tmp);
+  const std::string series = tmp / (train_images + "Prostate3T-01-0004/study/series/");
+  fs::copy(series + "1-9.dcm", series + "1-9(1).dcm");
+  write(series + "._1-9.dcm", "AppleDouble");
+  write(series + "notes.dcm", "text");
+  write_dicom(series + "report.dcm", {.height = 0, .patient = "Prostate3T-01-0004"});
+  write_dicom(series + "scout.dcm", {.values = {1}, .patient = "Prostate3T-01-0004", .instance = 0});
+  const Prepared p = prepare_nci_isbi(options_for(tmp));
+  CHECK(p.train + p.val == 20);
+  REQUIRE(p.notes.size() == 4);
+  CHECK(p.notes[0].starts_with("passed over: 1 files that are copies, such as " + series));
+  CHECK(p.notes[1].starts_with("passed over: 1 files that are not DICOM, such as " + series + "notes.dcm"));
+  CHECK(p.notes[2].starts_with("passed over: 1 files that have no InstanceNumber, such as " + series + "scout.dcm"));
+  CHECK(p.notes[3].starts_with("passed over: 1 files that hold no image, such as " + series + "report.dcm"));
+}
+
+TEST_CASE("prepare: a label volume whose axes run against the slices is reversed, or refused", "[prepare]") {
+  const std::string labels = test_labels + "ProstateDx-03-0001_truth.nrrd";
+  const auto with_directions = [&](const TempFolder& tmp, const std::string& directions, bool placed) {
+    make_nci_isbi(tmp);
+    for (int z = 0; placed && z < 4; ++z) {
+      const std::string path = tmp / (test_images + str_cat("ProstateDx-03-0001/study/series/1-", 9 - z, ".dcm"));
+      write_dicom(path, {.height = 3,
+                         .width = 5,
+                         .values = std::vector<uint16_t>(15, uint16_t(100 + z)),
+                         .patient = "ProstateDx-03-0001",
+                         .series = "1.2.18",
+                         .instance = z + 1,
+                         .fields = {{DCM_ImagePositionPatient, str_cat("-5\\-5\\", 3 * z)},
+                                    {DCM_ImageOrientationPatient, "1\\0\\0\\0\\1\\0"}}});
+    }
+    std::string file = read_file(tmp / labels);
+    const size_t at = file.find("endian:");
+    write(tmp / labels, file.substr(0, at) + "space directions: " + directions + "\n" + file.substr(at));
+    return prepare_nci_isbi(options_for(tmp));
+  };
+  const auto pixel = [&](const TempFolder& tmp, int slice, int y, int x) {
+    return *read_image(tmp / str_cat("out/masks/ProstateDx-03-0001_", slice, ".png"), 1).at(y, x);
+  };
+  {
+    const TempFolder tmp;
+    CHECK(with_directions(tmp, "(1,0,0) (0,1,0) (0,0,3)", true).notes.empty());
+    CHECK((pixel(tmp, 2, 1, 4) == 255 && pixel(tmp, 3, 2, 0) == 255));
+  }
+  {
+    const TempFolder tmp;
+    const Prepared p = with_directions(tmp, "(-1,0,0) (0,1,0) (0,0.1,-3)", true);
+    CHECK((pixel(tmp, 3, 1, 0) == 255 && pixel(tmp, 2, 2, 4) == 255));
+    CHECK(p.notes == std::vector<std::string>{
+                         "ProstateDx-03-0001: reversed axes of the label volume, which run against the slices: x z"});
+  }
+  for (const bool placed : {false, true}) {
+    const TempFolder tmp;
+    CHECK(error_of([&] { with_directions(tmp, "(0,1,0) (1,0,0) (0,0,3)", placed); }) ==
+          tmp / labels +
+              ": field 'space directions': axis 1 does not run along the rows of the slices, expected the "
+              "axes x, y and slice");
+  }
+  const TempFolder tmp;
+  CHECK(error_of([&] {
+          with_directions(tmp, "(1,0,0) (0,1,0) (0,0,-3)", false);
+        }).starts_with(tmp / labels + ": field 'space directions': axis 3 runs backwards"));
+}
+
 TEST_CASE("prepare: a faulty NCI-ISBI download is refused with the file", "[prepare]") {
   const auto spoilt = [](auto&& spoil) { return refusal(make_nci_isbi, prepare_nci_isbi, spoil); };
   CHECK(spoilt([](auto& tmp, auto&) { fs::remove_all(tmp / "raw"); }).starts_with("TMP/raw: cannot read the folder"));
@@ -227,8 +314,14 @@ TEST_CASE("prepare: a faulty NCI-ISBI download is refused with the file", "[prep
         }).starts_with("TMP/" + test_labels + "ProstateDx-03-0001_truth.nrrd: is 5x3, expected 3x5 as the slice TMP/"));
   CHECK(spoilt([](auto& tmp, auto&) {
           const std::string series = tmp / (test_images + "ProstateDx-03-0001/study/series/");
-          fs::copy(series + "1-9.dcm", series + "2-9.dcm");
-        }).find("series/2-9.dcm: is slice 1 of its series, like TMP/") != std::string::npos);
+          write_dicom(series + "2-9.dcm", {.height = 3,
+                                           .width = 5,
+                                           .values = std::vector<uint16_t>(15, 7),
+                                           .patient = "ProstateDx-03-0001",
+                                           .series = "1.2.18",
+                                           .instance = 1});
+        }) == "TMP/" + test_images +
+                  "ProstateDx-03-0001/study/series/2-9.dcm: another slice of its series has its InstanceNumber");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / (test_labels + "ProstateDx-03-0001_truth.nrrd"), "what"); }) ==
         "TMP/" + test_labels + "ProstateDx-03-0001_truth.nrrd: is not an NRRD file");
 }

@@ -32,7 +32,7 @@ void predict(const Options& o) {
   ProgressBar bar("predict", int64_t(o.images.size()));
   int64_t done = 0;
   for (const std::string& path : o.images) {
-    const Image image = read_image(path, int(data.channels));
+    const Image image = read_image(path, int(data.channels), read_options(data));
     const PredictedView v = predict_view(*loaded.model, data, image);
     if (o.maps && v.attention.empty())
       fail("--maps: expected a recipe with attention maps, got '", loaded.config.recipe, "'");
