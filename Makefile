@@ -46,11 +46,11 @@ fuzz: ## fuzz every reader for FUZZ_SECONDS each, 60 by default (clang, libFuzze
 	@cmake --build $(BUILD)/fuzz --target gradtrack_fuzz -j $(JOBS)
 	@tests/fuzz/run $(BUILD)/fuzz $(FUZZ_SECONDS) $(ARGS)
 
-faults: ## kill, starve and damage trainings, and check that nothing is lost: 3 minutes (options: ARGS=--help)
+faults: ## kill, starve and damage trainings, and check that nothing is lost: 3 minutes (ARGS='--write docs/reliability.md', ARGS=--help)
 	@.ci/packages catch2 strace
 	@$(call configure,$(BUILD),-DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD) --target fault_campaign gradtrack_program -j $(JOBS)
-	@$(BUILD)/fault_campaign $(BUILD)/gradtrack --write docs/reliability.md $(ARGS)
+	@$(BUILD)/fault_campaign $(BUILD)/gradtrack $(ARGS)
 
 emulate performance: CUDA = EMULATE
 emulate: ## run the CUDA kernels on the CPU: several thread orders, sanitizers, race detector

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 Command traced(const Command& command, const std::vector<std::string>& options) {
   Command all = command;
-  std::vector<std::string> words = {"strace", "-f", "-qq", "-y", "-s", "0"};
+  std::vector<std::string> words = {"strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "0"};
   words.insert(words.end(), options.begin(), options.end());
   all.words.insert(all.words.begin(), words.begin(), words.end());
   return all;

@@ -18,7 +18,7 @@ constexpr const char* tiny_yaml =
     "model: {features: [4, 4, 8, 8, 16, 4]}\n"
     "augment: {rotate: 20}\n"
     "threads: 1\n"
-    "train: {batch: 4, iterations: 120, log_every: 2, val_every: 10, checkpoint_every: 4}\n";
+    "train: {batch: 4, iterations: 80, log_every: 2, val_every: 10, checkpoint_every: 4}\n";
 
 /// The metadata of a checkpoint without measured times and the checksum over them.
 std::map<std::string, std::string> timeless(std::map<std::string, std::string> metadata, const std::string& path) {
