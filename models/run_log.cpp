@@ -48,7 +48,7 @@ StepLosses LossSums::mean() const {
 }
 
 std::string counters_text(const RunCounters& c) {
-  Json json = {{"iteration", c.iteration}, {"best_dice", c.best_dice}, {"seconds", c.seconds}};
+  Json json = {{"iteration", c.iteration}, {"best_dice", c.best_dice}, {"seconds", 0}};
   if (c.validation_due) json["validation_due"] = 1;
   if (c.losses.count > 0)
     json["losses"] = {{"count", c.losses.count}, {"total", c.losses.sum.total}, {"terms", c.losses.sum.terms}};
@@ -61,7 +61,6 @@ RunCounters read_counters(const SafeTensors& checkpoint, const std::string& path
   RunCounters c;
   c.iteration = json_integer(json, "iteration", where, 0, train.iterations);
   c.best_dice = json_number(json, "best_dice", where, -1, 1);
-  c.seconds = json_number(json, "seconds", where, 0, 1e12);
   c.validation_due = json.contains("validation_due") && json_integer(json, "validation_due", where, 0, 1) == 1;
   if (!json.contains("losses")) return c;
   const Json& losses = json_object(json, "losses", where);
@@ -86,6 +85,7 @@ MetricsLog::MetricsLog(const std::string& path, const RunCounters& counters, con
     const int64_t at = iteration_of(entry, path);
     if (at > counters.iteration || (entry.contains("val") && counters.repeats(at))) return;
     if (entry.contains("loss")) logged = at;
+    if (entry.contains("seconds")) seconds_before_ = json_number(entry, "seconds", path, 0, 1e12);
     kept += line + "\n";
   });
   const bool last = counters.iteration == train.iterations;

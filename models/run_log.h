@@ -24,7 +24,6 @@ struct RunCounters {
   int64_t iteration = 0;       // iterations done
   bool validation_due = true;  // the validation after `iteration` is to be done first
   double best_dice = -1;       // of the validations so far
-  double seconds = 0;          // training time
   LossSums losses;
 
   /// Whether work on `at`, a validation or its best checkpoint, is repeated when a run resumes from here.
@@ -32,7 +31,8 @@ struct RunCounters {
   bool finished(const TrainOptions& train) const { return iteration == train.iterations && !validation_due; }
 };
 
-/// The metadata entry "counters" of a checkpoint.
+/// The metadata entry "counters" of a checkpoint. Training time is in the log alone, so that equal trainings give equal
+/// checkpoints, byte for byte; readers of version 2 find 0.
 std::string counters_text(const RunCounters& counters);
 
 /// Reads the counters of the checkpoint `path`. Throws Error if one is missing or is out of its range.
@@ -50,6 +50,9 @@ class MetricsLog {
   MetricsLog(const MetricsLog&) = delete;
   MetricsLog& operator=(const MetricsLog&) = delete;
 
+  /// The training time of the lines that were there, in seconds.
+  double seconds_before() const { return seconds_before_; }
+
   void add(const Json& entry);
   /// Waits until the disk has the lines.
   void sync();
@@ -58,6 +61,7 @@ class MetricsLog {
   void open();
   std::string path_;
   int file_ = -1;
+  double seconds_before_ = 0;
 };
 
 /// The largest iteration in a log; 0 if there is no log. An incomplete last line, which a killed run can leave, is

@@ -11,6 +11,7 @@
 #include "core/io.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
+#include "models/data_record.h"
 #include "models/recipes.h"
 #include "models/run_log.h"
 
@@ -80,16 +81,17 @@ struct Trainer::State {
   TrainingObserver observer;
   Device device;
   Dataset train, val;
+  Json data;  // their record
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
   std::optional<TrainingStep> step;
   std::optional<FolderLock> lock;
   std::optional<MetricsLog> log;
-  RunCounters counters;  // its seconds are those before this run was resumed
+  RunCounters counters;
   Clock::time_point start = Clock::now();
 
   std::string file(const char* name) const { return folder + "/" + name; }
-  double seconds() const { return counters.seconds + seconds_since(start); }
+  double seconds() const { return log->seconds_before() + seconds_since(start); }
   bool stop_asked() const { return observer.stop && observer.stop(); }
   void end_if_asked() const {
     if (stop_asked()) throw Interrupted("interrupted");
@@ -108,8 +110,10 @@ struct Trainer::State {
       };
       hooks.progress = observer.pseudo_masks;
     }
-    train = load_dataset(config.data, "train", needs, hooks);
-    val = load_dataset(config.data, "val", {.labels = true}, {.sample = end_if_asked, .progress = {}});
+    train = load_recorded(config.data, "train", needs, hooks, data);
+    LoadHooks val_hooks;
+    val_hooks.sample = end_if_asked;
+    val = load_recorded(config.data, "val", {.labels = true}, val_hooks, data);
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));
@@ -159,12 +163,23 @@ struct Trainer::State {
     const size_t terms = model->loss_terms().size();
     if (counters.losses.count > 0 && counters.losses.sum.terms.size() != terms)
       fail(path, ": counters: expected ", terms, " loss terms, got ", counters.losses.sum.terms.size());
+    require_same_data(checkpoint, path);
     require_best();
     model->parameters().load(checkpoint, path);
     optimizer->restore(checkpoint, counters.iteration, path);
     log.emplace(file("metrics.jsonl"), counters, config.train);
     if (!std::filesystem::exists(file("config.yaml"))) write_file(file("config.yaml"), write_config(config));
     if (observer.message) observer.message(str_cat("resuming after iteration ", counters.iteration));
+  }
+
+  /// Throws Error if the data are not those that the run of the checkpoint began with. Version 2 recorded none.
+  void require_same_data(const SafeTensors& checkpoint, const std::string& path) const {
+    if (!checkpoint.metadata.contains("data")) return;
+    const std::string where = path + ": data";
+    const std::string difference =
+        first_data_difference(parse_json(checkpoint.metadata.at("data"), where), parse_json(data_text(), where), where);
+    if (!difference.empty())
+      fail(config.data.root, ": the data changed since the run in ", folder, " began: ", difference);
   }
 
   /// Throws Error unless best.safetensors holds the network of the best validation, if there was one.
@@ -192,11 +207,12 @@ struct Trainer::State {
     write_safetensors(file(name), checkpoint);
   }
 
+  std::string data_text() const { return data.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
   void save() {
-    RunCounters now = counters;
-    now.seconds = seconds();
     log->sync();  // a checkpoint never survives a power failure without its log
-    write_checkpoint("last.safetensors", {{"counters", counters_text(now)}}, optimizer->state());
+    write_checkpoint("last.safetensors", {{"counters", counters_text(counters)}, {"data", data_text()}},
+                     optimizer->state());
   }
 
   /// The largest number of fixations that a batch can have.

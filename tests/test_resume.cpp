@@ -8,6 +8,7 @@
 
 #include "core/folder_lock.h"
 #include "core/json.h"
+#include "gaze/image.h"
 #include "models/checkpoint.h"
 #include "tests/catch.h"
 #include "tests/metrics_of.h"
@@ -25,20 +26,9 @@ bool train_until(const Config& c, const std::string& folder, int64_t calls) {
   return Trainer(c, observer).run(folder, false);
 }
 
-/// Everything that a run leaves, but for times.
+/// Everything that a run leaves: its log without times, and its checkpoints byte by byte.
 std::string state_of(const std::string& folder) {
-  std::string state = metrics_of(folder);
-  for (const char* name : {"best.safetensors", "last.safetensors"}) {
-    SafeTensors file = read_checkpoint(folder + "/" + name);
-    if (file.metadata.contains("counters")) {
-      auto counters = nlohmann::ordered_json::parse(file.metadata["counters"]);
-      counters.erase("seconds");
-      file.metadata["counters"] = counters.dump();
-    }
-    for (const auto& [key, value] : file.metadata) state += key + value + "\n";
-    for (const auto& [key, t] : file.tensors) state += key + std::string(static_cast<const char*>(t.raw()), t.bytes());
-  }
-  return state;
+  return metrics_of(folder) + read_file(folder + "/best.safetensors") + read_file(folder + "/last.safetensors");
 }
 
 /// Changes the metadata entry `counters` of the last checkpoint.
@@ -78,7 +68,7 @@ TEST_CASE("training: a run that is stopped at any moment resumes to the state of
     if (!finished) CHECK(std::filesystem::exists(run + "/last.safetensors"));
     CHECK(train(c, run, true));
     INFO("stopped at call " << calls);
-    CHECK(state_of(run) == expected);
+    CHECK((state_of(run) == expected));
   }
   CHECK(calls >= 17 + 12 + 3);
 }
@@ -98,7 +88,7 @@ TEST_CASE("training: a run that was killed before its first checkpoint starts ag
   CHECK(error_of([&] { train(c, tmp / "killed", true); }).find("last.safetensors is missing") != std::string::npos);
   std::filesystem::remove(tmp / "killed/best.safetensors");  // it was from a later validation
   CHECK(train(c, tmp / "killed", true));
-  CHECK(state_of(tmp / "killed") == state_of(tmp / "whole"));
+  CHECK((state_of(tmp / "killed") == state_of(tmp / "whole")));
 }
 
 TEST_CASE("training: any file of a run means that the folder holds a run", "[trainer]") {
@@ -162,11 +152,10 @@ TEST_CASE("training: counters out of their range and damaged logs are refused wi
         where + "a whole number from 0 to 24 under 'iteration', got -1");
   for (const Json& bad : {Json(25), Json(1e30), Json("4"), Json(nullptr), Json(4.5), Json(18446744073709551615u)})
     CHECK(error_with([&](Json& j) { j["iteration"] = bad; }).starts_with(where));
-  for (const char* key : {"iteration", "best_dice", "seconds"}) {
+  for (const char* key : {"iteration", "best_dice"}) {
     CHECK(error_with([&](Json& j) { j.erase(key); }).starts_with(where));
     CHECK(error_with([&](Json& j) { j[key] = "x"; }).starts_with(where));
   }
-  CHECK(error_with([](Json& j) { j["seconds"] = -5; }).starts_with(where));
   CHECK(error_with([](Json& j) { j["best_dice"] = 7; }).starts_with(where));
   CHECK(error_with([](Json& j) { j["losses"]["count"] = 0; }).starts_with(where));
   CHECK(error_with([](Json& j) { j["losses"]["terms"].push_back(1); }).find("expected 5 loss terms, got 6") !=
@@ -182,6 +171,54 @@ TEST_CASE("training: counters out of their range and damaged logs are refused wi
   CHECK(error_of_log("garbage\n" + log).starts_with(path + ":1: expected a JSON object"));
   CHECK(error_of_log("") == path + ": expected losses up to iteration 10, which last.safetensors has, found up to 0");
   CHECK(error_of_log(log + "{\"iterat").empty());
+}
+
+TEST_CASE("training: a run is not resumed with other data, and the first difference is named", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  std::filesystem::copy(small_data(), tmp / "data", std::filesystem::copy_options::recursive);
+  c.data.root = tmp / "data";
+  train(c, tmp / "run", false, 10);
+  const std::string first = load_dataset(c.data, "train", {}).samples[0].name;
+  const std::string val = load_dataset(c.data, "val", {}).samples[0].name;
+  const auto error_after = [&](const std::function<void(const std::string& root)>& change) {
+    std::filesystem::remove_all(tmp / "data");
+    std::filesystem::copy(small_data(), tmp / "data", std::filesystem::copy_options::recursive);
+    change(tmp / "data");
+    copy_run(tmp / "run", tmp / "copy");
+    return error_of([&] { train(c, tmp / "copy", true); });
+  };
+  const std::string where = tmp / "data: the data changed since the run in " + (tmp / "copy") + " began: ";
+  const auto paint = [](const std::string& path) {
+    Image image = read_image(path, 3);
+    image.pixels[0] ^= 255;
+    write_png(path, image);
+  };
+  CHECK(error_after([](const std::string&) {}).empty());  // written again, but equal
+  CHECK(error_after([&](const std::string& root) { paint(root + "/images/" + first + ".png"); }) ==
+        where + "the image of train image '" + first + "' is another one");
+  CHECK(error_after([&](const std::string& root) { paint(root + "/images/" + val + ".png"); }) ==
+        where + "the image of val image '" + val + "' is another one");
+  const auto swap_lines = [](const std::string& path) {
+    std::vector<TextLine> lines = read_lines(path);
+    std::swap(lines[0], lines[1]);
+    std::string text;
+    for (const TextLine& line : lines) text += line.text + "\n";
+    write(path, text);
+  };
+  CHECK(error_after([&](const std::string& root) {
+          swap_lines(root + "/train.txt");
+        }).starts_with(where + "train image 1 was '" + first + "', is '"));
+  CHECK(error_after([&](const std::string& root) {
+          const std::string list = read_file(root + "/val.txt");
+          write(root + "/val.txt", list.substr(0, list.find('\n') + 1));
+        }) == where + "split val had 2 images, has 1");
+  CHECK(error_after([&](const std::string& root) {
+          std::string gaze = read_file(root + "/gaze.csv");
+          const size_t at = gaze.find("0.", gaze.find("\n" + first));
+          gaze[at + 2] = gaze[at + 2] == '5' ? '4' : '5';
+          write(root + "/gaze.csv", gaze);
+        }) == where + "the gaze of train image '" + first + "' is another one");
 }
 
 TEST_CASE("training: two trainings do not work in one folder at once", "[trainer]") {
