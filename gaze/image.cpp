@@ -36,12 +36,15 @@ void expand_palette(StoredImage& image) {
 /// The picture's values with 1 or 3 channels, without alpha.
 std::vector<uint16_t> converted(StoredImage&& image, int64_t channels) {
   if (image.channels == channels) return std::move(image.values);
-  const size_t from = size_t(image.channels), to = size_t(channels), count = image.values.size() / from;
-  std::vector<uint16_t> values(count * to);
-  for (size_t i = 0; i < count; ++i) {
-    const uint16_t* pixel = image.values.data() + i * from;
-    for (size_t c = 0; c < to; ++c) values[i * to + c] = from < 3 ? pixel[0] : to == 1 ? luma(pixel) : pixel[c];
-  }
+  const size_t from = size_t(image.channels), count = image.values.size() / from;
+  std::vector<uint16_t> values(count * size_t(channels));
+  const uint16_t* pixel = image.values.data();
+  uint16_t* out = values.data();
+  for (size_t i = 0; i < count; ++i, pixel += from, out += channels)
+    if (channels == 1)
+      out[0] = from < 3 ? pixel[0] : luma(pixel);
+    else
+      out[0] = pixel[0], out[1] = pixel[from < 3 ? 0 : 1], out[2] = pixel[from < 3 ? 0 : 2];
   return values;
 }
 

@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstring>
+#include <memory>
 
 #include "core/check.h"
 
@@ -46,13 +47,13 @@ bool decode(png_structp png, png_infop info, int bits, png_bytepp rows) {
 }  // namespace
 
 void decode_png_by_libpng(const std::string& path, const PngFile& file, StoredImage& image) {
-  const size_t row = size_t(file.width * file.channels), count = row * size_t(file.height),
-               value = file.bits == 16 ? 2 : 1;
-  image.values.resize(count);
-  // Bytes are decoded into the upper half of the values, and spread from there.
-  auto* bytes = reinterpret_cast<png_bytep>(image.values.data()) + count * (2 - value);
+  const bool wide = file.bits == 16;
+  const size_t row = size_t(file.width * file.channels), count = row * size_t(file.height);
+  const std::unique_ptr<png_byte[]> narrow(wide ? nullptr : new png_byte[count]);
+  if (wide) image.values.resize(count);
   std::vector<png_bytep> rows;
-  for (int64_t y = 0; y < file.height; ++y) rows.push_back(bytes + size_t(y) * row * value);
+  for (size_t y = 0; y < size_t(file.height); ++y)
+    rows.push_back(wide ? reinterpret_cast<png_bytep>(image.values.data() + y * row) : narrow.get() + y * row);
 
   Source source{file.essential, {}};
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, on_fault, on_fault);
@@ -63,8 +64,7 @@ void decode_png_by_libpng(const std::string& path, const PngFile& file, StoredIm
   const bool done = decode(png, info, file.bits, rows.data());
   png_destroy_read_struct(&png, &info, nullptr);
   if (!done) fail(path, ": cannot decode the PNG image: ", source.fault);
-  if (value == 1)
-    for (size_t i = 0; i < count; ++i) image.values[i] = bytes[i];
+  if (!wide) image.values.assign(narrow.get(), narrow.get() + count);
 }
 
 }  // namespace gt
