@@ -143,12 +143,6 @@ std::string read_file(const std::string& path, uint64_t max_bytes) {
   }
 }
 
-std::string_view trim_blanks(std::string_view s) {
-  constexpr std::string_view blank = " \t\r";
-  const size_t first = s.find_first_not_of(blank);
-  return first == s.npos ? std::string_view{} : s.substr(first, s.find_last_not_of(blank) - first + 1);
-}
-
 std::vector<TextLine> read_lines(const std::string& path) {
   const std::string bytes = read_file(path);
   std::string_view rest = bytes;

@@ -7,15 +7,13 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/text.h"
 
 namespace gt {
 
 /// The bytes of a file. Throws Error with the system's reason, or if it has more than `max_bytes` (a
 /// device or pipe, 1 GiB).
 std::string read_file(const std::string& path, uint64_t max_bytes = uint64_t(8) << 30);
-
-/// `s` without leading and trailing blanks, tabs and carriage returns.
-std::string_view trim_blanks(std::string_view s);
 
 struct TextLine {
   int64_t number;  // from 1

@@ -1,8 +1,11 @@
 #include "gaze/dataset.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -38,10 +41,11 @@ std::vector<Entry> read_list(const std::string& path) {
   std::vector<Entry> entries;
   std::map<std::string, int64_t> line_of;
   for (const TextLine& line : read_lines(path)) {
-    const std::string name = image_name(line.text);
+    const std::string where = str_cat(path, ":", line.number), name = image_name(line.text, where);
+    if (name.empty()) fail(where, ": '", line.text, "' names no image");
     const auto [first, added] = line_of.emplace(name, line.number);
-    if (!added) fail(path, ":", line.number, ": '", name, "' is already listed on line ", first->second);
-    entries.push_back({name, str_cat(path, ":", line.number)});
+    if (!added) fail(where, ": '", name, "' is already listed on line ", first->second);
+    entries.push_back({name, where});
   }
   if (entries.empty()) fail(path, ": lists nothing, expected the name of one image a line");
   return entries;
@@ -49,7 +53,7 @@ std::vector<Entry> read_list(const std::string& path) {
 
 // ---- Folders of images ----------------------------------------------------------------------------------------------
 
-/// A folder of images NAME.jpg, .png or .dcm.
+/// A folder of images NAME.jpg, .png or .dcm. Hidden files and files of other kinds are passed over.
 class Folder {
  public:
   explicit Folder(const std::string& path) : path_(path) {
@@ -57,52 +61,80 @@ class Folder {
     const fs::directory_iterator files(path, error);
     if (error) fail(path, ": cannot read the folder: ", error.message(), ", expected images NAME.jpg, .png or .dcm");
     for (const fs::directory_entry& entry : files) {
-      const std::string extension = entry.path().extension().string();
-      if (extension == ".jpg" || extension == ".png" || extension == ".dcm")
-        files_[entry.path().stem().string()].push_back(extension);
+      const std::string file = entry.path().filename().string(), extension = lower(entry.path().extension().string());
+      const bool image = extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".dcm";
+      if (!image || file.starts_with('.') || !is_utf8(file) || has_controls(file)) continue;
+      if (!entry.is_directory(error)) files_[image_name(file)].push_back(file);
     }
+    for (auto& [name, of_name] : files_) std::sort(of_name.begin(), of_name.end());
   }
 
   const std::string& path() const { return path_; }
   bool has(const std::string& name) const { return files_.count(name) > 0; }
 
-  /// The path of the image with this name. Throws Error for none or several.
+  /// The path of the image with this name. Throws Error for none, several and what is no file.
   std::string find(const Entry& entry) const {
     const auto found = files_.find(entry.name);
     const std::string stem = path_ + "/" + entry.name;
     if (found == files_.end()) fail(entry.where, ": expected ", stem, ".jpg, .png or .dcm, there is none");
-    if (found->second.size() > 1)
-      fail(entry.where, ": expected ", stem, ".jpg, .png or .dcm, there are ", found->second.size());
-    return stem + found->second[0];
+    const std::vector<std::string>& files = found->second;
+    if (files.size() > 1)
+      fail(entry.where, ": expected ", stem, ".jpg, .png or .dcm, there are ", files.size(), ": ", files[0], " and ",
+           files[1]);
+    const std::string path = path_ + "/" + files[0];
+    std::error_code error;
+    if (!fs::is_regular_file(path, error))
+      fail(path, ": cannot open: ", error ? error.message() : "it is no file", ", expected an image");
+    return path;
   }
 
  private:
   std::string path_;
-  std::map<std::string, std::vector<std::string>> files_;  // name -> extensions
+  std::map<std::string, std::vector<std::string>> files_;  // name -> files
 };
 
 // ---- Gaze -----------------------------------------------------------------------------------------------------------
 
-/// The tracks of a table. Throws Error if one is of an image that the folder lacks, or an entry has none.
-Gaze read_gaze_of(const std::string& path, const std::vector<Entry>& entries, const Folder& images) {
+/// The tracks of a table. Throws Error if one is of an image that the folder lacks.
+Gaze read_gaze_of(const std::string& path, const Folder& images) {
   Gaze gaze = read_gaze(path);
   for (const auto& [name, track] : gaze.tracks)
     if (!images.has(name)) fail(path, ": gaze for image '", name, "', which ", images.path(), " does not have");
-  for (const Entry& entry : entries) {
-    const auto track = gaze.tracks.find(entry.name);
-    if (track == gaze.tracks.end() || track->second.fixations.empty())
-      fail(entry.where, ": image '", entry.name, "' has no gaze: ", path,
-           " has no usable fixation of it (fixations that are too short or outside the image are dropped)");
-  }
   return gaze;
 }
 
-// ---- Samples --------------------------------------------------------------------------------------------------------
-
-Image threshold(Image mask) {
-  for (uint8_t& pixel : mask.pixels) pixel = is_foreground(pixel) ? 255 : 0;
-  return mask;
+/// Removes the entries without gaze if options.missing_gaze is skip. Else throws Error if there are any.
+void settle_missing_gaze(std::vector<Entry>& entries, const Gaze& gaze, const DataOptions& options,
+                         const LoadHooks& hooks) {
+  const auto missing = [&](const Entry& entry) {
+    const auto track = gaze.tracks.find(entry.name);
+    return track == gaze.tracks.end() || track->second.fixations.empty();
+  };
+  const auto first = std::find_if(entries.begin(), entries.end(), missing);
+  if (first == entries.end()) return;
+  const auto count = std::count_if(entries.begin(), entries.end(), missing);
+  const std::string what =
+      str_cat(first->where, ": ", count, " of ", entries.size(), count == 1 ? " images has" : " images have",
+              " no gaze, the first is '", first->name, "'");
+  if (options.missing_gaze != "skip" || size_t(count) == entries.size())
+    fail(what, ": ", gaze_path(options), " has no usable fixation of it (fixations that are too short or outside the ",
+         "image are dropped); data.missing_gaze=skip leaves such images out");
+  if (hooks.warn) hooks.warn(what + "; they are skipped");
+  std::erase_if(entries, missing);
 }
+
+/// Throws Error if the gaze was recorded on an image of another shape. A resized copy is fine.
+void check_shape(const Track& track, const Image& image, const std::string& path, const DataOptions& options) {
+  if (track.image_height <= 0 || track.image_width <= 0) return;
+  constexpr double tolerance = 0.02;  // of height / width: sizes on screens are rounded
+  const double recorded = double(track.image_height) / double(track.image_width);
+  const double shown = double(image.height) / double(image.width);
+  if (std::abs(recorded / shown - 1) > tolerance)
+    fail(gaze_path(options), ": gaze on an image of ", track.image_height, "x", track.image_width, ", but ", path,
+         " is ", image.height, "x", image.width, ": expected one shape");
+}
+
+// ---- Samples --------------------------------------------------------------------------------------------------------
 
 /// What the samples of a split are read from.
 struct Sources {
@@ -111,32 +143,106 @@ struct Sources {
   Gaze gaze;
 };
 
-/// Reads an entry's mask into the sample's mask and label, as needed.
-void read_mask(const Entry& entry, const Sources& sources, const Image& image, const DataOptions& options,
-               const DataNeeds& needs, Sample& sample) {
-  const std::string path = sources.masks->find(entry);
-  Image mask = threshold(read_image(path, 1));
-  if (mask.height != image.height || mask.width != image.width)
-    fail(path, ": is ", mask.height, "x", mask.width, ", expected ", image.height, "x", image.width, " as its image ",
-         sources.images.find(entry));
-  if (needs.masks) sample.mask = threshold(resize_image(mask, options.size, options.size));
-  if (needs.labels) sample.label = std::move(mask);
+using FileDigest = std::pair<std::string, std::string>;
+
+/// The size and the checksum of a file, under its path below the root.
+FileDigest digest_of(const std::string& path, const DataOptions& options) {
+  const std::string bytes = read_file(path);
+  const uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  char text[16];
+  std::snprintf(text, sizeof text, "%08lx", crc);
+  const std::string root = options.root + "/";
+  return {path.starts_with(root) ? path.substr(root.size()) : path, str_cat(bytes.size(), " bytes, CRC-32 ", text)};
 }
 
-/// A sample, and its image at its own size.
-std::pair<Sample, Image> load_sample(const Entry& entry, const Sources& sources, const DataOptions& options,
-                                     const DataNeeds& needs) {
+/// A sample with what only loading needs.
+struct Loaded {
   Sample sample;
+  Image image;  // at its own size
+  Mask mask;    // its values; its image is moved to the sample
+  std::string mask_path;
+  std::vector<FileDigest> files;
+};
+
+/// Throws Error if a mask is of another size than its image, or may be turned differently by EXIF.
+void check_orientation(const Mask& mask, const std::string& path, const Image& image, const std::string& image_path) {
+  if (mask.image.height != image.height || mask.image.width != image.width)
+    fail(path, ": is ", mask.image.height, "x", mask.image.width, ", expected ", image.height, "x", image.width,
+         " as its image ", image_path,
+         image.orientation != 1 ? str_cat(" (turned by its EXIF orientation ", image.orientation, ")") : "");
+  const bool size_tells = image.orientation >= 5 && image.height != image.width;
+  if (image.orientation != mask.orientation && !size_tells)
+    fail(path, ": has the EXIF orientation ", mask.orientation, ", its image ", image_path, " has ", image.orientation,
+         ": expected the same, as nothing else tells whether the mask is turned like the image");
+}
+
+/// Reads an entry's mask into the sample's mask and label, as needed.
+void load_mask(const Entry& entry, const Sources& sources, const std::string& image_path, const DataOptions& options,
+               const DataNeeds& needs, Loaded& loaded) {
+  loaded.mask_path = sources.masks->find(entry);
+  loaded.mask = read_mask(loaded.mask_path, options.labels);
+  check_orientation(loaded.mask, loaded.mask_path, loaded.image, image_path);
+  loaded.files.push_back(digest_of(loaded.mask_path, options));
+  Image mask = std::move(loaded.mask.image);
+  if (needs.masks) loaded.sample.mask = resize_mask(mask, options.size, options.size);
+  if (needs.labels) loaded.sample.label = std::move(mask);
+}
+
+Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions& options, const DataNeeds& needs) {
+  Loaded loaded;
+  Sample& sample = loaded.sample;
   sample.name = entry.name;
-  Image image = read_image(sources.images.find(entry), int(options.channels), read_options(options));
-  sample.image = resize_image(image, options.size, options.size);
+  const std::string path = sources.images.find(entry);
+  loaded.image = read_image(path, int(options.channels), read_options(options));
+  loaded.files.push_back(digest_of(path, options));
+  sample.image = resize_image(loaded.image, options.size, options.size);
   sample.normalisation = normalisation_of(sample.image, options);
-  if (sources.masks) read_mask(entry, sources, image, options, needs, sample);
+  if (sources.masks) load_mask(entry, sources, path, options, needs, loaded);
   if (const auto track = sources.gaze.tracks.find(entry.name); track != sources.gaze.tracks.end()) {
+    check_shape(track->second, loaded.image, path, options);
     sample.track = track->second;
     degrade(sample.track, options.degrade, needs.seed);
   }
-  return {std::move(sample), std::move(image)};
+  return loaded;
+}
+
+// ---- A split as a whole ---------------------------------------------------------------------------------------------
+
+/// Checks the masks of a split against each other.
+void check_masks(const std::vector<Loaded>& loaded, const std::string& list, const DataOptions& options,
+                 const DataNeeds& needs, const LoadHooks& hooks) {
+  size_t empty = 0, full = 0;
+  const Loaded *foreground = nullptr, *background = nullptr;  // the first with each
+  for (const Loaded& l : loaded) {
+    const size_t pixels = size_t(l.image.height * l.image.width) - l.mask.ignored_pixels;
+    empty += l.mask.foreground_pixels == 0;
+    full += l.mask.foreground_pixels == pixels && pixels > 0;
+    for (const Loaded* first : {foreground, background})
+      if (first != nullptr) check_same_values(first->mask, first->mask_path, l.mask, l.mask_path);
+    if (foreground == nullptr && l.mask.foreground >= 0) foreground = &l;
+    if (background == nullptr && l.mask.background >= 0) background = &l;
+  }
+  if (empty < loaded.size() && full < loaded.size()) return;
+  const std::string line = str_cat(list, ": the masks of all ", loaded.size(), " images are ",
+                                   full == 0 ? "empty" : "full", ", as ", loaded[0].mask_path, " is");
+  if (needs.training)
+    fail(line, ": expected foreground and background", options.labels.given() ? " by data.labels" : "");
+  if (hooks.warn) hooks.warn(line);
+}
+
+/// Adds the pictures among `files` to `seen`, digest to path. Warns if one is there already, under another path.
+void warn_of_same(const std::vector<FileDigest>& files, std::map<std::string, std::string>& seen,
+                  const std::function<void(const std::string&)>& warn) {
+  int64_t count = 0;
+  std::string first;
+  for (const auto& [path, digest] : files) {
+    if (!path.starts_with("images/")) continue;
+    const auto [at, added] = seen.emplace(digest, path);
+    if (!added && at->second != path && count++ == 0) first = at->second + " and " + path;
+  }
+  if (count > 0 && warn)
+    warn(str_cat(count, count == 1 ? " picture is" : " pictures are", " there twice under different names: ", first,
+                 " have the same bytes"));
 }
 
 }  // namespace
@@ -160,36 +266,87 @@ Normalisation normalisation_of(const Image& image, const DataOptions& options) {
   return {std::vector(size_t(options.channels), mean), std::vector(size_t(options.channels), std)};
 }
 
+std::string first_file_difference(const std::vector<FileDigest>& then, const std::vector<FileDigest>& now) {
+  const std::map<std::string, std::string> before(then.begin(), then.end()), after(now.begin(), now.end());
+  for (const auto& [path, digest] : then) {
+    const auto at = after.find(path);
+    if (at == after.end()) return str_cat(path, " was there (", digest, ") and is gone");
+    if (at->second != digest) return str_cat(path, " was ", digest, " and is ", at->second);
+  }
+  for (const auto& [path, digest] : now)
+    if (!before.count(path)) return str_cat(path, " is new (", digest, ")");
+  return "";
+}
+
 std::vector<std::string> split_names(const DataOptions& options, const std::string& split) {
   std::vector<std::string> names;
   for (Entry& entry : read_list(list_path(options, split))) names.push_back(std::move(entry.name));
   return names;
 }
 
+void check_splits(const DataOptions& options) {
+  std::map<std::string, std::string> where_of;
+  for (const char* split : {"train", "val", "test"}) {
+    const std::string path = list_path(options, split);
+    if (!fs::exists(path)) continue;
+    const bool needed = std::string_view(split) != "test";  // an empty list of test images hinders no training
+    if (!needed && read_lines(path).empty()) continue;
+    for (const Entry& entry : read_list(path)) {
+      const auto [at, added] = where_of.emplace(entry.name, entry.where);
+      if (!added)
+        fail(entry.where, ": '", entry.name, "' is also listed in ", at->second, ", expected it in one split");
+    }
+  }
+}
+
+void warn_of_same_pictures(const Dataset& a, const Dataset& b, const std::function<void(const std::string&)>& warn) {
+  std::map<std::string, std::string> seen;
+  for (const auto& [path, digest] : a.files)
+    if (path.starts_with("images/")) seen.emplace(digest, path);
+  warn_of_same(b.files, seen, warn);
+}
+
 Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
                      const LoadHooks& hooks) {
   if (options.channels != 1 && options.channels != 3)
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
-  const std::vector<Entry> entries = read_list(list_path(options, split));
+  const std::string list = list_path(options, split);
+  std::vector<Entry> entries = read_list(list);
   Sources sources{Folder(options.root + "/images"), {}, {}};
   if (needs.masks || needs.labels) sources.masks.emplace(options.root + "/masks");
+  Dataset dataset;
+  dataset.files.push_back(digest_of(list, options));
   const std::string gaze = gaze_path(options);
-  if (needs.gaze)
-    sources.gaze = read_gaze_of(gaze, entries, sources.images);
-  else if (needs.optional_gaze && !options.gaze.empty() && fs::exists(gaze))
+  if (needs.gaze) {
+    sources.gaze = read_gaze_of(gaze, sources.images);
+    settle_missing_gaze(entries, sources.gaze, options, hooks);
+    dataset.files.push_back(digest_of(gaze, options));
+  } else if (needs.optional_gaze && !options.gaze.empty() && fs::exists(gaze)) {
     sources.gaze = read_gaze(gaze);
+  }
 
   const int64_t count = int64_t(entries.size());
-  Dataset dataset{std::vector<Sample>(entries.size()), sources.gaze.simulated};
+  dataset.samples.resize(entries.size());
+  dataset.simulated_gaze = sources.gaze.simulated;
+  std::vector<Loaded> all(entries.size());
   const auto load = [&](int64_t at) {
     const size_t i = size_t(at);
-    auto [sample, image] = load_sample(entries[i], sources, options, needs);
-    dataset.samples[i] = std::move(sample);
-    if (hooks.sample) hooks.sample(dataset, i, image);
+    all[i] = load_sample(entries[i], sources, options, needs);
+    dataset.samples[i] = std::move(all[i].sample);
+    if (hooks.sample) hooks.sample(dataset, i, all[i].image);
+    all[i].image.pixels = {};  // only its size is needed from here on
   };
   std::function<void(int64_t)> progress;
   if (hooks.progress) progress = [&](int64_t done) { hooks.progress(done, count); };
   parallel_for_each(count, load, progress);
+
+  if (sources.masks) check_masks(all, list, options, needs, hooks);
+  for (Loaded& l : all) {
+    dataset.ignores_pixels |= l.mask.ignored_pixels > 0;
+    for (FileDigest& file : l.files) dataset.files.push_back(std::move(file));
+  }
+  std::map<std::string, std::string> seen;
+  warn_of_same(dataset.files, seen, hooks.warn);
   return dataset;
 }
 

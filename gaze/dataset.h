@@ -14,12 +14,15 @@
 #include "gaze/fixation.h"
 #include "gaze/image.h"
 #include "gaze/maps.h"
+#include "gaze/mask.h"
 
 namespace gt {
 
 struct DataOptions {
   std::string root;                                  // folder of the data set
   std::string gaze = "gaze.csv";                     // fixation table, relative to root unless absolute
+  std::string missing_gaze = "refuse";               // images without gaze: refuse, or skip them
+  LabelOptions labels;                               // what the values of masks mean
   DegradeOptions degrade;                            // degradation of the gaze
   int64_t size = 224;                                // side of the square that images are resized to, pixels
   int64_t channels = 3;                              // 3 RGB, 1 grey
@@ -33,6 +36,8 @@ struct DataOptions {
   void visit(V& v) {
     v("root", root, Help{"folder with images/ masks/ train.txt val.txt test.txt"});
     v("gaze", gaze, Help{"fixation table, relative to data.root"});
+    v("missing_gaze", missing_gaze, OneOf{"refuse", "skip"}, Help{"what to do about images without gaze"});
+    v("labels", labels, Help{"what the values of masks mean"});
     v("degrade", degrade, Help{"makes the gaze worse, to measure what a recipe tolerates"});
     v("size", size, Range{16, 4096}, Help{"side of the square that images are stretched to", "pixels"});
     v("channels", channels, Range{1, 3}, Help{"3 RGB, 1 grey"});
@@ -80,8 +85,8 @@ struct Sample {
   std::string name;
   Image image;                  // (size,size,channels), resized
   Normalisation normalisation;  // of `image`
-  Image mask;                   // (size,size,1), 0 or 255, resized; empty unless masks are needed
-  Image label;                  // (own height, own width, 1), 0 or 255; empty unless labels are needed
+  Image mask;                   // (size,size,1), as Mask::image, resized; empty unless masks are needed
+  Image label;                  // (own height, own width, 1), as Mask::image; empty unless labels are needed
   Track track;                  // degraded as options.degrade says; empty unless gaze is needed
   std::vector<Image> pseudo;    // masks (size,size,1), 0 or 255, made from gaze: see gaze/pseudo.h
 };
@@ -92,6 +97,7 @@ struct DataNeeds {
   bool labels = false;         // for evaluation, at the label's own size
   bool gaze = false;           // a track for every image
   bool optional_gaze = false;  // tracks of the images that have one, if there is a fixation table: for pictures
+  bool training = false;       // refuse a split whose masks are all empty or all full, instead of a warning
   bool pseudo = false;         // masks made from gaze: by a hook of load_dataset(), see gaze/pseudo.h
   uint64_t seed = 0;           // of the random numbers that degrade the gaze: the run's
 };
@@ -102,7 +108,16 @@ std::string gaze_path(const DataOptions& options);
 struct Dataset {
   std::vector<Sample> samples;
   bool simulated_gaze = false;
+  bool ignores_pixels = false;  // a mask has pixels that do not count
+  /// The files that the samples come from, below the root, each with the size and the CRC-32 of its bytes: the list,
+  /// the gaze, then images and masks in the order of the samples.
+  std::vector<std::pair<std::string, std::string>> files;
 };
+
+/// "images/a.png was 120 bytes, CRC-32 0a1b2c3d, and is ...": the first difference of two lists of Dataset::files; ""
+/// if there is none.
+std::string first_file_difference(const std::vector<std::pair<std::string, std::string>>& then,
+                                  const std::vector<std::pair<std::string, std::string>>& now);
 
 /// Functions that load_dataset() calls. Each may be empty.
 struct LoadHooks {
@@ -111,14 +126,25 @@ struct LoadHooks {
   std::function<void(Dataset& dataset, size_t index, const Image& image)> sample;
   /// Called from time to time by the calling thread.
   std::function<void(int64_t done, int64_t count)> progress;
+  /// Called with one line about data that is used but looks wrong.
+  std::function<void(const std::string& line)> warn;
 };
 
 /// The names that a split lists. Throws Error, naming file and line, for a missing or empty list or a duplicate name.
 std::vector<std::string> split_names(const DataOptions& options, const std::string& split);
 
+/// Throws Error, naming both files and lines, if a name is in two of the lists train.txt, val.txt and test.txt that
+/// exist.
+void check_splits(const DataOptions& options);
+
+/// Warns of pictures that are the same, to the byte, in two splits.
+void warn_of_same_pictures(const Dataset& a, const Dataset& b, const std::function<void(const std::string&)>& warn);
+
 /// Loads a split, decoding in parallel. Throws Error, naming the file and line, for: a missing folder or list, an empty
 /// list, a duplicate name, a missing, ambiguous (NAME.jpg and NAME.png) or undecodable image or mask, a mask of another
-/// size than its image, an image without gaze, and gaze on an image that root/images lacks.
+/// size than its image or whose values are not understood (gaze/mask.h), images without gaze unless missing_gaze is
+/// skip, gaze on an image that root/images lacks, and gaze on an image of another shape. Warns of pictures that are the
+/// same, of images that are skipped, and of masks that are all empty or all full.
 Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
                      const LoadHooks& hooks = {});
 
@@ -128,7 +154,8 @@ struct Batch {
   int64_t iteration = 0;
   std::vector<int64_t> index;  // of the samples in the data set
   Tensor images;               // (B,S,S,C) u8
-  Tensor masks;                // (B,S,S) u8; undefined without masks
+  Tensor masks;                // (B,S,S) u8, 255 where foreground; undefined without masks
+  Tensor ignored;              // (B,S,S) u8, 255 where pixels do not count; undefined if all pixels of the data set do
   Tensors pseudo;              // (B,S,S) u8, one per pseudo mask of a sample
   Tensor geometry;             // (B,2,3) output position to input position, image sides
   Tensor colour;               // (B,C,C+1) affine map of a pixel's channels

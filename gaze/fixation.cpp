@@ -1,9 +1,7 @@
 #include "gaze/fixation.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
-#include <filesystem>
 #include <string_view>
 
 #include "core/io.h"
@@ -24,6 +22,17 @@ std::string number_text(double value) {
   return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
 }
 
+/// The extension of an image or table file that ends a name, or "". Other endings belong to the name.
+std::string_view extension_of(std::string_view name) {
+  static constexpr std::string_view extensions[] = {".jpg",  ".jpeg", ".png", ".bmp", ".tif",
+                                                    ".tiff", ".gif",  ".dcm", ".csv", ".tsv"};
+  const size_t dot = name.rfind('.');
+  if (dot == name.npos || dot == 0) return {};
+  const std::string extension = lower(std::string(name.substr(dot)));
+  const bool known = std::find(std::begin(extensions), std::end(extensions), extension) != std::end(extensions);
+  return known ? name.substr(dot) : std::string_view{};
+}
+
 }  // namespace
 
 void write_gaze(const std::string& path, const std::vector<Track>& tracks, bool simulated) {
@@ -42,15 +51,20 @@ void write_gaze(const std::string& path, const std::vector<Track>& tracks, bool 
   write_file(path, out);
 }
 
-std::string image_name(const std::string& path) {
-  // A name with a dot must survive writing and reading, so other endings stay.
-  static constexpr std::string_view extensions[] = {".jpg",  ".jpeg", ".png", ".bmp", ".tif",
-                                                    ".tiff", ".gif",  ".dcm", ".csv", ".tsv"};
-  const std::filesystem::path file = std::filesystem::path(path).filename();
-  std::string extension = file.extension().string();
-  for (char& c : extension) c = char(std::tolower(uint8_t(c)));
-  const bool known = std::find(std::begin(extensions), std::end(extensions), extension) != std::end(extensions);
-  return known ? file.stem().string() : file.string();
+std::string image_name(const std::string& path, const std::string& where) {
+  const std::string place = where.empty() ? "" : where + ": ";
+  std::string name = path.substr(path.find_last_of("/\\") + 1);
+  if (!is_utf8(name)) fail(place, quoted(name), " is the name of an image, expected UTF-8");
+  name = composed(name);
+  for (bool removed = true; removed;) {
+    name = trim_blanks(name);
+    const size_t rest = name.size() - extension_of(name).size();
+    removed = rest < name.size();
+    name.resize(rest);
+  }
+  if (has_controls(name)) fail(place, quoted(name), " is the name of an image, expected no control characters");
+  if (name == "." || name == "..") fail(place, "'", name, "' is a folder, expected the name of an image");
+  return name;
 }
 
 }  // namespace gt

@@ -43,8 +43,10 @@ struct Gaze {
 /// Writes tracks as GazeMedSeg's table, with the column SIMULATED if `simulated`. The file is replaced atomically.
 void write_gaze(const std::string& path, const std::vector<Track>& tracks, bool simulated);
 
-/// The name of an image without folder and extension: "images/a.b.jpg" gives "a.b". Only extensions of image and table
-/// files are removed.
-std::string image_name(const std::string& path);
+/// The name of an image: of "C:\\data\\a.dcm.PNG" it is "a". One rule holds for lists, tables, folders and what is
+/// written. Folders before / or \\ and all extensions of image and table files, in any letter case, are removed; blanks
+/// around it too. Unicode is composed (NFC). A name is its own name. Throws Error, with `where` before the message, for
+/// bytes that are not UTF-8 and for control characters such as line breaks. The name may be empty.
+std::string image_name(const std::string& path, const std::string& where = "");
 
 }  // namespace gt

@@ -28,7 +28,7 @@ std::pair<double, double> position_in(const Table& table, const PositionColumns&
 }
 
 std::string image_in(const Table& table, size_t column) {
-  const std::string name = image_name(table.word(column));
+  const std::string name = image_name(table.word(column), str_cat(table.path(), ":", table.line()));
   if (name.empty())
     table.fail("column ", table.columns()[column].label, ": expected a name, got '", table.word(column), "'");
   return name;

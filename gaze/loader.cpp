@@ -93,6 +93,18 @@ std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, int64_t count,
   return index;
 }
 
+// ---- Masks ----------------------------------------------------------------------------------------------------------
+
+/// Moves the pixels that do not count from the masks of a batch to `ignored`.
+void take_ignored(Batch& b) {
+  b.ignored = Tensor(b.masks.shape(), DType::u8);
+  uint8_t *mask = b.masks.data<uint8_t>(), *ignored = b.ignored.data<uint8_t>();
+  for (int64_t i = 0; i < b.masks.size(); ++i) {
+    ignored[i] = mask[i] == ignored_pixel ? 255 : 0;
+    if (ignored[i] != 0) mask[i] = 0;
+  }
+}
+
 }  // namespace
 
 Tensor stack_images(const std::vector<const Image*>& images) {
@@ -160,6 +172,7 @@ Batch Loader::State::make(int64_t iteration) const {
   }
   b.images = stack_images(images);
   if (!masks.empty()) b.masks = stack_images(masks).view({batch, data.size, data.size});
+  if (!masks.empty() && dataset.ignores_pixels) take_ignored(b);
   for (size_t k = 0; k < dataset.samples[0].pseudo.size(); ++k) {
     std::vector<const Image*> pseudo;
     for (const int64_t i : b.index) pseudo.push_back(&dataset.samples[size_t(i)].pseudo[k]);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/check.h"
+#include "gaze/mask.h"
 
 namespace gt {
 namespace {
@@ -48,16 +49,20 @@ class LowerEnvelope {
   std::vector<double> from_;
 };
 
-/// Foreground pixels with a neighbour (of 4) in the background or outside the image, as indices.
-std::vector<int64_t> boundary(const Image& mask) {
+bool is_ignored(const Image& label, size_t pixel) { return label.pixels[pixel] == ignored_pixel; }
+
+/// Counted foreground pixels with a neighbour (of 4) in the counted background or outside the image, as indices.
+std::vector<int64_t> boundary(const Image& mask, const Image& label) {
   const int64_t h = mask.height, w = mask.width;
+  const auto counted = [&](int64_t y, int64_t x) { return !is_ignored(label, size_t(y * w + x)); };
   const auto inside = [&](int64_t y, int64_t x) {
-    return y >= 0 && y < h && x >= 0 && x < w && is_foreground(*mask.at(y, x));
+    return y >= 0 && y < h && x >= 0 && x < w && (is_foreground(*mask.at(y, x)) || !counted(y, x));
   };
   std::vector<int64_t> pixels;
   for (int64_t y = 0; y < h; ++y)
     for (int64_t x = 0; x < w; ++x)
-      if (inside(y, x) && !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1)))
+      if (counted(y, x) && inside(y, x) &&
+          !(inside(y - 1, x) && inside(y + 1, x) && inside(y, x - 1) && inside(y, x + 1)))
         pixels.push_back(y * w + x);
   return pixels;
 }
@@ -139,12 +144,13 @@ MaskPair::MaskPair(const Image& prediction, const Image& label)
            "metrics: prediction is ", prediction.height, "x", prediction.width, "x", prediction.channels, ", label is ",
            label.height, "x", label.width, "x", label.channels, ", expected one size and one channel");
   for (size_t i = 0; i < label.pixels.size(); ++i) {
+    if (is_ignored(label, i)) continue;
     const bool in_prediction = is_foreground(prediction.pixels[i]), in_label = is_foreground(label.pixels[i]);
     predicted += in_prediction;
     labelled += in_label;
     common += in_prediction && in_label;
   }
-  const std::vector<int64_t> a = boundary(prediction), b = boundary(label);
+  const std::vector<int64_t> a = boundary(prediction, label), b = boundary(label, label);
   prediction_to_label = distances(a, b, label.height, label.width);
   label_to_prediction = distances(b, a, label.height, label.width);
 }

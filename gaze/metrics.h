@@ -12,7 +12,7 @@ namespace gt {
 
 /// What metrics are computed from: a predicted and a true mask, their overlap, and the distances between their
 /// boundaries. A boundary pixel is a foreground pixel with a background pixel, or the image's border, among its four
-/// neighbours.
+/// neighbours. Where the label is ignored_pixel (gaze/mask.h), nothing is counted: neither pixels nor boundaries.
 struct MaskPair {
   /// Masks of one size (H,W,1), foreground above 127. Throws Error if the sizes differ.
   MaskPair(const Image& prediction, const Image& label);
@@ -49,7 +49,7 @@ struct Scores {
   double at(std::string_view key) const;
 };
 
-/// Scores a predicted mask by its label, both (H,W,1), foreground above 127. Throws Error if the sizes differ.
+/// Scores a predicted mask by its label, both (H,W,1), foreground above 127, label ignored at 127. Throws Error if the sizes differ.
 Scores score_masks(const Image& prediction, const Image& label);
 
 /// The value below which `percent` percent of the values lie, interpolated linearly between the two nearest ranks (as

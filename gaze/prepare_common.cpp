@@ -1,13 +1,13 @@
 #include "gaze/prepare_common.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <filesystem>
 
 #include "core/check.h"
 #include "core/io.h"
 #include "core/random.h"
+#include "core/text.h"
 #include "gaze/dataset.h"
 #include "gaze/readers.h"
 
@@ -104,11 +104,6 @@ void check_written(const PrepareOptions& options, bool has_test) {
 }
 
 }  // namespace
-
-std::string lower(std::string s) {
-  for (char& c : s) c = char(std::tolower(uint8_t(c)));
-  return s;
-}
 
 Names files_below(const std::string& folder, std::initializer_list<std::string_view> extensions) {
   Walk walk(folder, extensions);

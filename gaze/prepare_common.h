@@ -13,8 +13,6 @@ namespace gt {
 
 using Names = std::vector<std::string>;
 
-std::string lower(std::string s);
-
 /// The sorted paths of files below a folder whose extension, in lower case, is one of these. Each file is given once,
 /// whatever links lead to it. Hidden files and links to nothing are passed over. Throws Error for unreadable folders.
 Names files_below(const std::string& folder, std::initializer_list<std::string_view> extensions);

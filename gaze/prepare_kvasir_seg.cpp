@@ -6,7 +6,8 @@
 
 #include "core/check.h"
 #include "core/io.h"
-#include "gaze/image.h"
+#include "core/text.h"
+#include "gaze/mask.h"
 #include "gaze/prepare_common.h"
 #include "gaze/readers.h"
 
@@ -33,7 +34,7 @@ std::optional<Names> read_list(const std::string& path, const std::map<std::stri
   if (!fs::exists(path)) return std::nullopt;
   Names names;
   for (const TextLine& line : read_lines(path)) {
-    names.push_back(image_name(line.text));
+    names.push_back(image_name(line.text, str_cat(path, ":", line.number)));
     if (!images.count(names.back())) fail(path, ":", line.number, ": there is no image '", names.back(), "'");
   }
   return names;
@@ -43,11 +44,10 @@ std::optional<Names> read_list(const std::string& path, const std::map<std::stri
 void write_pair(const PrepareOptions& options, const std::string& name, const std::string& image_path,
                 const std::string& mask_path) {
   const Image image = read_image(image_path, 1);
-  Image mask = read_image(mask_path, 1);
+  const Image mask = read_mask(mask_path).image;
   if (mask.height != image.height || mask.width != image.width)
     fail(mask_path, ": is ", mask.height, "x", mask.width, ", expected ", image.height, "x", image.width,
          " as its image ", image_path);
-  for (uint8_t& pixel : mask.pixels) pixel = is_foreground(pixel) ? 255 : 0;
   write_file(options.out + "/images/" + name + lower(fs::path(image_path).extension().string()), read_file(image_path));
   write_png(options.out + "/masks/" + name + ".png", mask);
 }

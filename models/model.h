@@ -37,6 +37,7 @@ struct Prediction {
 struct SupervisedBatch {
   Tensor images;        // (B,S,S,C)
   Tensor masks;         // (B,S,S) of 0 and 1; undefined unless the recipe needs masks
+  Tensor counted;       // (B,S,S): 1 where a pixel of the masks counts, else 0; undefined if all do
   Tensors pseudo;       // pseudo masks (B,S,S) of 0 and 1; empty unless the recipe makes them before training
   PackedTracks tracks;  // undefined tensors unless the recipe needs gaze
 };

@@ -98,8 +98,10 @@ struct Trainer::State {
   }
 
   void load_data() {
-    const DataNeeds needs = data_needs(config);
+    DataNeeds needs = data_needs(config);
+    needs.training = true;
     LoadHooks hooks;
+    hooks.warn = observer.message;
     const auto end_if_asked = [this](Dataset&, size_t, const Image&) { this->end_if_asked(); };
     hooks.sample = end_if_asked;
     if (needs.pseudo) {
@@ -110,10 +112,11 @@ struct Trainer::State {
       };
       hooks.progress = observer.pseudo_masks;
     }
+    check_splits(config.data);
     train = load_recorded(config.data, "train", needs, hooks, data);
-    LoadHooks val_hooks;
-    val_hooks.sample = end_if_asked;
-    val = load_recorded(config.data, "val", {.labels = true}, val_hooks, data);
+    val = load_recorded(config.data, "val", {.labels = true, .training = true},
+                        {.sample = end_if_asked, .progress = {}, .warn = observer.message}, data);
+    warn_of_same_pictures(train, val, observer.message);
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));

@@ -8,8 +8,8 @@ namespace {
 /// The defined tensors of a batch, in a fixed order.
 std::vector<Tensor*> tensors_of(Batch& b) {
   std::vector<Tensor*> defined;
-  for (Tensor* t : {&b.images, &b.masks, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight, &b.tracks.sigma,
-                    &b.tracks.tau, &b.tracks.kept, &b.tracks.offsets})
+  for (Tensor* t : {&b.images, &b.masks, &b.ignored, &b.geometry, &b.colour, &b.tracks.xy, &b.tracks.weight,
+                    &b.tracks.sigma, &b.tracks.tau, &b.tracks.kept, &b.tracks.offsets})
     if (t->defined()) defined.push_back(t);
   for (Tensor& t : b.pseudo) defined.push_back(&t);
   return defined;
@@ -52,6 +52,7 @@ void TrainingStep::compute() {
   SupervisedBatch supervised;
   supervised.images = augment(input_.images, input_.geometry, input_.colour);
   if (input_.masks.defined()) supervised.masks = augment_masks(input_.masks, input_.geometry);
+  if (input_.ignored.defined()) supervised.counted = scale(augment_masks(input_.ignored, input_.geometry), -1, 1);
   for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
   supervised.tracks = input_.tracks;
   Tensors all(1);  // the total, then the terms

@@ -67,6 +67,8 @@ void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::
   }
 }
 
+void print_warning(const std::string& line) { std::fprintf(stderr, "warning: %s\n", line.c_str()); }
+
 void evaluate_run(const Options& o) {
   if (o.split.find('/') != o.split.npos) fail("--split: expected a name without '/', got '", o.split, "'");
   set_num_threads(int(o.threads));
@@ -74,7 +76,8 @@ void evaluate_run(const Options& o) {
   Config& config = loaded.config;
   if (!o.data.empty()) config.data.root = o.data;
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
-  const Dataset dataset = load_dataset(config.data, o.split, needs);
+  const Dataset dataset =
+      load_dataset(config.data, o.split, needs, {.sample = {}, .progress = {}, .warn = print_warning});
   const std::string parent = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : parent.empty() ? "." : parent;
   make_folder(folder);

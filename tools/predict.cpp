@@ -20,6 +20,15 @@ struct Options {
   bool maps = false;
 };
 
+/// predict_view(), with the image's path in its errors.
+PredictedView predict_named(const Model& model, const DataOptions& data, const Image& image, const std::string& path) {
+  try {
+    return predict_view(model, data, image);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+}
+
 void predict(const Options& o) {
   set_num_threads(int(o.threads));
   const LoadedModel loaded = load_model(o.model, choose_device(o.device));
@@ -33,7 +42,7 @@ void predict(const Options& o) {
   int64_t done = 0;
   for (const std::string& path : o.images) {
     const Image image = read_image(path, int(data.channels), read_options(data));
-    const PredictedView v = predict_view(*loaded.model, data, image);
+    const PredictedView v = predict_named(*loaded.model, data, image, path);
     if (o.maps && v.attention.empty())
       fail("--maps: expected a recipe with attention maps, got '", loaded.config.recipe, "'");
     const std::string stem = o.out + "/" + image_name(path);

@@ -1,0 +1,28 @@
+// Text: blanks, letter case, and Unicode in UTF-8.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gt {
+
+/// `s` without leading and trailing blanks, tabs and carriage returns.
+std::string_view trim_blanks(std::string_view s);
+
+/// `s` with the letters A to Z in lower case.
+std::string lower(std::string s);
+
+/// Whether these bytes are valid UTF-8.
+bool is_utf8(std::string_view s);
+
+/// Whether UTF-8 text has a control character or a line or paragraph separator.
+bool has_controls(std::string_view s);
+
+/// UTF-8 text in Unicode's composed form (NFC), in which texts that look alike have the same bytes. Throws Error for
+/// bytes that are not UTF-8.
+std::string composed(const std::string& s);
+
+/// `s` in quotes for messages: control characters and bytes that are not UTF-8 appear as \xNN.
+std::string quoted(std::string_view s);
+
+}  // namespace gt
