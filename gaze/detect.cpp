@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 
 #include "core/check.h"
 
@@ -12,29 +13,51 @@ namespace {
 using Samples = std::vector<GazeSample>;
 using Ranges = std::vector<std::pair<size_t, size_t>>;
 
-/// The bounding box of samples.
-struct Box {
-  double left, right, top, bottom;
-  explicit Box(const GazeSample& s) : left(s.x), right(s.x), top(s.y), bottom(s.y) {}
-  void add(const GazeSample& s) {
-    left = std::min(left, s.x), right = std::max(right, s.x);
-    top = std::min(top, s.y), bottom = std::max(bottom, s.y);
+/// The greatest value in a window of samples that moves forward. All pushes and pops together take linear time.
+class MovingMaximum {
+ public:
+  void push(size_t at, double value) {
+    while (!candidates_.empty() && candidates_.back().second <= value) candidates_.pop_back();
+    candidates_.emplace_back(at, value);
   }
-  double dispersion() const { return right - left + bottom - top; }
+  void pop_before(size_t at) {
+    while (!candidates_.empty() && candidates_.front().first < at) candidates_.pop_front();
+  }
+  double value() const { return candidates_.front().second; }
+
+ private:
+  std::deque<std::pair<size_t, double>> candidates_;  // of falling values
+};
+
+/// The bounding box of a window of samples.
+class MovingBox {
+ public:
+  void push(size_t at, const GazeSample& s) {
+    right_.push(at, s.x), left_.push(at, -s.x);
+    bottom_.push(at, s.y), top_.push(at, -s.y);
+  }
+  void pop_before(size_t at) {
+    for (MovingMaximum* side : {&right_, &left_, &bottom_, &top_}) side->pop_before(at);
+  }
+  double dispersion() const { return right_.value() + left_.value() + bottom_.value() + top_.value(); }
+
+ private:
+  MovingMaximum right_, left_, bottom_, top_;  // left and top of negated values
 };
 
 void by_dispersion(const Samples& s, size_t begin, size_t end, const DetectOptions& options, Ranges& found) {
   while (begin < end) {
-    Box box(s[begin]);
-    size_t next = begin + 1;
-    while (next < end && s[next - 1].time - s[begin].time < options.min_duration) box.add(s[next++]);
-    if (s[next - 1].time - s[begin].time < options.min_duration) return;  // the rest is too short
-    if (box.dispersion() > options.dispersion) {
-      ++begin;
-      continue;
+    MovingBox box;
+    size_t next = begin;  // the box is of [begin, next)
+    const auto spans = [&] { return next > begin && s[next - 1].time - s[begin].time >= options.min_duration; };
+    for (;; ++begin) {
+      for (; next < end && !spans(); ++next) box.push(next, s[next]);
+      if (!spans()) return;  // the rest is too short
+      box.pop_before(begin);
+      if (box.dispersion() <= options.dispersion) break;
     }
     for (; next < end; ++next) {
-      box.add(s[next]);
+      box.push(next, s[next]);
       if (box.dispersion() > options.dispersion) break;
     }
     found.emplace_back(begin, next);
@@ -42,20 +65,21 @@ void by_dispersion(const Samples& s, size_t begin, size_t end, const DetectOptio
   }
 }
 
-/// The speed at sample i, position units per second.
-double speed(const Samples& s, size_t begin, size_t end, size_t i, double window) {
-  size_t a = i, b = i;
-  while (a > begin && s[i].time - s[a - 1].time <= window / 2) --a;
-  while (b + 1 < end && s[b + 1].time - s[i].time <= window / 2) ++b;
-  if (a == b) a > begin ? --a : ++b;
-  return std::hypot(s[b].x - s[a].x, s[b].y - s[a].y) / (s[b].time - s[a].time) * 1000;
-}
-
 void by_velocity(const Samples& s, size_t begin, size_t end, const DetectOptions& options, Ranges& found) {
   if (end - begin < 2) return;
+  size_t a = begin, b = begin;  // first and last sample within half a window of sample i
+  const auto is_slow = [&](size_t i) {
+    while (s[i].time - s[a].time > options.window / 2) ++a;
+    b = std::max(b, i);
+    while (b + 1 < end && s[b + 1].time - s[i].time <= options.window / 2) ++b;
+    size_t from = a, to = b;
+    if (from == to) from > begin ? --from : ++to;
+    const double distance = std::hypot(s[to].x - s[from].x, s[to].y - s[from].y);
+    return distance / (s[to].time - s[from].time) * 1000 < options.velocity;  // position units per second
+  };
   size_t first = begin;  // of the current slow samples
   for (size_t i = begin; i <= end; ++i) {
-    if (i < end && speed(s, begin, end, i, options.window) < options.velocity) continue;
+    if (i < end && is_slow(i)) continue;
     if (i > first && s[i - 1].time - s[first].time >= options.min_duration) found.emplace_back(first, i);
     first = i + 1;
   }

@@ -31,7 +31,7 @@ struct DetectOptions {
 ///        dispersion allows, and is a fixation; the search continues after it.
 ///   ivt  Consecutive samples slower than `velocity` that span min_duration are a fixation. A sample's speed is
 ///        that between the first and the last sample within window / 2, or else that from the sample before.
-/// Throws Error for an unknown method.
+/// Takes time linear in the number of samples. Throws Error for an unknown method.
 std::vector<std::pair<size_t, size_t>> detect_fixations(const std::vector<GazeSample>& samples,
                                                         const DetectOptions& options);
 

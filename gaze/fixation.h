@@ -30,6 +30,7 @@ struct Dropped {
   int64_t unplaced = 0;  // without a position
   int64_t early = 0;     // begun before the image appeared, if the file shows it
   int64_t blinks = 0;    // next to a blink, if the options drop these
+  int64_t lost = 0;      // at exactly (0, 0) pixels, which trackers write when they lose the eye; samples count too
 };
 
 /// The gaze of one file.
@@ -37,6 +38,7 @@ struct Gaze {
   std::map<std::string, Track> tracks;  // by image name; none is empty
   bool simulated = false;               // the file is marked as simulated gaze
   std::string format;                   // name of the format that read it
+  std::string assumed;                  // how positions and times were understood, as a line of text
   Dropped dropped;
 };
 

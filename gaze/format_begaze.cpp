@@ -67,7 +67,8 @@ GazeFile read_events(Table& table, const GazeOptions& options) {
         "line 'Stimulus:'");
   const size_t event = table.require("Event Type"), trial = table.require("Trial"), number = table.require("Number"),
                start = table.require("Start"), duration = table.require("Duration");
-  const PositionColumns columns = {table.require("Location X"), table.require("Location Y"), true};
+  const PositionColumns columns =
+      columns_by_unit(table, options, table.require("Location X"), table.require("Location Y"), true);
   RecordingFilter filter(table, options, {"Trial"});
   Eyes eyes;
   while (table.next()) {
@@ -82,8 +83,10 @@ GazeFile read_events(Table& table, const GazeOptions& options) {
     ImageRecording& recording =
         only_image.empty() ? recording_of(file, table, message->second, filter.source(table), message->first.second)
                            : recording_of(file, table, only_image, filter.source(table), time);
-    const auto [x, y] = position_in(table, columns, image_rectangle(options.viewing));
-    recording.records.push_back({x, y, time, table.duration(duration, "us"), table.whole(number, 1), table.line()});
+    const auto [x, y, lost] = position_in(file, table, columns, image_rectangle(options.viewing));
+    recording.records.push_back(
+        {x, y, time, table.duration(duration, "us"), table.whole(number, 1), table.line(), lost});
+    file.clock = table.columns()[start].unit.empty() ? "us" : table.columns()[start].unit;
   }
   filter.finish(table);
   return preferred_eye(eyes);
@@ -94,7 +97,7 @@ GazeFile read_events(Table& table, const GazeOptions& options) {
 GazeFile read_statistics(Table& table, const GazeOptions& options) {
   const size_t image = table.require("Stimulus"), category = table.require("Category"), index = table.require("Index"),
                start = table.require("Event Start Trial Time"), duration = table.require("Event Duration");
-  const PositionColumns columns = position_columns(table, "Fixation Position X", "Fixation Position Y");
+  const PositionColumns columns = position_columns(table, options, "Fixation Position X", "Fixation Position Y");
   const auto eye = table.find("Eye L/R");
   RecordingFilter filter(table, options, {"Participant", "Trial"});
   Eyes eyes;
@@ -103,9 +106,10 @@ GazeFile read_statistics(Table& table, const GazeOptions& options) {
       continue;
     GazeFile& file = eyes[eye ? eye_in(table, *eye, "Left", "Right") : Eye::right];
     ImageRecording& recording = recording_of(file, table, image_in(table, image), filter.source(table), 0);
-    const auto [x, y] = position_in(table, columns, image_rectangle(options.viewing));
+    const auto [x, y, lost] = position_in(file, table, columns, image_rectangle(options.viewing));
     recording.records.push_back(
-        {x, y, table.milliseconds(start, ""), table.duration(duration, ""), table.whole(index, 1), table.line()});
+        {x, y, table.milliseconds(start, ""), table.duration(duration, ""), table.whole(index, 1), table.line(), lost});
+    file.clock = table.columns()[start].unit;
   }
   filter.finish(table);
   return preferred_eye(eyes);

@@ -1,5 +1,7 @@
 // Pupil Labs Core: Pupil Player's fixations.csv, fixations_on_surface_NAME.csv, and gaze_positions of the same two
 // kinds. Positions are shares of the surface or of the scene camera's image, with the origin at the bottom left.
+#include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "gaze/formats.h"
@@ -32,48 +34,78 @@ std::pair<double, double> position_of(const Table& table, size_t x, size_t y, co
           (from_top * viewing.screen_height - viewing.image.y) / viewing.image.height};
 }
 
+/// Whether the current row's position is on the surface, if the file says so.
+bool is_on_surface(const Table& table, std::optional<size_t> on_surface) {
+  if (!on_surface) return true;
+  const std::string& word = table.word(*on_surface);
+  if (is_one_of(word, {"True", "TRUE", "true", "1"})) return true;
+  if (is_one_of(word, {"False", "FALSE", "false", "0"})) return false;
+  table.fail("column ", table.columns()[*on_surface].label, ": expected True or False, got '", abbreviated(word), "'");
+}
+
 GazeFile read_samples(Table& table, const GazeOptions& options, size_t x, size_t y) {
   const size_t time = table.require("gaze_timestamp");
-  const auto confidence = table.find("confidence");
+  const auto confidence = table.find("confidence"), on_surface = table.find("on_surf");
   const std::string image = image_of(table, options);
   GazeFile file;
   file.samples = true;
+  file.clock = table.columns()[time].unit.empty() ? "s" : table.columns()[time].unit;
   while (table.next()) {
     const double now = table.milliseconds(time, "s");
     ImageRecording& recording = recording_of(file, table, image, "", now);
     recording.shown = image_rectangle(options.viewing);
     auto [u, v] = position_of(table, x, y, options.viewing);
-    if (confidence && table.number(*confidence) < min_confidence) u = v = no_position;
+    const bool uncertain = confidence && table.number_if_any(*confidence).value_or(0) < min_confidence;
+    if (uncertain || !is_on_surface(table, on_surface)) u = v = no_position;
     recording.records.push_back({u, v, now, 0, 0, table.line()});
   }
   return file;
 }
 
-/// A fixation has a row for each camera frame. Its position is the mean over them, as the surface moves in the camera's
-/// image.
+/// The camera frames of one fixation: sums of the positions on the surface.
+struct Frames {
+  double x = 0, y = 0;
+  int64_t count = 0;
+  bool on_surface = false;  // at least one, with or without a position
+  double start = 0;         // ms
+  int64_t line = 0;         // of the first
+};
+
+/// A fixation has a row for each camera frame. Its position is the mean over those on the surface, as the surface moves
+/// in the camera's image.
 GazeFile read_fixations(Table& table, const GazeOptions& options, size_t x, size_t y) {
   const size_t time = table.require("start_timestamp"), duration = table.require("duration"),
                id = table.require({"fixation_id", "id"});
+  const auto on_surface = table.find("on_surf");
   const std::string image = image_of(table, options);
   GazeFile file;
-  std::map<int64_t, std::vector<std::pair<double, double>>> frames;  // of each fixation
+  file.clock = table.columns()[time].unit.empty() ? "s" : table.columns()[time].unit;
+  std::map<int64_t, Frames> frames;  // by the fixation's index
   while (table.next()) {
     const double now = table.milliseconds(time, "s");
     ImageRecording& recording = recording_of(file, table, image, "", now);
     recording.shown = image_rectangle(options.viewing);
-    const auto [u, v] = position_of(table, x, y, options.viewing);
     const int64_t index = table.whole(id, 0);
-    auto& of_fixation = frames[index];
-    if (of_fixation.empty()) recording.records.push_back({u, v, now, table.duration(duration), index, table.line()});
-    of_fixation.emplace_back(u, v);
-  }
-  for (auto& [name, recording] : file.recordings)
-    for (Record& r : recording.records) {
-      const auto& of_fixation = frames[r.index];
-      r.x = r.y = 0;
-      for (const auto& [u, v] : of_fixation)
-        r.x += u / double(of_fixation.size()), r.y += v / double(of_fixation.size());
+    const auto [at, added] = frames.try_emplace(index);
+    Frames& f = at->second;
+    if (added) {
+      f.start = now, f.line = table.line();
+      recording.records.push_back({no_position, no_position, now, table.duration(duration), index, table.line()});
+    } else if (f.start != now) {
+      table.fail("fixation ", index, " starts at another time than on line ", f.line,
+                 ": expected one fixation of each id");
     }
+    if (!is_on_surface(table, on_surface)) continue;
+    f.on_surface = true;
+    const auto [u, v] = position_of(table, x, y, options.viewing);
+    if (!std::isnan(u)) f.x += u, f.y += v, ++f.count;
+  }
+  for (auto& [name, recording] : file.recordings) {
+    const auto is_outside = [&](const Record& r) { return !frames[r.index].on_surface; };
+    file.dropped.outside += int64_t(std::erase_if(recording.records, is_outside));
+    for (Record& r : recording.records)
+      if (const Frames& f = frames[r.index]; f.count > 0) r.x = f.x / double(f.count), r.y = f.y / double(f.count);
+  }
   return file;
 }
 
@@ -83,6 +115,7 @@ bool recognises_pupil(const Table& header) { return header.find_any({"norm_pos_x
 
 GazeFile read_pupil(Table& table, const GazeOptions& options) {
   const size_t x = table.require({"norm_pos_x", "x_norm"}), y = table.require({"norm_pos_y", "y_norm"});
+  columns_by_unit(table, {}, x, y, false);  // refuses unknown units
   return options.detect.method.empty() ? read_fixations(table, options, x, y) : read_samples(table, options, x, y);
 }
 

@@ -8,15 +8,18 @@ namespace gt {
 // ---- The table ------------------------------------------------------------------------------------------------------
 
 // Name, description, options used. The first format that recognises a header reads the file.
-#define GT_GAZE_FORMATS(ROW)                                                                                        \
-  ROW(tobii, "Tobii Pro Lab's data export: fixations or samples", F::image | F::recording | F::viewing | F::detect) \
-  ROW(pupil, "Pupil Player's fixations or gaze positions, on a surface or in the camera's image",                   \
-      F::image | F::viewing | F::detect)                                                                            \
-  ROW(eyelink, "EyeLink: Data Viewer's fixation or sample report",                                                  \
-      F::image_column | F::recording | F::viewing | F::detect | F::drop_blinks)                                     \
-  ROW(begaze, "SMI BeGaze's event export or event statistics: fixations", F::image | F::recording | F::viewing)     \
-  ROW(gazemedseg, "GazeMedSeg's fixation table, which this program writes", 0)                                      \
-  ROW(plain, "columns x, y, duration [, start] or, of samples, time, x, y", F::image | F::viewing | F::detect)
+#define GT_GAZE_FORMATS(ROW)                                                                             \
+  ROW(tobii, "Tobii Pro Lab's data export: fixations or samples",                                        \
+      F::image | F::recording | F::viewing | F::detect | F::unit | F::time_unit)                         \
+  ROW(pupil, "Pupil Player's fixations or gaze positions, on a surface or in the camera's image",        \
+      F::image | F::viewing | F::detect)                                                                 \
+  ROW(eyelink, "EyeLink: Data Viewer's fixation or sample report",                                       \
+      F::image_column | F::recording | F::viewing | F::detect | F::drop_blinks | F::unit | F::time_unit) \
+  ROW(begaze, "SMI BeGaze's event export or event statistics: fixations",                                \
+      F::image | F::recording | F::viewing | F::unit)                                                    \
+  ROW(gazemedseg, "GazeMedSeg's fixation table, which this program writes", F::time_unit)                \
+  ROW(plain, "columns x, y, duration [, start] or, of samples, time, x, y",                              \
+      F::image | F::viewing | F::detect | F::unit | F::time_unit)
 
 #define GT_DECLARE_FORMAT(name, description, used) \
   bool recognises_##name(const Table&);            \
@@ -45,6 +48,8 @@ constexpr FormatOption format_options[] = {
     {F::viewing, "--screen, --image-size or --image-rect",
      [](const GazeOptions& o) { return o.viewing.screen_width > 0 || o.viewing.image.known(); }},
     {F::detect, "--detect", [](const GazeOptions& o) { return !o.detect.method.empty(); }},
+    {F::unit, "--unit", [](const GazeOptions& o) { return !o.unit.empty(); }},
+    {F::time_unit, "--time-unit", [](const GazeOptions& o) { return !o.time_unit.empty(); }},
     {F::drop_blinks, "--drop-blinks", [](const GazeOptions& o) { return o.drop_blinks; }}};
 
 void check_options(const Table& table, const GazeFormat& format, const GazeOptions& options) {

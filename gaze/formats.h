@@ -15,7 +15,16 @@ namespace gt {
 /// One row of the table.
 struct GazeFormat {
   /// Options that not every format uses, as bits.
-  enum Option : unsigned { image = 1, image_column = 2, recording = 4, viewing = 8, detect = 16, drop_blinks = 32 };
+  enum Option : unsigned {
+    image = 1,
+    image_column = 2,
+    recording = 4,
+    viewing = 8,
+    detect = 16,
+    drop_blinks = 32,
+    unit = 64,
+    time_unit = 128
+  };
 
   const char* name;         // as --format takes it
   const char* description;  // one line, for help

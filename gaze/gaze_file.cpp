@@ -9,16 +9,45 @@ Rectangle image_rectangle(const Viewing& viewing) {
   return {0, 0, viewing.screen_width, viewing.screen_height};
 }
 
-PositionColumns position_columns(const Table& table, const std::string& x, const std::string& y) {
-  if (const auto u = table.find(x, {"mcsnorm"}), v = table.find(y, {"mcsnorm"}); u && v) return {*u, *v, false};
+PositionColumns position_columns(const Table& table, const GazeOptions& options, const std::string& x,
+                                 const std::string& y) {
+  if (const auto u = table.find(x, {"mcsnorm"}), v = table.find(y, {"mcsnorm"}); u && v) return {*u, *v, false, true};
   const auto u = table.find(x, {"", "px", "dacspx"}), v = table.find(y, {"", "px", "dacspx"});
-  if (u && v) return {*u, *v, true};
+  if (u && v) return columns_by_unit(table, options, *u, *v, true);
   table.fail("expected columns ", x, " and ", y, " in pixels or (MCSnorm), got ", table.column_list());
 }
 
-std::pair<double, double> position_in(const Table& table, const PositionColumns& columns, const Rectangle& shown) {
+PositionColumns columns_by_unit(const Table& table, const GazeOptions& options, size_t x, size_t y, bool on_screen) {
+  const Table::Column &of_x = table.columns()[x], &of_y = table.columns()[y];
+  if (of_x.unit != of_y.unit)
+    table.fail("columns ", of_x.label, " and ", of_y.label, ": expected positions in one unit");
+  if (is_one_of(of_x.unit, {"px", "dacspx", "pixel", "pixels"})) return {x, y, true, true};
+  if (is_one_of(of_x.unit, {"mcsnorm", "norm"})) return {x, y, false, true};
+  if (!of_x.unit.empty())
+    table.fail("column ", of_x.label, ": expected a position in px (pixels of the screen) or norm (image sides), got ",
+               "the unit '", abbreviated(of_x.unit), "'");
+  return {x, y, options.unit.empty() ? on_screen : options.unit == "px", !options.unit.empty()};
+}
+
+std::string_view time_unit(GazeFile& file, const Table& table, const GazeOptions& options, std::optional<size_t> column,
+                           std::string_view format_unit) {
+  const std::string_view unit = options.time_unit.empty() ? format_unit : options.time_unit;
+  const std::string declared = column ? table.columns()[*column].unit : "";
+  file.clock = declared.empty() ? std::string(unit) : declared;
+  file.sure_of_clock = !declared.empty() || !options.time_unit.empty();
+  return unit;
+}
+
+Position position_in(GazeFile& file, const Table& table, const PositionColumns& columns, const Rectangle& shown) {
   const auto x = table.number_if_any(columns.x), y = table.number_if_any(columns.y);
-  if (!x || !y) return {no_position, no_position};
+  if (!x || !y) return {};
+  if (columns.on_screen && *x == 0 && *y == 0) return {no_position, no_position, true};
+  PositionCounts& counts = file.positions;
+  if (counts.all++ == 0)
+    counts.on_screen = columns.on_screen, counts.declared = columns.declared, counts.line = table.line(),
+    counts.shown = shown;
+  counts.in_share += *x >= 0 && *x <= 1 && *y >= 0 && *y <= 1;
+  counts.beyond += *x > 2 || *y > 2;
   if (!columns.on_screen) return {*x, *y};
   if (!shown.known())
     table.fail("column ", table.columns()[columns.x].label,
@@ -27,11 +56,36 @@ std::pair<double, double> position_in(const Table& table, const PositionColumns&
   return {(*x - shown.x) / shown.width, (*y - shown.y) / shown.height};
 }
 
+void check_positions(const std::string& path, const PositionCounts& p) {
+  if (p.declared || p.all == 0) return;
+  if (p.on_screen && 2 * p.in_share > p.all)
+    fail(path, ":", p.line, ": positions were expected in pixels of the screen, ", p.in_share, " of ", p.all,
+         " are between 0 and 1 and look like image sides: gradtrack fixations --unit px or --unit share settles it");
+  if (!p.on_screen && 2 * p.beyond > p.all)
+    fail(path, ":", p.line, ": positions were expected in image sides (0 to 1), ", p.beyond, " of ", p.all,
+         " are above 2 and look like pixels: give the unit in the columns' names or by gradtrack fixations --unit");
+}
+
+std::string assumed_text(const GazeFile& file) {
+  const PositionCounts& p = file.positions;
+  std::string text = "positions in image sides";
+  if (p.on_screen)
+    text = str_cat("positions in pixels of the screen, image of line ", p.line, " at ", p.shown.x, ",", p.shown.y, " ",
+                   p.shown.width, "x", p.shown.height);
+  return text + (file.has_times ? "; times in " + file.clock : "; fixations without gaps");
+}
+
 std::string image_in(const Table& table, size_t column) {
   const std::string name = image_name(table.word(column), str_cat(table.path(), ":", table.line()));
   if (name.empty())
     table.fail("column ", table.columns()[column].label, ": expected a name, got '", table.word(column), "'");
   return name;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + int64_t(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +27,24 @@ struct Record {
   double duration = 0;                      // ms; fixations only
   int64_t index = 0;                        // place in the sequence; fixations only
   int64_t line = 0;                         // of the file
+  bool lost = false;                        // at (0, 0) pixels
+};
+
+/// A position in image sides, and whether it was (0, 0) pixels: the eye was lost, x and y are no_position.
+struct Position {
+  double x = no_position, y = no_position;
+  bool lost = false;
+};
+
+/// What positions look like, as they stand in the file.
+struct PositionCounts {
+  int64_t all = 0;         // neither missing nor lost
+  int64_t in_share = 0;    // both coordinates in [0, 1]
+  int64_t beyond = 0;      // a coordinate above 2
+  bool on_screen = false;  // they were read as pixels of the screen, else as image sides
+  bool declared = false;   // the file or an option says so
+  int64_t line = 0;        // of the first
+  Rectangle shown;         // the image's rectangle for it
 };
 
 /// What was recorded of one image.
@@ -43,7 +62,10 @@ struct GazeFile {
   bool samples = false;                              // records are samples, else fixations
   bool has_times = true;                             // else fixations follow one another without gaps
   bool simulated = false;
-  Dropped dropped;  // fixations that the reader dropped
+  Dropped dropped;            // fixations that the reader dropped
+  PositionCounts positions;   // counted by position_in()
+  std::string clock = "ms";   // unit of the time column, for the summary
+  bool sure_of_clock = true;  // the file, the format or an option gives the unit
 };
 
 /// The image's rectangle on the screen as the options give it: options.image, else the whole screen, else unknown.
@@ -52,19 +74,39 @@ Rectangle image_rectangle(const Viewing& viewing);
 /// The two columns of a position.
 struct PositionColumns {
   size_t x, y;
-  bool on_screen;  // pixels of the screen, else image sides
+  bool on_screen;         // pixels of the screen, else image sides
+  bool declared = false;  // the columns' units or an option say so
 };
 
 /// The columns x and y with the unit MCSnorm (image sides) or, without these, in pixels of the screen. Throws Error if
 /// neither pair is there.
-PositionColumns position_columns(const Table& table, const std::string& x, const std::string& y);
+PositionColumns position_columns(const Table& table, const GazeOptions& options, const std::string& x,
+                                 const std::string& y);
 
-/// The position in the current row, in image sides; no_position where it is missing. `shown` is the image's rectangle
-/// on the screen. Throws Error if the columns are in pixels and the rectangle is unknown.
-std::pair<double, double> position_in(const Table& table, const PositionColumns& columns, const Rectangle& shown);
+/// Two columns by their units: px (pixels of the screen), mcsnorm or norm (image sides), or none. Without a unit,
+/// options.unit says which, else `on_screen`. Throws Error for other units and for different ones.
+PositionColumns columns_by_unit(const Table& table, const GazeOptions& options, size_t x, size_t y, bool on_screen);
+
+/// Notes the unit of the file's time column, and returns it: the column's, else options.time_unit, else the format's.
+std::string_view time_unit(GazeFile& file, const Table& table, const GazeOptions& options, std::optional<size_t> column,
+                           std::string_view format_unit);
+
+/// The position in the current row, in image sides; no_position where it is missing or lost. `shown` is the image's
+/// rectangle on the screen. Counts what it looks like in file.positions. Throws Error if the columns are in pixels and
+/// the rectangle is unknown.
+Position position_in(GazeFile& file, const Table& table, const PositionColumns& columns, const Rectangle& shown);
+
+/// Throws Error if most positions look like those of the other unit, and no unit was declared.
+void check_positions(const std::string& path, const PositionCounts& positions);
+
+/// The positions' and times' units, and the image's rectangle, as a line of text.
+std::string assumed_text(const GazeFile& file);
 
 /// The image's name in a column of the current row. Throws Error if there is none.
 std::string image_in(const Table& table, size_t column);
+
+/// The value in the middle of at least one; of two, the greater.
+double median(std::vector<double> values);
 
 /// Whether the word is one of these.
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);

@@ -9,6 +9,42 @@
 namespace gt {
 namespace {
 
+constexpr size_t max_fixations = 10000;  // of an image
+
+// ---- Units ----------------------------------------------------------------------------------------------------------
+
+/// Throws Error if times look like those of another unit than assumed, and no unit was declared: durations under 10 ms,
+/// starts that rise by far less or far more than the durations, or samples that follow one another as no tracker's do.
+void check_times(const std::string& path, const GazeFile& file) {
+  if (file.sure_of_clock) return;
+  std::vector<double> durations, gaps, steps;  // ms, in durations, ms
+  for (const auto& [image, recording] : file.recordings)
+    for (size_t i = 0; i < recording.records.size(); ++i) {
+      const Record& r = recording.records[i];
+      if (r.duration > 0) durations.push_back(r.duration);
+      if (i == 0) continue;
+      const Record& before = recording.records[i - 1];
+      if (r.time > before.time) steps.push_back(r.time - before.time);
+      if (r.time > before.time && before.duration > 0) gaps.push_back((r.time - before.time) / before.duration);
+    }
+  const auto refuse = [&](const std::string& what) {
+    fail(path, ": times were expected in ms, ", what, ": expected the unit in the columns' names, such as [ms], or ",
+         "gradtrack fixations --time-unit");
+  };
+  if (!durations.empty() && median(durations) < 10)
+    refuse(str_cat("durations are ", median(durations), " in the middle and look like seconds"));
+  if (!durations.empty() && median(durations) > 60000)
+    refuse(str_cat("durations are ", median(durations), " in the middle and look like microseconds"));
+  if (!file.samples && file.has_times && !gaps.empty() && median(gaps) < 0.1)
+    refuse("fixations start less than a tenth of their durations apart; starts look like seconds");
+  if (!file.samples && file.has_times && !gaps.empty() && median(gaps) > 500)
+    refuse("fixations start over 500 durations apart; starts look like microseconds");
+  if (file.samples && !steps.empty() && median(steps) < 0.1)
+    refuse(str_cat("samples are ", median(steps), " apart and look like seconds"));
+  if (file.samples && !steps.empty() && median(steps) > 400)
+    refuse(str_cat("samples are ", median(steps), " apart and look like microseconds"));
+}
+
 // ---- Fixations of the file ------------------------------------------------------------------------------------------
 
 /// Sorts fixations by index and checks that their start times rise.
@@ -63,10 +99,11 @@ std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageR
   return samples;
 }
 
-/// Removes samples without a position and those at the time of the sample before.
-void clean_samples(const std::string& path, ImageRecording& recording) {
+/// Removes samples without a position and those at the time of the sample before. Counts the lost ones.
+void clean_samples(const std::string& path, ImageRecording& recording, Dropped& dropped) {
   std::vector<Record> kept;
   for (const Record& r : recording.records) {
+    dropped.lost += r.lost;
     if (std::isnan(r.x) || std::isnan(r.y)) continue;
     if (!kept.empty() && r.time < kept.back().time)
       fail(path, ":", r.line, ": a sample of image ", recording.track.image, " is out of order: its time is ", r.time,
@@ -77,8 +114,8 @@ void clean_samples(const std::string& path, ImageRecording& recording) {
 }
 
 /// Replaces samples by the fixations detected in them, each at the mean of its samples.
-void detect(const std::string& path, const GazeOptions& options, ImageRecording& recording) {
-  clean_samples(path, recording);
+void detect(const std::string& path, const GazeOptions& options, ImageRecording& recording, Dropped& dropped) {
+  clean_samples(path, recording, dropped);
   const std::vector<Record>& samples = recording.records;
   std::vector<Record> fixations;
   for (const auto& [begin, end] :
@@ -95,11 +132,13 @@ void detect(const std::string& path, const GazeOptions& options, ImageRecording&
 
 // ---- Cleaning -------------------------------------------------------------------------------------------------------
 
-/// Moves the usable fixations into the recording's track.
-void fill_track(const GazeOptions& options, ImageRecording& recording, Dropped& dropped) {
+/// Moves the usable fixations into the recording's track. Throws Error if there are too many of them.
+void fill_track(const std::string& path, const GazeOptions& options, ImageRecording& recording, Dropped& dropped) {
   const auto inside = [](double v) { return v >= 0 && v <= 1; };
   for (const Record& r : recording.records) {
-    if (std::isnan(r.x) || std::isnan(r.y))
+    if (r.lost)
+      ++dropped.lost;
+    else if (std::isnan(r.x) || std::isnan(r.y))
       ++dropped.unplaced;
     else if (!inside(r.x) || !inside(r.y))
       ++dropped.outside;
@@ -108,26 +147,32 @@ void fill_track(const GazeOptions& options, ImageRecording& recording, Dropped& 
     else
       recording.track.fixations.push_back({r.x, r.y, r.duration, r.time - recording.onset});
   }
+  if (recording.track.fixations.size() > max_fixations)
+    fail(path, ": image ", recording.track.image, " has ", recording.track.fixations.size(),
+         " fixations, expected at most ", max_fixations, "; samples are read with gradtrack fixations --detect");
 }
 
 }  // namespace
 
 Gaze read_gaze(const std::string& path, const GazeOptions& options) {
-  Table table(path);
+  Table table(path, options.encoding, options.decimal);
   const GazeFormat& format = format_of(table, options);
   GazeFile file = format.read(table, options);
   Gaze gaze;
   gaze.format = format.name;
   gaze.simulated = file.simulated;
+  gaze.assumed = assumed_text(file);
+  check_positions(path, file.positions);
+  check_times(path, file);
   gaze.dropped = file.dropped;
   for (auto& [image, recording] : file.recordings) {
     if (file.samples) {
-      detect(path, options, recording);
+      detect(path, options, recording, gaze.dropped);
     } else {
       if (!file.has_times) set_times(recording.records);
       sort_fixations(path, recording);
     }
-    fill_track(options, recording, gaze.dropped);
+    fill_track(path, options, recording, gaze.dropped);
     if (!recording.track.fixations.empty()) gaze.tracks.emplace(image, std::move(recording.track));
   }
   if (gaze.tracks.empty())
@@ -139,7 +184,7 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
 std::string dropped_text(const Dropped& dropped, double min_duration) {
   return str_cat(dropped.outside, " outside the image, ", dropped.brief, " shorter than ", min_duration, " ms, ",
                  dropped.unplaced, " without a position, ", dropped.early, " begun before the image, ", dropped.blinks,
-                 " next to a blink");
+                 " next to a blink, ", dropped.lost, " lost, at (0, 0)");
 }
 
 }  // namespace gt

@@ -23,10 +23,14 @@ struct Viewing {
 };
 
 struct GazeOptions {
-  std::string format = "auto";  // a format's name, or auto: recognised by the header
-  std::string image;            // name of the image, for formats that do not give it
-  std::string image_column;     // EyeLink: the trial variable that names the image, if not IMAGE
-  std::string recording;        // the one to read of a file with several: name of recording, session or participant
+  std::string format = "auto";    // a format's name, or auto: recognised by the header
+  std::string image;              // name of the image, for formats that do not give it
+  std::string image_column;       // EyeLink: the trial variable that names the image, if not IMAGE
+  std::string unit;               // of positions whose column does not say it: px or share; "" is the format's
+  std::string time_unit;          // of times whose column does not say it: s, ms, us or ns; "" is the format's
+  std::string decimal = "auto";   // decimal mark: auto (by the file's numbers), point or comma
+  std::string encoding = "auto";  // of the text: auto (UTF-8 or UTF-16) or latin1
+  std::string recording;          // the one to read of a file with several: name of recording, session or participant
   Viewing viewing;
   DetectOptions detect;      // with a method: the file holds samples, in which fixations are detected
   bool drop_blinks = false;  // EyeLink: drop fixations next to a blink
@@ -38,7 +42,9 @@ struct GazeOptions {
 /// image and those that options.min_duration and the format exclude. Throws Error, naming the file and the line, for:
 /// an empty file, an unknown header, a missing column, a row of another length than the header, a field that is not a
 /// finite number, fixations out of order or given twice, one image in several recordings, positions on the screen
-/// without the image's rectangle, an option that the format does not use, and a file without a usable fixation.
+/// without the image's rectangle, an option that the format does not use, and a file without a usable fixation. Throws
+/// Error too if positions or times look like those of another unit than assumed, and for over 10,000 fixations of an
+/// image.
 Gaze read_gaze(const std::string& path, const GazeOptions& options = {});
 
 /// The counts of dropped fixations as a line of text.

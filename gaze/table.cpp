@@ -2,53 +2,18 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cmath>
+#include <set>
 
+#include "core/encoding.h"
 #include "core/io.h"
+#include "gaze/number_text.h"
 
 namespace gt {
 
 namespace {
 
-constexpr std::string_view utf8_mark = "\xEF\xBB\xBF", utf16_little = "\xFF\xFE", utf16_big = "\xFE\xFF";
-
-void append_utf8(std::string& out, uint32_t c) {
-  if (c < 0x80) {
-    out += char(c);
-  } else if (c < 0x800) {
-    out += {char(0xC0 | c >> 6), char(0x80 | (c & 0x3F))};
-  } else if (c < 0x10000) {
-    out += {char(0xE0 | c >> 12), char(0x80 | (c >> 6 & 0x3F)), char(0x80 | (c & 0x3F))};
-  } else {
-    out += {char(0xF0 | c >> 18), char(0x80 | (c >> 12 & 0x3F)), char(0x80 | (c >> 6 & 0x3F)), char(0x80 | (c & 0x3F))};
-  }
-}
-
-std::string from_utf16(std::string_view bytes, bool big_endian) {
-  const auto unit = [&](size_t at) {
-    const uint32_t a = uint8_t(bytes[at]), b = uint8_t(bytes[at + 1]);
-    return big_endian ? a << 8 | b : b << 8 | a;
-  };
-  std::string out;
-  for (size_t at = 0; at + 1 < bytes.size(); at += 2) {
-    uint32_t c = unit(at);
-    if (c >= 0xD800 && c < 0xDC00 && at + 3 < bytes.size()) {  // the first half of a surrogate pair
-      c = 0x10000 + ((c - 0xD800) << 10) + ((unit(at + 2) - 0xDC00) & 0x3FF);
-      at += 2;
-    }
-    append_utf8(out, c);
-  }
-  return out;
-}
-
-std::string read_text(const std::string& path) {
-  std::string bytes = read_file(path);
-  if (bytes.starts_with(utf8_mark)) return bytes.substr(utf8_mark.size());
-  if (bytes.starts_with(utf16_little) || bytes.starts_with(utf16_big))
-    return from_utf16(std::string_view(bytes).substr(2), bytes.starts_with(utf16_big));
-  return bytes;
-}
+constexpr size_t max_columns = 4096;
 
 std::string lower(std::string_view s) {
   std::string out(s);
@@ -61,10 +26,11 @@ std::string_view line_at(std::string_view text, size_t at) { return text.substr(
 
 /// Splits "Gaze event duration [ms]" into name and unit. "(MCSnorm)" and "[MCS norm]" give one unit.
 Table::Column column_of(const std::string& label) {
-  Table::Column column{label, label, ""};
+  Table::Column column{label, label, "", lower(label)};
   const size_t open = label.find_first_of("[(");
   if (open == label.npos || open == 0 || !(label.ends_with(']') || label.ends_with(')'))) return column;
   column.name = trim_blanks(std::string_view(label).substr(0, open));
+  column.key = lower(column.name);
   column.unit = lower(std::string_view(label).substr(open + 1, label.size() - open - 2));
   std::erase(column.unit, ' ');
   for (const std::string_view micro : {"\xC2\xB5s", "\xCE\xBCs"})  // micro sign and Greek letter
@@ -73,36 +39,59 @@ Table::Column column_of(const std::string& label) {
 }
 
 /// Whether exports write a missing value so.
-bool is_missing(const std::string& s) { return s.empty() || s == "." || s == "-" || lower(s) == "nan"; }
+bool is_missing(const std::string& s) {
+  static const std::set<std::string> words = {
+      "",    ".",    "-",    "na",       "n/a",     "#n/a",   "nan",     "-nan",      "null",        "none",
+      "inf", "-inf", "+inf", "infinity", "1.#qnan", "1.#inf", "-1.#ind", "-infinity", "\xE2\x80\x93"};
+  return words.contains(lower(s));
+}
+
+/// The tab, comma or semicolon that a header has most of, outside quotes.
+char separator_of(std::string_view header) {
+  size_t counts[3] = {0, 0, 0};
+  constexpr std::string_view candidates = ",\t;";
+  bool quoted = false;
+  for (const char c : header) {
+    if (c == '"') quoted = !quoted;
+    if (const size_t at = candidates.find(c); at != candidates.npos && !quoted) ++counts[at];
+  }
+  return candidates[size_t(std::max_element(counts, counts + 3) - counts)];
+}
+
+/// Whether a line before the header is passed over: a comment, or a spreadsheet's declaration of the separator.
+bool is_preamble(std::string_view line) {
+  return trim_blanks(line).empty() || line.starts_with('#') || lower(line.substr(0, 4)) == "sep=";
+}
 
 }  // namespace
 
 std::string abbreviated(const std::string& s) { return s.size() <= 60 ? s : s.substr(0, 60) + "..."; }
 
-Table::Table(const std::string& path) : path_(path), text_(read_text(path)) {
+Table::Table(const std::string& path, const std::string& encoding, const std::string& decimal)
+    : path_(path), text_(decode_text(read_file(path), path, encoding)), decimal_(decimal) {
   if (!read_header()) gt::fail(path, ": expected a fixation table, the file is empty");
 }
 
 bool Table::read_header() {
   columns_.clear();
-  const size_t start = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
-  const std::string_view line = line_at(text_, start);
-  separator_ = ',';
-  size_t max_count = 0;
-  for (const char candidate : {',', '\t', ';'}) {
-    const size_t count = size_t(std::count(line.begin(), line.end(), candidate));
-    if (count > max_count) separator_ = candidate, max_count = count;
+  auto line = next_line();
+  while (line && is_preamble(*line)) line = next_line();
+  if (!line) return false;
+  separator_ = separator_of(*line);
+  read_fields(*line);
+  while (!fields_.empty() && fields_.back().empty()) fields_.pop_back();
+  if (fields_.empty()) fail("expected a header with names of columns, got separators alone");
+  if (fields_.size() > max_columns) fail("expected at most ", max_columns, " columns, the header has ", fields_.size());
+  std::set<std::string> labels;
+  for (const std::string& label : fields_) {
+    columns_.push_back(column_of(label));
+    columns_.back().repeated = !label.empty() && !labels.insert(lower(label)).second;
   }
-  if (!next()) return false;
-  for (const std::string& label : fields_) columns_.push_back(column_of(label));
-  for (const std::string& label : fields_)
-    if (!label.empty() && std::count(fields_.begin(), fields_.end(), label) > 1)
-      fail("column ", abbreviated(label), " appears twice");
   return true;
 }
 
 bool Table::open_section(std::string_view title, std::string_view row) {
-  at_ = 0, line_ = 0;
+  at_ = 0, lines_read_ = 0;
   row_.clear();
   while (const auto line = next_line()) {
     if (trim_blanks(*line) != title) continue;
@@ -122,36 +111,57 @@ std::string Table::text_after(std::string_view key) const {
   return {};
 }
 
-std::vector<std::string> Table::split(std::string_view line) const {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const bool escaped_quote = quoted && line.substr(i, 2) == "\"\"";
-    if (line[i] == '"' && !escaped_quote)
-      quoted = !quoted;
-    else if (line[i] == separator_ && !quoted)
-      fields.emplace_back();
-    else
-      fields.back() += line[i];
-    i += escaped_quote;
+size_t Table::read_quoted(size_t at, std::string& field) {
+  for (; at < text_.size(); ++at) {
+    lines_read_ += text_[at] == '\n';
+    if (text_[at] == '"') {
+      if (text_.compare(at, 2, "\"\"") != 0) break;
+      ++at;  // a doubled quote stands for one
+    }
+    field += text_[at];
   }
-  for (std::string& f : fields) f = std::string(trim_blanks(f));
-  return fields;
+  if (at == text_.size()) fail("expected a closing quote, the file ends within a quoted field");
+  const size_t next = std::min(text_.find_first_not_of(separator_ == '\t' ? " " : " \t", at + 1), text_.size());
+  if (next < text_.size() && text_[next] != separator_ && text_[next] != '\n')
+    fail("expected the end of the field after the quoted '", abbreviated(field), "'");
+  return next;
+}
+
+void Table::read_fields(std::string_view line) {
+  fields_.clear();
+  size_t at = size_t(line.data() - text_.data());
+  const char ends[] = {separator_, '\n'};
+  for (;; ++at) {
+    std::string& field = fields_.emplace_back();
+    const size_t first = std::min(text_.find_first_not_of(separator_ == '\t' ? " " : " \t", at), text_.size());
+    if (first < text_.size() && text_[first] == '"') {
+      at = read_quoted(first + 1, field);
+      field = std::string(trim_blanks(field));
+    } else {
+      const size_t end = std::min(text_.find_first_of(std::string_view(ends, sizeof ends), at), text_.size());
+      field = std::string(trim_blanks(std::string_view(text_).substr(at, end - at)));
+      at = end;
+    }
+    if (at >= text_.size() || text_[at] == '\n') break;
+  }
+  at_ = at + 1;
 }
 
 std::optional<std::string_view> Table::next_line() {
   if (at_ >= text_.size()) return std::nullopt;
   const std::string_view line = line_at(text_, at_);
   at_ += line.size() + 1;
-  ++line_;
+  line_ = ++lines_read_;
   return line;
 }
 
 bool Table::next() {
   while (const auto line = next_line()) {
     if (trim_blanks(*line).empty() || !line->starts_with(row_)) continue;
-    fields_ = split(*line);
-    if (!columns_.empty() && fields_.size() != columns_.size())
+    read_fields(*line);
+    if (std::all_of(fields_.begin(), fields_.end(), [](const std::string& f) { return f.empty(); })) continue;
+    while (fields_.size() > columns_.size() && fields_.back().empty()) fields_.pop_back();
+    if (fields_.size() != columns_.size())
       fail("expected ", columns_.size(), " fields as in the header, got ", fields_.size());
     return true;
   }
@@ -160,11 +170,14 @@ bool Table::next() {
 
 std::optional<size_t> Table::find(std::string_view name, std::initializer_list<std::string_view> units) const {
   const std::string key = lower(name);
+  std::optional<size_t> found;
   for (size_t i = 0; i < columns_.size(); ++i) {
     const bool fits = units.size() == 0 || std::find(units.begin(), units.end(), columns_[i].unit) != units.end();
-    if (fits && lower(columns_[i].name) == key) return i;
+    if (!fits || columns_[i].key != key) continue;
+    if (columns_[i].repeated) fail("column ", abbreviated(columns_[i].label), " appears twice");
+    if (!found) found = i;
   }
-  return std::nullopt;
+  return found;
 }
 
 std::optional<size_t> Table::find_any(std::initializer_list<std::string_view> names) const {
@@ -174,7 +187,12 @@ std::optional<size_t> Table::find_any(std::initializer_list<std::string_view> na
 }
 
 size_t Table::require(std::initializer_list<std::string_view> names) const {
-  if (const auto at = find_any(names)) return *at;
+  if (const auto at = find_any(names)) {
+    for (size_t i = *at + 1; i < columns_.size(); ++i)
+      if (columns_[i].key == columns_[*at].key)
+        fail("columns ", columns_[*at].label, " and ", columns_[i].label, " have one name: expected one of them");
+    return *at;
+  }
   std::string expected;
   for (const std::string_view name : names) expected += (expected.empty() ? "" : " or ") + std::string(name);
   fail("expected a column ", expected, ", got ", column_list());
@@ -187,13 +205,24 @@ std::string Table::column_list() const {
 }
 
 double Table::number(size_t column) const {
-  std::string s = fields_[column];
-  if (separator_ != ',') std::replace(s.begin(), s.end(), ',', '.');
-  double value = 0;
-  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
-  if (error != std::errc{} || end != s.data() + s.size() || !std::isfinite(value))
-    fail("column ", columns_[column].label, ": expected a number, got '", abbreviated(fields_[column]), "'");
-  return value;
+  const std::string& text = fields_[column];
+  const NumberReadings r = read_number(text);
+  const auto refuse = [&](const auto&... parts) { fail("column ", columns_[column].label, ": ", parts...); };
+  std::optional<double> value = r.point;
+  if (decimal_ == "comma") {
+    value = r.comma;
+  } else if (decimal_ == "auto" && r.ambiguous() && (separator_ != ',' || text.find(',') != text.npos)) {
+    if (!marks_) marks_ = decimal_marks(text_, separator_);
+    const bool undecided = marks_->point == marks_->comma;
+    if (undecided && (marks_->point || text.find(',') != text.npos))
+      refuse("'", abbreviated(text), "' may be ", *r.point, " or ", *r.comma,
+             ": expected to know the decimal mark (gradtrack fixations --decimal point or --decimal comma)");
+    if (marks_->comma) value = r.comma;
+  } else if (decimal_ == "auto" && !r.point && separator_ != ',') {
+    value = r.comma;
+  }
+  if (!value) refuse("expected a number, got '", abbreviated(text), "'");
+  return *value;
 }
 
 std::optional<double> Table::number_if_any(size_t column) const {

@@ -9,18 +9,22 @@
 #include <vector>
 
 #include "core/check.h"
+#include "gaze/number_text.h"
 
 namespace gt {
 
-/// A table, read row by row. The text is UTF-8 or, with a byte order mark, UTF-16; lines end in LF or CRLF; blank lines
-/// are skipped; fields may be quoted. The separator is the tab, comma or semicolon that the header has most of. Unless
-/// it is the comma, 0,5 is the number 0.5. A column "Gaze event duration [ms]" has the name "Gaze event duration" and
-/// the unit "ms". Names and units are compared without regard to case, units also without blanks.
-/// Every error names the file, the line and, if a field is wrong, the column.
+/// A table, read row by row. core/encoding.h describes the text. Blank lines, lines of separators alone and, before the
+/// header, lines that begin with # or "sep=" are skipped. Fields may be quoted and then hold line breaks and doubled
+/// quotes (RFC 4180). The separator is the tab, comma or semicolon that the header has most of; rows may end in further
+/// ones. Unless it is the comma, 0,5 is the number 0.5. Thousands may be separated: 1,234.5 and 1.234,5 are numbers,
+/// 1,234 only if the file's other numbers show which mark is decimal. A column "Gaze event duration [ms]" has the name
+/// "Gaze event duration" and the unit "ms". Names and units are compared without regard to case, units also without
+/// blanks. Every error names the file, the line and, if a field is wrong, the column.
 class Table {
  public:
-  /// Reads the file and its header. Throws Error if it is empty or two columns have one label.
-  explicit Table(const std::string& path);
+  /// Reads the file and its header. `encoding` is as in decode_text(); `decimal` is the decimal mark: auto, point or
+  /// comma. Throws Error if the file is empty or has more than 4096 columns.
+  explicit Table(const std::string& path, const std::string& encoding = "auto", const std::string& decimal = "auto");
 
   /// Goes to the next row; false after the last. Throws Error if the row has another number of fields than the header.
   bool next();
@@ -34,17 +38,21 @@ class Table {
   std::string text_after(std::string_view key) const;
 
   struct Column {
-    std::string label;  // as written
-    std::string name;   // without the unit
-    std::string unit;   // in lower case, without blanks; "" if there is none
+    std::string label;      // as written
+    std::string name;       // without the unit
+    std::string unit;       // in lower case, without blanks; "" if there is none
+    std::string key;        // the name in lower case
+    bool repeated = false;  // an earlier column has the same label
   };
   const std::vector<Column>& columns() const { return columns_; }
 
   /// The index of the column with this name and one of these units, or with any unit if none are given.
+  /// Throws Error if two such columns have one label.
   std::optional<size_t> find(std::string_view name, std::initializer_list<std::string_view> units = {}) const;
   /// The index of the first of these columns that the table has.
   std::optional<size_t> find_any(std::initializer_list<std::string_view> names) const;
-  /// The index of the first of these columns that the table has. Throws Error if it has none of them.
+  /// The index of the first of these columns that the table has. Throws Error if it has none of them, or one of them
+  /// with several units.
   size_t require(std::initializer_list<std::string_view> names) const;
   size_t require(std::string_view name) const { return require({name}); }
 
@@ -52,7 +60,7 @@ class Table {
   const std::string& word(size_t column) const { return fields_[column]; }
   /// The field as a number. Throws Error if it is not a finite one.
   double number(size_t column) const;
-  /// The field as a number, or nothing if it is empty, ".", "-" or NaN, as exports write missing values.
+  /// The field as a number, or nothing for a word of missing values: empty, ".", "-", NA, N/A, NaN, null, None, inf.
   std::optional<double> number_if_any(size_t column) const;
   /// The field as a whole number. Throws Error if it is below `min`.
   int64_t whole(size_t column, int64_t min) const;
@@ -75,14 +83,16 @@ class Table {
  private:
   std::optional<std::string_view> next_line();
   bool read_header();
-  std::vector<std::string> split(std::string_view line) const;
+  void read_fields(std::string_view line);            // of a row that begins with this line of text_
+  size_t read_quoted(size_t at, std::string& field);  // from behind its quote; returns the offset of the field's end
 
-  std::string path_, text_, row_;  // row_ begins each row's line
-  size_t at_ = 0;                  // offset of the next line in text_
-  int64_t line_ = 0;
+  std::string path_, text_, decimal_, row_;  // row_ begins each row's line
+  size_t at_ = 0;                            // offset of the next line in text_
+  int64_t line_ = 0, lines_read_ = 0;        // of the current row, of all rows
   char separator_ = ',';
   std::vector<Column> columns_;
   std::vector<std::string> fields_;
+  mutable std::optional<DecimalMarks> marks_;  // of the whole text, once they are needed
 };
 
 /// A text for messages, cut after 60 bytes.

@@ -2,6 +2,7 @@
 #include "gaze/detect.h"
 
 #include <cmath>
+#include <tuple>
 
 #include "core/random.h"
 #include "gaze/readers.h"
@@ -140,4 +141,53 @@ TEST_CASE("detection: faulty samples are refused", "[readers]") {
                  "gaze.csv:3: a sample of image gaze is out of order: its time is 8 ms, that of line 2 is 9 ms");
   check_contains(refusal_of_text("time,x,y\n9,0.5,0.5\n", options), "gaze.csv: expected fixations, the file has none");
   check_contains(refusal_of_text("time,x\n9,0.5\n", options), "gaze.csv:1: expected a column y, got time, x");
+}
+
+TEST_CASE("detection: a million samples are searched by I-DT and I-VT", "[readers]") {
+  std::vector<GazeSample> samples;  // at 1,000 Hz, a saccade each 1000 s; then drift that is never a fixation for I-DT
+  for (int i = 0; i < 1000000; ++i) samples.push_back({double(i), i < 500000 ? 0.0 : i * 0.011, 0});
+  DetectOptions idt = with_method("idt"), ivt = with_method("ivt");
+  CHECK(detect_fixations(samples, idt) == Ranges{{0, 500000}});
+  idt.min_duration = 250000, idt.dispersion = 100;  // long windows, most of them too wide
+  CHECK(detect_fixations(samples, idt) == Ranges{{0, 500000}});
+  ivt.window = 250000;
+  CHECK(!detect_fixations(samples, ivt).empty());
+}
+
+TEST_CASE("detection: samples at (0, 0) pixels are lost, not a fixation in the corner", "[readers]") {
+  std::string plain = "time,x [px],y [px]\n",
+              tobii = "Recording timestamp [ms]\tPresented Media name\tGaze point X\tGaze point Y\n";
+  for (int i = 0; i < 200; ++i) {
+    const bool lost = i >= 80 && i < 120;
+    const std::string x = lost ? "0" : i < 80 ? "480" : "640.5", y = lost ? "0.0" : "270";
+    plain += str_cat(4 * i, ",", x, ",", y, "\n");
+    tobii += str_cat(4 * i, "\ta.png\t", x, "\t", y, "\n");
+  }
+  for (const std::string& text : {plain, tobii})
+    for (const std::string method : {"idt", "ivt"}) {
+      GazeOptions options;
+      options.detect = with_method(method);
+      options.detect.dispersion = 40, options.detect.velocity = 1000;
+      options.viewing = {960, 540, {}, 0, 0};
+      const Gaze gaze = read_text(text, options, "a.txt");
+      CHECK(gaze.dropped.lost == 40);
+      REQUIRE(gaze.tracks.at("a").fixations.size() == 2);
+      CHECK(gaze.tracks.at("a").fixations[0].x == Approx(0.5));
+      CHECK(gaze.tracks.at("a").fixations[1].y == Approx(0.5));
+    }
+}
+
+TEST_CASE("detection: samples whose times look like seconds or microseconds need their unit", "[readers]") {
+  for (const auto& [step, word, unit] : {std::tuple(0.004, "seconds", "s"), std::tuple(4000., "microseconds", "us")}) {
+    std::string text = "time,x [px],y [px]\n";
+    for (int i = 0; i < 50; ++i) text += str_cat(step * i, ",50,50\n");
+    GazeOptions options;
+    options.detect = with_method("idt");
+    options.viewing = {100, 100, {}, 0, 0};
+    const std::string message = refusal_of_text(text, options);
+    check_contains(message, str_cat("look like ", word, ": expected the unit in the columns' names"));
+    check_contains(message, "--time-unit");
+    options.time_unit = unit;
+    CHECK(read_text(text, options).tracks.at("gaze").fixations.at(0).duration == Approx(196));
+  }
 }

@@ -89,7 +89,7 @@ TEST_CASE("fixation table: a faulty table is refused with file, line and reason"
                  "gaze.csv:3: expected 6 fields as in the header, got 3");
   check_contains(refusal_of_text(header + "a.jpg,1,0.5,0.5,100,0,8\n"),
                  "gaze.csv:2: expected 6 fields as in the header, got 7");
-  for (const char* value : {"abc", "", "nan", "inf", "-inf", "1e999", "0.5x", "0,5"}) {
+  for (const char* value : {"abc", "missing", "1e999", "0.5x", "0,5", "0.5.1"}) {
     const std::string message = refusal_of_text("x,y,duration\n0.5,\"" + std::string(value) + "\",100\n");
     check_contains(message, "gaze.csv:2: column y: expected a number, got '" + std::string(value) + "'");
   }

@@ -410,6 +410,108 @@ TEST_CASE("readers: faulty or ambiguous BeGaze event statistics are refused", "[
   check_contains(refusal(text, with_recording(options, "P02")), "gaze.txt: has no recording 'P02', only P01");
 }
 
+// ---- Units ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("readers: positions that look like those of another unit are refused until an option settles it",
+          "[readers]") {
+  const std::string shares = "s1\t1\ta.jpg\t1\t0.4\t0.5\t7\t262\t256\tNONE\t2146\n";
+  GazeOptions options = shown_at(0, 0, 1920, 1080);
+  check_contains(refusal(eyelink(shares), options),
+                 "gaze.txt:2: positions were expected in pixels of the screen, 1 of 1 are between 0 and 1 and look "
+                 "like image sides: gradtrack fixations --unit px or --unit share settles it");
+  options.unit = "share";
+  check_fixation(read_text(eyelink(shares), options).tracks.at("a").fixations.at(0), 0.4, 0.5, 256, 7);
+  options.unit = "px";
+  check_fixation(read_text(eyelink(shares), options).tracks.at("a").fixations.at(0), 0.4 / 1920, 0.5 / 1080, 256, 7);
+
+  const std::string pixels = "x,y,duration\n480,540,99\n0,540,99\n";
+  check_contains(refusal(pixels, {}),
+                 "gaze.txt:2: positions were expected in image sides (0 to 1), 2 of 2 are above 2");
+  const Gaze gaze = read_text(pixels, options);
+  check_fixation(gaze.tracks.at("gaze").fixations.at(0), 0.25, 0.5, 99, 0);
+  CHECK(gaze.assumed == "positions in pixels of the screen, image of line 2 at 0,0 1920x1080; fixations without gaps");
+  check_contains(
+      refusal("IMAGE,CURRENT_FIX_INDEX,CURRENT_FIX_X,CURRENT_FIX_Y,CURRENT_FIX_DURATION\na,1,300,200,99\n"),
+      "gaze.txt:2: positions were expected in image sides (0 to 1), 1 of 1 are above 2 and look like pixels");
+  check_contains(refusal("x [deg],y [deg],duration\n0.1,0.1,99\n"),
+                 "gaze.txt:1: column x [deg]: expected a position in px (pixels of the screen) or norm (image sides), "
+                 "got the unit 'deg'");
+  check_contains(refusal("x [px],y,duration\n0.1,0.1,99\n"),
+                 "gaze.txt:1: columns x [px] and y: expected positions in one unit");
+}
+
+TEST_CASE("readers: times that look like those of another unit are refused until an option settles it", "[readers]") {
+  const std::string seconds = "x,y,duration,start\n0.1,0.1,0.25,1\n0.2,0.2,0.3,1.5\n";
+  check_contains(refusal(seconds),
+                 "gaze.txt: times were expected in ms, durations are 0.3 in the middle and look like");
+  GazeOptions options;
+  options.time_unit = "s";
+  const Gaze gaze = read_text(seconds, options);
+  check_fixation(gaze.tracks.at("gaze").fixations.at(1), 0.2, 0.2, 300, 1500);
+  CHECK(gaze.assumed == "positions in image sides; times in s");
+  check_contains(refusal("x,y,duration,start\n0.1,0.1,250,1\n0.2,0.2,300,1.5\n"), "starts look like seconds");
+  check_contains(refusal("x,y,duration,start\n0.1,0.1,250,1000\n0.2,0.2,300,290000\n"),
+                 "starts look like microseconds");
+}
+
+TEST_CASE("readers: Tobii timestamps without a unit are ms if samples or fixations fit no other", "[readers]") {
+  const std::string header =
+      "Recording timestamp\tPresented Media name\tEye movement type\tGaze event duration\tEye movement type index\t"
+      "Fixation point X (MCSnorm)\tFixation point Y (MCSnorm)\n";
+  const auto row = [](int time, int index) {
+    return str_cat(time, "\ta.png\tFixation\t100\t", index, "\t0.5\t0.25\n");
+  };
+  std::string sparse = header;  // 8 s apart, sampled every 17 ms
+  for (int f = 0; f < 3; ++f)
+    for (int i = 0; i < 5; ++i) sparse += row(1000 + 8000 * f + 17 * i, f + 1);
+  const Gaze gaze = read_text(sparse);
+  REQUIRE(gaze.tracks.at("a").fixations.size() == 3);
+  CHECK(gaze.tracks.at("a").fixations[2].start == 16000);
+  check_contains(gaze.assumed, "times in ms (assumed: the column has no unit)");
+  CHECK(read_text(header + row(1000, 1) + row(9000, 2)).tracks.at("a").fixations[1].start == 8000);
+
+  const std::string unclear = header + row(1000, 1) + row(2000, 2) + row(202000, 3) + row(402000, 4);
+  check_contains(refusal(unclear),
+                 "gaze.txt:1: column Recording timestamp has no unit, and its times may be ms or us: expected "
+                 "--time-unit ms or --time-unit us");
+  GazeOptions options;
+  options.time_unit = "us";
+  CHECK(read_text(unclear, options).tracks.at("a").fixations[1].start == 1);
+}
+
+TEST_CASE("readers: fixations without a position or at (0, 0) pixels are dropped and counted", "[readers]") {
+  const Gaze gaze = read_text(eyelink("s1\t1\ta.jpg\t1\t960.0\t540.0\t7\t262\t256\tNONE\t2146\n"
+                                      "s1\t1\ta.jpg\t2\tNA\tNA\t300\t399\t100\tNONE\t2146\n"
+                                      "s1\t1\ta.jpg\t3\t0.0\t0\t400\t599\t200\tAFTER\t2146\n"
+                                      "s1\t1\tNA\t1\t960\t540\t7\t262\t256\tNONE\t2146\n"),
+                              shown_at(0, 0, 1920, 1080));
+  CHECK(gaze.tracks.at("a").fixations.size() == 1);
+  CHECK(gaze.dropped.unplaced == 1);
+  CHECK(gaze.dropped.lost == 1);
+}
+
+TEST_CASE("readers: a Pupil fixation stands at its frames on the surface", "[readers]") {
+  const std::string header = "fixation_id,start_timestamp,duration,norm_pos_x,norm_pos_y,on_surf\n";
+  const Gaze gaze = read_text(header +
+                                  "1,10,300,0.5,0.5,True\n1,10,300,6.5,6.5,False\n2,11,300,0.4,0.4,False\n"
+                                  "3,12,300,0.2,0.5,True\n3,12,300,0.4,0.5,True\n",
+                              {}, "fixations_on_surface_a.csv");
+  REQUIRE(gaze.tracks.at("a").fixations.size() == 2);
+  check_fixation(gaze.tracks.at("a").fixations[0], 0.5, 0.5, 300, 0);
+  check_fixation(gaze.tracks.at("a").fixations[1], 0.3, 0.5, 300, 2000);
+  CHECK(gaze.dropped.outside == 1);
+  check_contains(refusal(header + "1,10,300,0.5,0.5,perhaps\n", {}, "fixations_on_surface_a.csv"),
+                 ":2: column on_surf: expected True or False, got 'perhaps'");
+  check_contains(refusal(header + "1,10,300,0.5,0.5,True\n1,12,300,0.5,0.5,True\n", {}, "fixations_on_surface_a.csv"),
+                 ":3: fixation 1 starts at another time than on line 2: expected one fixation of each id");
+}
+
+TEST_CASE("readers: more than 10,000 fixations of an image are refused", "[readers]") {
+  std::string text = "x,y,duration\n";
+  for (int i = 0; i < 10001; ++i) text += "0.5,0.5,60\n";
+  check_contains(refusal(text), "gaze.txt: image gaze has 10001 fixations, expected at most 10000");
+}
+
 // ---- Any format -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("readers: a plain table may have decimal commas, pixels and units", "[readers]") {

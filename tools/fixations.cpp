@@ -32,6 +32,7 @@ void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const Gaz
     return std::string(digits);
   };
   row("format", gaze.format + (options.detect.method.empty() ? "" : ", fixations by " + options.detect.method));
+  row("read as", gaze.assumed);
   row("images", std::to_string(tracks.size()));
   row("fixations", std::to_string(durations.size()));
   row("fixations per image", number("%.0f", counts.front()) + " to " + number("%.0f", counts.back()) + ", median " +

@@ -71,6 +71,18 @@ void add_reading_options(CLI::App& command, GazeOptions& options) {
           "size of the image in the centre of the screen, pixels")
       ->excludes(rect)
       ->type_name("WxH");
+  const auto choice = [&](const char* name, std::string& value, std::vector<std::string> words,
+                          const std::string& help) {
+    return command.add_option(name, value, help)->check(CLI::IsMember(std::move(words)))->type_name("WORD");
+  };
+  choice("--unit", options.unit, {"px", "share"},
+         format_list(GazeFormat::unit) + ": positions whose column does not say it are px (of the screen) or share");
+  choice("--time-unit", options.time_unit, {"s", "ms", "us", "ns"},
+         format_list(GazeFormat::time_unit) + ": unit of times whose column does not say it");
+  choice("--decimal", options.decimal, {"auto", "point", "comma"}, "decimal mark; auto: by the file's numbers")
+      ->capture_default_str();
+  choice("--encoding", options.encoding, {"auto", "latin1"}, "of the text; auto: UTF-8 or UTF-16")
+      ->capture_default_str();
   command
       .add_option("--image-column", options.image_column,
                   format_list(GazeFormat::image_column) + ": trial variable with the name of the image (default IMAGE)")
