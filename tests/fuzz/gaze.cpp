@@ -11,9 +11,15 @@ namespace {
 GazeOptions options_from(const uint8_t* b) {
   constexpr const char* formats[] = {"auto", "gazemedseg", "eyelink", "tobii", "pupil", "begaze", "plain"};
   constexpr const char* methods[] = {"", "idt", "ivt"};
+  constexpr const char *units[] = {"", "px", "share"}, *time_units[] = {"", "s", "ms", "us"};
+  constexpr const char* decimals[] = {"auto", "comma"};
   constexpr double extremes[] = {0, 1, 1e6, 16};
   GazeOptions o;
   o.format = formats[b[0] % std::size(formats)];
+  o.unit = units[b[0] / std::size(formats) % std::size(units)];
+  o.time_unit = time_units[b[2] >> 6];
+  o.decimal = decimals[b[0] >> 6 & 1];
+  o.encoding = b[0] & 0x80 ? "latin1" : "auto";
   o.detect.method = methods[b[1] % std::size(methods)];
   if (b[1] & 0x80) {
     o.detect.dispersion = extremes[b[1] >> 2 & 3];

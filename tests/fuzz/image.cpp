@@ -1,10 +1,11 @@
 #include "gaze/image.h"
 
+#include "gaze/mask.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace gt::fuzz {
 
-/// The bytes: one that chooses the number of channels and the decoder, then the picture.
+/// The bytes: one that chooses the number of channels, the decoder, or to read a mask; then the picture.
 void fuzz_image(std::string_view bytes) {
   if (bytes.empty()) return;
   const std::string path = scratch("image.png"), out = scratch("written.png");
@@ -13,6 +14,10 @@ void fuzz_image(std::string_view bytes) {
   ReadOptions options;
   options.max_pixels = 1 << 14;  // so that the time goes into different inputs, not into large ones
   options.embedded = bytes[0] & 2;
+  if (bytes[0] & 4) {
+    reads(path, [&] { read_mask(path); });
+    return;
+  }
   Image image;
   if (!reads(path, [&] { image = read_image(path, channels, options); })) return;
   if (image.channels != channels || image.pixels.size() != size_t(image.height * image.width * channels))
