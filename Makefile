@@ -8,7 +8,7 @@ CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
 configure = mkdir -p $(1) && { cmake -S . -G Ninja -B $(1) -DGRADTRACK_CUDA=$(CUDA) $(2) >$(1)/configure.log 2>&1 || { cat $(1)/configure.log; exit 1; }; }
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan emulate cuda-check bench bench-peers fixtures performance gpu format tidy help clean
+.PHONY: all demo test gradcheck asan fuzz faults emulate cuda-check bench bench-peers fixtures performance gpu format tidy help clean
 
 all: ## build the program, BUILD/gradtrack (BUILD is build by default)
 	@.ci/packages
@@ -37,6 +37,20 @@ asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(call configure,$(BUILD)/asan,-DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON -DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
+
+# Seconds of each fuzz target.
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz every reader for FUZZ_SECONDS each, 60 by default (clang, libFuzzer, sanitizers; ARGS=TARGET... only these)
+	@.ci/packages clang-14 libclang-rt-14-dev
+	@$(call configure,$(BUILD)/fuzz,-DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_CUDA=OFF -DGRADTRACK_NATIVE=OFF -DGRADTRACK_FUZZ=ON)
+	@cmake --build $(BUILD)/fuzz --target gradtrack_fuzz -j $(JOBS)
+	@tests/fuzz/run $(BUILD)/fuzz $(FUZZ_SECONDS) $(ARGS)
+
+faults: ## kill, starve and damage trainings, and check that nothing is lost: 3 minutes (ARGS='--write docs/reliability.md', ARGS=--help)
+	@.ci/packages catch2 strace
+	@$(call configure,$(BUILD),-DGRADTRACK_TESTS=ON)
+	@cmake --build $(BUILD) --target fault_campaign gradtrack_program -j $(JOBS)
+	@$(BUILD)/fault_campaign $(BUILD)/gradtrack $(ARGS)
 
 emulate performance: CUDA = EMULATE
 emulate: ## run the CUDA kernels on the CPU: several thread orders, sanitizers, race detector

@@ -21,10 +21,13 @@ std::string str_cat(const Parts&... parts) {
   return out.str();
 }
 
-/// Throws Error with the parts as its message.
+/// `text` as one printable line: control characters are written as \n, \t, \r or \x1b.
+std::string one_line(const std::string& text);
+
+/// Throws Error with the parts as its message, as one_line() shows them: names and fields of files may hold anything.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-  throw Error(str_cat(parts...));
+  throw Error(one_line(str_cat(parts...)));
 }
 
 }  // namespace gt

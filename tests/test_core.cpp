@@ -18,6 +18,15 @@
 
 using namespace gt;
 
+TEST_CASE("errors: a message is one line, whatever the names in it hold") {
+  CHECK(one_line("a\nb\tc\rd\x1b[1m\x7f \xc3\xa9") == "a\\nb\\tc\\rd\\x1b[1m\\x7f \xc3\xa9");
+  try {
+    fail("images/a\nb.png", ": is damaged");
+  } catch (const Error& e) {
+    CHECK(std::string(e.what()) == "images/a\\nb.png: is damaged");
+  }
+}
+
 TEST_CASE("errors: the message is one line, and that of GT_CHECK ends with the place in the source", "[core]") {
   CHECK(error_of([] { fail("file.csv:", 3, ": expected ", 2.5); }) == "file.csv:3: expected 2.5");
   CHECK(error_of([] { GT_CHECK(1 > 2, "one is ", 1); }).starts_with("one is 1 ["));
