@@ -24,7 +24,7 @@ namespace gt {
 
 struct DicomFile {
   int height = 1, width = 1;
-  std::vector<uint16_t> values;  // height * width * samples; none: the file has no pixels
+  std::vector<uint16_t> values = {};  // height * width * samples; none: the file has no pixels
   const char* photometry = "MONOCHROME2";
   int samples = 1, bits = 16;
   double slope = 1, intercept = 0, window = 0;  // window 0: none
