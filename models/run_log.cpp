@@ -73,6 +73,18 @@ RunCounters read_counters(const SafeTensors& checkpoint, const std::string& path
   return c;
 }
 
+std::string files_text(const FileDigests& files) { return dump_json({{"files", files}}, "data"); }
+
+FileDigests read_files(const SafeTensors& checkpoint, const std::string& path) {
+  const std::string where = path + ": data";
+  const Json json = parse_json(metadata_entry(checkpoint, "data", path), where);
+  try {
+    return json_list(json, "files", where).get<FileDigests>();
+  } catch (const nlohmann::detail::exception&) {
+    fail(where, ": expected pairs of strings under 'files'");
+  }
+}
+
 MetricsLog::MetricsLog(const std::string& path) : path_(path) {
   write_file(path, "");
   open();

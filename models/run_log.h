@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/json.h"
 #include "core/safetensors.h"
@@ -37,6 +39,15 @@ std::string counters_text(const RunCounters& counters);
 
 /// Reads the counters of the checkpoint `path`. Throws Error if one is missing or is out of its range.
 RunCounters read_counters(const SafeTensors& checkpoint, const std::string& path, const TrainOptions& train);
+
+/// Files and their digests, as Dataset::files has them.
+using FileDigests = std::vector<std::pair<std::string, std::string>>;
+
+/// The metadata entry "data" of a checkpoint.
+std::string files_text(const FileDigests& files);
+
+/// Reads the metadata entry "data" of the checkpoint `path`. Throws Error if it is malformed.
+FileDigests read_files(const SafeTensors& checkpoint, const std::string& path);
 
 /// Appends lines to metrics.jsonl. Each is passed to the system at once, so a killed run loses none.
 class MetricsLog {

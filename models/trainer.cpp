@@ -11,7 +11,6 @@
 #include "core/io.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
-#include "models/data_record.h"
 #include "models/recipes.h"
 #include "models/run_log.h"
 
@@ -81,7 +80,6 @@ struct Trainer::State {
   TrainingObserver observer;
   Device device;
   Dataset train, val;
-  Json data;  // their record
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
   std::optional<TrainingStep> step;
@@ -175,12 +173,17 @@ struct Trainer::State {
     if (observer.message) observer.message(str_cat("resuming after iteration ", counters.iteration));
   }
 
+  /// The files of the training and validation images.
+  FileDigests files() const {
+    FileDigests all = train.files;
+    all.insert(all.end(), val.files.begin(), val.files.end());
+    return all;
+  }
+
   /// Throws Error if the data are not those that the run of the checkpoint began with. Version 2 recorded none.
   void require_same_data(const SafeTensors& checkpoint, const std::string& path) const {
     if (!checkpoint.metadata.contains("data")) return;
-    const std::string where = path + ": data";
-    const std::string difference =
-        first_data_difference(parse_json(checkpoint.metadata.at("data"), where), parse_json(data_text(), where), where);
+    const std::string difference = first_file_difference(read_files(checkpoint, path), files());
     if (!difference.empty())
       fail(config.data.root, ": the data changed since the run in ", folder, " began: ", difference);
   }
@@ -210,11 +213,9 @@ struct Trainer::State {
     write_safetensors(file(name), checkpoint);
   }
 
-  std::string data_text() const { return data.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
   void save() {
     log->sync();  // a checkpoint never survives a power failure without its log
-    write_checkpoint("last.safetensors", {{"counters", counters_text(counters)}, {"data", data_text()}},
+    write_checkpoint("last.safetensors", {{"counters", counters_text(counters)}, {"data", files_text(files())}},
                      optimizer->state());
   }
 
@@ -294,10 +295,11 @@ struct Trainer::State {
       step->run(batches.next(), report.lr);
       report.iteration = ++counters.iteration;
       const bool last = report.iteration == t.iterations, log = report.iteration % t.log_every == 0 || last;
-      const bool stop = stop_asked();
-      if (log || stop || device == Device::cpu) take_losses(report);  // waits for a GPU
+      if (log || device == Device::cpu) take_losses(report);  // waits for a GPU
       report.images_per_second = double(since * t.batch) / seconds_since(window);
       if (observer.iteration) observer.iteration(report);
+      const bool stop = stop_asked();
+      if (stop) take_losses(report);
       if (log) write(report);
       counters.validation_due = last || report.iteration % t.val_every == 0;
       if (stop) throw Interrupted("interrupted");
