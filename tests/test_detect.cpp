@@ -169,7 +169,7 @@ TEST_CASE("detection: samples at (0, 0) pixels are lost, not a fixation in the c
       options.detect = with_method(method);
       options.detect.dispersion = 40, options.detect.velocity = 1000;
       options.viewing = {960, 540, {}, 0, 0};
-      const Gaze gaze = read_text(text, options, "a.txt");
+      const Gaze gaze = read_text(text, options, "a.csv");
       CHECK(gaze.dropped.lost == 40);
       REQUIRE(gaze.tracks.at("a").fixations.size() == 2);
       CHECK(gaze.tracks.at("a").fixations[0].x == Approx(0.5));

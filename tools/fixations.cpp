@@ -32,7 +32,6 @@ void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const Gaz
     return std::string(digits);
   };
   row("format", gaze.format + (options.detect.method.empty() ? "" : ", fixations by " + options.detect.method));
-  row("read as", gaze.assumed);
   row("images", std::to_string(tracks.size()));
   row("fixations", std::to_string(durations.size()));
   row("fixations per image", number("%.0f", counts.front()) + " to " + number("%.0f", counts.back()) + ", median " +
@@ -41,6 +40,7 @@ void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const Gaz
                           number("%.0f", 1000 * seconds / double(durations.size())) + ", median " +
                           number("%.0f", durations[durations.size() / 2]));
   row("dropped", dropped_text(gaze.dropped, options.min_duration));
+  row("read as", gaze.assumed);
 }
 
 /// Default thresholds are in degrees. Without a viewing distance, a threshold in pixels must be given.
