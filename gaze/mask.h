@@ -15,7 +15,7 @@ constexpr uint8_t ignored_pixel = 127;
 
 /// Which values of mask files are what. All empty: two values are a mask, see read_mask().
 struct LabelOptions {
-  std::vector<int64_t> foreground, ignored, background;
+  std::vector<int64_t> foreground = {}, ignored = {}, background = {};
 
   template <class V>
   void visit(V& v) {

@@ -182,13 +182,13 @@ TEST_CASE("dataset: the gaze may be marked as simulated and lie outside the fold
   CHECK(load_dataset(options, "val", everything).simulated_gaze);
 }
 
-TEST_CASE("dataset: masks of intermediate values are thresholded above 127", "[dataset]") {
+TEST_CASE("dataset: the greater of two values of masks is foreground", "[dataset]") {
   const TempFolder tmp;
   make_dataset(tmp);
   Image ringing(20, 30, 1, 43);
   for (int64_t y = 0; y < 10; ++y)
     for (int64_t x = 0; x < 30; ++x) *ringing.at(y, x) = 211;
-  write_png(tmp / "masks/a.png", ringing);
+  for (const char* name : {"a", "b", "c"}) write_png(tmp / (str_cat("masks/", name, ".png")), ringing);
   const Dataset dataset = load_dataset(options_for(tmp), "train", everything);
   const Sample& s = dataset.samples[0];
   for (int64_t y = 0; y < 20; ++y) CHECK(*s.label.at(y, 7) == (y < 10 ? 255 : 0));
@@ -233,7 +233,7 @@ TEST_CASE("dataset: missing, ambiguous and undecodable images are refused", "[da
   for (const std::string folder : {"images", "masks"}) {
     const std::string c = folder + "/c";
     CHECK(refusal([&](auto& tmp, auto&) { fs::copy(tmp / (c + ".png"), tmp / (c + ".jpg")); }) ==
-          "ROOT/train.txt:3: expected ROOT/" + c + ".jpg, .png or .dcm, there are 2");
+          "ROOT/train.txt:3: expected ROOT/" + c + ".jpg, .png or .dcm, there are 2: c.jpg and c.png");
     CHECK(refusal([&](auto& tmp, auto&) { write(tmp / (c + ".png"), "what"); }) ==
           "ROOT/" + c + ".png: is neither a JPEG nor a PNG nor a DICOM image");
   }
@@ -249,13 +249,172 @@ TEST_CASE("dataset: an image without gaze and gaze without an image are refused"
     return refusal([&](auto& tmp, auto&) { write(tmp / "gaze.csv", gaze_table(rows)); });
   };
   const std::string no_gaze =
-      "ROOT/train.txt:2: image 'b' has no gaze: ROOT/gaze.csv has no usable fixation of it (fixations that are too "
-      "short "
-      "or outside the image are dropped)";
+      "ROOT/train.txt:2: 1 of 3 images has no gaze, the first is 'b': ROOT/gaze.csv has no usable fixation of it "
+      "(fixations that are too short or outside the image are dropped); data.missing_gaze=skip leaves such images out";
   CHECK(with_gaze({"a,1,0.5,0.5,100", "c,1,0.5,0.5,100"}) == no_gaze);
   CHECK(with_gaze({"a,1,0.5,0.5,100", "b,1,0.5,1.5,100", "b,2,0.5,0.5,20", "c,1,0.5,0.5,100"}) == no_gaze);
   CHECK(with_gaze({"a,1,0.5,0.5,100", "b,1,0.5,0.5,100", "c,1,0.5,0.5,100", "d,1,0.5,0.5,100"}) ==
         "ROOT/gaze.csv: gaze for image 'd', which ROOT/images does not have");
+}
+
+TEST_CASE("dataset: images without gaze are counted, or skipped with a warning", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  write(tmp / "gaze.csv", gaze_table({"b.jpg,1,0.5,0.5,100"}));
+  DataOptions options = options_for(tmp);
+  const std::string what = tmp / "train.txt:1: 2 of 3 images have no gaze, the first is 'a'";
+  CHECK(error_of([&] { load_dataset(options, "train", everything); }).starts_with(what + ": "));
+  options.missing_gaze = "skip";
+  std::vector<std::string> warnings;
+  LoadHooks hooks;
+  hooks.warn = [&](const std::string& line) { warnings.push_back(line); };
+  const Dataset dataset = load_dataset(options, "train", everything, hooks);
+  REQUIRE(dataset.samples.size() == 1);
+  CHECK(dataset.samples[0].name == "b");
+  CHECK(warnings == std::vector<std::string>{what + "; they are skipped"});
+  write(tmp / "train.txt", "a\n");
+  CHECK_THROWS_AS(load_dataset(options, "train", everything), Error);
+}
+
+TEST_CASE("dataset: masks of a split have one meaning of values", "[dataset]") {
+  const auto with = [](uint8_t foreground, uint8_t background = 0) {
+    Image mask(20, 30, 1, background);
+    *mask.at(1, 1) = foreground;
+    return mask;
+  };
+  CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", with(1)); }) == "");
+  CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", Image(20, 30, 1)); }) == "");
+  CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", with(2)); }) ==
+        "ROOT/masks/b.png: foreground is 2, but 255 in ROOT/masks/a.png: expected one meaning of values in a data set, "
+        "or data.labels that says it");
+  CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", with(255, 1)); }) ==
+        "ROOT/masks/b.png: background is 1, but 0 in ROOT/masks/a.png: expected one meaning of values in a data set, "
+        "or data.labels that says it");
+}
+
+TEST_CASE("dataset: masks that are all empty are refused for training and warned of else", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  for (const uint8_t value : {0, 255}) {
+    for (const char* name : {"a", "b", "c"}) write_png(tmp / str_cat("masks/", name, ".png"), Image(20, 30, 1, value));
+    const std::string what = str_cat(tmp / "train.txt", ": the masks of all 3 images are ", value ? "full" : "empty",
+                                     ", as ", tmp / "masks/a.png", " is");
+    DataNeeds needs = everything;
+    std::string warning;
+    LoadHooks hooks;
+    hooks.warn = [&](const std::string& line) { warning = line; };
+    load_dataset(options_for(tmp), "train", needs, hooks);
+    CHECK(warning == what);
+    needs.training = true;
+    CHECK(error_of([&] { load_dataset(options_for(tmp), "train", needs); }) ==
+          what + ": expected foreground and background");
+  }
+}
+
+TEST_CASE("dataset: labels mark pixels that do not count", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  Image mask(20, 30, 1, 3);
+  for (int64_t x = 0; x < 30; ++x) *mask.at(0, x) = 255;
+  for (int64_t x = 0; x < 30; ++x) *mask.at(1, x) = 0;
+  for (const char* name : {"a", "b", "c"}) write_png(tmp / str_cat("masks/", name, ".png"), mask);
+  DataOptions options = options_for(tmp);
+  options.labels = {.foreground = {3}, .ignored = {255}};
+  const Dataset dataset = load_dataset(options, "train", everything);
+  CHECK(dataset.ignores_pixels);
+  CHECK(*dataset.samples[0].label.at(0, 5) == ignored_pixel);
+  CHECK(*dataset.samples[0].label.at(1, 5) == 0);
+  CHECK(*dataset.samples[0].label.at(2, 5) == 255);
+}
+
+TEST_CASE("dataset: folders may hold foreign files, and names in any letter case and Unicode form", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  for (const char* foreign : {"._a.png", ".DS_Store", "Thumbs.db", "caf\xE9.png", "notes.txt"})
+    write(tmp / (str_cat("images/", foreign)), "what");
+  make_folder(tmp / "images/folder.png");
+  fs::rename(tmp / "images/b.png", tmp / "images/cafe\xCC\x81.dcm.PNG");
+  fs::rename(tmp / "masks/b.png", tmp / "masks/caf\xC3\xA9.png");
+  write(tmp / "train.txt", "a.jpeg\nd\\caf\xC3\xA9\nc\n");
+  write(tmp / "gaze.csv", gaze_table({"a,1,0.5,0.5,100", "cafe\xCC\x81.jpg,1,0.5,0.5,100", "c,1,0.5,0.5,100"}));
+  const Dataset dataset = load_dataset(options_for(tmp), "train", everything);
+  REQUIRE(dataset.samples.size() == 3);
+  CHECK(dataset.samples[1].name == "caf\xC3\xA9");
+}
+
+TEST_CASE("dataset: names that no list can hold and links in circles are refused", "[dataset]") {
+  CHECK(refusal([](auto& tmp, auto&) { write(tmp / "train.txt", "a\ncaf\xE9\n"); }) ==
+        "ROOT/train.txt:2: 'caf\\xe9' is the name of an image, expected UTF-8");
+  CHECK(refusal([](auto& tmp, auto&) {
+          fs::remove(tmp / "images/b.png");
+          fs::create_symlink("b.png", tmp / "images/b.png");
+        }).starts_with("ROOT/images/b.png: cannot open: "));
+}
+
+TEST_CASE("dataset: a name in two splits is refused with both lines", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  write(tmp / "val.txt", "c.png\n");
+  CHECK(error_of([&] { check_splits(options_for(tmp)); }) ==
+        tmp / "val.txt:1: 'c' is also listed in " + (tmp / "train.txt:3, expected it in one split"));
+  write(tmp / "train.txt", "a\nb\n");
+  write(tmp / "test.txt", "");
+  CHECK(error_of([&] { check_splits(options_for(tmp)); }) == "");
+}
+
+TEST_CASE("dataset: the same picture under two names is warned of", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  fs::copy_file(tmp / "images/a.png", tmp / "images/c.png", fs::copy_options::overwrite_existing);
+  std::vector<std::string> warnings;
+  LoadHooks hooks;
+  hooks.warn = [&](const std::string& line) { warnings.push_back(line); };
+  const std::string what =
+      "1 picture is there twice under different names: images/a.png and images/c.png have the same bytes";
+  load_dataset(options_for(tmp), "train", {}, hooks);
+  CHECK(warnings == std::vector<std::string>{what});
+  warnings.clear();
+  write(tmp / "train.txt", "a\n");
+  write(tmp / "val.txt", "c\nb\n");
+  warn_of_same_pictures(load_dataset(options_for(tmp), "train", {}, hooks),
+                        load_dataset(options_for(tmp), "val", {}, hooks), hooks.warn);
+  CHECK(warnings == std::vector<std::string>{what});
+}
+
+TEST_CASE("dataset: the first difference of files is named", "[dataset]") {
+  const TempFolder tmp;
+  make_dataset(tmp);
+  const auto files = [&] { return load_dataset(options_for(tmp), "train", everything).files; };
+  const auto before = files();
+  REQUIRE(before.size() == 8);
+  CHECK(before[0].first == "train.txt");
+  CHECK(before[1].first == "gaze.csv");
+  CHECK(before[2].first == "images/a.png");
+  CHECK(before[3].first == "masks/a.png");
+  CHECK(before[0].second.starts_with("6 bytes, CRC-32 "));
+  CHECK(first_file_difference(before, files()) == "");
+  write_png(tmp / "images/b.png", Image(20, 30, 3, 9));
+  CHECK(first_file_difference(before, files()).starts_with("images/b.png was "));
+  write(tmp / "train.txt", "a\nb\n");
+  CHECK(first_file_difference({before.begin() + 1, before.end()}, files()).starts_with("images/b.png was "));
+  CHECK(first_file_difference({{"a", "1"}}, {}) == "a was there (1) and is gone");
+  CHECK(first_file_difference({}, {{"a", "1"}}) == "a is new (1)");
+}
+
+TEST_CASE("dataset: gaze on an image of another shape is refused", "[dataset]") {
+  const auto with_size = [](int64_t height, int64_t width) {
+    return refusal([&](auto& tmp, auto&) {
+      std::vector<Track> tracks;
+      for (const char* name : {"a", "b", "c"})
+        tracks.push_back(
+            {.image = name, .fixations = {{0.5, 0.5, 100, 0}}, .image_height = height, .image_width = width});
+      write_gaze(tmp / "gaze.csv", tracks, false);
+    });
+  };
+  CHECK(with_size(200, 300) == "");
+  CHECK(with_size(0, 0) == "");
+  CHECK(with_size(30, 20) ==
+        "ROOT/gaze.csv: gaze on an image of 30x20, but ROOT/images/a.png is 20x30: expected one shape");
 }
 
 TEST_CASE("dataset: the first error in the list's order is reported", "[dataset]") {

@@ -1,4 +1,5 @@
 // GazeMedSeg's fixation table, read and written.
+#include "core/random.h"
 #include "gaze/readers.h"
 #include "tests/gaze_files.h"
 
@@ -128,4 +129,46 @@ TEST_CASE("fixation table: an image's name is its path without folder and extens
   CHECK(image_name("a.b") == "a.b");
   CHECK(image_name("x/y.dcm") == "y");
   CHECK(image_name("plain") == "plain");
+}
+
+TEST_CASE("fixation table: names follow one rule on every system", "[gaze]") {
+  CHECK(image_name("C:\\data\\polyp1.png") == "polyp1");
+  CHECK(image_name("x.dcm.png") == "x");
+  CHECK(image_name("x.JPEG.Tiff ") == "x");
+  CHECK(image_name(" a b .jpg\r") == "a b");
+  CHECK(image_name("folder.png/") == "");
+  CHECK(image_name(".png") == ".png");
+  CHECK(image_name("cafe\xCC\x81.png") == "caf\xC3\xA9");  // decomposed and composed
+  CHECK(error_of([] { image_name("a\nb", "list:3"); }) ==
+        "list:3: 'a\\x0ab' is the name of an image, expected no control characters");
+  CHECK(error_of([] { image_name("caf\xE9.png"); }) == "'caf\\xe9.png' is the name of an image, expected UTF-8");
+  CHECK(error_of([] { image_name("images/.."); }) == "'..' is a folder, expected the name of an image");
+}
+
+TEST_CASE("fixation table: a name is its own name", "[gaze]") {
+  const std::vector<std::string> parts = {"a",
+                                          ".",
+                                          "png",
+                                          ".JPG",
+                                          ".dcm",
+                                          " ",
+                                          "\t",
+                                          "\r",
+                                          "/",
+                                          "\\",
+                                          "e\xCC\x81",
+                                          "\xC3\xA9",
+                                          "\xC2\xA0",
+                                          "\"",
+                                          ",",
+                                          "%",
+                                          "\xE1\x84\x80\xE1\x85\xA1",
+                                          ".csv"};
+  Random random(1, 1);
+  for (int i = 0; i < 20000; ++i) {
+    std::string text, name;
+    for (int64_t k = random.below(9); k >= 0; --k) text += parts[size_t(random.below(int64_t(parts.size())))];
+    if (!error_of([&] { name = image_name(text); }).empty()) continue;
+    if (image_name(name) != name) FAIL("'" << text << "' gives '" << name << "', then '" << image_name(name) << "'");
+  }
 }

@@ -79,6 +79,17 @@ TEST_CASE("loader: a batch holds its samples' images, masks and tracks", "[loade
   }
 }
 
+TEST_CASE("loader: pixels that do not count leave the masks of a batch", "[loader]") {
+  Dataset dataset = make_dataset(2);
+  for (Sample& s : dataset.samples) s.mask.pixels[0] = ignored_pixel, s.mask.pixels[1] = 255;
+  CHECK(!batches(dataset, 1, 2, all_off)[0].ignored.defined());
+  dataset.ignores_pixels = true;
+  const Batch b = batches(dataset, 1, 2, all_off)[0];
+  CHECK(b.ignored.shape() == b.masks.shape());
+  CHECK((b.ignored.data<uint8_t>()[0] == 255 && b.masks.data<uint8_t>()[0] == 0));
+  CHECK((b.ignored.data<uint8_t>()[1] == 0 && b.masks.data<uint8_t>()[1] == 255));
+}
+
 TEST_CASE("loader: tensors of masks and gaze are undefined without them", "[loader]") {
   const Dataset dataset = make_dataset(3, {});
   const Batch b = batches(dataset, 1, 2)[0];

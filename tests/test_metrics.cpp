@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
+#include "gaze/mask.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -94,6 +95,22 @@ TEST_CASE("metrics: two empty masks have the best scores, one empty mask the wor
 TEST_CASE("metrics: foreground is above 127", "[metrics]") {
   CHECK(score_masks(Image(2, 2, 1, 128), Image(2, 2, 1, 255)).at("dice") == 1);
   CHECK(score_masks(Image(2, 2, 1, 127), Image(2, 2, 1, 0)).at("dice") == 1);
+}
+
+TEST_CASE("metrics: ignored pixels of the label change no score", "[metrics]") {
+  Image label(4, 8, 1), prediction(4, 8, 1);
+  for (int64_t y = 0; y < 4; ++y)
+    for (int64_t x = 0; x < 8; ++x) {
+      *label.at(y, x) = x < 3 ? 255 : x < 6 ? ignored_pixel : 0;
+      *prediction.at(y, x) = x < 3 ? 255 : 0;
+    }
+  const Scores scores = score_masks(prediction, label);
+  CHECK(scores.at("dice") == 1);
+  CHECK(scores.at("surface_dice") == 1);
+  for (int64_t y = 0; y < 4; ++y) *prediction.at(y, 3) = *prediction.at(y, 4) = 255;
+  CHECK(score_masks(prediction, label).values == scores.values);
+  *prediction.at(0, 7) = 255;
+  CHECK(score_masks(prediction, label).at("dice") == Approx(24.0 / 25));
 }
 
 TEST_CASE("metrics: HD95 by hand", "[metrics]") {
