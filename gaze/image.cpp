@@ -1,6 +1,9 @@
 #include "gaze/image.h"
 
+#include <zlib.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "core/check.h"
@@ -11,6 +14,19 @@
 #define STB_IMAGE_RESIZE_IMPLEMENTATION
 #include <stb/stb_image_resize.h>
 
+/// Compresses by zlib, which is much faster than stb_image_write. Null if there is no memory.
+static unsigned char* compress_png(unsigned char* data, int size, int* compressed_size, int /*quality*/) {
+  uLongf count = compressBound(uLong(size));
+  auto* out = static_cast<unsigned char*>(std::malloc(count));  // stb_image_write frees it
+  if (out && compress2(out, &count, data, uLong(size), Z_DEFAULT_COMPRESSION) != Z_OK) {
+    std::free(out);
+    return nullptr;
+  }
+  *compressed_size = int(count);
+  return out;
+}
+
+#define STBIW_ZLIB_COMPRESS compress_png
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -33,18 +49,20 @@ void expand_palette(StoredImage& image) {
   image.channels = 3, image.bits = 8;
 }
 
-/// The picture's values with 1 or 3 channels, without alpha.
-std::vector<uint16_t> converted(StoredImage&& image, int64_t channels) {
-  if (image.channels == channels) return std::move(image.values);
+/// The picture's values, times `factor`, with 1 or 3 channels, without alpha.
+template <class T>
+std::vector<T> converted(const StoredImage& image, int64_t channels, int factor) {
+  if (image.channels == channels && factor == 1) return {image.values.begin(), image.values.end()};
   const size_t from = size_t(image.channels), count = image.values.size() / from;
-  std::vector<uint16_t> values(count * size_t(channels));
+  std::vector<T> values(count * size_t(channels));
   const uint16_t* pixel = image.values.data();
-  uint16_t* out = values.data();
+  T* out = values.data();
+  const auto value = [factor](uint16_t v) { return T(v * factor); };
   for (size_t i = 0; i < count; ++i, pixel += from, out += channels)
     if (channels == 1)
-      out[0] = from < 3 ? pixel[0] : luma(pixel);
+      out[0] = value(from < 3 ? pixel[0] : luma(pixel));
     else
-      out[0] = pixel[0], out[1] = pixel[from < 3 ? 0 : 1], out[2] = pixel[from < 3 ? 0 : 2];
+      out[0] = value(pixel[0]), out[1] = value(pixel[from < 3 ? 0 : 1]), out[2] = value(pixel[from < 3 ? 0 : 2]);
   return values;
 }
 
@@ -83,15 +101,6 @@ std::vector<uint8_t> stretched(const std::vector<uint16_t>& values, Stretch stre
   std::vector<uint8_t> pixels(values.size());
   for (size_t i = 0; i < values.size(); ++i)
     pixels[i] = limits.low == limits.high ? uint8_t(values[i] >> 8) : stretched(values[i], limits);
-  return pixels;
-}
-
-/// Values of up to 8 bits, scaled to 0 to 255.
-std::vector<uint8_t> scaled(const std::vector<uint16_t>& values, int bits) {
-  if (bits == 8) return {values.begin(), values.end()};
-  const int factor = 255 / ((1 << bits) - 1);
-  std::vector<uint8_t> pixels(values.size());
-  for (size_t i = 0; i < values.size(); ++i) pixels[i] = uint8_t(values[i] * factor);
   return pixels;
 }
 
@@ -135,9 +144,10 @@ Image read_image(const std::string& path, int channels, const ReadOptions& optio
   Image image;
   image.height = stored.height, image.width = stored.width, image.channels = channels;
   image.orientation = stored.orientation;
-  const int bits = stored.bits;
-  const std::vector<uint16_t> values = converted(std::move(stored), channels);
-  image.pixels = bits == 16 ? stretched(values, options.stretch) : scaled(values, bits);
+  if (stored.bits == 16)
+    image.pixels = stretched(converted<uint16_t>(stored, channels, 1), options.stretch);
+  else  // to 0 to 255
+    image.pixels = converted<uint8_t>(stored, channels, 255 / ((1 << stored.bits) - 1));
   return image;
 }
 

@@ -42,6 +42,9 @@ struct PngFile {
 /// Reads all chunks and checks their checksums and order. Throws Error, naming the path and the fault.
 PngFile read_png_file(const std::string& path, std::string_view bytes, const ReadOptions& options);
 
+/// Throws Error if the pixels are damaged or too few: stb_image fills the rest with anything.
+void check_png_pixels(const std::string& path, const PngFile& file);
+
 // ---- JPEG -----------------------------------------------------------------------------------------------------------
 
 inline constexpr std::string_view jpeg_start = "\xFF\xD8\xFF";

@@ -1,5 +1,5 @@
 // PNG and JPEG decoded by stb_image. It does not check checksums, and fills what is missing with zeros or grey:
-// read_png_file() and check_jpeg_scans() find such faults beforehand.
+// read_png_file(), check_png_pixels() and check_jpeg_scans() find such faults beforehand.
 #include <climits>
 #include <memory>
 
@@ -38,6 +38,7 @@ void decode(const std::string& path, const char* kind, std::string_view bytes, L
 }  // namespace
 
 void decode_png_by_stb(const std::string& path, const PngFile& file, StoredImage& image) {
+  check_png_pixels(path, file);
   // Values of fewer than 8 bits are scaled by stb_image to 0 to 255.
   const int scale = file.bits < 8 ? 255 / ((1 << file.bits) - 1) : 1;
   if (file.bits == 16)

@@ -1,6 +1,8 @@
 // The chunks of a PNG file (https://www.w3.org/TR/png-3).
 #include <zlib.h>
 
+#include <span>
+
 #include "core/check.h"
 #include "gaze/picture_files.h"
 
@@ -39,6 +41,8 @@ Chunk take_chunk(const std::string& path, std::string_view& bytes) {
     fail(path, ": is truncated, the end of the image is missing");
   const size_t length = size_t(big_endian(bytes, 0, 4));
   const Chunk chunk{bytes.substr(4, 4), bytes.substr(8, length)};
+  for (const char c : chunk.type)
+    if ((c < 'A' || c > 'Z') && (c < 'a' || c > 'z')) fail(path, ": is damaged, the name of a chunk is not 4 letters");
   if (checksum(bytes.substr(4, 4 + length)) != big_endian(bytes, 8 + length, 4))
     fail(path, ": is damaged, the checksum of chunk ", chunk.type, " is wrong");
   bytes.remove_prefix(overhead + length);
@@ -99,7 +103,47 @@ void check_packed(const std::string& path, const PngFile& file, size_t packed) {
     fail(path, ": is damaged, ", packed, " bytes cannot hold ", file.height, "x", file.width, " pixels");
 }
 
+/// The bytes of all rows with their filters, of a picture or of its 7 interlaced passes.
+uint64_t unpacked_size(const PngFile& file) {
+  struct Pass {
+    int64_t x, y, across, down;  // first column and row, and steps
+  };
+  static constexpr Pass whole[] = {{0, 0, 1, 1}},
+                        interlaced[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+                                        {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+  int64_t size = 0;
+  for (const Pass& p : file.interlaced ? std::span<const Pass>(interlaced) : std::span<const Pass>(whole)) {
+    const int64_t width = (file.width - p.x + p.across - 1) / p.across,
+                  height = (file.height - p.y + p.down - 1) / p.down;
+    if (width > 0 && height > 0) size += height * (1 + (width * file.channels * file.bits + 7) / 8);
+  }
+  return uint64_t(size);
+}
+
 }  // namespace
+
+void check_png_pixels(const std::string& path, const PngFile& file) {
+  z_stream stream = {};
+  if (inflateInit(&stream) != Z_OK) fail(path, ": no memory to unpack the pixels");
+  std::string_view chunks = std::string_view(file.essential).substr(png_start.size());
+  std::array<Bytef, 1 << 14> unpacked;
+  int result = Z_OK;
+  while (!chunks.empty()) {
+    const Chunk chunk = take_chunk(path, chunks);
+    if (chunk.type != "IDAT") continue;
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(chunk.body.data()));
+    stream.avail_in = uInt(chunk.body.size());
+    do {
+      stream.next_out = unpacked.data(), stream.avail_out = uInt(unpacked.size());
+      result = inflate(&stream, Z_NO_FLUSH);
+    } while (result == Z_OK && (stream.avail_in > 0 || stream.avail_out == 0));
+  }
+  const uint64_t got = stream.total_out, expected = unpacked_size(file);
+  inflateEnd(&stream);
+  if (result != Z_STREAM_END || got != expected)
+    fail(path, ": is damaged, its pixels have ", got, result == Z_STREAM_END ? "" : " whole", " bytes, expected ",
+         expected);
+}
 
 PngFile read_png_file(const std::string& path, std::string_view bytes, const ReadOptions& options) {
   PngFile file;

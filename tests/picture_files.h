@@ -94,10 +94,11 @@ struct JpegParts {
   int components = 1;         // values come block by block, with all components of a block together
   std::string segments = {};  // before the frame
   std::string tables = jpeg_tables();
-  int frame = 0xC0;  // baseline; 0xC2: progressive, with the AC values in a scan for each component
+  int frame = 0xC0;  // baseline; 0xC2: progressive, with the AC values in a scan for each component; 0xC3: lossless
 };
 
-/// A JPEG of flat blocks of 8x8 pixels. All quantisers are 8, so that a DC coefficient is the value less 128.
+/// A JPEG of flat blocks of 8x8 pixels; lossless, a value is a pixel. All quantisers are 8, so that a DC coefficient is
+/// the value less 128.
 inline std::string jpeg_file(const JpegParts& p) {
   std::string bits;
   const auto append = [&](int value, int count) {
@@ -113,7 +114,7 @@ inline std::string jpeg_file(const JpegParts& p) {
     bits.clear();
     return data;
   };
-  const bool progressive = p.frame == 0xC2;
+  const bool progressive = p.frame == 0xC2, lossless = p.frame == 0xC3;
   std::vector<int> before(size_t(p.components), 0);
   for (size_t i = 0; i < p.values.size(); ++i) {
     int& last = before[i % before.size()];
@@ -123,7 +124,7 @@ inline std::string jpeg_file(const JpegParts& p) {
     while (std::abs(difference) >> size) ++size;
     append(size, 4);
     append(difference < 0 ? difference + (1 << size) - 1 : difference, size);
-    if (!progressive) append(0, 1);
+    if (!progressive && !lossless) append(0, 1);
   }
   std::string frame = big_endian(8, 1) + big_endian(uint32_t(8 * p.blocks_down), 2) +
                       big_endian(uint32_t(8 * p.blocks_across), 2) + bytes_of({p.components}),
@@ -131,7 +132,7 @@ inline std::string jpeg_file(const JpegParts& p) {
   for (int c = 1; c <= p.components; ++c) frame += bytes_of({c, 0x11, 0}), scan += bytes_of({c, 0});
   std::string file = "\xFF\xD8" + p.segments + jpeg_segment(0xDB, '\0' + std::string(64, 8)) +
                      jpeg_segment(p.frame, frame) + p.tables +
-                     jpeg_segment(0xDA, scan + bytes_of({0, progressive ? 0 : 63, 0})) + packed();
+                     jpeg_segment(0xDA, scan + bytes_of({lossless, progressive || lossless ? 0 : 63, 0})) + packed();
   for (int c = 1; progressive && c <= p.components; ++c) {
     bits.append(size_t(p.blocks_across * p.blocks_down), '0');
     file += jpeg_segment(0xDA, bytes_of({1, c, 0, 1, 63, 0})) + packed();

@@ -199,6 +199,18 @@ TEST_CASE("dicom: compressed frames are checked before they are decoded", "[dico
         "JPEG or JPEG-LS");
 }
 
+TEST_CASE("dicom: a lossless JPEG is read, and refused if it is cut short", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm", jpeg = jpeg_file({.values = std::vector<int>(64, 200), .frame = 0xC3});
+  DicomFile file{.height = 8, .width = 8, .bits = 8, .jpeg = jpeg, .syntax = EXS_JPEGProcess14SV1};
+  write_dicom(path, file);
+  CHECK(read_dicom(path).values == std::vector<int32_t>(64, 200));
+  file.jpeg.erase(file.jpeg.size() - 4, 2);
+  write_dicom(path, file);
+  CHECK(refusal(path, [&] { read_dicom(path); }) ==
+        ": is damaged, the data of scan 1 are cut short or hold an unknown code");
+}
+
 TEST_CASE("dicom: a modality LUT is applied", "[dicom]") {
   const TempFolder tmp;
   write_dicom(tmp / "a.dcm", {.width = 4, .values = {0, 10, 11, 12}});

@@ -128,6 +128,13 @@ TEST_CASE("picture: unsupported and damaged PNG files are refused with the reaso
             decode_stored("x", png16(3, 1, {1, 2, 3}), {.max_pixels = 2, .embedded = embedded});
           }) == "x: is 1x3, expected at most 2 pixels");
   }
+  // A chunk of pixels that ends too early, with a right checksum.
+  const std::string packed = deflated(std::string(200, '\7'), 15), whole = png_file({.width = 199, .rows = "x"});
+  for (const size_t missing : {1, 4, 5, 6}) {
+    const std::string cut = replaced(whole, png_chunk("IDAT", deflated("x", 15)),
+                                     png_chunk("IDAT", packed.substr(0, packed.size() - missing)));
+    for (const bool embedded : embedded_or_not) CHECK(!refusal(cut, embedded).empty());
+  }
   // A profile that no decoder needs is harmless, whatever it holds.
   CHECK(decoded(png_file({.rows = rows, .chunks = png_chunk("iCCP", "bad")})).values == Values{1});
 }
