@@ -111,9 +111,9 @@ struct Trainer::State {
       hooks.progress = observer.pseudo_masks;
     }
     check_splits(config.data);
-    train = load_recorded(config.data, "train", needs, hooks, data);
-    val = load_recorded(config.data, "val", {.labels = true, .training = true},
-                        {.sample = end_if_asked, .progress = {}, .warn = observer.message}, data);
+    train = load_dataset(config.data, "train", needs, hooks);
+    val = load_dataset(config.data, "val", {.labels = true, .training = true},
+                       {.sample = end_if_asked, .progress = {}, .warn = observer.message});
     warn_of_same_pictures(train, val, observer.message);
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",

@@ -8,12 +8,12 @@
 #include "core/io.h"
 #include "tests/fuzz/fuzz.h"
 
+/// A single allocation of more than 512 MB is a finding in builds with AddressSanitizer, as it is for libFuzzer.
+extern "C" const char* __asan_default_options() { return "max_allocation_size_mb=512:quarantine_size_mb=32"; }
+
 namespace {
 
 constexpr double max_seconds = 2;
-
-/// A single allocation of more than 512 MB is a finding in builds with AddressSanitizer, as it is for libFuzzer.
-extern "C" const char* __asan_default_options() { return "max_allocation_size_mb=512:quarantine_size_mb=32"; }
 
 std::vector<std::string> files_of(int count, char** paths) {
   std::vector<std::string> files;
