@@ -130,8 +130,11 @@ std::set<std::string> hold_out(Names names, double share) {
 }
 
 void make_folders(const PrepareOptions& options) {
-  if (fs::exists(options.out + "/train.txt"))
-    fail(options.out, ": holds a data set already, expected a folder without train.txt");
+  for (const char* part : {"train.txt", "val.txt", "test.txt", "gaze.csv", "images", "masks"}) {
+    const fs::path path = fs::path(options.out) / part;
+    if (fs::exists(path) && !(fs::is_directory(path) && fs::is_empty(path)))
+      fail(path.string(), ": exists already, expected a folder OUT without images, masks, lists and gaze");
+  }
   make_folder(options.out + "/images");
   make_folder(options.out + "/masks");
 }

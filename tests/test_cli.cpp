@@ -387,3 +387,64 @@ TEST_CASE("cli: a full disk damages no existing file", "[cli]") {
     CHECK_FALSE(has(file.path().string(), ".tmp"));
   CHECK(read_file(w.tmp / "run/last.safetensors") == before);
 }
+
+TEST_CASE("cli: near misses of commands, keys and ops get a suggestion", "[cli]") {
+  const auto usage = [](const std::string& arguments, const std::string& message) {
+    const Result bad = run(arguments);
+    INFO(arguments << ": " << bad.err);
+    CHECK(bad.status == 2);
+    CHECK(has(bad.err, message));
+  };
+  usage("trian configs/demo.yaml", "did you mean: gradtrack train");
+  usage("train configs/demo.yaml --train.batch=4", "did you mean: train.batch=4");
+  const std::string demo = GT_SOURCE_DIR "/configs/demo.yaml";
+  check_error("train " + demo + " lr=0.1", {"did you mean 'optimizer.lr'?"});
+  check_error("train " + demo + " optimizer.momentun=0.1", {"did you mean 'optimizer.momentum'?"});
+  check_error("gradcheck --op atention", {"did you mean 'attention'?"});
+}
+
+TEST_CASE("cli: commands replace files only with --force, and never their inputs", "[cli][outputs]") {
+  const Workplace w;
+  const std::string gaze = w.data + "/gaze.csv", before = read_file(gaze);
+  check_error("simulate --data " + w.data + " --seed 5 --out " + gaze, {"gaze.csv: exists already", "--force"});
+  CHECK(read_file(gaze) == before);
+  CHECK(run("simulate --data " + w.data + " --seed 5 --force --out " + gaze).status == 0);
+  CHECK(read_file(gaze) != before);
+
+  check_error("fixations " + gaze + " --force --out " + gaze, {"gaze.csv: is read by this command"});
+  std::filesystem::create_symlink(gaze, w.tmp / "link.csv");
+  check_error("fixations " + w.tmp / "link.csv" + " --force --out " + gaze, {"is read by this command", "link.csv"});
+
+  const std::string pseudo = "pseudo --data " + w.data + " --crf-iterations 0 --panels 0 --out " + w.tmp / "pseudo";
+  CHECK(run(pseudo).status == 0);
+  check_error(pseudo, {"exists already, and 41 more of the files to write"});
+  CHECK(run(pseudo + " --force").status == 0);
+
+  const std::string image = w.data + "/images/" + image_name(read_lines(w.data + "/train.txt")[0].text) + ".png";
+  const std::string maps = "maps --gaze " + gaze + " --image " + image + " --out " + w.tmp / "maps";
+  CHECK(run(maps).status == 0);
+  check_error(maps, {"track.png: exists already, and 6 more"});
+  check_error("prepare kvasir-seg " + w.data + " " + w.data, {"exists already, expected a folder OUT"});
+}
+
+TEST_CASE("cli: predict overwrites nothing, and a bad image does not stop the others", "[cli][outputs]") {
+  const Workplace w;
+  REQUIRE(run(w.train("train.iterations=2 train.val_every=2", "run")).status == 0);
+  const std::string good = w.tmp / "in/good.png", bad = w.tmp / "in/bad.png", last = w.tmp / "in/last.png";
+  write(bad, "no picture");
+  write_png(good, Image(20, 30, 3, 50));
+  write_png(last, Image(20, 30, 3, 90));
+  write_png(w.tmp / "in/good_mask.png", Image(20, 30, 1, 7));  // the user's own
+  const std::string command = "predict " + w.tmp / "run" + " " + good + " " + bad + " " + last + " --out ";
+  check_error(command + w.tmp / "in", {"good_mask.png: exists already"});
+  CHECK_FALSE(std::filesystem::exists(w.tmp / "in/last_mask.png"));
+  CHECK(read_image(w.tmp / "in/good_mask.png", 1).pixels[0] == 7);
+
+  check_error(command + w.tmp / "out", {"bad.png: is neither a JPEG nor a PNG", "(1 of 3 images failed)"});
+  for (const char* name : {"good", "last"})
+    CHECK(std::filesystem::exists(w.tmp / (std::string("out/") + name + "_mask.png")));
+  CHECK_FALSE(std::filesystem::exists(w.tmp / "out/bad_mask.png"));
+  check_error("predict " + w.tmp / "run" + " " + w.tmp / "in/good.png" + " " + w.tmp / "in/good_mask.png" +
+                  " --force --out " + w.tmp / "in",
+              {"good_mask.png: is read by this command"});
+}

@@ -7,6 +7,7 @@
 #include "gaze/readers.h"
 #include "tools/commands.h"
 #include "tools/gaze_options.h"
+#include "tools/outputs.h"
 
 namespace gt {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 struct Options {
   std::string in, out;
   GazeOptions gaze;
+  bool force = false;
 };
 
 void print_summary(const std::vector<Track>& tracks, const Gaze& gaze, const GazeOptions& options) {
@@ -53,6 +55,10 @@ void check_thresholds(const CLI::App& command, const GazeOptions& gaze) {
 }
 
 void convert(const Options& o) {
+  Outputs outputs(o.force);
+  outputs.reads(o.in);
+  outputs.writes(o.out);
+  outputs.check();
   const Gaze gaze = read_gaze(o.in, o.gaze);
   std::vector<Track> tracks;
   for (const auto& [name, track] : gaze.tracks) tracks.push_back(track);
@@ -83,6 +89,7 @@ void add_fixations_command(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_detection_options(*command, o->gaze);
+  add_force_option(*command, o->force);
   command->footer(
       "Converts positions to shares of the image, drops fixations outside of it, and prints a summary. With\n"
       "--detect, the file holds samples and fixations are detected in them.\n\n"

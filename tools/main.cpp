@@ -3,8 +3,11 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "core/check.h"
+#include "core/config.h"
 #include "tools/commands.h"
 #include "tools/signals.h"
 
@@ -15,6 +18,23 @@ void flush_output() {
   errno = 0;
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   if (!written && errno != EPIPE && errno != 0) gt::fail("standard output: cannot write: ", std::strerror(errno));
+}
+
+/// What wrong arguments look like: ", did you mean ...?" or "".
+std::string suggestion(const CLI::App& app, const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return "";
+  if (!arguments[0].starts_with("-") && app.get_subcommand_no_throw(arguments[0]) == nullptr) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+    const std::string near = gt::nearest_word(arguments[0], names);
+    return near.empty() ? "" : "did you mean: gradtrack " + near;
+  }
+  for (const std::string& argument : arguments) {
+    const size_t equals = argument.find('=');
+    if (argument.starts_with("--") && argument.substr(0, equals).find('.') != argument.npos)
+      return "keys have no dashes, did you mean: " + argument.substr(2);
+  }
+  return "";
 }
 
 }  // namespace
@@ -47,7 +67,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     flush_output();
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    if (app.exit(e) == 0) return 0;
+    if (const std::string hint = suggestion(app, {argv + 1, argv + argc}); !hint.empty())
+      std::cerr << hint << std::endl;
+    return 2;
   } catch (const std::exception& e) {
     std::cerr << "gradtrack: " << e.what() << std::endl;
     return 1;

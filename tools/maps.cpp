@@ -12,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/draw.h"
 #include "tools/gaze_options.h"
+#include "tools/outputs.h"
 
 namespace gt {
 namespace {
@@ -23,6 +24,7 @@ struct Options {
   std::string gaze, image, out;
   GazeOptions reading;
   int64_t size = 224;
+  bool force = false;
 };
 
 Image with_longer_side(const Image& image, int64_t side) {
@@ -76,10 +78,18 @@ void write_maps(const Options& o) {
   Image rgb = read_image(o.image, 3);
   if (std::max(rgb.height, rgb.width) < min_side) rgb = with_longer_side(rgb, min_side);
 
+  std::vector<Picture> pictures = draw(track->second, rgb, o.size);
+  Outputs outputs(o.force);
+  outputs.reads(o.image);
+  outputs.reads(o.gaze);
+  for (const Picture& p : pictures) outputs.writes(o.out + "/" + p.file);
+  outputs.writes(o.out + "/overview.png");
+  outputs.check();
+
   make_folder(o.out);
   const std::string label = gaze.simulated ? "SIMULATED " : "";
   std::vector<Image> tiles;
-  for (const Picture& p : draw(track->second, rgb, o.size)) {
+  for (const Picture& p : pictures) {
     write_png(o.out + "/" + p.file, add_caption(p.image, label + p.caption));
     tiles.push_back(add_caption(with_longer_side(p.image, tile_side), label + p.caption));
     std::printf("%-12s %s\n", p.file.c_str(), (label + p.caption).c_str());
@@ -105,6 +115,7 @@ void add_maps_command(CLI::App& app) {
       ->check(CLI::Range(16, 4096))
       ->capture_default_str();
   add_reading_options(*command, o->reading);
+  add_force_option(*command, o->force);
   command->footer(
       "Writes these pictures:\n"
       "  track.png                 fixations in order, from violet to yellow; the area of a disc shows the duration\n"

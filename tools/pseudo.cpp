@@ -16,6 +16,7 @@
 #include "tools/commands.h"
 #include "tools/draw.h"
 #include "tools/html/page.h"
+#include "tools/outputs.h"
 #include "tools/progress.h"
 #include "tools/text_table.h"
 
@@ -32,6 +33,7 @@ struct Options {
   DegradeOptions degrade;
   int64_t panels = 3;
   int64_t threads = 0;
+  bool force = false;
 };
 
 /// Scores of the pseudo masks of one image, one per threshold. Empty without a label.
@@ -154,6 +156,18 @@ void print_by_size(const std::vector<MaskScores>& images, const Options& o) {
   std::printf("Area: geometric mean of mask area / label area over masks that are not empty.\n");
 }
 
+void check_outputs(const Options& o, const std::vector<std::string>& names) {
+  Outputs outputs(o.force);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string file = "/" + names[i] + ".png";
+    for (const char* folder : {"/images", "/masks"}) outputs.reads(o.data + folder + file);
+    outputs.writes(o.out + "/map" + file);
+    for (const double threshold : o.masks.thresholds) outputs.writes(o.out + "/" + mask_folder(threshold) + file);
+    if (int64_t(i) < o.panels) outputs.writes(o.out + "/panels" + file);
+  }
+  outputs.check();
+}
+
 void make_pseudo_masks(const Options& o) {
   if (!o.masks.teacher.empty() && !uses_track_map(o))
     fail("--teacher: expected --recipe gradtrack, got recipe '", o.recipe, "', which uses no teacher");
@@ -170,6 +184,7 @@ void make_pseudo_masks(const Options& o) {
   data.degrade = o.degrade;
   data.size = 16;  // small, because the hook below uses the images at their original size
   const std::vector<std::string> names = split_names(data, o.split);
+  check_outputs(o, names);
   make_folder(o.out + "/map");
   for (const double threshold : o.masks.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
   if (o.panels > 0) make_folder(o.out + "/panels");
@@ -268,6 +283,7 @@ void add_pseudo_command(CLI::App& app) {
   add_map_options(*command, *o);
   add_crf_options(*command, o->masks.crf);
   add_degrade_options(*command, o->degrade);
+  add_force_option(*command, o->force);
   command->footer(
       "Computes a map of each image's gaze, refines it by a dense CRF and thresholds it. Writes the refined\n"
       "map to map/NAME.png (255 is 1) and the mask at threshold 0.5 to mask_0.5/NAME.png, at the size of\n"

@@ -9,6 +9,7 @@
 #include "core/parallel.h"
 #include "gaze/dataset.h"
 #include "tools/commands.h"
+#include "tools/outputs.h"
 
 namespace gt {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 struct Options {
   std::string data, out;
   uint64_t seed = 1;
+  bool force = false;
 };
 
 /// The samples of all splits that exist, with labels at their original size.
@@ -37,6 +39,10 @@ std::vector<Sample> read_masks(const std::string& root) {
 }
 
 void simulate(const Options& o) {
+  Outputs outputs(o.force);
+  for (const char* list : {"train.txt", "val.txt", "test.txt"}) outputs.reads(o.data + "/" + list);
+  outputs.writes(o.out);
+  outputs.check();
   std::vector<std::string> names;
   std::vector<Image> masks;
   for (Sample& s : read_masks(o.data)) {
@@ -63,6 +69,7 @@ void add_simulate_command(CLI::App& app) {
       ->type_name("ROOT");
   command->add_option("--out", o->out, "fixation table to write (CSV)")->required()->type_name("FILE");
   command->add_option("--seed", o->seed, "seed of the random numbers")->capture_default_str();
+  add_force_option(*command, o->force);
   command->footer(
       "Writes a fixation table and prints statistics of the simulated gaze. The table is marked as\n"
       "simulated; trained networks, scores and reports carry the mark too. A track depends only on the\n"
