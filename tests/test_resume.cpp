@@ -190,8 +190,12 @@ TEST_CASE("training: a run is not resumed with other data, and the first file th
       Image image = read_image(root + "/" + file, 3);
       image.pixels[0] ^= 255;
       write_png(root + "/" + file, image);
+    } else if (file.ends_with(".csv")) {
+      char& digit = bytes[bytes.find("0.", bytes.find('\n')) + 2];
+      digit = digit == '5' ? '4' : '5';
+      write(root + "/" + file, bytes);
     } else {
-      write(root + "/" + file, bytes.insert(bytes.size() - 1, " "));
+      write(root + "/" + file, bytes + "\n");
     }
     CHECK(error_of([&] {
             train(c, tmp / "copy", true);
