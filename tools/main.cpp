@@ -1,4 +1,5 @@
 // The program `gradtrack`. Exit status: 0 for success, 1 for an error (one line on stderr), 2 for wrong usage.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -23,9 +24,9 @@ void flush_output() {
 /// What wrong arguments look like: ", did you mean ...?" or "".
 std::string suggestion(const CLI::App& app, const std::vector<std::string>& arguments) {
   if (arguments.empty()) return "";
-  if (!arguments[0].starts_with("-") && app.get_subcommand_no_throw(arguments[0]) == nullptr) {
-    std::vector<std::string> names;
-    for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (!arguments[0].starts_with("-") && std::find(names.begin(), names.end(), arguments[0]) == names.end()) {
     const std::string near = gt::nearest_word(arguments[0], names);
     return near.empty() ? "" : "did you mean: gradtrack " + near;
   }
