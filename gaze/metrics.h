@@ -49,7 +49,8 @@ struct Scores {
   double at(std::string_view key) const;
 };
 
-/// Scores a predicted mask by its label, both (H,W,1), foreground above 127, label ignored at 127. Throws Error if the sizes differ.
+/// Scores a predicted mask by its label, both (H,W,1), foreground above 127, label ignored at 127. Throws Error if the
+/// sizes differ.
 Scores score_masks(const Image& prediction, const Image& label);
 
 /// The value below which `percent` percent of the values lie, interpolated linearly between the two nearest ranks (as

@@ -112,13 +112,8 @@ Names files_below(const std::string& folder, std::initializer_list<std::string_v
 }
 
 void check_name(const std::string& path, const std::string& name) {
-  const auto is_control = [](char c) { return uint8_t(c) < ' ' || c == 127; };
-  if (!name.empty() && image_name(name) == name && trim_blanks(name) == name &&
-      std::none_of(name.begin(), name.end(), is_control))
-    return;
-  std::string shown = path;
-  std::replace_if(shown.begin(), shown.end(), is_control, '?');
-  fail(shown, ": a list cannot hold its name: expected one without line breaks, blanks at its ends and extensions");
+  if (const std::string read = image_name(name, path); name.empty() || read != name)
+    fail(path, ": would be called ", quoted(name), ", which lists read as ", quoted(read));
 }
 
 std::set<std::string> hold_out(Names names, double share) {

@@ -274,9 +274,9 @@ TEST_CASE("checkpoint: version 1 is read with its levels renumbered, and newer v
   CHECK(read.find("attention_4.weight")->size() == 4);
   REQUIRE(read.find("optimizer.velocity.attention_1.bias") != nullptr);
 
-  file.metadata["version"] = "3";
+  file.metadata["version"] = "4";
   write_safetensors(tmp / "new.safetensors", file);
-  CHECK(error_of([&] { load_model(tmp / "new.safetensors"); }).find("version 3, expected 2 or older") !=
+  CHECK(error_of([&] { load_model(tmp / "new.safetensors"); }).find("version 4, expected 3 or older") !=
         std::string::npos);
 }
 

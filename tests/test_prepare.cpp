@@ -128,7 +128,7 @@ TEST_CASE("prepare: a faulty Kvasir-SEG download is refused with the file", "[pr
   CHECK(lists("p00\np01\n", "p01\n") == "TMP/raw: 'p01' is in train.txt and in test.txt");
   CHECK(lists("p00\n", "p01\n") == "TMP/raw: expected images for training and for validation, got 1 and 0");
   CHECK(spoilt([](auto& tmp, auto&) { write(tmp / "out/train.txt", "a\n"); }) ==
-        "TMP/out: holds a data set already, expected a folder without train.txt");
+        "TMP/out/train.txt: exists already, expected a folder OUT without images, masks, lists and gaze");
   CHECK(spoilt([](auto& tmp, auto& options) {
           options.gaze = tmp / "g.csv";
           write(options.gaze, "x,y,duration\n0,0,99\n");
@@ -136,11 +136,15 @@ TEST_CASE("prepare: a faulty Kvasir-SEG download is refused with the file", "[pr
 }
 
 TEST_CASE("prepare: a name that a list cannot hold is refused before anything is written", "[prepare]") {
-  for (const char* name : {"p07.png.png", "new\nline.png", " p07.png"}) {
+  const std::map<std::string, std::string> messages = {{"p07.png.png", "has the name of TMP/raw/images/p07.png"},
+                                                       {" p07.png", "has the name of TMP/raw/images/ p07.png"},
+                                                       {"new\nline.png", "expected no control characters"}};
+  for (const auto& [name, expected] : messages) {
     const std::string message = refusal(make_kvasir, prepare_kvasir_seg, [&](auto& tmp, auto&) {
-      write_png(tmp / ("raw/images/" + std::string(name)), Image(6, 8, 3));
+      write_png(tmp / ("raw/images/" + name), Image(6, 8, 3));
     });
-    CHECK(message.find("a list cannot hold its name") != message.npos);
+    INFO(message);
+    CHECK(message.find(expected) != message.npos);
   }
 }
 

@@ -509,7 +509,7 @@ TEST_CASE("readers: a Pupil fixation stands at its frames on the surface", "[rea
 TEST_CASE("readers: more than 10,000 fixations of an image are refused", "[readers]") {
   std::string text = "x,y,duration\n";
   for (int i = 0; i < 10001; ++i) text += "0.5,0.5,60\n";
-  check_contains(refusal(text), "gaze.txt: image gaze has 10001 fixations, expected at most 10000");
+  check_contains(refusal(text), "gaze.txt: image gaze.txt has 10001 fixations, expected at most 10000");
 }
 
 // ---- Any format -----------------------------------------------------------------------------------------------------
