@@ -180,7 +180,7 @@ void check_orientation(const Mask& mask, const std::string& path, const Image& i
 void load_mask(const Entry& entry, const Sources& sources, const std::string& image_path, const DataOptions& options,
                const DataNeeds& needs, Loaded& loaded) {
   loaded.mask_path = sources.masks->find(entry);
-  loaded.mask = read_mask(loaded.mask_path, options.labels);
+  loaded.mask = read_mask(loaded.mask_path, options.labels, read_options(options));
   check_orientation(loaded.mask, loaded.mask_path, loaded.image, image_path);
   loaded.files.push_back(digest_of(loaded.mask_path, options));
   Image mask = std::move(loaded.mask.image);
@@ -249,7 +249,9 @@ void warn_of_same(const std::vector<FileDigest>& files, std::map<std::string, st
 
 std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }
 
-ReadOptions read_options(const DataOptions& options) { return {.stretch = stretch_named(options.stretch)}; }
+ReadOptions read_options(const DataOptions& options) {
+  return {.max_pixels = options.max_pixels, .stretch = stretch_named(options.stretch)};
+}
 
 Normalisation normalisation_of(const Image& image, const DataOptions& options) {
   if (options.normalize == "fixed") return {options.mean, options.std};

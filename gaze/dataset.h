@@ -27,6 +27,7 @@ struct DataOptions {
   int64_t size = 224;                                // side of the square that images are resized to, pixels
   int64_t channels = 3;                              // 3 RGB, 1 grey
   std::string stretch = "auto";                      // of values of more than 8 bits: see Stretch in gaze/picture.h
+  int64_t max_pixels = 100'000'000;                  // larger pictures are refused
   std::string normalize = "fixed";                   // by `mean` and `std`, or per_image: by each image's own
   std::vector<double> mean = {0.485, 0.456, 0.406};  // per channel, of values in [0,1]; ImageNet's
   std::vector<double> std = {0.229, 0.224, 0.225};
@@ -42,6 +43,7 @@ struct DataOptions {
     v("size", size, Range{16, 4096}, Help{"side of the square that images are stretched to", "pixels"});
     v("channels", channels, Range{1, 3}, Help{"3 RGB, 1 grey"});
     v("stretch", stretch, OneOf{"auto", "full", "percentile"}, Help{"of values of more than 8 bits to 8"});
+    v("max_pixels", max_pixels, Range{1, 1e10}, Help{"images and masks with more are refused"});
     v("normalize", normalize, OneOf{"fixed", "per_image"}, Help{"by mean and std below, or by those of each image"});
     if (normalize == "per_image") mean.assign(size_t(channels), 0), std.assign(size_t(channels), 1);  // unused
     v("mean", mean, Length{channels, {}}, Help{"subtracted from values in [0,1], per channel"});

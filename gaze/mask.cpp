@@ -65,12 +65,13 @@ Values values_of(const std::string& path, DicomSlice slice) {
   return {slice.height, slice.width, std::move(slice.values), {}, greatest > 255 ? 65535 : 255, {}, false, 1};
 }
 
-Values read_values(const std::string& path) {
+Values read_values(const std::string& path, ReadOptions options) {
+  options.luminance = true;
   const std::string bytes = read_file(path);
   if (bytes.empty()) fail(path, ": is empty, expected a JPEG, PNG or DICOM image");
   if (!is_dicom(bytes) && !is_picture(bytes)) fail(path, ": is neither a JPEG nor a PNG nor a DICOM image");
-  Values v = is_dicom(bytes) ? values_of(path, read_dicom(path))
-                             : values_of(path, decode_stored(path, bytes, {.luminance = true}));
+  Values v = is_dicom(bytes) ? values_of(path, read_dicom(path, options))
+                             : values_of(path, decode_stored(path, bytes, options));
   for (size_t i = 0; i < v.pixels.size();) {  // by runs, as masks have long ones
     size_t end = i + 1;
     while (end < v.pixels.size() && v.pixels[end] == v.pixels[i]) ++end;
@@ -148,8 +149,8 @@ Meaning by_labels(const std::string& path, const Values& v, const LabelOptions& 
 
 }  // namespace
 
-Mask read_mask(const std::string& path, const LabelOptions& labels) {
-  const Values v = read_values(path);
+Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOptions& options) {
+  const Values v = read_values(path, options);
   Mask mask;
   mask.image = Image(v.height, v.width, 1);
   mask.largest = v.largest, mask.orientation = v.orientation;

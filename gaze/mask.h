@@ -43,7 +43,7 @@ struct Mask {
 /// an empty mask if it is 0 and a full one if it is the largest; a JPEG file whose values lie at both ends is divided
 /// above 127. Throws Error, with the file and the values, for anything else: three values, alpha that is not constant,
 /// a palette whose greater index is the darker colour.
-Mask read_mask(const std::string& path, const LabelOptions& labels = {});
+Mask read_mask(const std::string& path, const LabelOptions& labels = {}, const ReadOptions& options = {});
 
 /// The mask at another size: a pixel is foreground, or ignored, if half of it is.
 Image resize_mask(const Image& mask, int64_t height, int64_t width);

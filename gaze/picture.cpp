@@ -112,7 +112,8 @@ bool is_picture(std::string_view bytes) { return bytes.starts_with(jpeg_start) |
 void check_size(const std::string& path, int64_t height, int64_t width, const ReadOptions& options) {
   if (height < 1 || width < 1) fail(path, ": says that it is ", height, "x", width, ", expected at least 1x1");
   if (height > options.max_pixels / width)
-    fail(path, ": is ", height, "x", width, ", expected at most ", options.max_pixels, " pixels");
+    fail(path, ": is ", height, "x", width, ", expected at most ", options.max_pixels,
+         " pixels; data.max_pixels, or the option --max-pixels, allows more");
 }
 
 StoredImage decode_stored(const std::string& path, const std::string& bytes, const ReadOptions& options) {

@@ -24,6 +24,7 @@ struct Options {
   std::string gaze, image, out;
   GazeOptions reading;
   int64_t size = 224;
+  ReadOptions picture;
   bool force = false;
 };
 
@@ -75,7 +76,7 @@ void write_maps(const Options& o) {
   if (track == gaze.tracks.end())
     fail(o.gaze, ": expected fixations on image ", name, ", found fixations on ", gaze.tracks.size(), " other images",
          gaze.tracks.empty() ? "" : ", such as " + gaze.tracks.begin()->first);
-  Image rgb = read_image(o.image, 3);
+  Image rgb = read_image(o.image, 3, o.picture);
   if (std::max(rgb.height, rgb.width) < min_side) rgb = with_longer_side(rgb, min_side);
 
   std::vector<Picture> pictures = draw(track->second, rgb, o.size);
@@ -115,6 +116,10 @@ void add_maps_command(CLI::App& app) {
       ->check(CLI::Range(16, 4096))
       ->capture_default_str();
   add_reading_options(*command, o->reading);
+  command->add_option("--max-pixels", o->picture.max_pixels, "refuse a larger image")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->type_name("N");
   add_force_option(*command, o->force);
   command->footer(
       "Writes these pictures:\n"

@@ -20,6 +20,7 @@ struct Options {
   std::string out;
   int64_t threads = 0;
   std::string device = "auto";
+  int64_t max_pixels = 0;  // 0: the run's data.max_pixels
   bool maps = false, force = false;
 };
 
@@ -56,7 +57,9 @@ void check_outputs(const Options& o) {
 /// Segments an image and writes its pictures.
 void segment(const LoadedModel& loaded, const std::string& path, const Options& o) {
   const DataOptions& data = loaded.config.data;
-  const Image image = read_image(path, int(data.channels), read_options(data));
+  ReadOptions reading = read_options(data);
+  if (o.max_pixels > 0) reading.max_pixels = o.max_pixels;
+  const Image image = read_image(path, int(data.channels), reading);
   const PredictedView v = predict_named(*loaded.model, data, image, path);
   write_png(mask_path(o, path), v.mask);
   write_png(overlay_path(o, path), overlay_mask(to_rgb(image), v.mask, nullptr));
@@ -109,6 +112,9 @@ void add_predict_command(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
+  command->add_option("--max-pixels", o->max_pixels, "refuse larger images (default: data.max_pixels of the run)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
   add_force_option(*command, o->force);
   command->add_flag("--maps", o->maps, "also write the attention map of each decoder level (1 is the coarsest)");
   command->footer(
