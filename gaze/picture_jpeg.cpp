@@ -34,16 +34,7 @@ void on_message(j_common_ptr info, int level) {
 
 uint8_t product(int a, int b) { return uint8_t((a * b + 127) / 255); }
 
-/// Decodes row by row. Whether it succeeded. No object with a destructor lives here, as libjpeg jumps out of it.
-bool decode(jpeg_decompress_struct& jpeg, Faults& faults, std::string_view bytes, bool grey, uint8_t* row,
-            uint16_t* out) {
-  if (setjmp(faults.jump)) return false;
-  jpeg_create_decompress(&jpeg);
-  jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned long>(bytes.size()));
-  jpeg_read_header(&jpeg, TRUE);
-  const bool cmyk = jpeg.num_components == 4;
-  jpeg.out_color_space = grey ? JCS_GRAYSCALE : cmyk ? JCS_CMYK : JCS_RGB;
-  jpeg_start_decompress(&jpeg);
+void decode_rows(jpeg_decompress_struct& jpeg, bool cmyk, uint8_t* row, uint16_t* out) {
   const size_t count = size_t(jpeg.output_width) * size_t(jpeg.output_components);
   while (jpeg.output_scanline < jpeg.output_height) {
     JSAMPROW rows[] = {row};
@@ -54,6 +45,19 @@ bool decode(jpeg_decompress_struct& jpeg, Faults& faults, std::string_view bytes
     else
       for (size_t i = 0; i < count; ++i) *out++ = row[i];
   }
+}
+
+/// Decodes row by row. Whether it succeeded. No object with a destructor lives here, as libjpeg jumps out of it.
+bool decode(jpeg_decompress_struct& jpeg, Faults& faults, std::string_view bytes, bool grey, uint8_t* row,
+            uint16_t* out) {
+  if (setjmp(faults.jump)) return false;
+  jpeg_create_decompress(&jpeg);
+  jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned long>(bytes.size()));
+  jpeg_read_header(&jpeg, TRUE);
+  const bool cmyk = jpeg.num_components == 4;
+  jpeg.out_color_space = grey ? JCS_GRAYSCALE : cmyk ? JCS_CMYK : JCS_RGB;
+  jpeg_start_decompress(&jpeg);
+  decode_rows(jpeg, cmyk, row, out);
   jpeg_finish_decompress(&jpeg);
   return true;
 }
