@@ -10,6 +10,9 @@
 
 namespace gt {
 
+/// The end of the message about a picture that is too large.
+inline const std::string how_to_allow = "; data.max_pixels, or the option --max-pixels, allows more";
+
 inline std::string deflated(const std::string& bytes, int window) {
   z_stream stream = {};
   deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY);
