@@ -1,5 +1,7 @@
 #include "core/config.h"
 
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -177,18 +179,48 @@ void rename_keys(Layer& layer, const OpenOptions& options, ConfigNotes& notes) {
 
 // ---- Files and overrides --------------------------------------------------------------------------------------------
 
+/// Throws Error where a second document begins. YAML::Load() would ignore that document. YAML::LoadAll() never ends
+/// after some tokens that stand outside any document, such as a comma.
+class OneDocument : public YAML::EventHandler {
+ public:
+  explicit OneDocument(const std::string& name) : name_(name) {}
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ > 1) fail(name_, ":", mark.line + 1, ": expected one YAML document, a second one begins here");
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  const std::string& name_;
+  int documents_ = 0;
+};
+
+/// The YAML document in a text. Throws Error, or YAML::ParserException if it is not valid.
+YAML::Node load_document(const std::string& yaml, const std::string& name) {
+  std::istringstream stream(yaml);
+  YAML::Parser parser(stream);
+  OneDocument one(name);
+  while (parser.HandleNextDocument(one)) {
+  }
+  return YAML::Load(yaml);
+}
+
 YAML::Node load_mapping(const std::string& yaml, const std::string& name) {
-  std::vector<YAML::Node> documents;
+  YAML::Node document;
   try {
-    documents = YAML::LoadAll(yaml);
+    document = load_document(yaml, name);
   } catch (const YAML::ParserException& e) {
     fail(name, ":", e.mark.line + 1, ": not valid YAML: ", e.msg);
   }
-  if (documents.size() > 1)
-    fail(name, ":", documents[1].Mark().line + 1, ": expected one YAML document, a second one begins here");
-  if (documents.empty() || documents[0].IsNull()) return YAML::Node(YAML::NodeType::Map);
-  if (!documents[0].IsMap()) fail(name, ": expected a mapping of keys to values, got ", shown(documents[0]));
-  return documents[0];
+  if (document.IsNull()) return YAML::Node(YAML::NodeType::Map);
+  if (!document.IsMap()) fail(name, ": expected a mapping of keys to values, got ", shown(document));
+  return document;
 }
 
 /// Appends the layers of a file, those of its base first. `chain` holds the files that led here.
@@ -228,7 +260,8 @@ Layer override_layer(const std::string& word) {
   if (equals == word.npos) fail("command line '", word, "': expected key=value, such as optimizer.lr=0.01");
   const std::string key = word.substr(0, equals);
   try {
-    return {nested(key, YAML::Load(word.substr(equals + 1)), word), "", word, key};
+    const YAML::Node value = load_document(word.substr(equals + 1), str_cat("command line '", word, "'"));
+    return {nested(key, value, word), "", word, key};
   } catch (const YAML::ParserException& e) {
     fail("command line '", word, "': the value is not valid YAML: ", e.msg);
   }

@@ -106,6 +106,7 @@ void Upload::operator()(const Tensor& from) { to_.copy_from(from); }
 
 CudaGraph::CudaGraph() : state_(std::make_unique<State>()) {}
 CudaGraph::~CudaGraph() = default;
+void CudaGraph::clear() { state_ = std::make_unique<State>(); }
 
 Upload::Upload(const Tensor& to) : to_(to), state_(std::make_unique<State>()) {}
 Upload::~Upload() = default;

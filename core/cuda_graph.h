@@ -20,6 +20,7 @@ class CudaGraph {
   /// Records without running on the device. Throws Error if there is a recording.
   void record(const std::function<void()>& work);
   void replay();  ///< throws Error if nothing is recorded
+  void clear();   ///< forgets the recording
 
  private:
   struct State;

@@ -13,10 +13,11 @@ constexpr size_t max_fixations = 10000;  // of an image
 
 // ---- Units ----------------------------------------------------------------------------------------------------------
 
-/// Throws Error if times look like those of another unit than assumed, and no unit was declared: durations under 10 ms,
-/// starts that rise by far less or far more than the durations, or samples that follow one another as no tracker's do.
-void check_times(const std::string& path, const GazeFile& file) {
-  if (file.sure_of_clock) return;
+/// Throws Error if times look like those of another unit than assumed, and no option says the unit: durations that no
+/// eye has. If the file does not declare the unit either, also for starts that rise by far less or far more than the
+/// durations, or samples that follow one another as no tracker's do.
+void check_times(const std::string& path, const GazeFile& file, const GazeOptions& options) {
+  if (!options.time_unit.empty()) return;
   std::vector<double> durations, gaps, steps;  // ms, in durations, ms
   for (const auto& [image, recording] : file.recordings)
     for (size_t i = 0; i < recording.records.size(); ++i) {
@@ -31,10 +32,11 @@ void check_times(const std::string& path, const GazeFile& file) {
     fail(path, ": times were expected in ms, ", what, ": expected the unit in the columns' names, such as [ms], or ",
          "gradtrack fixations --time-unit");
   };
-  if (!durations.empty() && median(durations) < 10)
-    refuse(str_cat("durations are ", median(durations), " in the middle and look like seconds"));
   if (!durations.empty() && median(durations) > 60000)
     refuse(str_cat("durations are ", median(durations), " in the middle and look like microseconds"));
+  if (file.sure_of_clock) return;
+  if (!durations.empty() && median(durations) < 10)
+    refuse(str_cat("durations are ", median(durations), " in the middle and look like seconds"));
   if (!file.samples && file.has_times && !gaps.empty() && median(gaps) < 0.1)
     refuse("fixations start less than a tenth of their durations apart; starts look like seconds");
   if (!file.samples && file.has_times && !gaps.empty() && median(gaps) > 500)
@@ -163,7 +165,7 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
   gaze.simulated = file.simulated;
   gaze.assumed = assumed_text(file);
   check_positions(path, file.positions);
-  check_times(path, file);
+  check_times(path, file, options);
   gaze.dropped = file.dropped;
   for (auto& [image, recording] : file.recordings) {
     if (file.samples) {

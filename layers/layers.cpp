@@ -23,10 +23,10 @@ NormActivation::NormActivation(const Scope& scope, int64_t channels, int64_t gro
       groups(groups_),
       slope(slope_) {}
 
-TrackAttention::TrackAttention(const Scope& scope, int64_t channels) {
+TrackAttention::TrackAttention(const Scope& scope, int64_t channels, int64_t groups) {
   const double bound = 1 / std::sqrt(double(channels));
-  weight = scope.uniform("weight", {channels}, bound);
-  bias = scope.uniform("bias", {1}, bound);
+  weight = scope.uniform("weight", groups == 1 ? Shape{channels} : Shape{groups, channels}, bound);
+  bias = scope.uniform("bias", {groups}, bound);
 }
 
 TrackAttention::Output TrackAttention::operator()(const Tensor& features, const Tensor& map) const {

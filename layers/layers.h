@@ -38,17 +38,18 @@ struct NormActivation {
   double slope;
 };
 
-/// Track Attention (METHOD 4) on features (B,H,W,channels), supervised by a map (B,H,W), which may be undefined.
+/// Track Attention (METHOD 4) on features (B,H,W,channels), supervised by a map (B,H,W), which may be undefined. With
+/// several groups it only owns the parameters.
 struct TrackAttention {
   struct Output {
     Tensor features;  // F (1 + A), (B,H,W,channels)
     Tensor map;       // A, (B,H,W)
     Tensor loss;      // BCE(A, map), (); undefined without a map
   };
-  TrackAttention(const Scope& scope, int64_t channels);
+  TrackAttention(const Scope& scope, int64_t channels, int64_t groups = 1);
   Output operator()(const Tensor& features, const Tensor& map) const;
-  Tensor weight;  // (channels)
-  Tensor bias;    // (1)
+  Tensor weight;  // (channels), or (groups,channels)
+  Tensor bias;    // (groups)
 };
 
 }  // namespace gt

@@ -28,6 +28,11 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
             ", got ", f);
   require(c.model.features[4] % 2 == 0 && c.model.features[3] % 2 == 0 && c.model.features[2] % 2 == 0,
           "model.features", "expected even numbers at places 3 to 5, because the decoder halves them");
+  require(c.attention.begin <= c.attention.end, "attention.begin", "expected at most ",
+          other("attention.end", c.attention.end), ", got ", c.attention.begin);
+  for (size_t i = 1; i < c.model.features.size(); ++i)
+    require((i == 4) || c.model.features[i] % c.attention.groups == 0, "attention.groups", "expected a divisor of ",
+            other("model.features", config::format(c.model.features)), " but the fifth, got ", c.attention.groups);
   require(c.pseudo.background <= c.pseudo.foreground, "pseudo.background", "expected at most ",
           other("pseudo.foreground", c.pseudo.foreground), ", got ", c.pseudo.background);
   require(c.pseudo.teacher.empty() || c.recipe != "gradtrack" || c.pseudo.refine == "crf", "pseudo.teacher",

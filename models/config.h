@@ -8,6 +8,7 @@
 #include "gaze/dataset.h"
 #include "gaze/pseudo.h"
 #include "layers/optim.h"
+#include "models/decoder_attention.h"
 #include "models/unet.h"
 
 namespace gt {
@@ -64,6 +65,7 @@ struct Config {
   AugmentOptions augment;
   UNetOptions model;
   MapOptions maps;
+  AttentionOptions attention;
   PseudoOptions pseudo;
   LossOptions loss;
   OptimizerOptions optimizer;
@@ -82,6 +84,7 @@ struct Config {
     v("augment", augment, Help{"random transforms of training images"});
     v("model", model, Help{"U-Net"});
     v("maps", maps, Help{"gradtrack: gaze track maps; lists have one value per level, coarsest first"});
+    v("attention", attention, Help{"gradtrack: Track Attention of each level"});
     v("pseudo", pseudo, Help{"pseudo masks, computed from gaze before training"});
     v("loss", loss, Help{"weights of the loss terms"});
     v("optimizer", optimizer, Help{"optimiser and learning rate"});

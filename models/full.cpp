@@ -3,19 +3,19 @@
 namespace gt {
 
 Recipe full_recipe() {
-  return {
-      "full",
-      "upper bound: hand-drawn masks supervise the output",
-      [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
-        return std::make_unique<FullMasks>(config, dtype, device);
-      },
-      [](const Config&) { return DataNeeds{.masks = true}; },
-      [](const Config&) { return std::vector<double>(); },
-      nullptr,
-      [](const Config&) {
-        return std::vector<std::string>{"maps", "pseudo", "loss.lambda", "loss.consistency", "loss.consistency_weight"};
-      },
-      {{0.8212, 0}, {0.8058, 0}}};
+  return {"full",
+          "upper bound: hand-drawn masks supervise the output",
+          [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
+            return std::make_unique<FullMasks>(config, dtype, device);
+          },
+          [](const Config&) { return DataNeeds{.masks = true}; },
+          [](const Config&) { return std::vector<double>(); },
+          nullptr,
+          [](const Config&) {
+            return std::vector<std::string>{"maps",        "attention",        "pseudo",
+                                            "loss.lambda", "loss.consistency", "loss.consistency_weight"};
+          },
+          {{0.8212, 0}, {0.8058, 0}}};
 }
 
 FullMasks::FullMasks(const Config& config, DType dtype, Device device)

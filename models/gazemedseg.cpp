@@ -18,8 +18,9 @@ Recipe gazemedseg_recipe() {
             return how;
           },
           [](const Config&) {
-            return std::vector<std::string>{"maps",          "loss.lambda",   "pseudo.foreground", "pseudo.background",
-                                            "pseudo.refine", "pseudo.teacher"};
+            return std::vector<std::string>{
+                "maps",          "attention",     "loss.lambda", "pseudo.foreground", "pseudo.background",
+                "pseudo.refine", "pseudo.teacher"};
           },
           {{0.7780, 0}, {0.7764, 0}}};
 }

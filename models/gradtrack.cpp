@@ -72,23 +72,28 @@ GradTrack::GradTrack(const Config& config, DType dtype, Device device)
     : Model(config, dtype, device),
       loss_(config.loss),
       maps_(config.maps),
+      options_(config.attention),
       pseudo_(config.pseudo),
       unet_(parameters_, config.data.channels, 1, config.model) {
   const std::vector<int64_t> channels = decoder_channels(config.model);
   for (size_t l = 0; l < channels.size(); ++l)
     attention_.emplace_back(
-        Scope(parameters_).child(str_cat("attention_", l + 1), str_cat("attention_", channels.size() - l)),
-        channels[l]);
+        Scope(parameters_).child(str_cat("attention_", l + 1), str_cat("attention_", channels.size() - l)), channels[l],
+        config.attention);
 }
 
-GradTrack::Output GradTrack::run(const Tensor& images, const Tensors& maps) const {
+GradTrack::Output GradTrack::run(const Tensor& images, const std::vector<AttentionTarget>& targets) const {
   Output out;
-  const Tensor logits = unet_(as_activation(images), [&](int64_t level, const Tensor& features) {
+  Tensor coarser;
+  const Tensor logits = unet_(as_activation(images), [&](int64_t level, Tensor& features, Tensor& skip) {
     const size_t l = size_t(level - 1);
-    TrackAttention::Output attended = attention_[l](features, maps.empty() ? Tensor() : maps[l]);
+    const AttentionTarget target = targets.empty() ? AttentionTarget() : targets[l];
+    const DecoderAttention::Output attended = attention_[l](features, skip, coarser, target);
+    features = attended.features;
+    skip = attended.skip;
+    coarser = attended.logits;
     out.attention.push_back(attended.map);
     out.track_losses.push_back(attended.loss);
-    return attended.features;
   });
   out.logits = as_compute(logits);
   return out;
@@ -105,14 +110,42 @@ std::vector<std::string> GradTrack::loss_terms() const {
   return names;
 }
 
+/// The targets of the attention: track maps, or the pseudo mask at each level's size. With options_.agreement below 1,
+/// only pixels count where the level's map is near that of the full track.
+std::vector<AttentionTarget> GradTrack::targets(const Tensors& maps, const PseudoMask& pseudo) const {
+  const int64_t batch = maps.back().dim(0);
+  const auto resized = [&](const Tensor& x, const Tensor& like) {
+    const Tensor image = reshape(x, {batch, x.dim(1), x.dim(2), 1});
+    return reshape(resize_bilinear(image, like.dim(1), like.dim(2)), like.shape());
+  };
+  std::vector<AttentionTarget> targets(attention_.size());
+  AttentionTarget finer{pseudo.target, pseudo.counted};
+  for (size_t l = targets.size(); l-- > 0;) {
+    if (options_.target == "pseudo") {
+      // Half the size by half the size: bilinear interpolation is then the mean of four pixels.
+      if (finer.map.shape() != maps[l].shape()) finer = {resized(finer.map, maps[l]), resized(finer.counted, maps[l])};
+      targets[l] = {finer.map, greater(finer.counted, 0.999)};
+    } else {
+      targets[l].map = maps[l];
+    }
+    if (options_.agreement < 1) {
+      const Tensor difference = sub(maps[l], resized(maps.back(), maps[l]));
+      const Tensor near = less(square(difference), options_.agreement * options_.agreement);
+      targets[l].counted = targets[l].counted.defined() ? mul(targets[l].counted, near) : near;
+    }
+  }
+  return targets;
+}
+
 Losses GradTrack::losses(const SupervisedBatch& batch) const {
   const Tensors maps = track_maps(batch.tracks, maps_, track_map_sizes(batch.images.dim(1), batch.images.dim(2)));
   const PseudoMask pseudo = batch.pseudo.empty() ? gt::pseudo_mask(maps.back(), pseudo_) : pseudo_mask(batch.pseudo);
-  const Output out = run(batch.images, maps);
+  const Output out = run(batch.images, targets(maps, pseudo));
   Losses losses;
   losses.terms.push_back({"segmentation", segmentation_loss(out.logits, pseudo.target, pseudo.counted, loss_)});
   for (size_t l = 0; l < out.track_losses.size(); ++l)
-    losses.terms.push_back({str_cat("track_", l + 1), out.track_losses[l], loss_.lambda[l]});
+    losses.terms.push_back(
+        {str_cat("track_", l + 1), out.track_losses[l], batch.attention_supervised ? loss_.lambda[l] : 0});
   return losses;
 }
 

@@ -42,14 +42,16 @@ class GradTrack : public Model {
     Tensors attention;     // A_l (B,H_l,W_l), coarsest first
     Tensors track_losses;  // L_l, scalars, coarsest first; undefined without maps
   };
-  /// The forward pass of images (B,S,S,C). `maps` holds M_l (B,H_l,W_l), coarsest first, or is empty for no losses.
-  Output run(const Tensor& images, const Tensors& maps) const;
+  /// The forward pass of images (B,S,S,C). `targets` are those of the levels, coarsest first, or empty for no losses.
+  Output run(const Tensor& images, const std::vector<AttentionTarget>& targets) const;
+  std::vector<AttentionTarget> targets(const Tensors& maps, const PseudoMask& pseudo) const;
 
   LossOptions loss_;
   MapOptions maps_;
+  AttentionOptions options_;
   PseudoOptions pseudo_;
   UNet unet_;
-  std::vector<TrackAttention> attention_;  // coarsest first
+  std::vector<DecoderAttention> attention_;  // coarsest first
 };
 
 }  // namespace gt

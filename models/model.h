@@ -40,6 +40,7 @@ struct SupervisedBatch {
   Tensor counted;       // (B,S,S): 1 where a pixel of the masks counts, else 0; undefined if all do
   Tensors pseudo;       // pseudo masks (B,S,S) of 0 and 1; empty unless the recipe makes them before training
   PackedTracks tracks;  // undefined tensors unless the recipe needs gaze
+  bool attention_supervised = true;  // false: the losses of Track Attention have weight 0
 };
 
 /// A network with its parameters and its loss. Each recipe has one subclass, see models/recipes.h.

@@ -292,7 +292,7 @@ struct Trainer::State {
     report.iterations = t.iterations;
     for (int64_t since = 1; counters.iteration < t.iterations; ++since) {
       report.lr = cosine_lr(config.optimizer, counters.iteration, t.iterations, t.batch, int64_t(train.samples.size()));
-      step->run(batches.next(), report.lr);
+      step->run(batches.next(), report.lr, config.attention.supervised(counters.iteration, t.iterations));
       report.iteration = ++counters.iteration;
       const bool last = report.iteration == t.iterations, log = report.iteration % t.log_every == 0 || last;
       if (log || device == Device::cpu) take_losses(report);  // waits for a GPU

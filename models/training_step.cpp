@@ -55,6 +55,7 @@ void TrainingStep::compute() {
   if (input_.ignored.defined()) supervised.counted = scale(augment_masks(input_.ignored, input_.geometry), -1, 1);
   for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
   supervised.tracks = input_.tracks;
+  supervised.attention_supervised = attention_supervised_;
   Tensors all(1);  // the total, then the terms
   {
     const NamedRange range("forward");
@@ -74,9 +75,11 @@ void TrainingStep::compute() {
   optimizer_.update();
 }
 
-void TrainingStep::run(const Batch& batch, double lr) {
+void TrainingStep::run(const Batch& batch, double lr, bool attention_supervised) {
   GT_CHECK(pending_ < history_.dim(0), "TrainingStep: the losses of ", pending_,
            " steps are stored and there is no space for more; expected take_losses() before");
+  if (attention_supervised != attention_supervised_) graph_.clear();  // weights are part of the recorded step
+  attention_supervised_ = attention_supervised;
   upload(batch);
   optimizer_.prepare(lr);
   if (replays_ && warm_) {

@@ -24,8 +24,9 @@ class TrainingStep {
   /// take_losses() returns them.
   TrainingStep(const Model& model, Optimizer& optimizer, const Config& config, int64_t fixations, int64_t history);
 
-  /// One update with learning rate lr. Throws Error if the losses of `history` steps are already stored.
-  void run(const Batch& batch, double lr);
+  /// One update with learning rate lr, with or without the losses of Track Attention. Throws Error if the losses of
+  /// `history` steps are already stored.
+  void run(const Batch& batch, double lr, bool attention_supervised = true);
 
   /// Number of steps whose losses are stored.
   int64_t pending() const { return pending_; }
@@ -46,6 +47,7 @@ class TrainingStep {
   Tensor losses_;        // (1 + terms): total and terms of the last step
   Tensor history_;       // (history, 1 + terms)
   int64_t pending_ = 0;  // steps stored in history_
+  bool attention_supervised_ = true;  // in the recorded step
   bool warm_ = false;    // the first step is done, so libraries have their plans
   CudaGraph graph_;
 };

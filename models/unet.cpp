@@ -45,7 +45,8 @@ Tensor UNet::operator()(const Tensor& x, const Stage& stage) const {
   for (size_t level = 0; level < upcat.size(); ++level) {
     skips.pop_back();
     y = upcat[level](y, skips.back());
-    if (stage) y = stage(int64_t(level) + 1, y);
+    Tensor none;
+    if (stage) stage(int64_t(level) + 1, y, skips.size() > 1 ? skips[skips.size() - 2] : none);
   }
   return final_conv(y);
 }

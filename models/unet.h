@@ -47,8 +47,9 @@ struct UpCat {
 
 /// The network.
 struct UNet {
-  /// A function of the features of a decoder block, level 1 (coarsest) to 4 (finest). Its result replaces the features.
-  using Stage = std::function<Tensor(int64_t level, const Tensor& features)>;
+  /// A function of a decoder block's features and of the next block's skip connection, which is undefined after the
+  /// last. It may replace both. Level 1 is the coarsest, 4 the finest.
+  using Stage = std::function<void(int64_t level, Tensor& features, Tensor& skip)>;
 
   UNet(const Scope& scope, int64_t in, int64_t out, const UNetOptions& options);
   /// The logits (B,H,W,out) of x (B,H,W,in), H and W multiples of 16. `stage`, if given, is called after each decoder

@@ -304,7 +304,7 @@ TEST_CASE("cli: info --plan prints memory and operations of a training step", "[
 }
 
 TEST_CASE("cli: gradcheck passes on the whole network and refuses an unknown op", "[cli]") {
-  const Result r = run("gradcheck --op network");
+  const Result r = run("gradcheck --op 'network, use gate'");
   INFO(r.out << r.err);
   CHECK(r.status == 0);
   CHECK(has(r.out, "1 checked, 0 failed"));

@@ -217,6 +217,14 @@ TEST_CASE("readers: a faulty Tobii export is refused", "[readers]") {
 
 // ---- Pupil Labs -----------------------------------------------------------------------------------------------------
 
+TEST_CASE("readers: durations that no eye has are refused in every format", "[readers]") {
+  const std::string pupil =
+      "world_timestamp,world_index,fixation_id,start_timestamp,duration,dispersion,norm_pos_x,norm_pos_y,x_scaled,"
+      "y_scaled,on_surf\n10.5,3,7,10.5,300300,0.9,0.25,0.8,25,80,True\n";
+  check_contains(refusal_of_text(pupil, {}, "fixations_on_surface_x.csv"),
+                 "durations are 300300 in the middle and look like microseconds");
+}
+
 TEST_CASE("readers: Pupil Labs' fixations have the origin at the bottom and a row per camera frame", "[readers]") {
   const Gaze gaze = read_text(
       "world_timestamp,world_index,fixation_id,start_timestamp,duration,dispersion,norm_pos_x,norm_pos_y,x_scaled,"

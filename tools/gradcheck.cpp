@@ -11,12 +11,34 @@ namespace {
 
 constexpr double limit = 1e-6;  // largest relative error of a gradient that passes
 
-/// Checks the gradients of the whole GradTrack loss, including the gaze maps, for the parameters of a tiny network.
-GradCheck check_network(Device device) {
-  Config config;
+/// A whole loss that is checked: its keys beside those of tiny_network(). GazeMedSeg's consistency is left out: its
+/// targets get no gradient on purpose, which differences do not know.
+struct NetworkCase {
+  const char *name, *keys;
+};
+constexpr NetworkCase network_cases[] = {
+    {"network gradtrack", "{recipe: gradtrack}"},
+    {"network gazemedseg", "{recipe: gazemedseg, loss: {consistency_weight: 0}}"},
+    {"network full", "{recipe: full}"},
+    {"network, target pseudo", "{attention: {target: pseudo}}"},
+    {"network, coarser added", "{attention: {coarser: added}}"},
+    {"network, use gate", "{attention: {use: gate, groups: 2}}"},
+    {"network, use skip", "{attention: {use: skip, groups: 2, coarser: added}}"},
+    {"network, use none", "{attention: {use: none}}"},
+    {"network, agreement 0.2", "{attention: {agreement: 0.2}}"},
+};
+
+Config tiny_network(const NetworkCase& c) {
+  Config config = parse_run_config(c.keys, c.name);
   config.data.size = 32;
   config.model = {.features = {4, 4, 8, 8, 8, 4}, .groups = 2, .slope = 0.1};
   config.loss.lambda = {1, 1, 1, 1};
+  return config;
+}
+
+/// Checks the gradients of a whole loss, including the gaze maps, for the parameters of a tiny network.
+GradCheck check_network(const NetworkCase& c, Device device) {
+  const Config config = tiny_network(c);
   const std::unique_ptr<Model> model = make_model(config, DType::f64, device);
   Random random(3);
   Track track{"tiny", {}, 0, 0};
@@ -25,6 +47,11 @@ GradCheck check_network(Device device) {
   Maker maker{DType::f64, random};
   SupervisedBatch batch;
   batch.images = maker.normal({2, 32, 32, 3}).to(device);
+  const DataNeeds needs = data_needs(config);
+  if (needs.masks) batch.masks = greater(sum_last(batch.images), 0);
+  if (config.recipe == "gazemedseg")
+    for (const double threshold : config.pseudo.thresholds)
+      batch.pseudo.push_back(greater(sum_last(batch.images), threshold));
   batch.tracks = to_device(pack_tracks({&track, &track}, config.maps, DType::f64), device);
   const auto loss = [&](const Tensors&) { return Tensors{model->losses(batch).total()}; };
   const int64_t max_elements = device == Device::cpu ? 6 : 2;
@@ -56,8 +83,12 @@ void gradcheck(const std::string& filter, Device device) {
         worst = result;
     row(c.name, c.sizes.size(), worst);
   }
+  for (const NetworkCase& c : network_cases) {
+    names.push_back(c.name);
+    if (filter.empty() || std::string(c.name).find(filter) != std::string::npos)
+      row(c.name, 1, check_network(c, device));
+  }
   names.push_back("network");
-  if (filter.empty() || filter == "network") row("network (whole GradTrack loss)", 1, check_network(device));
   if (shown == 0) {
     const std::string near = nearest_word(filter, names);
     fail("--op ", filter, ": expected a part of an op's name or 'network', found no such op",
@@ -72,7 +103,7 @@ void gradcheck(const std::string& filter, Device device) {
 void add_gradcheck_command(CLI::App& app) {
   auto* command = app.add_subcommand("gradcheck", "Compare the gradient of every op with finite differences");
   auto op = std::make_shared<std::string>();
-  command->add_option("--op", *op, "check only ops whose name contains this; 'network' checks the whole loss")
+  command->add_option("--op", *op, "check only rows whose name contains this; 'network' checks whole losses")
       ->type_name("NAME");
   command->footer(
       "Computes each gradient in double at several sizes and prints the largest relative error. Fails if\n"

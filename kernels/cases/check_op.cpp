@@ -45,6 +45,7 @@ GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, cons
   backward(total);
 
   constexpr double small_error = 1e-7;  // then no further step is tried
+  const double rounding = 2 * std::numeric_limits<double>::epsilon() * std::fabs(total.item());
   GradCheck result;
   const NoGrad no_grad;
   for (size_t k = 0; k < inputs.size(); ++k) {
@@ -67,7 +68,8 @@ GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, cons
       for (const double h : steps) {
         if (error < small_error) break;
         const double numeric = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
-        const double scale = std::max({std::fabs(numeric), std::fabs(analytic[size_t(i)]), 0.01 * largest, 1e-9});
+        const double scale =
+            std::max({std::fabs(numeric), std::fabs(analytic[size_t(i)]), 0.01 * largest, 1e6 * rounding / h, 1e-9});
         const double e = std::fabs(numeric - analytic[size_t(i)]) / scale;
         if (e < error) error = e, closest = numeric;
       }

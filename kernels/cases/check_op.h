@@ -18,9 +18,9 @@ struct GradCheck {
 
 /// Compares the gradients of `op` from backward() with central differences of fourth order. inputs are f64, and at most
 /// `max_elements` evenly spread elements of each are compared. An element's error is relative to the larger of its two
-/// values, but at least to 1 % of the input's largest gradient. Smaller values are lost in rounding. Each of `steps` is
-/// tried, and the smallest error counts. A large step may cross a kink of a network, and a small one drowns in
-/// rounding. A wrong gradient is wrong for all steps.
+/// values, but at least to 1 % of the input's largest gradient, and to a million times what rounding of the outputs
+/// does to a difference. Each of `steps` is tried, and the smallest error counts. A large step may cross a kink of a
+/// network, and a small one drowns in rounding. A wrong gradient is wrong for all steps.
 GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
                           int64_t max_elements = 200, const std::vector<double>& steps = {1e-4, 1e-3});
 

@@ -74,6 +74,7 @@ void fuzz_gaze(std::string_view bytes) {
     write_gaze(out, tracks, gaze.simulated);
     GazeOptions all;
     all.min_duration = 0;
+    all.time_unit = "ms";  // what is written is in ms, however long
     const Gaze again = read_gaze(out, all);
     const bool same =
         std::equal(gaze.tracks.begin(), gaze.tracks.end(), again.tracks.begin(), again.tracks.end(),
