@@ -58,6 +58,8 @@ inline std::vector<OpCase> step_cases() {
           update_case(
               "adamw_step", 4, adamw_rates(10, 1e-6, 1e-4),
               [](const std::vector<Tensors>& x, const Tensor& rates) { adamw_step(x[0], x[1], x[2], x[3], rates); }),
+          update_case("average_step", 2, average_rates(0.999),
+                      [](const std::vector<Tensors>& x, const Tensor& rates) { average_step(x[0], x[1], rates); }),
           augment_case()};
 }
 

@@ -15,6 +15,8 @@ namespace gt {
 struct PseudoOptions {
   std::string refine = "crf";
   double foreground = 0.625, background = 0.625;
+  std::string between = "ignored";
+  double sure = 0.7;
   std::string teacher;
   double teacher_weight = 0.3;
   double sigma = 70;
@@ -25,7 +27,10 @@ struct PseudoOptions {
   void visit(V& v) {
     v("refine", refine, OneOf{"none", "crf"}, Help{"gradtrack: how its map is refined before thresholding"});
     v("foreground", foreground, Range{0, 1}, Help{"gradtrack: the map above this is foreground"});
-    v("background", background, Range{0, 1}, Help{"gradtrack: below this background; between them not counted"});
+    v("background", background, Range{0, 1}, Help{"gradtrack: below this background"});
+    v("between", between, OneOf{"ignored", "average"},
+      Help{"gradtrack: pixels between them do not count, or are what the averaged network is sure of"});
+    v("sure", sure, Range{0.5, 0.999}, Help{"gradtrack: probability from which it is sure"});
     v("teacher", teacher, Help{"gradtrack: run or checkpoint whose predictions shift the map; empty for none"});
     v("teacher_weight", teacher_weight, Range{0, 1}, Help{"gradtrack: the refined map is shifted by half of it"});
     v("sigma", sigma, Range{1, 768}, Help{"gazemedseg: of the heat map; 50 for NCI-ISBI", "pixels of 768"});

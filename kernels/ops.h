@@ -148,6 +148,11 @@ Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& op
 void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
                 const Tensors& second_moments, const Tensor& rates);
 
+/// The rates of average_step(), (1) on the CPU.
+Tensor average_rates(double decay);
+/// The moving average of a model's parameters (Polyak and Juditsky, 1992): a = decay a + (1 - decay) p.
+void average_step(const Tensors& averages, const Tensors& parameters, const Tensor& rates);
+
 // ---- augment.cu -----------------------------------------------------------------------------------------------------
 // geometry[b] (2,3) maps a pixel's centre in the output to the position in image b that is read there, both in image
 // sides.

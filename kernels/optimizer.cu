@@ -6,9 +6,10 @@
 //                                         p <- p - lr v, or with Nesterov's momentum p <- p - lr (d + momentum v)
 //   AdamW (Loshchilov and Hutter, 2019)   m <- b1 m + (1 - b1) g         v <- b2 v + (1 - b2) g^2
 //                                         p <- (1 - lr wd) p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+//   Average of weights (Polyak)           a <- a + (1 - decay) (p - a)
 //
 // Steps are not differentiable. With elements of s bytes, SGD moves 5s an element and takes 6 FLOPs (8 with
-// Nesterov's momentum), AdamW 7s and 13.
+// Nesterov's momentum), AdamW 7s and 13, the average 3s and 3.
 //
 // CUDA: one launch for every 125 tensors (SGD) or 100 (AdamW; GradTrack has 90), whose addresses are in the kernel's
 // argument.
@@ -66,7 +67,16 @@ struct AdamWUpdate {
   }
 };
 
-/// The N tensors of one parameter, each with last - first elements: the parameter, its gradient, its state.
+template <class T>
+struct AverageUpdate {
+  T blend;  // 1 - decay
+
+  explicit GT_HD AverageUpdate(const double* rates) : blend(T(rates[0])) {}
+
+  GT_HD void operator()(T& average, T p) const { average += blend * (p - average); }
+};
+
+/// The N tensors of one parameter, each with last - first elements: what is updated, what it is updated by, its state.
 template <class T, size_t N>
 struct Span {
   std::array<T*, N> data;
@@ -147,7 +157,7 @@ __device__ void update_slot(const SpanTable<T, N>& table, const double* rates, i
     Vector<T, W> elements[N] = {load<W>(data[I] + begin)...};
     for (int w = 0; w < W; ++w) update(elements[I].v[w]...);
     for (size_t n = 0; n < N; ++n)
-      if (n != 1) store(data[n] + begin, elements[n]);  // 1 is the gradient
+      if (n != 1) store(data[n] + begin, elements[n]);  // 1 is the gradient, or the parameter of an average
   } else {
     for (int64_t i = begin; i < begin + W && i < size; ++i) update(data[I][i]...);
   }
@@ -225,6 +235,22 @@ void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors
   const Device device = parameters[0].device();
   visit_float(parameters[0].dtype(), [&]<class T>() {
     GT_DISPATCH(device, multi_tensor_step<SgdUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
+  });
+}
+
+Tensor average_rates(double decay) {
+  GT_CHECK(decay >= 0 && decay <= 1, "average_rates: decay ", decay, ", expected a number in [0, 1]");
+  return Tensor::of<double>({1}, {1 - decay});
+}
+
+void average_step(const Tensors& averages, const Tensors& parameters, const Tensor& rates) {
+  const std::array lists{&averages, &parameters};
+  check_lists("average_step", lists);
+  check_rates("average_step", rates, 1);
+  if (averages.empty()) return;
+  const Device device = averages[0].device();
+  visit_float(averages[0].dtype(), [&]<class T>() {
+    GT_DISPATCH(device, multi_tensor_step<AverageUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
   });
 }
 

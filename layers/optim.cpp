@@ -1,5 +1,6 @@
 #include "layers/optim.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -7,6 +8,23 @@
 
 namespace gt {
 namespace {
+
+/// Overwrites each tensor with that of its name in `file`. Throws Error, naming `source` and the tensor, if one is
+/// missing or has another shape.
+void restore_tensors(const NamedTensors& tensors, const SafeTensors& file, const std::string& source) {
+  for (auto [name, tensor] : tensors) {
+    const Tensor* found = file.find(name);
+    if (found == nullptr || found->shape() != tensor.shape())
+      fail(source, ": tensor '", name, "' of shape ", tensor.shape(), " is not in the file");
+    tensor.copy_from(*found);
+  }
+}
+
+/// Writes the rates of a step to `rates`, on the device of `parameter`.
+void set_rates(Tensor& rates, const Tensor& values, const Tensor& parameter) {
+  if (!rates.defined()) rates = Tensor(values.shape(), values.dtype(), parameter.device());
+  rates.copy_from(values);
+}
 
 std::string state_name(const std::string& moment, const std::string& parameter) {
   return "optimizer." + moment + "." + parameter;
@@ -38,9 +56,7 @@ void Optimizer::prepare(double lr) {
   const Tensor rates = options_.kind == "sgd"
                            ? sgd_rates(lr, options_.momentum, options_.weight_decay, options_.nesterov)
                            : adamw_rates(steps_, lr, options_.weight_decay);
-  if (parameters_.empty()) return;
-  if (!rates_.defined()) rates_ = Tensor(rates.shape(), rates.dtype(), parameters_[0].second.device());
-  rates_.copy_from(rates);
+  if (!parameters_.empty()) set_rates(rates_, rates, parameters_[0].second);
 }
 
 void Optimizer::update() {
@@ -64,12 +80,34 @@ NamedTensors Optimizer::state() const {
 }
 
 void Optimizer::restore(const SafeTensors& file, int64_t steps, const std::string& source) {
-  for (auto [name, tensor] : state()) {
-    const Tensor* found = file.find(name);
-    if (found == nullptr || found->shape() != tensor.shape())
-      fail(source, ": tensor '", name, "' of shape ", tensor.shape(), " is not in the file");
-    tensor.copy_from(*found);
-  }
+  restore_tensors(state(), file, source);
+  steps_ = steps;
+}
+
+WeightAverage::WeightAverage(double decay, const Parameters& parameters, Parameters& averages)
+    : decay_(decay), parameters_(parameters.tensors()), averages_(averages.named()) {
+  for (size_t i = 0; i < parameters_.size(); ++i) averages_[i].second.copy_from(parameters_[i]);
+}
+
+void WeightAverage::prepare() {
+  const double t = double(steps_++);
+  if (!averages_.empty()) set_rates(rates_, average_rates(std::min(decay_, (1 + t) / (10 + t))), averages_[0].second);
+}
+
+void WeightAverage::update() {
+  Tensors averages;
+  for (const auto& [name, a] : averages_) averages.push_back(a);
+  average_step(averages, parameters_, rates_);
+}
+
+NamedTensors WeightAverage::state() const {
+  NamedTensors all;
+  for (const auto& [name, a] : averages_) all.emplace_back("average." + name, a);
+  return all;
+}
+
+void WeightAverage::restore(const SafeTensors& file, int64_t steps, const std::string& source) {
+  restore_tensors(state(), file, source);
   steps_ = steps;
 }
 

@@ -56,4 +56,28 @@ class Optimizer {
   int64_t steps_ = 0;
 };
 
+/// The moving average of a model's parameters, in the parameters of another model of the same kind.
+class WeightAverage {
+ public:
+  /// Both must outlive this. The averages become the parameters' present values.
+  WeightAverage(double decay, const Parameters& parameters, Parameters& averages);
+  /// Begins a step: counts it, and writes its rate to the device. The first steps' decay is smaller: (1 + t) / (10 + t)
+  /// after t steps, if that is below `decay`. The average so forgets the initial values.
+  void prepare();
+  /// Takes the parameters into the average. A CUDA graph may replay it after prepare().
+  void update();
+  /// What must be saved besides the number of steps to continue exactly: tensors "average.<parameter>".
+  NamedTensors state() const;
+  /// Restores state() from `file` after so many steps. Throws Error, naming `source` and the tensor, if one is missing
+  /// or has another shape.
+  void restore(const SafeTensors& file, int64_t steps, const std::string& source);
+
+ private:
+  double decay_;
+  Tensors parameters_;
+  NamedTensors averages_;
+  Tensor rates_;  // of the current step
+  int64_t steps_ = 0;
+};
+
 }  // namespace gt

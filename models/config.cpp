@@ -35,6 +35,8 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
             other("model.features", config::format(c.model.features)), " but the fifth, got ", c.attention.groups);
   require(c.pseudo.background <= c.pseudo.foreground, "pseudo.background", "expected at most ",
           other("pseudo.foreground", c.pseudo.foreground), ", got ", c.pseudo.background);
+  require(c.pseudo.between == "ignored" || c.train.ema > 0, "pseudo.between", "average needs train.ema above 0, got ",
+          other("train.ema", c.train.ema));
   require(c.pseudo.teacher.empty() || c.recipe != "gradtrack" || c.pseudo.refine == "crf", "pseudo.teacher",
           "a teacher needs pseudo.refine=crf, got ", other("pseudo.refine", c.pseudo.refine));
   for (const auto& [key, value] :
@@ -77,6 +79,7 @@ Config result_config(Config c) {
   if (!needs.gaze) reset_keys(c, {"data.gaze", "data.degrade"});
   if (!needs.pseudo) reset_keys(c, {"pseudo.sigma", "pseudo.thresholds", "pseudo.crf", "pseudo.teacher"});
   reset_keys(c, recipe_of(c).ignored_keys(c));
+  if (c.pseudo.between == "ignored") reset_keys(c, {"pseudo.sure"});
   if (c.pseudo.teacher.empty()) reset_keys(c, {"pseudo.teacher_weight"});
   return c;
 }

@@ -19,8 +19,8 @@ Recipe gazemedseg_recipe() {
           },
           [](const Config&) {
             return std::vector<std::string>{
-                "maps",          "attention",     "loss.lambda", "pseudo.foreground", "pseudo.background",
-                "pseudo.refine", "pseudo.teacher"};
+                "maps",          "attention",      "loss.lambda", "pseudo.foreground", "pseudo.background",
+                "pseudo.refine", "pseudo.between", "pseudo.sure", "pseudo.teacher"};
           },
           {{0.7780, 0}, {0.7764, 0}}};
 }

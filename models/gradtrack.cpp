@@ -1,5 +1,7 @@
 #include "models/gradtrack.h"
 
+#include <cmath>
+
 #include "models/checkpoint.h"
 #include "models/evaluate.h"
 
@@ -58,6 +60,13 @@ std::vector<MapSize> track_map_sizes(int64_t height, int64_t width) {
 PseudoMask pseudo_mask(const Tensor& map, const PseudoOptions& options) {
   const Tensor target = greater(map, options.foreground);
   return {target, add(target, less(map, options.background))};
+}
+
+PseudoMask filled(const PseudoMask& mask, const Tensor& logits, double sure) {
+  const Tensor z = reshape(logits, mask.target.shape()), uncounted = scale(mask.counted, -1, 1);
+  const double bound = std::log(sure / (1 - sure));
+  const Tensor foreground = mul(uncounted, greater(z, bound)), background = mul(uncounted, less(z, -bound));
+  return {add(mul(mask.target, mask.counted), foreground), add(mask.counted, add(foreground, background))};
 }
 
 Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width) {
@@ -139,7 +148,8 @@ std::vector<AttentionTarget> GradTrack::targets(const Tensors& maps, const Pseud
 
 Losses GradTrack::losses(const SupervisedBatch& batch) const {
   const Tensors maps = track_maps(batch.tracks, maps_, track_map_sizes(batch.images.dim(1), batch.images.dim(2)));
-  const PseudoMask pseudo = batch.pseudo.empty() ? gt::pseudo_mask(maps.back(), pseudo_) : pseudo_mask(batch.pseudo);
+  PseudoMask pseudo = batch.pseudo.empty() ? gt::pseudo_mask(maps.back(), pseudo_) : pseudo_mask(batch.pseudo);
+  if (batch.average_logits.defined()) pseudo = filled(pseudo, batch.average_logits, pseudo_.sure);
   const Output out = run(batch.images, targets(maps, pseudo));
   Losses losses;
   losses.terms.push_back({"segmentation", segmentation_loss(out.logits, pseudo.target, pseudo.counted, loss_)});

@@ -25,6 +25,10 @@ struct PseudoMask {
 /// options.background are background. Pixels between them do not count.
 PseudoMask pseudo_mask(const Tensor& map, const PseudoOptions& options);
 
+/// The pseudo mask whose uncounted pixels count where the probabilities of logits (B,H,W,1) are above `sure` or below
+/// 1 - sure: the first are foreground, the second background.
+PseudoMask filled(const PseudoMask& mask, const Tensor& logits, double sure);
+
 /// The map of one full track, from which its pseudo mask is computed: (height,width) in [0,1].
 Tensor full_track_map(const Track& track, const MapOptions& options, int64_t height, int64_t width);
 
@@ -34,6 +38,7 @@ class GradTrack : public Model {
   GradTrack(const Config& config, DType dtype, Device device);
   Prediction predict(const Tensor& images) const override;
   Losses losses(const SupervisedBatch& batch) const override;
+  bool needs_average_logits() const override { return pseudo_.between == "average"; }
   std::vector<std::string> loss_terms() const override;
 
  private:

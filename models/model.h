@@ -35,11 +35,12 @@ struct Prediction {
 
 /// A batch of training images with their supervision, on the model's device.
 struct SupervisedBatch {
-  Tensor images;        // (B,S,S,C)
-  Tensor masks;         // (B,S,S) of 0 and 1; undefined unless the recipe needs masks
-  Tensor counted;       // (B,S,S): 1 where a pixel of the masks counts, else 0; undefined if all do
-  Tensors pseudo;       // pseudo masks (B,S,S) of 0 and 1; empty unless the recipe makes them before training
-  PackedTracks tracks;  // undefined tensors unless the recipe needs gaze
+  Tensor images;          // (B,S,S,C)
+  Tensor masks;           // (B,S,S) of 0 and 1; undefined unless the recipe needs masks
+  Tensor counted;         // (B,S,S): 1 where a pixel of the masks counts, else 0; undefined if all do
+  Tensors pseudo;         // pseudo masks (B,S,S) of 0 and 1; empty unless the recipe makes them before training
+  PackedTracks tracks;    // undefined tensors unless the recipe needs gaze
+  Tensor average_logits;  // logits (B,S,S,1) of the averaged network; undefined unless needs_average_logits()
   bool attention_supervised = true;  // false: the losses of Track Attention have weight 0
 };
 
@@ -53,6 +54,9 @@ class Model {
 
   /// The losses of a batch, with the terms in the order of loss_terms(). The batch must have what the recipe needs.
   virtual Losses losses(const SupervisedBatch& batch) const = 0;
+
+  /// Whether losses() needs the logits of the averaged network (train.ema).
+  virtual bool needs_average_logits() const { return false; }
 
   /// The names of the loss terms.
   virtual std::vector<std::string> loss_terms() const = 0;

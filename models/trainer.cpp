@@ -82,11 +82,16 @@ struct Trainer::State {
   Dataset train, val;
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
+  std::unique_ptr<Model> averaged;  // with the averages as parameters; null without train.ema
+  std::optional<WeightAverage> average;
   std::optional<TrainingStep> step;
   std::optional<FolderLock> lock;
   std::optional<MetricsLog> log;
   RunCounters counters;
   Clock::time_point start = Clock::now();
+
+  /// The network that is validated and kept as the best.
+  const Model& final_model() const { return averaged ? *averaged : *model; }
 
   std::string file(const char* name) const { return folder + "/" + name; }
   double seconds() const { return log->seconds_before() + seconds_since(start); }
@@ -168,6 +173,7 @@ struct Trainer::State {
     require_best();
     model->parameters().load(checkpoint, path);
     optimizer->restore(checkpoint, counters.iteration, path);
+    if (average) average->restore(checkpoint, counters.iteration, path);
     log.emplace(file("metrics.jsonl"), counters, config.train);
     if (!std::filesystem::exists(file("config.yaml"))) write_file(file("config.yaml"), write_config(config));
     if (observer.message) observer.message(str_cat("resuming after iteration ", counters.iteration));
@@ -201,10 +207,10 @@ struct Trainer::State {
            ", found one with Dice ", best.dice);
   }
 
-  /// Writes a checkpoint. Throws Error instead if a parameter is not finite.
-  void write_checkpoint(const char* name, const std::map<std::string, std::string>& more,
+  /// Writes a checkpoint of a network. Throws Error instead if a parameter is not finite.
+  void write_checkpoint(const char* name, const Model& network, const std::map<std::string, std::string>& more,
                         const NamedTensors& tensors = {}) const {
-    SafeTensors checkpoint = make_checkpoint(*model, config, gaze_source(), more);
+    SafeTensors checkpoint = make_checkpoint(network, config, gaze_source(), more);
     checkpoint.tensors.insert(checkpoint.tensors.end(), tensors.begin(), tensors.end());
     const std::string bad = first_not_finite(checkpoint);
     if (!bad.empty())
@@ -215,8 +221,11 @@ struct Trainer::State {
 
   void save() {
     log->sync();  // a checkpoint never survives a power failure without its log
-    write_checkpoint("last.safetensors", {{"counters", counters_text(counters)}, {"data", files_text(files())}},
-                     optimizer->state());
+    NamedTensors state = optimizer->state();
+    if (average)
+      for (const auto& tensor : average->state()) state.push_back(tensor);
+    write_checkpoint("last.safetensors", *model, {{"counters", counters_text(counters)}, {"data", files_text(files())}},
+                     state);
   }
 
   /// The largest number of fixations that a batch can have.
@@ -265,7 +274,7 @@ struct Trainer::State {
 
   void validate() {
     const std::vector<ImageScores> scores =
-        evaluate_model(*model, val, config.train.batch, [this](int64_t) { end_if_asked(); });
+        evaluate_model(final_model(), val, config.train.batch, [this](int64_t) { end_if_asked(); });
     Json means;
     for (const Metric& m : metric_table()) means[m.key] = summarize_scores(scores, m).mean;
     log->add({{"iteration", counters.iteration}, {"val", means}, {"seconds", seconds()}});
@@ -273,7 +282,7 @@ struct Trainer::State {
     if (report.best) {
       counters.best_dice = report.dice;
       const Json facts = {{"iteration", report.iteration}, {"val_dice", report.dice}};
-      write_checkpoint("best.safetensors", {{"best", facts.dump()}});
+      write_checkpoint("best.safetensors", final_model(), {{"best", facts.dump()}});
     }
     counters.validation_due = false;
     if (observer.validation) observer.validation(report);
@@ -336,6 +345,11 @@ Trainer::Trainer(const Config& config, TrainingObserver observer, Device device)
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
   s.step.emplace(*s.model, *s.optimizer, config, s.max_fixations(), config.train.log_every);
+  if (config.train.ema > 0) {
+    s.averaged = make_model(config, DType::f32, device);
+    s.average.emplace(config.train.ema, s.model->parameters(), s.averaged->parameters());
+    s.step->keep_average(*s.average, *s.averaged);
+  }
 }
 
 Trainer::~Trainer() = default;

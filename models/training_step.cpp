@@ -56,6 +56,11 @@ void TrainingStep::compute() {
   for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
   supervised.tracks = input_.tracks;
   supervised.attention_supervised = attention_supervised_;
+  if (averaged_ != nullptr && model_.needs_average_logits()) {
+    const NamedRange range("averaged network");
+    const NoGrad no_grad;
+    supervised.average_logits = averaged_->predict(supervised.images).logits;
+  }
   Tensors all(1);  // the total, then the terms
   {
     const NamedRange range("forward");
@@ -73,6 +78,7 @@ void TrainingStep::compute() {
   }
   const NamedRange range("update");
   optimizer_.update();
+  if (average_ != nullptr) average_->update();
 }
 
 void TrainingStep::run(const Batch& batch, double lr, bool attention_supervised) {
@@ -82,6 +88,7 @@ void TrainingStep::run(const Batch& batch, double lr, bool attention_supervised)
   attention_supervised_ = attention_supervised;
   upload(batch);
   optimizer_.prepare(lr);
+  if (average_ != nullptr) average_->prepare();
   if (replays_ && warm_) {
     if (!graph_.recorded()) graph_.record([this] { compute(); });
     graph_.replay();

@@ -24,6 +24,9 @@ class TrainingStep {
   /// take_losses() returns them.
   TrainingStep(const Model& model, Optimizer& optimizer, const Config& config, int64_t fixations, int64_t history);
 
+  /// From now on steps also update the average of the weights, which `averaged` predicts with. Both must outlive this.
+  void keep_average(WeightAverage& average, const Model& averaged) { average_ = &average, averaged_ = &averaged; }
+
   /// One update with learning rate lr, with or without the losses of Track Attention. Throws Error if the losses of
   /// `history` steps are already stored.
   void run(const Batch& batch, double lr, bool attention_supervised = true);
@@ -40,15 +43,17 @@ class TrainingStep {
 
   const Model& model_;
   Optimizer& optimizer_;
+  WeightAverage* average_ = nullptr;
+  const Model* averaged_ = nullptr;
   const int64_t fixations_;
   const bool replays_;
   std::vector<Upload> uploads_;
-  Batch input_;          // on the device; every step uses these tensors
-  Tensor losses_;        // (1 + terms): total and terms of the last step
-  Tensor history_;       // (history, 1 + terms)
-  int64_t pending_ = 0;  // steps stored in history_
+  Batch input_;                       // on the device; every step uses these tensors
+  Tensor losses_;                     // (1 + terms): total and terms of the last step
+  Tensor history_;                    // (history, 1 + terms)
+  int64_t pending_ = 0;               // steps stored in history_
   bool attention_supervised_ = true;  // in the recorded step
-  bool warm_ = false;    // the first step is done, so libraries have their plans
+  bool warm_ = false;                 // the first step is done, so libraries have their plans
   CudaGraph graph_;
 };
 

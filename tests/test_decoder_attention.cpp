@@ -150,6 +150,20 @@ TEST_CASE("gradtrack: targets of the attention", "[attention]") {
   for (const int64_t level : {1, 2, 3, 4}) CHECK(unsupervised.terms[size_t(level)].weight == 0);
 }
 
+TEST_CASE("gradtrack: pixels between the thresholds are what the averaged network is sure of", "[attention]") {
+  // Foreground, background, and three pixels between them: predicted with 0.9, 0.1 and 0.6.
+  const auto logit = [](double p) { return std::log(p / (1 - p)); };
+  const PseudoMask mask{Tensor::of<double>({1, 1, 5}, {1, 0, 0, 0, 0}), Tensor::of<double>({1, 1, 5}, {1, 1, 0, 0, 0})};
+  const Tensor logits =
+      Tensor::of<double>({1, 1, 5, 1}, {logit(0.01), logit(0.99), logit(0.9), logit(0.1), logit(0.6)});
+  const PseudoMask all = filled(mask, logits, 0.7);
+  CHECK(all.target.values<double>() == std::vector<double>{1, 0, 1, 0, 0});
+  CHECK(all.counted.values<double>() == std::vector<double>{1, 1, 1, 1, 0});
+  CHECK(error_of([] {
+          parse_run_config("pseudo: {between: average}", "f.yaml");
+        }).starts_with("f.yaml:1: key 'pseudo.between': average needs train.ema above 0"));
+}
+
 TEST_CASE("gradtrack: keys of the attention are checked", "[attention]") {
   const auto error = [](const std::string& keys) {
     return error_of([&] { parse_run_config("attention: {" + keys + "}", "f.yaml"); });

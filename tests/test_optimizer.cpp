@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "kernels/ops.h"
+#include "layers/optim.h"
 #include "tests/catch.h"
 #include "tests/differences.h"
 
@@ -99,6 +100,41 @@ TEST_CASE("optimizer: AdamW follows its formula", "[optimizer]") {
       INFO(dtype << " decay " << decay);
       CHECK(worst < tolerance(dtype));
     }
+}
+
+TEST_CASE("optimizer: the average of weights follows its formula", "[optimizer]") {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const double decay : {0.0, 0.75, 1.0}) {
+      const double worst = worst_difference(
+          dtype,
+          [=](auto& p, auto& g, auto&, auto&, int64_t) {
+            Tensors by = g;
+            if (!by[1].defined()) by[1] = p[1].clone();
+            average_step(p, by, average_rates(decay));
+          },
+          [=](double& p, double g, double&, double&, int64_t) { p = decay * p + (1 - decay) * g; });
+      INFO(dtype << " decay " << decay);
+      CHECK(worst < tolerance(dtype));
+    }
+  CHECK_THROWS_AS(average_rates(1.5), Error);
+}
+
+TEST_CASE("optimizer: the first steps of a model's average have a smaller decay", "[optimizer]") {
+  Parameters weights(1, DType::f64), averages(1, DType::f64);
+  Tensor p = weights.constant("w", {1}, 3);
+  const Tensor a = averages.constant("w", {1}, 0);
+  WeightAverage average(0.15, weights, averages);
+  CHECK(a.item() == 3);
+  double expected = 3;
+  for (int t = 0; t < 4; ++t) {
+    p.data<double>()[0] = t;
+    average.prepare();
+    average.update();
+    const double decay = std::min(0.15, (1.0 + t) / (10.0 + t));  // 0.1, then 0.15
+    expected = decay * expected + (1 - decay) * t;
+    CHECK(a.item() == Approx(expected));
+  }
+  CHECK(average.state()[0].first == "average.w");
 }
 
 TEST_CASE("optimizer: a parameter without a gradient and its state stay unchanged", "[optimizer]") {

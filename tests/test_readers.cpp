@@ -537,10 +537,10 @@ TEST_CASE("readers: an option that the format does not use is refused", "[reader
     set(options);
     return options;
   };
-  check_contains(refusal(plain, with([](GazeOptions& o) { o.image_column = "a"; })),
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.image_column.assign(1, 'a'); })),
                  "gaze.txt: has the format plain, which does not use --image-column; formats that do: eyelink");
   check_contains(refusal(plain, with([](GazeOptions& o) { o.drop_blinks = true; })), "does not use --drop-blinks");
-  check_contains(refusal(plain, with([](GazeOptions& o) { o.recording = "a"; })), "does not use --recording");
+  check_contains(refusal(plain, with([](GazeOptions& o) { o.recording.assign(1, 'a'); })), "does not use --recording");
   check_contains(refusal("IMAGE,CURRENT_FIX_X\n", shown_at(0, 0, 9, 9)),
                  "has the format gazemedseg, which does not use --screen, --image-size or --image-rect");
 }

@@ -9,6 +9,7 @@
 #include "core/folder_lock.h"
 #include "core/json.h"
 #include "gaze/image.h"
+#include "kernels/cases/check_op.h"
 #include "models/checkpoint.h"
 #include "tests/catch.h"
 #include "tests/metrics_of.h"
@@ -71,6 +72,31 @@ TEST_CASE("training: a run that is stopped at any moment resumes to the state of
     CHECK((state_of(run) == expected));
   }
   CHECK(calls >= 17 + 12 + 3);
+}
+
+TEST_CASE("training: the average of the weights is what is validated and kept, and it resumes to the same bits",
+          "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  c.train.ema = 0.9;
+  c.pseudo.foreground = 0.7, c.pseudo.background = 0.4, c.pseudo.between = "average";
+  train(c, tmp / "whole");
+  CHECK_FALSE(train(c, tmp / "stopped", false, 10));
+  CHECK(train(c, tmp / "stopped", true));
+  CHECK((state_of(tmp / "stopped") == state_of(tmp / "whole")));
+
+  c.pseudo.foreground = c.pseudo.background = 0.6, c.pseudo.between = "ignored";
+  c.train.val_every = c.train.checkpoint_every = c.train.log_every = c.train.iterations = 2;
+  train(c, tmp / "short");
+  const SafeTensors last = read_checkpoint(tmp / "short/last.safetensors");
+  const SafeTensors best = read_checkpoint(tmp / "short/best.safetensors");
+  const bool trained = parse_json(best.metadata.at("best"), "best")["iteration"] == 2;
+  for (const auto& [name, average] : best.tensors)
+    CHECK((same_bits(average, *last.find("average." + name)) || !trained));
+  c.train.ema = 0;
+  train(c, tmp / "plain");  // the weights themselves are those of a training without an average
+  for (const auto& [name, tensor] : read_checkpoint(tmp / "plain/last.safetensors").tensors)
+    CHECK(same_bits(tensor, *last.find(name)));
 }
 
 TEST_CASE("training: a run that was killed before its first checkpoint starts again", "[trainer]") {

@@ -85,6 +85,12 @@ TEST_CASE("device: SGD agrees with the CPU", "[device]") {
   });
 }
 
+TEST_CASE("device: the average of weights agrees with the CPU", "[device]") {
+  check_steps([](const Tensors& p, const Tensors&, const Tensors& a, const Tensors&, int64_t) {
+    average_step(a, p, average_rates(0.9));
+  });
+}
+
 TEST_CASE("device: AdamW agrees with the CPU", "[device]") {
   check_steps([](const Tensors& p, const Tensors& g, const Tensors& m, const Tensors& v, int64_t number) {
     adamw_step(p, g, m, v, adamw_rates(number, 0.02, 0.1));
