@@ -83,7 +83,7 @@ void check_utf8(std::string_view text, const std::string& path) {
       char byte[8];
       std::snprintf(byte, sizeof byte, "0x%02X", unsigned(uint8_t(text[at])));
       fail(path, ":", line_of(text, at), ": expected UTF-8 or UTF-16 text, got the byte ", byte,
-           "; save the file as UTF-8");
+           "; save the file as UTF-8, or give gradtrack fixations --encoding latin1");
     }
     at += length;
   }

@@ -3,6 +3,8 @@
 #include <set>
 #include <vector>
 
+#include "core/text.h"
+
 namespace gt {
 namespace {
 
@@ -13,22 +15,20 @@ const Json& item(const Json& json, const char* key, bool (Json::*is)() const noe
   return json[key];
 }
 
-/// The first string or key in a value that is not UTF-8, in ASCII; "" if there is none.
-std::string first_not_utf8(const Json& json) {
+/// `json` with all strings and keys printable().
+Json with_printable_text(const Json& json) {
   if (json.is_string()) {
-    try {
-      json.dump();
-    } catch (const nlohmann::detail::exception&) {
-      return json.dump(-1, ' ', true, Json::error_handler_t::replace);
-    }
+    const std::string& text = json.get_ref<const std::string&>();
+    return is_utf8(text) ? json : Json(printable(text));
   }
-  std::string found;
-  if (json.is_structured())
-    for (const auto& [key, value] : json.items()) {
-      if (found.empty() && json.is_object()) found = first_not_utf8(Json(key));
-      if (found.empty()) found = first_not_utf8(value);
-    }
-  return found;
+  if (!json.is_structured()) return json;
+  Json all = json.is_object() ? Json::object() : Json::array();
+  for (const auto& [key, value] : json.items())
+    if (json.is_object())
+      all[is_utf8(key) ? key : printable(key)] = with_printable_text(value);
+    else
+      all.push_back(with_printable_text(value));
+  return all;
 }
 
 }  // namespace
@@ -61,11 +61,11 @@ J parse_json(std::string_view text, const std::string& where) {
 template Json parse_json(std::string_view, const std::string&);
 template nlohmann::json parse_json(std::string_view, const std::string&);
 
-std::string dump_json(const Json& json, const std::string& where, int indent) {
+std::string dump_json(const Json& json, int indent) {
   try {
     return json.dump(indent);
   } catch (const nlohmann::detail::exception&) {
-    fail(where, ": cannot write: expected text in UTF-8, got ", first_not_utf8(json));
+    return with_printable_text(json).dump(indent);
   }
 }
 

@@ -21,8 +21,9 @@ inline constexpr int max_json_depth = 64;
 template <class J = Json>
 J parse_json(std::string_view text, const std::string& where);
 
-/// The text of a JSON value for the file `where`. `indent` -1 writes one line. Throws Error if a string is not UTF-8.
-std::string dump_json(const Json& json, const std::string& where, int indent = -1);
+/// The text of a JSON value. `indent` -1 writes one line. Strings that are not UTF-8, such as paths in an old encoding,
+/// are written as printable() shows them.
+std::string dump_json(const Json& json, int indent = -1);
 
 /// The value under `key` of an object. Each throws Error, beginning with `where`, if it is missing or of another type.
 const Json& json_object(const Json& json, const char* key, const std::string& where);

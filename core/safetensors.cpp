@@ -73,6 +73,9 @@ Entry read_entry(const std::string& path, const std::string& key, const nlohmann
     Entry e{key, dtype_named(json.at("dtype").get<std::string>(), path, key), {}, 0, 0};
     std::vector<int64_t> dims;
     for (const auto& d : json.at("shape").get_ref<const nlohmann::json::array_t&>()) dims.push_back(whole(d));
+    if (dims.size() > 8 || std::any_of(dims.begin(), dims.end(), [](int64_t d) { return d > int64_t(1) << 40; }))
+      fail(path, ": the header's entry for tensor '", key, "': expected at most 8 dimensions of at most 2^40, got ",
+           json.at("shape").dump());
     e.shape = Shape(std::move(dims));
     const auto& offsets = json.at("data_offsets").get_ref<const nlohmann::json::array_t&>();
     if (offsets.size() != 2) fail(path, ": tensor '", key, "' has ", offsets.size(), " data offsets, expected 2");

@@ -67,9 +67,9 @@ std::string composed(const std::string& s) {
   return {reinterpret_cast<const char*>(out), size_t(size)};
 }
 
-std::string quoted(std::string_view s) {
+std::string printable(std::string_view s) {
   constexpr char digits[] = "0123456789abcdef";
-  std::string text = "'";
+  std::string text;
   while (!s.empty()) {
     const auto [character, size] = first_character(s);
     const bool shown = size > 0 && !is_control(character);
@@ -80,7 +80,9 @@ std::string quoted(std::string_view s) {
     }
     s.remove_prefix(taken);
   }
-  return text + "'";
+  return text;
 }
+
+std::string quoted(std::string_view s) { return str_cat("'", printable(s), "'"); }
 
 }  // namespace gt

@@ -22,7 +22,10 @@ bool has_controls(std::string_view s);
 /// bytes that are not UTF-8.
 std::string composed(const std::string& s);
 
-/// `s` in quotes for messages: control characters and bytes that are not UTF-8 appear as \xNN.
+/// `s` as UTF-8 without control characters: these, and bytes that are not UTF-8, appear as \xNN.
+std::string printable(std::string_view s);
+
+/// printable() in quotes, for messages.
 std::string quoted(std::string_view s);
 
 }  // namespace gt

@@ -160,7 +160,7 @@ struct Loaded {
   Sample sample;
   Image image;  // at its own size
   Mask mask;    // its values; its image is moved to the sample
-  std::string mask_path;
+  std::string image_path, mask_path;
   std::vector<FileDigest> files;
 };
 
@@ -193,6 +193,7 @@ Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions
   Sample& sample = loaded.sample;
   sample.name = entry.name;
   const std::string path = sources.images.find(entry);
+  loaded.image_path = path;
   loaded.image = read_image(path, int(options.channels), read_options(options));
   loaded.files.push_back(digest_of(path, options));
   sample.image = resize_image(loaded.image, options.size, options.size);
@@ -208,19 +209,15 @@ Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions
 
 // ---- A split as a whole ---------------------------------------------------------------------------------------------
 
-/// Checks the masks of a split against each other.
+/// Checks the masks of a split against each other, and notes what their values mean.
 void check_masks(const std::vector<Loaded>& loaded, const std::string& list, const DataOptions& options,
-                 const DataNeeds& needs, const LoadHooks& hooks) {
+                 const DataNeeds& needs, const LoadHooks& hooks, MaskValues& values) {
   size_t empty = 0, full = 0;
-  const Loaded *foreground = nullptr, *background = nullptr;  // the first with each
   for (const Loaded& l : loaded) {
     const size_t pixels = size_t(l.image.height * l.image.width) - l.mask.ignored_pixels;
     empty += l.mask.foreground_pixels == 0;
     full += l.mask.foreground_pixels == pixels && pixels > 0;
-    for (const Loaded* first : {foreground, background})
-      if (first != nullptr) check_same_values(first->mask, first->mask_path, l.mask, l.mask_path);
-    if (foreground == nullptr && l.mask.foreground >= 0) foreground = &l;
-    if (background == nullptr && l.mask.background >= 0) background = &l;
+    values.add(l.mask, l.mask_path);
   }
   if (empty < loaded.size() && full < loaded.size()) return;
   const std::string line = str_cat(list, ": the masks of all ", loaded.size(), " images are ",
@@ -308,6 +305,17 @@ void warn_of_same_pictures(const Dataset& a, const Dataset& b, const std::functi
   warn_of_same(b.files, seen, warn);
 }
 
+void warn_of_training_pictures(const DataOptions& options, const Dataset& dataset,
+                               const std::function<void(const std::string&)>& warn) {
+  const std::string list = list_path(options, "train");
+  if (!fs::exists(list)) return;
+  const Folder images(options.root + "/images");
+  Dataset train;
+  for (const Entry& entry : read_list(list))
+    if (images.has(entry.name)) train.files.push_back(digest_of(images.find(entry), options));
+  warn_of_same_pictures(train, dataset, warn);
+}
+
 Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
                      const LoadHooks& hooks) {
   if (options.channels != 1 && options.channels != 3)
@@ -342,13 +350,18 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   if (hooks.progress) progress = [&](int64_t done) { hooks.progress(done, count); };
   parallel_for_each(count, load, progress);
 
-  if (sources.masks) check_masks(all, list, options, needs, hooks);
+  if (sources.masks) check_masks(all, list, options, needs, hooks, dataset.mask_values);
   for (Loaded& l : all) {
     dataset.ignores_pixels |= l.mask.ignored_pixels > 0;
     for (FileDigest& file : l.files) dataset.files.push_back(std::move(file));
   }
   std::map<std::string, std::string> seen;
   warn_of_same(dataset.files, seen, hooks.warn);
+  const auto is_coarse = [](const Loaded& l) { return l.image.coarse; };
+  const auto first = std::find_if(all.begin(), all.end(), is_coarse);
+  if (first != all.end() && hooks.warn)
+    hooks.warn(str_cat(std::count_if(all.begin(), all.end(), is_coarse), " of ", count,
+                       " images have few levels, such as ", coarse_text(first->image_path)));
   return dataset;
 }
 

@@ -111,6 +111,7 @@ struct Dataset {
   std::vector<Sample> samples;
   bool simulated_gaze = false;
   bool ignores_pixels = false;  // a mask has pixels that do not count
+  MaskValues mask_values;       // of the masks that were read
   /// The files that the samples come from, below the root, each with the size and the CRC-32 of its bytes: the list,
   /// the gaze, then images and masks in the order of the samples.
   std::vector<std::pair<std::string, std::string>> files;
@@ -120,6 +121,10 @@ struct Dataset {
 /// if there is none.
 std::string first_file_difference(const std::vector<std::pair<std::string, std::string>>& then,
                                   const std::vector<std::pair<std::string, std::string>>& now);
+
+/// Warns if pictures of `dataset` are in train.txt under another name, if there is that list.
+void warn_of_training_pictures(const DataOptions& options, const Dataset& dataset,
+                               const std::function<void(const std::string&)>& warn);
 
 /// Functions that load_dataset() calls. Each may be empty.
 struct LoadHooks {

@@ -77,12 +77,22 @@ void by_velocity(const Samples& s, size_t begin, size_t end, const DetectOptions
     const double distance = std::hypot(s[to].x - s[from].x, s[to].y - s[from].y);
     return distance / (s[to].time - s[from].time) * 1000 < options.velocity;  // position units per second
   };
+  // Samples may be missing for longer than the window. The eye may have jumped then.
+  const auto jumped = [&](size_t i) {
+    const double time = s[i].time - s[i - 1].time;
+    return time > options.window / 2 &&
+           std::hypot(s[i].x - s[i - 1].x, s[i].y - s[i - 1].y) / time * 1000 >= options.velocity;
+  };
   size_t first = begin;  // of the current slow samples
-  for (size_t i = begin; i <= end; ++i) {
-    if (i < end && is_slow(i)) continue;
+  const auto end_fixation = [&](size_t i, size_t next) {
     if (i > first && s[i - 1].time - s[first].time >= options.min_duration) found.emplace_back(first, i);
-    first = i + 1;
+    first = next;
+  };
+  for (size_t i = begin; i < end; ++i) {
+    if (i > first && jumped(i)) end_fixation(i, i);
+    if (!is_slow(i)) end_fixation(i, i + 1);
   }
+  end_fixation(end, end);
 }
 
 }  // namespace

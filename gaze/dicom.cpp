@@ -18,6 +18,7 @@
 #include <cstdlib>
 
 #include "core/io.h"
+#include "gaze/dicom_file.h"
 #include "gaze/picture_files.h"
 #endif
 
@@ -53,8 +54,9 @@ void set_up_dcmtk() {
   (void)done;
 }
 
-void load(const std::string& path, DcmFileFormat& file) {
+void load(const std::string& path, DcmFileFormat& file, const ReadOptions& options) {
   set_up_dcmtk();
+  check_dicom_structure(path, read_file(path), options.max_pixels);
   const OFCondition loaded = file.loadFile(path.c_str());
   if (loaded.bad()) fail(path, ": cannot read the DICOM file: ", loaded.text());
 }
@@ -126,6 +128,24 @@ void check_one_grey_frame(const std::string& path, DcmDataset& data) {
     fail(path, ": is MONOCHROME2 with PresentationLUTShape INVERSE, which contradict each other");
 }
 
+/// Throws Error if pixels are stored in a way that DCMTK does not know. It would read such a file as one without
+/// pixels.
+void check_syntax(const std::string& path, DcmFileFormat& file) {
+  const std::string uid = word(*file.getMetaInfo(), DCM_TransferSyntaxUID);
+  if (uid.empty() || DcmXfer(uid.c_str()).getXfer() != EXS_Unknown) return;
+  constexpr std::pair<const char*, const char*> names[] = {{"1.2.840.10008.1.2.4.94", "JPIP"},
+                                                           {"1.2.840.10008.1.2.4.95", "JPIP"},
+                                                           {"1.2.840.10008.1.2.4.11", "JPEG XL"},
+                                                           {"1.2.840.10008.1.2.4.20", "HTJ2K"},
+                                                           {"1.2.840.10008.1.2.4.9", "JPEG 2000"},
+                                                           {"1.2.840.10008.1.2.4.10", "MPEG"},
+                                                           {"1.2.840.10008.1.2.8", "deflating each frame"}};
+  for (const auto& [start, name] : names)
+    if (uid.starts_with(start))
+      fail(path, ": is compressed by ", name, " (", uid, "), which is not supported: expected RLE, JPEG or JPEG-LS");
+  fail(path, ": has the transfer syntax ", uid, ", which is not supported");
+}
+
 enum class Packing { none, rle, jpeg, jpeg_ls };
 
 Packing packing_of(const std::string& path, const DcmXfer& syntax) {
@@ -147,7 +167,7 @@ Packing packing_of(const std::string& path, const DcmXfer& syntax) {
   }
 }
 
-/// The bytes of the fragments of a compressed slice.
+/// The bytes of the fragments of a compressed slice. Throws Error if another frame begins after the first.
 std::string packed_bytes(const std::string& path, DcmPixelData& pixels, E_TransferSyntax syntax) {
   DcmPixelSequence* sequence = nullptr;
   if (pixels.getEncapsulatedRepresentation(syntax, nullptr, sequence).bad() || !sequence)
@@ -158,7 +178,10 @@ std::string packed_bytes(const std::string& path, DcmPixelData& pixels, E_Transf
     Uint8* data = nullptr;
     if (sequence->getItem(item, i).bad() || item->getUint8Array(data).bad() || !data)
       fail(path, ": is damaged, its compressed pixels cannot be read");
-    bytes.append(reinterpret_cast<const char*>(data), item->getLength());
+    const std::string_view fragment(reinterpret_cast<const char*>(data), item->getLength());
+    if (!bytes.empty() && bytes.starts_with(jpeg_start) && fragment.starts_with(jpeg_start))
+      fail(path, ": has compressed pixels of several frames, expected one slice");
+    bytes += fragment;
   }
   return bytes;
 }
@@ -191,6 +214,7 @@ void check_packed(const std::string& path, DcmPixelData& pixels, const DcmXfer& 
     size = jpeg_ls_size(path, bytes);
     max_ratio = 1 << 12;
   }
+  if (packing == Packing::rle) check_rle(path, bytes, f.height * f.width, f.allocated / 8);
   if (size != std::pair(f.height, f.width))
     fail(path, ": is damaged, its compressed frame is ", size.first, "x", size.second, ", expected Rows x Columns, ",
          f.height, "x", f.width);
@@ -314,7 +338,7 @@ std::optional<SlicePlace> place_of(const std::string& path, DcmDataset& data) {
 
 DicomHeader read_dicom_header(const std::string& path) {
   DcmFileFormat file;
-  load(path, file);
+  load(path, file, {});
   DcmDataset& data = *file.getDataset();
   DicomHeader header;
   header.patient = word(data, DCM_PatientID);
@@ -331,7 +355,8 @@ DicomHeader read_dicom_header(const std::string& path) {
 
 DicomSlice read_dicom(const std::string& path, const ReadOptions& options) {
   DcmFileFormat file;
-  load(path, file);
+  load(path, file, options);
+  check_syntax(path, file);
   DcmDataset& data = *file.getDataset();
   DcmPixelData& pixels = pixels_of(path, data);
   check_one_grey_frame(path, data);

@@ -30,7 +30,7 @@ struct Dropped {
   int64_t unplaced = 0;  // without a position
   int64_t early = 0;     // begun before the image appeared, if the file shows it
   int64_t blinks = 0;    // next to a blink, if the options drop these
-  int64_t lost = 0;      // at exactly (0, 0) pixels, which trackers write when they lose the eye; samples count too
+  int64_t lost = 0;      // at exactly (0, 0), which trackers write when they lose the eye; samples count too
 };
 
 /// The gaze of one file.

@@ -55,6 +55,9 @@ class Clock {
     if (unit.empty())
       fail(table_.path(), ":1: column ", table_.columns()[time_].label,
            " has no unit, and its times may be ms or us: expected --time-unit ms or --time-unit us");
+    if (unit == "s")
+      fail(table_.path(), ":1: column ", table_.columns()[time_].label,
+           " has no unit, and its times look like seconds: expected --time-unit s");
     file_.sure_of_clock = true;
     file_.clock = unit + " (assumed: the column has no unit)";
     if (unit == "ms") return;
@@ -65,18 +68,19 @@ class Clock {
   }
 
  private:
-  /// "ms", "us" or "". Trackers sample every 0.4 to 100 ms. Fixations do not overlap, and seldom are 500 durations
+  /// "s", "ms", "us" or "". Trackers sample every 0.4 to 100 ms. Fixations do not overlap, and seldom are 500 durations
   /// apart.
   std::string guess() {
     const double step = median(steps_);
-    if (step < 100) return "ms";  // of samples; in us, they would be over 10,000 a second
-    std::vector<double> gaps;     // from start to start, in durations
+    std::vector<double> gaps;  // from start to start, in durations
     for (const auto& [image, recording] : file_.recordings)
       for (size_t i = 1; i < recording.records.size() && !file_.samples; ++i) {
         const Record &before = recording.records[i - 1], &record = recording.records[i];
         if (record.time > before.time && before.duration > 0)
           gaps.push_back((record.time - before.time) / before.duration);
       }
+    if (step < 0.2 || (!gaps.empty() && median(gaps) < 0.1)) return "s";
+    if (step < 100) return "ms";  // of samples; in us, they would be over 10,000 a second
     if (gaps.empty()) return step < 400 ? "" : file_.samples || step > 2000 ? "us" : "";
     if (median(gaps) < 500) return "ms";
     return *std::min_element(gaps.begin(), gaps.end()) >= 500 ? "us" : "";

@@ -41,16 +41,21 @@ std::string_view time_unit(GazeFile& file, const Table& table, const GazeOptions
 Position position_in(GazeFile& file, const Table& table, const PositionColumns& columns, const Rectangle& shown) {
   const auto x = table.number_if_any(columns.x), y = table.number_if_any(columns.y);
   if (!x || !y) return {};
+  if (*x == 0 && *y == 0) return {no_position, no_position, true};
+  const bool in_share = *x >= 0 && *x <= 1 && *y >= 0 && *y <= 1;
+  if (columns.on_screen && !shown.known() && in_share && !columns.declared)
+    table.fail("column ", table.columns()[columns.x].label, ": ", *x,
+               " was expected in pixels of the screen and looks like image sides: expected gradtrack fixations "
+               "--unit share, or --unit px and the image's place on the screen");
   if (columns.on_screen && !shown.known())
     table.fail("column ", table.columns()[columns.x].label,
                " is in pixels of the screen: expected the image's place there (gradtrack fixations --image-rect, "
                "--image-size or --screen)");
-  if (columns.on_screen && *x == 0 && *y == 0) return {no_position, no_position, true};
   PositionCounts& counts = file.positions;
   if (counts.all++ == 0)
     counts.on_screen = columns.on_screen, counts.declared = columns.declared, counts.line = table.line(),
     counts.shown = shown;
-  counts.in_share += *x >= 0 && *x <= 1 && *y >= 0 && *y <= 1;
+  counts.in_share += in_share;
   counts.beyond += *x > 2 || *y > 2;
   if (!columns.on_screen) return {*x, *y};
   return {(*x - shown.x) / shown.width, (*y - shown.y) / shown.height};

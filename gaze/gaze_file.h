@@ -27,10 +27,11 @@ struct Record {
   double duration = 0;                      // ms; fixations only
   int64_t index = 0;                        // place in the sequence; fixations only
   int64_t line = 0;                         // of the file
-  bool lost = false;                        // at (0, 0) pixels
+  bool lost = false;                        // at (0, 0)
 };
 
-/// A position in image sides, and whether it was (0, 0) pixels: the eye was lost, x and y are no_position.
+/// A position in image sides, and whether it was (0, 0), which trackers write when they lose the eye: x and y are then
+/// no_position.
 struct Position {
   double x = no_position, y = no_position;
   bool lost = false;

@@ -3,7 +3,10 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <new>
+#include <set>
 #include <utility>
 
 #include "core/check.h"
@@ -104,6 +107,18 @@ std::vector<uint8_t> stretched(const std::vector<uint16_t>& values, Stretch stre
   return pixels;
 }
 
+/// Whether many values became so few levels that outliers must have taken the rest.
+template <class T>
+bool is_coarse(const std::vector<T>& values, const std::vector<uint8_t>& levels) {
+  constexpr size_t few = 32, many = 128;
+  std::array<bool, 256> used = {};
+  for (const uint8_t level : levels) used[level] = true;
+  if (size_t(std::count(used.begin(), used.end(), true)) >= few) return false;
+  std::set<T> distinct;
+  for (size_t i = 0; i < values.size() && distinct.size() < many; ++i) distinct.insert(values[i]);
+  return distinct.size() == many;
+}
+
 /// The grey levels of a slice. Padding, and all of a slice of one value, become 0.
 std::vector<uint8_t> grey_levels(const DicomSlice& slice, Stretch stretch) {
   std::vector<int32_t> real;
@@ -125,13 +140,11 @@ Image read_dicom_image(const std::string& path, int channels, const ReadOptions&
   const std::vector<uint8_t> grey = grey_levels(slice, options.stretch);
   Image image(slice.height, slice.width, channels);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = grey[i / size_t(channels)];
+  image.coarse = is_coarse(slice.values, grey);
   return image;
 }
 
-}  // namespace
-
-Image read_image(const std::string& path, int channels, const ReadOptions& options) {
-  GT_CHECK(channels == 1 || channels == 3, "read_image: channels is ", channels, ", expected 1 or 3");
+Image read(const std::string& path, int channels, const ReadOptions& options) {
   const std::string bytes = read_file(path);
   if (bytes.empty()) fail(path, ": is empty, expected a JPEG, PNG or DICOM image");
   if (is_dicom(bytes)) return read_dicom_image(path, channels, options);
@@ -144,11 +157,30 @@ Image read_image(const std::string& path, int channels, const ReadOptions& optio
   Image image;
   image.height = stored.height, image.width = stored.width, image.channels = channels;
   image.orientation = stored.orientation;
-  if (stored.bits == 16)
-    image.pixels = stretched(converted<uint16_t>(stored, channels, 1), options.stretch);
-  else  // to 0 to 255
+  if (stored.bits == 16) {
+    const std::vector<uint16_t> values = converted<uint16_t>(stored, channels, 1);
+    image.pixels = stretched(values, options.stretch);
+    image.coarse = is_coarse(values, image.pixels);
+  } else {  // to 0 to 255
     image.pixels = converted<uint8_t>(stored, channels, 255 / ((1 << stored.bits) - 1));
+  }
   return image;
+}
+
+}  // namespace
+
+Image read_image(const std::string& path, int channels, const ReadOptions& options) {
+  GT_CHECK(channels == 1 || channels == 3, "read_image: channels is ", channels, ", expected 1 or 3");
+  try {
+    return read(path, channels, options);
+  } catch (const std::bad_alloc&) {
+    fail(path, ": expected memory for the image, there is too little");
+  }
+}
+
+std::string coarse_text(const std::string& path) {
+  return path + ": its values became less than 32 grey levels, because a few are far from the rest; " +
+         "data.stretch=percentile, or other files, may help";
 }
 
 Image resize_image(const Image& image, int64_t height, int64_t width) {
@@ -160,7 +192,8 @@ Image resize_image(const Image& image, int64_t height, int64_t width) {
       stbir_resize_uint8_generic(image.pixels.data(), int(image.width), int(image.height), 0, resized.pixels.data(),
                                  int(width), int(height), 0, int(image.channels), STBIR_ALPHA_CHANNEL_NONE, 0,
                                  STBIR_EDGE_CLAMP, STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR, nullptr);
-  GT_CHECK(done, "resize_image: no memory for ", height, "x", width, "x", image.channels);
+  if (!done)
+    fail("expected memory to resize an image to ", height, "x", width, "x", image.channels, ", there is too little");
   return resized;
 }
 
@@ -174,7 +207,9 @@ std::string encode_png(const Image& image) {
   };
   const int done = stbi_write_png_to_func(append, &bytes, int(image.width), int(image.height), int(image.channels),
                                           image.pixels.data(), int(image.width * image.channels));
-  GT_CHECK(done, "encode_png: no memory for ", image.height, "x", image.width, "x", image.channels);
+  if (!done)
+    fail("expected memory to encode an image of ", image.height, "x", image.width, "x", image.channels,
+         ", there is too little");
   return bytes;
 }
 

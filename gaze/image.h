@@ -13,6 +13,7 @@ struct Image {
   int64_t height = 0, width = 0, channels = 0;
   std::vector<uint8_t> pixels;  // (height,width,channels)
   int orientation = 1;          // EXIF orientation of the file that it was read from; the pixels are already turned
+  bool coarse = false;          // many values of the file became less than 32 levels
 
   Image() = default;
   Image(int64_t h, int64_t w, int64_t c, uint8_t value = 0)
@@ -29,6 +30,9 @@ inline bool is_foreground(uint8_t pixel) { return pixel > 127; }
 /// is ignored. Values of more than 8 bits (DICOM, PNG of 16 bits) are stretched to 8, as such files seldom use all
 /// their bits. Throws Error with the path and the reason.
 Image read_image(const std::string& path, int channels, const ReadOptions& options = {});
+
+/// A warning of an image from this file that is `coarse`.
+std::string coarse_text(const std::string& path);
 
 /// The image at another size. A triangle filter as wide as the larger of the two pixels interpolates bilinearly when
 /// the image grows, and averages when it shrinks.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <new>
+#include <optional>
 
 #include "core/check.h"
 #include "core/io.h"
@@ -13,6 +15,10 @@ namespace {
 
 constexpr int64_t near_end = 32;         // JPEG: distance of a value from 0 or 255 that compression explains
 constexpr double share_near_ends = 0.9;  // JPEG: of pixels that lie so near
+
+/// What a user can do about values that may mean several things.
+constexpr const char* how_to_label =
+    "data.labels (prepare: --foreground, --ignored, --background) that says what each value is";
 
 /// The pixels of a mask file as whole numbers.
 struct Values {
@@ -65,6 +71,18 @@ Values values_of(const std::string& path, DicomSlice slice) {
   return {slice.height, slice.width, std::move(slice.values), {}, greatest > 255 ? 65535 : 255, {}, false, 1};
 }
 
+/// Throws Error if some of the colours that pixels have are transparent and others are not.
+void check_palette(const std::string& path, const Values& v) {
+  std::optional<uint8_t> first;
+  for (const auto& [index, count] : v.counts) {
+    if (v.palette.empty()) return;
+    const uint8_t alpha = v.palette.at(size_t(index))[3];
+    if (first.value_or(alpha) != alpha)
+      fail(path, ": has a palette of which some colours are transparent, expected a mask without transparency");
+    first = alpha;
+  }
+}
+
 Values read_values(const std::string& path, ReadOptions options) {
   options.luminance = true;
   const std::string bytes = read_file(path);
@@ -78,6 +96,7 @@ Values read_values(const std::string& path, ReadOptions options) {
     v.counts[v.pixels[i]] += end - i;
     i = end;
   }
+  check_palette(path, v);
   return v;
 }
 
@@ -118,12 +137,13 @@ Meaning by_rule(const std::string& path, const Values& v, Mask& mask) {
   }
   const bool full = least == greatest && greatest == v.largest && v.palette.empty();
   if (v.counts.size() > 2 || least < 0 || (v.counts.size() == 1 && least != 0 && !full))
-    fail(path, ": ", shown(v), ": expected two values, or data.labels that says which are foreground");
+    fail(path, ": ", shown(v), ": expected two values, or ", how_to_label);
+  if (v.largest == 0xFFFFFF && least != 0)
+    fail(path, ": ", shown(v), ": has two colours and neither is black, expected ", how_to_label);
   if (v.counts.size() == 2 && !v.palette.empty() &&
       brightness(v.palette.at(size_t(greatest))) < brightness(v.palette.at(size_t(least))))
     fail(path, ": palette indices ", least, " and ", greatest,
-         ", the second darker: expected the foreground to be the ",
-         "brighter, or data.labels that says which is foreground");
+         ", the second darker: expected the foreground to be the brighter, or ", how_to_label);
   if (!full) meaning[least] = 0, mask.background = least;
   if (full || v.counts.size() == 2) meaning[greatest] = 255, mask.foreground = greatest;
   return meaning;
@@ -149,7 +169,7 @@ Meaning by_labels(const std::string& path, const Values& v, const LabelOptions& 
 
 }  // namespace
 
-Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOptions& options) {
+Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOptions& options) try {
   const Values v = read_values(path, options);
   Mask mask;
   mask.image = Image(v.height, v.width, 1);
@@ -166,6 +186,8 @@ Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOp
     mask.image.pixels[i] = last_means;
   }
   return mask;
+} catch (const std::bad_alloc&) {
+  fail(path, ": expected memory for the mask, there is too little");
 }
 
 Image resize_mask(const Image& mask, int64_t height, int64_t width) {
@@ -183,15 +205,23 @@ Image resize_mask(const Image& mask, int64_t height, int64_t width) {
   return resized;
 }
 
-void check_same_values(const Mask& a, const std::string& path_a, const Mask& b, const std::string& path_b) {
-  const auto usual = [](const Mask& m) { return m.foreground == 1 || m.foreground == m.largest; };
-  const bool foreground =
-      a.foreground < 0 || b.foreground < 0 || a.foreground == b.foreground || (usual(a) && usual(b));
-  const bool background = a.background < 0 || b.background < 0 || a.background == b.background;
-  if (foreground && background) return;
-  fail(path_b, ": ", foreground ? "background" : "foreground", " is ", foreground ? b.background : b.foreground,
-       ", but ", foreground ? a.background : a.foreground, " in ", path_a,
-       ": expected one meaning of values in a data set, or data.labels that says it");
+void MaskValues::join(Value& mine, const Value& other, const char* what) {
+  if (other.value < 0) return;
+  if (mine.value < 0)
+    mine = other;
+  else if (mine.value != other.value && !(mine.largest && other.largest))
+    fail(other.path, ": ", what, " is ", other.value, ", but ", mine.value, " in ", mine.path,
+         ": expected one meaning of values in a data set, or ", how_to_label);
+}
+
+void MaskValues::add(const Mask& mask, const std::string& path) {
+  join(foreground_, {mask.foreground, mask.foreground == mask.largest, path}, "foreground");
+  join(background_, {mask.background, false, path}, "background");
+}
+
+void MaskValues::add(const MaskValues& others) {
+  join(foreground_, others.foreground_, "foreground");
+  join(background_, others.background_, "background");
 }
 
 }  // namespace gt

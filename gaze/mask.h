@@ -41,15 +41,30 @@ struct Mask {
 /// Reads a mask. A pixel's value is its grey value as stored, its palette index, or 65536 R + 256 G + B if the file has
 /// colours. With `labels`, each value is what they say. Without, the greater of two values is foreground; one value is
 /// an empty mask if it is 0 and a full one if it is the largest; a JPEG file whose values lie at both ends is divided
-/// above 127. Throws Error, with the file and the values, for anything else: three values, alpha that is not constant,
-/// a palette whose greater index is the darker colour.
+/// above 127. Of two colours, one is black. Throws Error, with the file and the values, for anything else: three
+/// values, alpha that is not constant, a palette whose greater index is the darker colour.
 Mask read_mask(const std::string& path, const LabelOptions& labels = {}, const ReadOptions& options = {});
 
 /// The mask at another size: a pixel is foreground, or ignored, if half of it is.
 Image resize_mask(const Image& mask, int64_t height, int64_t width);
 
-/// Throws Error, naming both files, if one data set cannot hold both masks: a value is foreground here and another
-/// there. A foreground of 1 and one of the largest value are both usual.
-void check_same_values(const Mask& a, const std::string& path_a, const Mask& b, const std::string& path_b);
+/// The meaning of values in the masks of a data set.
+class MaskValues {
+ public:
+  /// Throws Error, naming both files, if the mask has another foreground or background than those before. Foregrounds
+  /// that are each the largest value of their file, such as 1 of one bit and 255 of eight, are the same.
+  void add(const Mask& mask, const std::string& path);
+  /// The same for the masks of another part of the data set.
+  void add(const MaskValues& others);
+
+ private:
+  struct Value {
+    int64_t value = -1;  // -1: no file has any yet
+    bool largest = false;
+    std::string path;  // of the first file that has it
+  };
+  static void join(Value& mine, const Value& other, const char* what);
+  Value foreground_, background_;
+};
 
 }  // namespace gt

@@ -111,6 +111,9 @@ bool is_picture(std::string_view bytes) { return bytes.starts_with(jpeg_start) |
 
 void check_size(const std::string& path, int64_t height, int64_t width, const ReadOptions& options) {
   if (height < 1 || width < 1) fail(path, ": says that it is ", height, "x", width, ", expected at least 1x1");
+  constexpr int64_t max_side = 65535;  // of a JPEG or DICOM image
+  if (std::max(height, width) > max_side)
+    fail(path, ": is ", height, "x", width, ", expected at most ", max_side, " pixels a side");
   if (height > options.max_pixels / width)
     fail(path, ": is ", height, "x", width, ", expected at most ", options.max_pixels,
          " pixels; data.max_pixels, or the option --max-pixels, allows more");

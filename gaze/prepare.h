@@ -5,13 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "gaze/mask.h"
+
 namespace gt {
 
 struct PrepareOptions {
-  std::string raw;   // folder of the download
-  std::string out;   // folder of the data set; it must not hold one
-  std::string gaze;  // file of any format (gaze/readers.h); gaze on other images is left out; "" for none
-  double val = 0.1;  // share of the training part that is held out for validation
+  std::string raw;      // folder of the download
+  std::string out;      // folder of the data set; it must not hold one
+  std::string gaze;     // file of any format (gaze/readers.h); gaze on other images is left out; "" for none
+  double val = 0.1;     // share of the training part that is held out for validation
+  LabelOptions labels;  // what the values of Kvasir-SEG's masks mean
 };
 
 struct Prepared {
@@ -21,10 +24,11 @@ struct Prepared {
 
 using PrepareProgress = std::function<void(size_t done, size_t count)>;
 
-/// Prepares Kvasir-SEG from raw/images/NAME.jpg and raw/masks/NAME.jpg. Masks become PNG of 0 and 255, thresholded
-/// above 127. The split is that of raw/train.txt and raw/test.txt if given (GazeMedSeg's 900 and 100 images). Without
-/// them, a tenth of the images, chosen by a hash of their names, is the test. Throws Error, naming the file, for an
-/// image without a mask, a mask of another size, and a list that names a missing image.
+/// Prepares Kvasir-SEG from raw/images/NAME.jpg and raw/masks/NAME.jpg. Masks become PNG of 0 and 255 by the rules of
+/// read_mask(), and of ignored_pixel where options.labels says so. The split is that of raw/train.txt and raw/test.txt
+/// if given (GazeMedSeg's 900 and 100 images). Without them, a tenth of the images, chosen by a hash of their names, is
+/// the test. Throws Error, naming the file, for an image without a mask, a mask of another size, and a list that names
+/// a missing image. Then nothing is left of `out` but what was there before.
 Prepared prepare_kvasir_seg(const PrepareOptions& options, const PrepareProgress& progress = {});
 
 /// Prepares NCI-ISBI 2013 from files anywhere below raw: DICOM slices (.dcm, identified by PatientID, SeriesInstanceUID

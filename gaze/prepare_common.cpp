@@ -85,23 +85,7 @@ void write_gaze_of(const PrepareOptions& options, const Names& images, Prepared&
         str_cat(gaze.tracks.size() - tracks.size(), " tracks are of images that the data set lacks"));
 }
 
-/// Loads what was written, as training does. Throws Error, and removes train.txt, if it cannot be read.
-void check_written(const PrepareOptions& options, bool has_test) {
-  DataOptions data;
-  data.root = options.out;
-  data.size = 16;  // the smallest
-  data.channels = 1;
-  data.mean = {0}, data.std = {1};
-  try {
-    for (const char* split : {"train", "val", "test"})
-      if (has_test || std::string_view(split) != "test")
-        load_dataset(data, split, {.masks = true, .optional_gaze = !options.gaze.empty()});
-  } catch (const Error&) {
-    std::error_code ignored;
-    fs::remove(options.out + "/train.txt", ignored);
-    throw;
-  }
-}
+constexpr const char* parts[] = {"train.txt", "val.txt", "test.txt", "gaze.csv", "images", "masks"};
 
 }  // namespace
 
@@ -124,8 +108,8 @@ std::set<std::string> hold_out(Names names, double share) {
   return {names.begin(), names.begin() + int64_t(count)};
 }
 
-void make_folders(const PrepareOptions& options) {
-  for (const char* part : {"train.txt", "val.txt", "test.txt", "gaze.csv", "images", "masks"}) {
+NewDataset::NewDataset(const PrepareOptions& options) : options_(options), made_root_(!fs::exists(options.out)) {
+  for (const char* part : parts) {
     const fs::path path = fs::path(options.out) / part;
     if (fs::exists(path) && !(fs::is_directory(path) && fs::is_empty(path)))
       fail(path.string(), ": exists already, expected a folder OUT without images, masks, lists and gaze");
@@ -134,19 +118,43 @@ void make_folders(const PrepareOptions& options) {
   make_folder(options.out + "/masks");
 }
 
-void finish(const PrepareOptions& options, const Names& train, const Names& val, const Names& test,
-            Prepared& prepared) {
-  if (train.empty() || val.empty())
-    fail(options.raw, ": expected images for training and for validation, got ", train.size(), " and ", val.size());
+NewDataset::~NewDataset() {
+  if (finished_) return;
+  std::error_code ignored;
+  for (const char* part : parts) fs::remove_all(fs::path(options_.out) / part, ignored);
+  if (made_root_) fs::remove(options_.out, ignored);
+}
+
+void NewDataset::finish(const Names& train, const Names& val, const Names& test, Prepared& prepared) {
+  if (train.empty() || val.empty()) {
+    std::string notes;
+    for (const std::string& note : prepared.notes) notes += "; " + note;
+    fail(options_.raw, ": expected images for training and for validation, got ", train.size(), " and ", val.size(),
+         notes);
+  }
   Names all = train;
   all.insert(all.end(), val.begin(), val.end());
   all.insert(all.end(), test.begin(), test.end());
-  write_gaze_of(options, all, prepared);
-  write_list(options, "test", test);
-  write_list(options, "val", val);
-  write_list(options, "train", train);
-  check_written(options, !test.empty());
+  write_gaze_of(options_, all, prepared);
+  write_list(options_, "test", test);
+  write_list(options_, "val", val);
+  write_list(options_, "train", train);
+  check_written(!test.empty());
   prepared.train = train.size(), prepared.val = val.size(), prepared.test = test.size();
+  finished_ = true;
+}
+
+/// Loads what was written, as training does. Throws Error if it cannot be read.
+void NewDataset::check_written(bool has_test) const {
+  DataOptions data;
+  data.root = options_.out;
+  data.size = 16;  // the smallest
+  data.channels = 1;
+  data.mean = {0}, data.std = {1};
+  if (options_.labels.given()) data.labels = {{255}, {ignored_pixel}, {0}};
+  for (const char* split : {"train", "val", "test"})
+    if (has_test || std::string_view(split) != "test")
+      load_dataset(data, split, {.masks = true, .optional_gaze = !options_.gaze.empty()});
 }
 
 }  // namespace gt

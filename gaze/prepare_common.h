@@ -24,10 +24,25 @@ void check_name(const std::string& path, const std::string& name);
 /// influence.
 std::set<std::string> hold_out(Names names, double share);
 
-/// Makes the folders of the data set. Throws Error if it exists.
-void make_folders(const PrepareOptions& options);
+/// The folder of a data set that is being written. Unless finish() returns, the destructor removes what was written.
+class NewDataset {
+ public:
+  /// Makes the folders. Throws Error if there is a data set.
+  explicit NewDataset(const PrepareOptions& options);
+  ~NewDataset();
+  NewDataset(const NewDataset&) = delete;
+  NewDataset& operator=(const NewDataset&) = delete;
 
-/// Writes lists and gaze, and loads the data set as a check. train.txt comes last, as it marks a complete data set.
-void finish(const PrepareOptions& options, const Names& train, const Names& val, const Names& test, Prepared& prepared);
+  /// Writes lists and gaze, and loads the data set as a check. train.txt comes last, as it marks a complete data set.
+  /// Throws Error, with the notes so far, if there are no images for training or for validation.
+  void finish(const Names& train, const Names& val, const Names& test, Prepared& prepared);
+
+ private:
+  void check_written(bool has_test) const;
+
+  const PrepareOptions& options_;
+  bool made_root_;
+  bool finished_ = false;
+};
 
 }  // namespace gt

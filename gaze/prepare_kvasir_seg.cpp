@@ -42,14 +42,34 @@ std::optional<Names> read_list(const std::string& path, const std::map<std::stri
 
 /// Copies an image and writes its mask.
 void write_pair(const PrepareOptions& options, const std::string& name, const std::string& image_path,
-                const std::string& mask_path) {
+                const std::string& mask_path, MaskValues& values) {
   const Image image = read_image(image_path, 1);
-  const Image mask = read_mask(mask_path).image;
+  const Mask of_file = read_mask(mask_path, options.labels);
+  const Image& mask = of_file.image;
   if (mask.height != image.height || mask.width != image.width)
     fail(mask_path, ": is ", mask.height, "x", mask.width, ", expected ", image.height, "x", image.width,
          " as its image ", image_path);
+  values.add(of_file, mask_path);
   write_file(options.out + "/images/" + name + lower(fs::path(image_path).extension().string()), read_file(image_path));
   write_png(options.out + "/masks/" + name + ".png", mask);
+}
+
+/// Notes files of the download that are no part of the data set.
+void note_left_out(const PrepareOptions& options, const std::map<std::string, std::string>& images,
+                   const std::map<std::string, std::string>& masks, Prepared& prepared) {
+  size_t count = 0;
+  std::string first;
+  const auto note = [&](const char* what) {
+    if (count > 0) prepared.notes.push_back(str_cat("left out: ", count, what, ", such as ", first));
+    count = 0;
+  };
+  for (const auto& [name, path] : masks)
+    if (!images.count(name) && count++ == 0) first = path;
+  note(" masks without an image");
+  for (const std::string& path :
+       files_below(options.raw + "/images", {".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm"}))
+    if (count++ == 0) first = path;
+  note(" images that are neither JPEG nor PNG");
 }
 
 }  // namespace
@@ -73,17 +93,19 @@ Prepared prepare_kvasir_seg(const PrepareOptions& options, const PrepareProgress
   Names train, of_val(val.begin(), val.end()), of_test(test.begin(), test.end());
   std::copy_if(rest.begin(), rest.end(), std::back_inserter(train), [&](const auto& name) { return !val.count(name); });
 
-  make_folders(options);
+  NewDataset data_set(options);
+  MaskValues values;
   size_t done = 0;
   const size_t count = rest.size() + test.size();
   for (const auto& [name, path] : images) {
     if (given_train && !test.count(name) && std::find(rest.begin(), rest.end(), name) == rest.end()) continue;
     const auto mask = masks.find(name);
     if (mask == masks.end()) fail(path, ": has no mask, expected ", options.raw, "/masks/", name, ".jpg");
-    write_pair(options, name, path, mask->second);
+    write_pair(options, name, path, mask->second, values);
     if (progress) progress(++done, count);
   }
-  finish(options, train, of_val, of_test, prepared);
+  note_left_out(options, images, masks, prepared);
+  data_set.finish(train, of_val, of_test, prepared);
   return prepared;
 }
 

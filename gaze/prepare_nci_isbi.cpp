@@ -224,7 +224,7 @@ Prepared prepare_nci_isbi(const PrepareOptions& options, const PrepareProgress& 
     if (!l.test) trained.push_back(l.patient);
   const std::set<std::string> held_out = hold_out(trained, options.val);
 
-  make_folders(options);
+  NewDataset data_set(options);
   Names train, val, test;
   for (size_t i = 0; i < labels.size(); ++i) {
     const Labels& l = labels[i];
@@ -239,7 +239,7 @@ Prepared prepare_nci_isbi(const PrepareOptions& options, const PrepareProgress& 
     }
     if (progress) progress(i + 1, labels.size());
   }
-  finish(options, train, val, test, prepared);
+  data_set.finish(train, val, test, prepared);
   return prepared;
 }
 

@@ -138,7 +138,7 @@ void detect(const std::string& path, const GazeOptions& options, ImageRecording&
 void fill_track(const std::string& path, const GazeOptions& options, ImageRecording& recording, Dropped& dropped) {
   const auto inside = [](double v) { return v >= 0 && v <= 1; };
   for (const Record& r : recording.records) {
-    if (r.lost)
+    if (r.lost || (r.x == 0 && r.y == 0))  // the image's corner, as if the eye were lost
       ++dropped.lost;
     else if (std::isnan(r.x) || std::isnan(r.y))
       ++dropped.unplaced;

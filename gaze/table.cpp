@@ -218,7 +218,11 @@ double Table::number(size_t column) const {
       refuse("'", abbreviated(text), "' may be ", *r.point, " or ", *r.comma,
              ": expected to know the decimal mark (gradtrack fixations --decimal point or --decimal comma)");
     if (marks_->comma) value = r.comma;
-  } else if (decimal_ == "auto" && !r.point && separator_ != ',') {
+  } else if (decimal_ == "auto" && !r.point && r.comma && separator_ != ',') {
+    if (!marks_) marks_ = decimal_marks(text_, separator_);
+    if (marks_->point)
+      refuse("'", abbreviated(text), "' has a decimal comma, other numbers of the file have decimal points: ",
+             "expected one mark (gradtrack fixations --decimal point or --decimal comma)");
     value = r.comma;
   }
   if (!value) refuse("expected a number, got '", abbreviated(text), "'");

@@ -17,6 +17,7 @@ Tensor strengthened(const Tensor& x, const Tensor& a) { return mul_groups(x, sca
 
 DecoderAttention::DecoderAttention(const Scope& scope, int64_t channels, const AttentionOptions& options)
     : options_(options), fused_(scope, channels, options.groups), numerics_(scope.numerics()) {
+  if (options.groups == 1) return;
   std::vector<double> first(size_t(options.groups), 0.0);
   first[0] = 1;
   first_ = Tensor::of({options.groups}, first).cast(fused_.weight.dtype()).to(fused_.weight.device());

@@ -65,7 +65,7 @@ class DecoderAttention {
 
   AttentionOptions options_;
   TrackAttention fused_;  // its parameters are those of every variant
-  Tensor first_;          // (groups): 1, 0, 0, ..
+  Tensor first_;          // (groups): 1, 0, 0, ..; undefined for one group
   Numerics numerics_;
 };
 

@@ -49,8 +49,15 @@ StepPlan run_step(Config config, Device device, int64_t fixations, bool dry) {
   const std::unique_ptr<Model> model = make_model(config, DType::f32, device);
   plan.parameters = live_bytes(device) - start;
   Optimizer optimizer(config.optimizer, model->parameters());
+  std::unique_ptr<Model> averaged;
+  std::optional<WeightAverage> average;
+  if (config.train.ema > 0) {
+    averaged = make_model(config, DType::f32, device);
+    average.emplace(config.train.ema, model->parameters(), averaged->parameters());
+  }
   plan.optimizer = live_bytes(device) - start - plan.parameters;
   TrainingStep step(*model, optimizer, config, fixations * config.train.batch, 1);
+  if (average) step.keep_average(*average, *averaged);
   plan.profile = std::make_unique<Profile>(device);
   {
     const NamedRange range("step");

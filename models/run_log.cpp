@@ -73,7 +73,7 @@ RunCounters read_counters(const SafeTensors& checkpoint, const std::string& path
   return c;
 }
 
-std::string files_text(const FileDigests& files) { return dump_json({{"files", files}}, "data"); }
+std::string files_text(const FileDigests& files) { return dump_json({{"files", files}}); }
 
 FileDigests read_files(const SafeTensors& checkpoint, const std::string& path) {
   const std::string where = path + ": data";
@@ -115,7 +115,7 @@ void MetricsLog::open() {
   if (file_ < 0) fail(path_, ": cannot write: ", std::strerror(errno));
 }
 
-void MetricsLog::add(const Json& entry) { write_all(file_, dump_json(entry, path_) + "\n", path_); }
+void MetricsLog::add(const Json& entry) { write_all(file_, dump_json(entry) + "\n", path_); }
 
 void MetricsLog::sync() { sync_file(file_, path_); }
 

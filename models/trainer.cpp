@@ -19,7 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* run_files[] = {"config.yaml", "metrics.jsonl", "best.safetensors", "last.safetensors"};
+constexpr const char* run_files[] = {"config.yaml",      "metrics.jsonl", "best.safetensors",
+                                     "last.safetensors", "report.html",   "panels"};
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -27,6 +28,10 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 std::string run_file_in(const std::string& folder) {
   for (const char* name : run_files)
     if (std::filesystem::exists(folder + "/" + name)) return name;
+  std::error_code ignored;  // a missing folder has no files
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
+    if (const std::string name = entry.path().filename(); name.starts_with("eval") && name.ends_with(".json"))
+      return name;
   return "";
 }
 
@@ -120,6 +125,8 @@ struct Trainer::State {
     val = load_dataset(config.data, "val", {.labels = true, .training = true},
                        {.sample = end_if_asked, .progress = {}, .warn = observer.message});
     warn_of_same_pictures(train, val, observer.message);
+    MaskValues values = train.mask_values;
+    values.add(val.mask_values);
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));

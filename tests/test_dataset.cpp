@@ -282,14 +282,16 @@ TEST_CASE("dataset: masks of a split have one meaning of values", "[dataset]") {
     *mask.at(1, 1) = foreground;
     return mask;
   };
-  CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", with(1)); }) == "");
+  CHECK(refusal([&](auto& tmp, auto&) {
+          write_png(tmp / "masks/b.png", with(1));
+        }).starts_with("ROOT/masks/b.png: foreground is 1, but 255 in ROOT/masks/a.png: expected one meaning"));
   CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", Image(20, 30, 1)); }) == "");
   CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", with(2)); }) ==
         "ROOT/masks/b.png: foreground is 2, but 255 in ROOT/masks/a.png: expected one meaning of values in a data set, "
-        "or data.labels that says it");
+        "or data.labels (prepare: --foreground, --ignored, --background) that says what each value is");
   CHECK(refusal([&](auto& tmp, auto&) { write_png(tmp / "masks/b.png", with(255, 1)); }) ==
         "ROOT/masks/b.png: background is 1, but 0 in ROOT/masks/a.png: expected one meaning of values in a data set, "
-        "or data.labels that says it");
+        "or data.labels (prepare: --foreground, --ignored, --background) that says what each value is");
 }
 
 TEST_CASE("dataset: masks that are all empty are refused for training and warned of else", "[dataset]") {

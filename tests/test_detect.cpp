@@ -91,6 +91,17 @@ TEST_CASE("detection: a window keeps noise from splitting a fixation", "[readers
   CHECK(detect_fixations(s, options).empty());
 }
 
+TEST_CASE("detection: I-VT does not join fixations over missing samples between which the eye jumped", "[readers]") {
+  DetectOptions options = with_method("ivt");
+  for (const double jump : {0.0, 5.0}) {
+    std::vector<GazeSample> s;
+    for (int i = 0; i < 100; ++i)
+      if (i < 50 || i >= 60) s.push_back({4.0 * i, i < 60 ? 0 : jump, 0});
+    INFO(jump);
+    CHECK(detect_fixations(s, options) == (jump == 0 ? Ranges{{0, 90}} : Ranges{{0, 50}, {50, 90}}));
+  }
+}
+
 TEST_CASE("detection: fixations are detected in the samples of every format that has them", "[readers]") {
   std::string plain = "time\tx [px]\ty [px]\timage\n", pupil = "gaze_timestamp,norm_pos_x,norm_pos_y,confidence\n",
               eyelink = "RECORDING_SESSION_LABEL\tTRIAL_INDEX\tIMAGE\tTIMESTAMP\tRIGHT_GAZE_X\tRIGHT_GAZE_Y\n",

@@ -211,6 +211,76 @@ TEST_CASE("dicom: a lossless JPEG is read, and refused if it is cut short", "[di
         ": is damaged, the data of scan 1 are cut short or hold an unknown code");
 }
 
+TEST_CASE("dicom: RLE data hold exactly the pixels", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  // One plane: 3 bytes as they are, then 5 times a byte.
+  std::string rle = std::string("\1\0\0\0\x40\0\0\0", 8) + std::string(56, '\0');
+  rle += std::string("\2\1\2\3\xFC\x09", 6);
+  DicomFile file{.height = 2, .width = 4, .bits = 8, .jpeg = rle, .syntax = EXS_RLELossless};
+  const auto read = [&] {
+    write_dicom(path, file);
+    return read_dicom(path).values;
+  };
+  CHECK(read() == std::vector<int32_t>{1, 2, 3, 9, 9, 9, 9, 9});
+  file.jpeg[68] = '\xFD';  // 4 times
+  CHECK(refusal(path, read) == ": is damaged, segment 1 of its RLE data does not hold 8 bytes");
+  file.jpeg = rle.substr(0, 68);
+  CHECK(refusal(path, read) == ": is damaged, segment 1 of its RLE data does not hold 8 bytes");
+  file.jpeg = rle;
+  file.jpeg[0] = 2;
+  CHECK(refusal(path, read) == ": is damaged, its RLE data have 2 segments, expected 1");
+  file.jpeg = rle;
+  file.jpeg[5] = 1;
+  CHECK(refusal(path, read) == ": is damaged, segment 1 of its RLE data lies at 320 of 70 bytes");
+}
+
+TEST_CASE("dicom: sequences inside of each other are limited", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  write_dicom(path, {.width = 2, .values = {1, 2}});
+  const std::string whole = read_file(path);
+  const size_t at = whole.find(std::string("\x08\0\x16\0UI", 6));
+  const auto nested = [&](int depth) {
+    std::string open, close;
+    for (int i = 0; i < depth; ++i) {
+      open += std::string("\x08\0\x40\x11SQ\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF", 20);
+      close += std::string("\xFE\xFF\x0D\xE0\0\0\0\0\xFE\xFF\xDD\xE0\0\0\0\0", 16);
+    }
+    write(path, whole.substr(0, at) + open + close + whole.substr(at));
+    return error_of([&] { read_dicom(path); });
+  };
+  CHECK(nested(10).empty());
+  CHECK(nested(100000) == path + ": has more than 64 sequences inside of each other, expected fewer");
+}
+
+TEST_CASE("dicom: a deflated file may not grow beyond its image", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  write_dicom(path, {.width = 2, .values = {1, 2}, .syntax = EXS_DeflatedLittleEndianExplicit});
+  CHECK(read_dicom(path).values == std::vector<int32_t>{1, 2});
+  const std::string whole = read_file(path);
+  size_t data = 132 + 12;  // after (0002,0000), which has the length of the header that follows it
+  for (size_t i = 0; i < 4; ++i) data += size_t(uint8_t(whole[132 + 8 + i])) << (8 * i);
+  const std::string bomb(30 << 20, '\0');
+  write(path, whole.substr(0, data) + deflated(bomb, -15));
+  CHECK(refusal(path, [&] { read_dicom(path, {.max_pixels = 100}); }) ==
+        ": is deflated and grows to over 16777616 bytes, expected an image within data.max_pixels");
+}
+
+TEST_CASE("dicom: pixels stored in a way that is not known are named", "[dicom]") {
+  const TempFolder tmp;
+  const std::string path = tmp / "a.dcm";
+  write_dicom(path, {.width = 2, .values = {1, 2}, .syntax = EXS_LittleEndianExplicit});
+  std::string bytes = read_file(path);
+  const std::string uid = "1.2.840.10008.1.2.1";
+  bytes.replace(bytes.find(uid) + uid.size() - 1, 2, "8\0", 2);
+  write(path, bytes);
+  CHECK(refusal(path, [&] { read_dicom(path); }) ==
+        ": is compressed by deflating each frame (1.2.840.10008.1.2.8), which is not supported: expected RLE, JPEG or "
+        "JPEG-LS");
+}
+
 TEST_CASE("dicom: a modality LUT is applied", "[dicom]") {
   const TempFolder tmp;
   write_dicom(tmp / "a.dcm", {.width = 4, .values = {0, 10, 11, 12}});

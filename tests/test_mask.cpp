@@ -45,7 +45,9 @@ std::string refused(const std::string& bytes, const LabelOptions& labels = {}) {
   return message.size() < tmp.path().size() ? message : message.substr(tmp.path().size() + 1);
 }
 
-const std::string expected_two = ": expected two values, or data.labels that says which are foreground";
+const std::string expected_two =
+    ": expected two values, or data.labels (prepare: --foreground, --ignored, --background) that says what each value "
+    "is";
 
 }  // namespace
 
@@ -89,6 +91,41 @@ TEST_CASE("masks: alpha must be constant and not 0", "[mask]") {
             .starts_with("m: has an alpha channel that is not constant"));
   CHECK(refused(png_row({0, 255, 255, 0}, 2, 4)).starts_with("m: has an alpha channel that is not constant"));
   CHECK(refused(png_row({0, 0, 255, 0}, 2, 4)).starts_with("m: is transparent throughout"));
+}
+
+TEST_CASE("masks: a palette's colours must be alike in transparency", "[mask]") {
+  const std::string colours = palette({0, 0, 0, 128, 0, 0});
+  CHECK(refused(png_row({0, 1, 0}, 1, 3, 8, colours + png_chunk("tRNS", std::string("\xFF\0", 2))))
+            .starts_with("m: has a palette of which some colours are transparent"));
+  CHECK(mask_in(png_row({0, 1, 0}, 1, 3, 8, colours + png_chunk("tRNS", "\xFF\xFF"))) == Pixels{0, 255, 0});
+}
+
+TEST_CASE("masks: of two colours one must be black", "[mask]") {
+  CHECK(mask_in(png_row({0, 0, 0, 255, 0, 0}, 3, 2)) == Pixels{0, 255});
+  const std::string red_on_white = png_row({255, 255, 255, 255, 0, 0}, 3, 2);
+  CHECK(refused(red_on_white).starts_with("m: values 16711680 16777215: has two colours and neither is black"));
+  CHECK(mask_in(red_on_white, {.foreground = {16711680}, .background = {16777215}}) == Pixels{0, 255});
+}
+
+TEST_CASE("masks: a data set has one foreground and one background", "[mask]") {
+  const auto all = [](const std::vector<std::string>& files) {
+    const TempFolder tmp;
+    MaskValues values;
+    return error_of([&] {
+      for (size_t i = 0; i < files.size(); ++i) {
+        const std::string path = tmp / str_cat("m", i);
+        write(path, files[i]);
+        MaskValues one;
+        one.add(read_mask(path), path);
+        values.add(one);
+      }
+    });
+  };
+  const std::string zero_one = png_row({0, 1}), zero_255 = png_row({0, 255}), empty = png_row({0, 0});
+  CHECK(all({zero_one, empty, zero_one}).empty());
+  CHECK(all({zero_255, png16(2, 1, {0, 65535}), png_row({64}, 1, 0, 1)}).empty());  // each the file's largest
+  for (const std::string& other : {zero_255, png_row({0, 2}), png_row({1, 2}), png16(2, 1, {0, 1000})})
+    CHECK(all({zero_one, empty, other}).find("expected one meaning of values in a data set") != std::string::npos);
 }
 
 TEST_CASE("masks: values of a JPEG at both ends are divided above 127", "[mask]") {

@@ -210,7 +210,7 @@ TEST_CASE("picture: unsupported JPEG files are refused with the reason", "[pictu
   const std::string whole = jpeg_file({.values = {9}});
   const auto sized = [&](int height, int width) {
     return replaced(whole, std::string("\x08\0\x08\0\x08", 5),
-                    "\x08" + big_endian(uint32_t(height), 2) + big_endian(uint32_t(width), 2));
+                    std::string(1, 8).append(big_endian(uint32_t(height), 2)).append(big_endian(uint32_t(width), 2)));
   };
   check_refused(sized(20000, 20000), "is 20000x20000, expected at most 100000000 pixels" + how_to_allow);
   CHECK(refusal(sized(8000, 8000)).starts_with("is damaged, it is cut short: "));

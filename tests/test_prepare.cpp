@@ -38,7 +38,7 @@ void make_kvasir(const TempFolder& tmp) {
   }
 }
 
-PrepareOptions options_for(const TempFolder& tmp) { return {tmp / "raw", tmp / "out", "", 0.1}; }
+PrepareOptions options_for(const TempFolder& tmp) { return {tmp / "raw", tmp / "out", "", 0.1, {}}; }
 
 /// The message with which prepare() refuses a download that `spoil` has changed.
 template <class Make, class Prepare, class Spoil>
@@ -105,6 +105,27 @@ TEST_CASE("prepare: Kvasir-SEG keeps given lists and the gaze on its images", "[
   CHECK(read_file(tmp / "out/gaze.csv").find("p19") == std::string::npos);
 }
 
+TEST_CASE("prepare: nothing is left of a data set that is refused, and what was left out is noted", "[prepare]") {
+  const TempFolder tmp;
+  make_kvasir(tmp);
+  write(tmp / "raw/images/p20.tif", "x");
+  write_png(tmp / "raw/masks/p21.png", Image(6, 8, 1));
+  PrepareOptions options = options_for(tmp);
+  Image other(6, 8, 1);
+  other.pixels[0] = 1;
+  write_png(tmp / "raw/masks/p19.png", other);
+  const std::string message = error_of([&] { prepare_kvasir_seg(options); });
+  CHECK(message.find("p19.png: foreground is 1, but 220 in ") != std::string::npos);
+  CHECK_FALSE(fs::exists(tmp / "out"));
+  options.labels = {.foreground = {1, 220}, .ignored = {20}};
+  const Prepared prepared = prepare_kvasir_seg(options);
+  REQUIRE(prepared.notes.size() == 2);
+  CHECK(prepared.notes[0].starts_with("left out: 1 masks without an image, such as "));
+  CHECK(prepared.notes[1].starts_with("left out: 1 images that are neither JPEG nor PNG, such as "));
+  const Mask mask = read_mask(tmp / "out/masks/p00.png", {.foreground = {255}, .ignored = {127}});
+  CHECK((mask.foreground_pixels == 1 && mask.ignored_pixels == 47));
+}
+
 TEST_CASE("prepare: a faulty Kvasir-SEG download is refused with the file", "[prepare]") {
   const auto spoilt = [](auto&& spoil) { return refusal(make_kvasir, prepare_kvasir_seg, spoil); };
   CHECK(spoilt([](auto& tmp, auto&) {
@@ -131,7 +152,7 @@ TEST_CASE("prepare: a faulty Kvasir-SEG download is refused with the file", "[pr
         "TMP/out/train.txt: exists already, expected a folder OUT without images, masks, lists and gaze");
   CHECK(spoilt([](auto& tmp, auto& options) {
           options.gaze = tmp / "g.csv";
-          write(options.gaze, "x,y,duration\n0,0,99\n");
+          write(options.gaze, "x,y,duration\n0.5,0.5,99\n");
         }) == "TMP/g.csv: has gaze on none of the 20 images");
 }
 

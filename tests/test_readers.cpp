@@ -184,6 +184,38 @@ TEST_CASE("readers: Tobii timestamps in microseconds are recognised with and wit
   }
 }
 
+TEST_CASE("readers: Tobii timestamps that look like seconds need their unit", "[readers]") {
+  std::string text =
+      "Recording timestamp\tPresented Media name\tEye movement type\tGaze event duration\tEye "
+      "movement type index\tFixation point X (MCSnorm)\tFixation point Y (MCSnorm)\n";
+  for (int i = 0; i < 60; ++i) text += str_cat(10 + i / 60., "\ta.png\tFixation\t300\t", 1 + i / 20, "\t0.5\t0.5\n");
+  check_contains(refusal(text), "gaze.txt:1: column Recording timestamp has no unit, and its times look like seconds");
+  GazeOptions options;
+  options.time_unit.assign(1, 's');
+  CHECK(read_text(text, options).tracks.at("a").fixations.size() == 3);
+}
+
+TEST_CASE("readers: positions of (0, 0) are lost in every unit", "[readers]") {
+  const Gaze gaze = read_text("image,x [norm],y [norm],duration\na,0.5,0.5,200\na,0,0,200\na,0,0.5,200\n");
+  CHECK(gaze.dropped.lost == 1);
+  CHECK(gaze.tracks.at("a").fixations.size() == 2);
+}
+
+TEST_CASE("readers: shares where pixels are expected are named, without the image's place too", "[readers]") {
+  const std::string text =
+      "IMAGE\tTRIAL_INDEX\tCURRENT_FIX_INDEX\tCURRENT_FIX_X\tCURRENT_FIX_Y\tCURRENT_FIX_DURATION\t"
+      "CURRENT_FIX_START\na\t1\t1\t0.4\t0.5\t200\t0\n";
+  check_contains(refusal(text),
+                 "gaze.txt:2: column CURRENT_FIX_X: 0.4 was expected in pixels of the screen and looks like "
+                 "image sides");
+}
+
+TEST_CASE("readers: a file has one decimal mark", "[readers]") {
+  const std::string rows = "x\ty\tduration\n0.5\t0.5\t200\n", options = "";
+  check_contains(refusal(rows + "1,0125\t0.5\t200\n"),
+                 "gaze.txt:3: column x: '1,0125' has a decimal comma, other numbers of the file have decimal points");
+}
+
 TEST_CASE("readers: Tobii fixations mapped onto snapshots are read", "[readers]") {
   const std::string text =
       "Recording timestamp [ms]\tRecording name\tGaze event duration [ms]\tMedia width [cat.jpg]\tMedia height "

@@ -11,7 +11,7 @@ TEST_CASE("table: a file with several tables is read one section at a time", "[t
   const std::string path = folder / "events.txt";
   write(path,
         "Title of the file\nDate:\t1.2.2013\n\nTable of sizes:\nkind\tname\tsize [ms]\n\nTable of words:\nkind;word\n\n"
-        "size\ta\t1,5\nword;b\nsize\tc\t2.5\n");
+        "size\ta\t1,5\nword;b\nsize\tc\t2,5\n");
   Table table(path);
   CHECK(table.text_after("Date:") == "1.2.2013");
   CHECK(table.text_after("Author:").empty());
@@ -105,7 +105,9 @@ TEST_CASE("table: Latin-1 is read if declared, other bytes are refused with thei
   CHECK(fields_of(text, "latin1") ==
         "1|2|2 gr\xC3\xB6\xC3\x9F"
         "e|4|3 ");
-  CHECK(refusal_of_table(text) == "t.csv:3: expected UTF-8 or UTF-16 text, got the byte 0xF6; save the file as UTF-8");
+  CHECK(refusal_of_table(text) ==
+        "t.csv:3: expected UTF-8 or UTF-16 text, got the byte 0xF6; save the file as UTF-8, or give gradtrack "
+        "fixations --encoding latin1");
   CHECK(refusal_of_table(std::string("a,b\n1,\0x\n", 9)) == "t.csv:2: expected text, got a zero byte");
   CHECK(refusal_of_table("\xFF\xFE" + as_utf16("a,b\n1,2\n", false) + "x") ==
         "t.csv:3: expected UTF-16 text, the file ends within a character");

@@ -69,6 +69,17 @@ void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::
 
 void print_warning(const std::string& line) { std::fprintf(stderr, "warning: %s\n", line.c_str()); }
 
+/// Warns if images of the split were trained on, under their name or another.
+void warn_of_training_images(const DataOptions& data, const std::string& split, const Dataset& dataset) {
+  if (split == "train") return;
+  try {
+    check_splits(data);
+    warn_of_training_pictures(data, dataset, print_warning);
+  } catch (const Error& error) {
+    print_warning(error.what());
+  }
+}
+
 void evaluate_run(const Options& o) {
   if (o.split.find('/') != o.split.npos) fail("--split: expected a name without '/', got '", o.split, "'");
   set_num_threads(int(o.threads));
@@ -78,6 +89,7 @@ void evaluate_run(const Options& o) {
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
   const Dataset dataset =
       load_dataset(config.data, o.split, needs, {.sample = {}, .progress = {}, .warn = print_warning});
+  warn_of_training_images(config.data, o.split, dataset);
   const std::string parent = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : parent.empty() ? "." : parent;
   make_folder(folder);
@@ -99,7 +111,7 @@ void evaluate_run(const Options& o) {
   }
   write_panels(loaded, dataset, scores, size_t(o.panels), folder, per_image);
   const std::string path = folder + "/" + evaluation_name(o.split);
-  write_file(path, dump_json(result, path, 1) + "\n");
+  write_file(path, dump_json(result, 1) + "\n");
 
   std::printf("%s on %s (%s), %zu images\n", config.recipe.c_str(), o.split.c_str(), config.data.root.c_str(),
               scores.size());

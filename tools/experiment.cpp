@@ -7,10 +7,12 @@
 #include "core/folder_lock.h"
 #include "core/io.h"
 #include "core/parallel.h"
+#include "core/text.h"
 #include "models/run_log.h"
 #include "models/trainer.h"
 #include "tools/comparison.h"
 #include "tools/jobs.h"
+#include "tools/outputs.h"
 #include "tools/progress.h"
 #include "tools/run_config.h"
 #include "tools/shell.h"
@@ -57,7 +59,7 @@ bool is_newer(const std::string& file, const std::string& than) {
 bool evaluated(const PlannedRun& p, const std::string& split) {
   const std::string path = evaluation_path(p.folder, split);
   return !path.empty() && is_newer(path, p.folder + "/best.safetensors") &&
-         read_run(p.folder, split).eval.value("data", Json()) == p.config.data.root;
+         read_run(p.folder, split).eval.value("data", Json()) == printable(p.config.data.root);
 }
 
 /// The next command for a run, as arguments of this program. Empty if the run is complete.
@@ -163,9 +165,9 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   Comparison c = collect_results(plans, jobs, experiment, o);
   c.command = shell_command(command);
   const std::string results = o.out + "/compare.json";
-  write_file(results, dump_json(comparison_json(c), results, 1) + "\n");
+  write_file(results, dump_json(comparison_json(c), 1) + "\n");
   print_comparison(c);
-  write_file(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)));
+  write_page(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)), false);
   std::printf("written: %s/compare.json, %s/report.html\n", o.out.c_str(), o.out.c_str());
   if (c.failures.empty()) return;
   for (const auto& [run, why] : c.failures) std::fprintf(stderr, "%s failed: %s\n", run.c_str(), why.c_str());

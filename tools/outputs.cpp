@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/check.h"
+#include "core/io.h"
 
 namespace gt {
 namespace {
@@ -44,6 +45,13 @@ void Outputs::check() const {
   if (taken == 0 || force_) return;
   fail(first, ": exists already", taken > 1 ? str_cat(", and ", taken - 1, " more of the files to write") : "",
        ", expected none; --force replaces them");
+}
+
+void write_page(const std::string& path, const std::string& page, bool force) {
+  constexpr std::string_view mark = "<meta name=\"generator\" content=\"GradTrack ";
+  if (!force && is_taken(path) && read_file(path).substr(0, 1000).find(mark) == std::string::npos)
+    fail(path, ": exists already and is no report, expected another file to write; --force replaces it");
+  write_file(path, page);
 }
 
 void add_force_option(CLI::App& command, bool& force) {

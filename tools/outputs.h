@@ -25,6 +25,9 @@ class Outputs {
   std::vector<std::string> inputs_, outputs_;
 };
 
+/// Writes a page of tools/html. Throws Error if the file exists and is no such page, unless `force`.
+void write_page(const std::string& path, const std::string& page, bool force);
+
 /// Adds the option --force.
 void add_force_option(CLI::App& command, bool& force);
 

@@ -24,15 +24,6 @@ struct Options {
   bool maps = false, force = false;
 };
 
-/// predict_view(), with the image's path in its errors.
-PredictedView predict_named(const Model& model, const DataOptions& data, const Image& image, const std::string& path) {
-  try {
-    return predict_view(model, data, image);
-  } catch (const Error& error) {
-    fail(path, ": ", error.what());
-  }
-}
-
 std::string mask_path(const Options& o, const std::string& image) {
   return o.out + "/" + image_name(image) + "_mask.png";
 }
@@ -60,7 +51,8 @@ void segment(const LoadedModel& loaded, const std::string& path, const Options& 
   ReadOptions reading = read_options(data);
   if (o.max_pixels > 0) reading.max_pixels = o.max_pixels;
   const Image image = read_image(path, int(data.channels), reading);
-  const PredictedView v = predict_named(*loaded.model, data, image, path);
+  if (image.coarse) std::fprintf(stderr, "warning: %s\n", coarse_text(path).c_str());
+  const PredictedView v = predict_view(*loaded.model, data, image);
   write_png(mask_path(o, path), v.mask);
   write_png(overlay_path(o, path), overlay_mask(to_rgb(image), v.mask, nullptr));
   for (size_t l = 0; o.maps && l < v.attention.size(); ++l)
@@ -83,8 +75,12 @@ void predict(const Options& o) {
   for (size_t i = 0; i < o.images.size(); ++i) {
     try {
       segment(loaded, o.images[i], o);
-    } catch (const Error& error) {
-      errors.push_back(error.what());
+    } catch (const std::exception& error) {
+      const std::string what = dynamic_cast<const std::bad_alloc*>(&error)
+                                   ? "expected memory for this image, there is too little"
+                                   : error.what();
+      errors.push_back(what.find(o.images[i]) == what.npos && what.find(o.out) == what.npos ? o.images[i] + ": " + what
+                                                                                            : what);
     }
     bar->update(int64_t(i) + 1, "images");
   }

@@ -20,6 +20,9 @@ void run(const PrepareOptions& o, Prepare prepare, const char* unit) {
   });
   bar.reset();
   for (const std::string& note : prepared.notes) std::printf("note: %s\n", note.c_str());
+  if (!o.labels.ignored.empty())
+    std::printf(
+        "note: ignored pixels have the value 127: train with 'data.labels={foreground: [255], ignored: [127]}'\n");
   std::printf("written: %s: %zu training, %zu validation and %zu test images\n", o.out.c_str(), prepared.train,
               prepared.val, prepared.test);
 }
@@ -35,6 +38,14 @@ void add_data_set(CLI::App& command, const char* name, const char* what, Prepare
   data_set->add_option("--val", o->val, "share of the training images to hold out for validation")
       ->check(CLI::Range(0.01, 0.5))
       ->capture_default_str();
+  if (prepare == prepare_kvasir_seg) {
+    const auto values = [&](const char* option, std::vector<int64_t>& list, const char* what) {
+      data_set->add_option(option, list, what)->type_name("VALUE ...")->check(CLI::Range(0, 0xFFFFFF));
+    };
+    values("--foreground", o->labels.foreground, "values of masks that are foreground (default: the greater of two)");
+    values("--ignored", o->labels.ignored, "values that count neither in losses nor in scores");
+    values("--background", o->labels.background, "values that are background (default: 0, if others are given)");
+  }
   data_set->footer(help);
   data_set->callback([o, prepare, unit] { run(*o, prepare, unit); });
 }

@@ -8,6 +8,7 @@
 #include "tools/commands.h"
 #include "tools/html/charts.h"
 #include "tools/html/page.h"
+#include "tools/outputs.h"
 #include "tools/report_parts.h"
 #include "tools/shell.h"
 
@@ -315,7 +316,7 @@ std::string report_page(const std::vector<Run>& runs) {
                         "<footer>GradTrack " GT_VERSION "</footer>\n");
 }
 
-void report(const std::vector<std::string>& folders, const std::string& split, std::string out) {
+void report(const std::vector<std::string>& folders, const std::string& split, std::string out, bool force) {
   std::vector<Run> runs;
   for (const std::string& folder : folders) {
     runs.push_back(read_run(folder, split));
@@ -329,7 +330,7 @@ void report(const std::vector<std::string>& folders, const std::string& split, s
       if (runs[k].name == runs[i].name) runs[k].name = runs[k].folder, runs[i].name = runs[i].folder;
   if (out.empty())
     out = runs.size() == 1 ? (std::filesystem::path(folders[0]) / "report.html").string() : "report.html";
-  write_file(out, report_page(runs));
+  write_page(out, report_page(runs), force);
   std::printf("written: %s\n", out.c_str());
 }
 
@@ -339,16 +340,18 @@ void add_report_command(CLI::App& app) {
   auto* command = app.add_subcommand("report", "Write an HTML page on one run, or one that compares runs");
   auto runs = std::make_shared<std::vector<std::string>>();
   auto split = std::make_shared<std::string>(), out = std::make_shared<std::string>();
+  auto force = std::make_shared<bool>(false);
   command->add_option("runs", *runs, "folders of runs")->required()->type_name("RUN ...");
   command->add_option("--split", *split, "images whose scores are shown (default: test, or the only ones evaluated)");
   command->add_option("--out", *out, "page to write (default RUN/report.html for one run, report.html for several)")
       ->type_name("FILE");
+  add_force_option(*command, *force);
   command->footer(
       "Shows scores, learning curves, the Dice of each image, example images and configurations. The page is a single\n"
       "file that loads nothing else, and it can be printed.\n\n"
       "Examples:\n  gradtrack report runs/kvasir_small\n  gradtrack report runs/full runs/gradtrack --out "
       "compare.html");
-  command->callback([runs, split, out] { report(*runs, *split, *out); });
+  command->callback([runs, split, out, force] { report(*runs, *split, *out, *force); });
 }
 
 }  // namespace gt
