@@ -427,6 +427,39 @@ TEST_CASE("cli: commands replace files only with --force, and never their inputs
   check_error("prepare kvasir-seg " + w.data + " " + w.data, {"exists already, expected a folder OUT"});
 }
 
+TEST_CASE("cli: eval warns of images that were trained on, and a report replaces reports alone", "[cli][outputs]") {
+  const Workplace w;
+  const std::string trained = w.tmp / "run", eval = "eval " + trained + " --panels 0";
+  REQUIRE(run(w.train("train.iterations=2 train.val_every=2", "run")).status == 0);
+  CHECK_FALSE(has(run(eval).err, "warning"));
+  const std::string name = image_name(read_lines(w.data + "/train.txt")[0].text),
+                    list = read_file(w.data + "/test.txt");
+  for (const char* folder : {"/images/", "/masks/"})
+    std::filesystem::copy(w.data + folder + name + ".png", w.data + folder + "again.png");
+  write(w.data + "/test.txt", list + "again\n");
+  CHECK(has(run(eval).err, "warning: 1 picture is there twice under different names: images/" + name + ".png and"));
+  write(w.data + "/test.txt", list + name + "\n");
+  CHECK(has(run(eval).err, "'" + name + "' is also listed in "));
+
+  CHECK(run("report " + trained).status == 0);
+  CHECK(run("report " + trained).status == 0);  // its own page
+  const std::string mine = read_file(w.data + "/train.txt");
+  check_error("report " + trained + " --out " + w.data + "/train.txt", {"train.txt: exists already and is no report"});
+  CHECK(read_file(w.data + "/train.txt") == mine);
+
+  // What is left of a run is a run.
+  for (const char* file : {"config.yaml", "metrics.jsonl", "best.safetensors", "last.safetensors", "report.html"})
+    std::filesystem::remove(trained + "/" + file);
+  check_error("train " + w.config + " --out " + trained, {"holds a run already (eval_test.json)"});
+
+  // A folder whose name is in an old encoding.
+  write(w.data + "/test.txt", list);
+  const std::string old = w.tmp / "caf\xe9";
+  REQUIRE(run(w.train("train.iterations=2 train.val_every=2", "caf\xe9")).status == 0);
+  CHECK(run("eval " + old + " --panels 0").status == 0);
+  CHECK(has(read_file(old + "/eval_test.json"), "caf\\\\xe9/best.safetensors"));
+}
+
 TEST_CASE("cli: predict overwrites nothing, and a bad image does not stop the others", "[cli][outputs]") {
   const Workplace w;
   REQUIRE(run(w.train("train.iterations=2 train.val_every=2", "run")).status == 0);
