@@ -1,6 +1,7 @@
 #include "core/config.h"
 
 #include <yaml-cpp/anchor.h>
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -215,6 +216,8 @@ YAML::Node load_mapping(const std::string& yaml, const std::string& name) {
   YAML::Node document;
   try {
     document = load_document(yaml, name);
+  } catch (const YAML::DeepRecursion& e) {
+    fail(name, ":", e.mark.line + 1, ": not valid YAML: expected at most 500 levels, it has more");
   } catch (const YAML::ParserException& e) {
     fail(name, ":", e.mark.line + 1, ": not valid YAML: ", e.msg);
   }

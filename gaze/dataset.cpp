@@ -316,6 +316,20 @@ void warn_of_training_pictures(const DataOptions& options, const Dataset& datase
   warn_of_same_pictures(train, dataset, warn);
 }
 
+MaskValues first_mask_values(const DataOptions& options, const std::string& split) {
+  MaskValues values;
+  const std::string list = list_path(options, split), masks = options.root + "/masks";
+  if (!fs::exists(list) || !fs::is_directory(masks)) return values;
+  const Folder folder(masks);
+  for (const Entry& entry : read_list(list)) {
+    if (!folder.has(entry.name)) continue;
+    const std::string path = folder.find(entry);
+    values.add(read_mask(path, options.labels, read_options(options)), path);
+    if (values.complete() || options.labels.given()) break;
+  }
+  return values;
+}
+
 Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
                      const LoadHooks& hooks) {
   if (options.channels != 1 && options.channels != 3)

@@ -132,7 +132,9 @@ void check_one_grey_frame(const std::string& path, DcmDataset& data) {
 /// pixels.
 void check_syntax(const std::string& path, DcmFileFormat& file) {
   const std::string uid = word(*file.getMetaInfo(), DCM_TransferSyntaxUID);
-  if (uid.empty() || DcmXfer(uid.c_str()).getXfer() != EXS_Unknown) return;
+  const DcmXfer syntax(uid.c_str());
+  const bool by_network = uid == "1.2.840.10008.1.2.4.94" || uid == "1.2.840.10008.1.2.4.95";
+  if (uid.empty() || (syntax.getXfer() != EXS_Unknown && !by_network)) return;
   constexpr std::pair<const char*, const char*> names[] = {{"1.2.840.10008.1.2.4.94", "JPIP"},
                                                            {"1.2.840.10008.1.2.4.95", "JPIP"},
                                                            {"1.2.840.10008.1.2.4.11", "JPEG XL"},

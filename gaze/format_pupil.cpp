@@ -26,7 +26,7 @@ std::string image_of(const Table& table, const GazeOptions& options) {
 /// The current row's position in image sides, with the origin at the top left.
 std::pair<double, double> position_of(const Table& table, size_t x, size_t y, const Viewing& viewing) {
   const auto u = table.number_if_any(x), v = table.number_if_any(y);
-  if (!u || !v) return {no_position, no_position};
+  if (!u || !v || (*u == 0 && *v == 0)) return {no_position, no_position};  // (0, 0): the eye was lost
   const double from_left = *u, from_top = 1 - *v;
   if (!viewing.image.known() || viewing.screen_width == 0) return {from_left, from_top};
   // The surface, or the camera's image, is the screen.

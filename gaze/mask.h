@@ -56,6 +56,8 @@ class MaskValues {
   void add(const Mask& mask, const std::string& path);
   /// The same for the masks of another part of the data set.
   void add(const MaskValues& others);
+  /// Whether there was a mask with foreground and one with background.
+  bool complete() const { return foreground_.value >= 0 && background_.value >= 0; }
 
  private:
   struct Value {

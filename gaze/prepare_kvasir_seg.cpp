@@ -22,7 +22,7 @@ std::map<std::string, std::string> paths_by_name(const std::string& folder) {
   std::map<std::string, std::string> paths;
   for (const std::string& path : files_below(folder, {".jpg", ".jpeg", ".png"})) {
     const std::string name = image_name(path, path);
-    if (name.empty()) fail(path, ": has no name, expected NAME.jpg");
+    if (name.empty() || name[0] == '.') fail(path, ": has no name, expected NAME.jpg");
     if (const auto [at, added] = paths.emplace(name, path); !added) fail(path, ": has the name of ", at->second);
   }
   if (paths.empty()) fail(folder, ": holds no images, expected Kvasir-SEG's NAME.jpg");

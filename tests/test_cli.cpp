@@ -441,6 +441,12 @@ TEST_CASE("cli: eval warns of images that were trained on, and a report replaces
   write(w.data + "/test.txt", list + name + "\n");
   CHECK(has(run(eval).err, "'" + name + "' is also listed in "));
 
+  Image zero_one(48, 48, 1);
+  std::fill_n(zero_one.pixels.begin(), 500, uint8_t(1));
+  write_png(w.data + "/masks/again.png", zero_one);
+  write(w.data + "/test.txt", "again\n");
+  CHECK(has(run(eval).err, "again.png: foreground is 1, but 255 in "));
+
   CHECK(run("report " + trained).status == 0);
   CHECK(run("report " + trained).status == 0);  // its own page
   const std::string mine = read_file(w.data + "/train.txt");

@@ -199,6 +199,10 @@ TEST_CASE("readers: positions of (0, 0) are lost in every unit", "[readers]") {
   const Gaze gaze = read_text("image,x [norm],y [norm],duration\na,0.5,0.5,200\na,0,0,200\na,0,0.5,200\n");
   CHECK(gaze.dropped.lost == 1);
   CHECK(gaze.tracks.at("a").fixations.size() == 2);
+  const Gaze pupil = read_text("id,start_timestamp,duration,norm_pos_x,norm_pos_y\n1,10,200,0.5,0.5\n2,11,200,0,0\n",
+                               {}, "fixations_on_surface_a.csv");
+  CHECK(pupil.dropped.unplaced == 1);
+  CHECK(pupil.tracks.at("a").fixations.size() == 1);
 }
 
 TEST_CASE("readers: shares where pixels are expected are named, without the image's place too", "[readers]") {

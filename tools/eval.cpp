@@ -69,15 +69,23 @@ void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::
 
 void print_warning(const std::string& line) { std::fprintf(stderr, "warning: %s\n", line.c_str()); }
 
-/// Warns if images of the split were trained on, under their name or another.
-void warn_of_training_images(const DataOptions& data, const std::string& split, const Dataset& dataset) {
+/// Warns if images of the split were trained on, under their name or another, and if masks of the split have another
+/// meaning of values than those that were validated on.
+void compare_with_training(const DataOptions& data, const std::string& split, const Dataset& dataset) {
   if (split == "train") return;
-  try {
-    check_splits(data);
-    warn_of_training_pictures(data, dataset, print_warning);
-  } catch (const Error& error) {
-    print_warning(error.what());
-  }
+  const auto warn_if_it_fails = [](const auto& check) {
+    try {
+      check();
+    } catch (const Error& error) {
+      print_warning(error.what());
+    }
+  };
+  warn_if_it_fails([&] { check_splits(data); });
+  warn_if_it_fails([&] { warn_of_training_pictures(data, dataset, print_warning); });
+  warn_if_it_fails([&] {
+    MaskValues values = first_mask_values(data, "val");
+    values.add(dataset.mask_values);
+  });
 }
 
 void evaluate_run(const Options& o) {
@@ -89,7 +97,7 @@ void evaluate_run(const Options& o) {
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
   const Dataset dataset =
       load_dataset(config.data, o.split, needs, {.sample = {}, .progress = {}, .warn = print_warning});
-  warn_of_training_images(config.data, o.split, dataset);
+  compare_with_training(config.data, o.split, dataset);
   const std::string parent = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : parent.empty() ? "." : parent;
   make_folder(folder);
