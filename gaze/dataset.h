@@ -126,8 +126,8 @@ std::string first_file_difference(const std::vector<std::pair<std::string, std::
 void warn_of_training_pictures(const DataOptions& options, const Dataset& dataset,
                                const std::function<void(const std::string&)>& warn);
 
-/// What values mean in the masks of a list, from the first ones that have foreground and background. Nothing if the list
-/// or the masks are missing.
+/// What values mean in the masks of a list, from the first ones that have foreground and background. Nothing if the
+/// list or the masks are missing.
 MaskValues first_mask_values(const DataOptions& options, const std::string& split);
 
 /// Functions that load_dataset() calls. Each may be empty.

@@ -410,7 +410,7 @@ TEST_CASE("readers: a faulty or ambiguous BeGaze event export is refused", "[rea
   const GazeOptions options = shown_at(0, 0, 800, 500);
   const std::string text = begaze_events(), row = begaze_row("R", 1, 2, 1300000, 200500, 400, 250);
   check_contains(refusal(text),
-                 "gaze.txt:22: column Location X is in pixels of the screen: expected the image's place");
+                 "gaze.txt:23: column Location X is in pixels of the screen: expected the image's place");
   check_contains(refusal(begaze_head + row, options),
                  "gaze.txt:9: does not say which image was looked at: expected --image NAME, user events");
   check_contains(refusal(replaced(text, "Fixations:", "Nothing:"), options),
