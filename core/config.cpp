@@ -229,7 +229,8 @@ YAML::Node load_mapping(const std::string& yaml, const std::string& name) {
 /// Appends the layers of a file, those of its base first. `chain` holds the files that led here.
 void add_file(Source& source, const std::string& path, std::vector<std::string> chain) {
   namespace fs = std::filesystem;
-  const std::string canonical = fs::weakly_canonical(path).string();
+  std::error_code error;  // of a path that cannot be looked up, which reading it then reports
+  const std::string canonical = fs::weakly_canonical(path, error).string();
   if (std::find(chain.begin(), chain.end(), canonical) != chain.end())
     fail(path, ": the key 'base' leads back to this file");
   chain.push_back(canonical);
@@ -238,7 +239,7 @@ void add_file(Source& source, const std::string& path, std::vector<std::string> 
     const std::string where = place(layer, "base", base);
     if (!base.IsScalar()) fail(where, ": key 'base': expected the path of a configuration, got ", shown(base));
     const fs::path file = fs::path(path).parent_path() / base.Scalar();
-    if (!fs::is_regular_file(file)) fail(where, ": key 'base': there is no file ", file.string());
+    if (!fs::is_regular_file(file, error)) fail(where, ": key 'base': there is no file ", file.string());
     layer.node.remove("base");
     add_file(source, file.string(), std::move(chain));
   }

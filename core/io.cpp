@@ -115,6 +115,14 @@ void replace_file(const std::string& path, const std::string& bytes) {
   sync_folder(target);
 }
 
+/// What a path leads to.
+fs::file_status status_of(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::none) fail(path, ": cannot look at it: ", error.message());
+  return status;
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path, uint64_t max_bytes) {
@@ -191,6 +199,10 @@ void remove_stale_temporaries(const std::string& folder) {
     if (*process == getpid() || (::kill(*process, 0) != 0 && errno == ESRCH)) fs::remove(entry.path(), none);
   }
 }
+
+bool path_exists(const std::string& path) { return fs::exists(status_of(path)); }
+bool is_file(const std::string& path) { return fs::is_regular_file(status_of(path)); }
+bool is_folder(const std::string& path) { return fs::is_directory(status_of(path)); }
 
 void make_folder(const std::string& path) {
   std::error_code error;

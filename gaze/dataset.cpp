@@ -31,7 +31,7 @@ struct Entry {
 };
 
 std::string list_path(const DataOptions& options, const std::string& split) {
-  if (!fs::is_directory(options.root))
+  if (!is_folder(options.root))
     fail("data.root: no folder '", options.root,
          "', expected one with images/, masks/, and train.txt, val.txt or test.txt");
   return options.root + "/" + split + ".txt";
@@ -287,7 +287,7 @@ void check_splits(const DataOptions& options) {
   std::map<std::string, std::string> where_of;
   for (const char* split : {"train", "val", "test"}) {
     const std::string path = list_path(options, split);
-    if (!fs::exists(path)) continue;
+    if (!path_exists(path)) continue;
     const bool needed = std::string_view(split) != "test";  // an empty list of test images hinders no training
     if (!needed && read_lines(path).empty()) continue;
     for (const Entry& entry : read_list(path)) {
@@ -308,7 +308,7 @@ void warn_of_same_pictures(const Dataset& a, const Dataset& b, const std::functi
 void warn_of_training_pictures(const DataOptions& options, const Dataset& dataset,
                                const std::function<void(const std::string&)>& warn) {
   const std::string list = list_path(options, "train");
-  if (!fs::exists(list)) return;
+  if (!path_exists(list)) return;
   const Folder images(options.root + "/images");
   Dataset train;
   for (const Entry& entry : read_list(list))
@@ -319,7 +319,7 @@ void warn_of_training_pictures(const DataOptions& options, const Dataset& datase
 MaskValues first_mask_values(const DataOptions& options, const std::string& split) {
   MaskValues values;
   const std::string list = list_path(options, split), masks = options.root + "/masks";
-  if (!fs::exists(list) || !fs::is_directory(masks)) return values;
+  if (!path_exists(list) || !is_folder(masks)) return values;
   const Folder folder(masks);
   for (const Entry& entry : read_list(list)) {
     if (!folder.has(entry.name)) continue;
@@ -345,7 +345,7 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
     sources.gaze = read_gaze_of(gaze, sources.images);
     settle_missing_gaze(entries, sources.gaze, options, hooks);
     dataset.files.push_back(digest_of(gaze, options));
-  } else if (needs.optional_gaze && !options.gaze.empty() && fs::exists(gaze)) {
+  } else if (needs.optional_gaze && !options.gaze.empty() && path_exists(gaze)) {
     sources.gaze = read_gaze(gaze);
   }
 

@@ -119,8 +119,8 @@ constexpr Metric table[] = {
     // key, name, unit, decimals, higher is better, compared, function, note
     {"dice", "Dice", "", 3, true, true, dice, ""},
     {"iou", "IoU", "", 3, true, true, iou, ""},
-    {"precision", "Precision", "", 3, true, false, precision, ""},
-    {"recall", "Recall", "", 3, true, false, recall, ""},
+    {"precision", "Precision", "", 3, true, true, precision, ""},
+    {"recall", "Recall", "", 3, true, true, recall, ""},
     {"hd95", "HD95", "px", 1, false, true, hausdorff95,
      "HD95 is the 95th percentile of the distances between the two outlines, in pixels of the label: less is better."},
     {"surface_dice", "Surface Dice", "", 3, true, true, surface_dice<2>,

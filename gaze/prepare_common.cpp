@@ -108,11 +108,12 @@ std::set<std::string> hold_out(Names names, double share) {
   return {names.begin(), names.begin() + int64_t(count)};
 }
 
-NewDataset::NewDataset(const PrepareOptions& options) : options_(options), made_root_(!fs::exists(options.out)) {
+NewDataset::NewDataset(const PrepareOptions& options) : options_(options), made_root_(!path_exists(options.out)) {
   for (const char* part : parts) {
-    const fs::path path = fs::path(options.out) / part;
-    if (fs::exists(path) && !(fs::is_directory(path) && fs::is_empty(path)))
-      fail(path.string(), ": exists already, expected a folder OUT without images, masks, lists and gaze");
+    const std::string path = options.out + "/" + part;
+    std::error_code error;
+    if (path_exists(path) && !(is_folder(path) && fs::is_empty(path, error)))
+      fail(path, ": exists already, expected a folder OUT without images, masks, lists and gaze");
   }
   make_folder(options.out + "/images");
   make_folder(options.out + "/masks");

@@ -31,7 +31,7 @@ std::map<std::string, std::string> paths_by_name(const std::string& folder) {
 
 /// The names in a list, or nothing if the file is missing. Throws Error if a name is not an image's.
 std::optional<Names> read_list(const std::string& path, const std::map<std::string, std::string>& images) {
-  if (!fs::exists(path)) return std::nullopt;
+  if (!path_exists(path)) return std::nullopt;
   Names names;
   for (const TextLine& line : read_lines(path)) {
     names.push_back(image_name(line.text, str_cat(path, ":", line.number)));

@@ -103,7 +103,7 @@ std::string patient_of(const std::string& path, const Patients& patients) {
 std::vector<Labels> find_labels(const std::string& raw, const Patients& patients, Prepared& prepared) {
   std::map<std::string, Labels> found;
   for (const std::string& path : files_below(raw, {".nrrd", ".nhdr"})) {
-    const std::string below = lower(fs::relative(path, raw).string());
+    const std::string below = lower(fs::path(path).lexically_relative(raw).string());
     if (below.find("leaderboard") != below.npos) continue;
     const bool train = below.find("train") != below.npos, test = below.find("test") != below.npos;
     if (train == test) fail(path, ": expected a folder named training or test, to know which part this belongs to");

@@ -87,7 +87,8 @@ std::vector<GazeSample> to_threshold_units(const std::string& path, const ImageR
          "(--image-rect, --image-size or --screen)");
   const bool degrees = viewing.distance_mm > 0;
   if (degrees && !(viewing.screen_mm > 0 && viewing.screen_width > 0))
-    fail("a viewing distance is given: expected the screen's width in mm and in pixels too");
+    fail(path,
+         ": a viewing distance is given: expected the screen's width in mm and in pixels too (--screen-mm, --screen)");
   const auto angle = [&](double pixels, double side) {
     const double mm = (pixels - side / 2) * viewing.screen_mm / viewing.screen_width;
     return std::atan(mm / viewing.distance_mm) * 180 / std::numbers::pi;

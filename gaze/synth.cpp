@@ -285,7 +285,7 @@ void write_synthetic_dataset(const std::string& folder, int64_t count, int64_t s
   if (count < 3) fail("synthetic data set: expected at least 3 images, one per split, got ", count);
   if (size < 16 || size > 4096) fail("synthetic data set: expected images of 16 to 4096 pixels, got ", size);
   for (const char* part : {"images", "masks", "train.txt", "val.txt", "test.txt", "gaze.csv"})
-    if (std::filesystem::exists(folder + "/" + part)) fail(folder, ": holds a data set already (", part, " exists)");
+    if (path_exists(folder + "/" + part)) fail(folder, ": holds a data set already (", part, " exists)");
   make_folder(folder + "/images");
   make_folder(folder + "/masks");
 

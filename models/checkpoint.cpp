@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "core/io.h"
 #include "models/recipes.h"
 
 namespace gt {
@@ -78,9 +79,9 @@ const std::string& metadata_entry(const SafeTensors& file, const std::string& ke
 LoadedModel load_model(const std::string& run_or_checkpoint, Device device) {
   LoadedModel loaded;
   loaded.path = run_or_checkpoint;
-  if (std::filesystem::is_directory(run_or_checkpoint)) {
+  if (is_folder(run_or_checkpoint)) {
     loaded.path = run_or_checkpoint + "/best.safetensors";
-    if (!std::filesystem::exists(loaded.path))
+    if (!path_exists(loaded.path))
       fail(run_or_checkpoint,
            ": expected a run's folder or a checkpoint file, found a folder without best.safetensors");
   }

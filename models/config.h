@@ -39,6 +39,7 @@ struct TrainOptions {
   int64_t log_every = 20;
   int64_t val_every = 500;
   int64_t checkpoint_every = 500;
+  std::string select = "val";
   double ema = 0;
   bool cuda_graph = true;
 
@@ -51,6 +52,8 @@ struct TrainOptions {
       Help{"interval between validations; a multiple of train.log_every", "iterations"});
     v("checkpoint_every", checkpoint_every, Range{1, 1e9},
       Help{"interval between checkpoints; a multiple of train.log_every", "iterations"});
+    v("select", select, OneOf{"val", "test", "last"},
+      Help{"the network kept as best: of the best validation on val.txt or test.txt, or the last"});
     v("ema", ema, Range{0, 0.999999},
       Help{"decay of the moving average of the weights, which is what is validated; 0 for none"});
     v("cuda_graph", cuda_graph, Help{"CUDA: record a training step once as a graph and replay it"});

@@ -15,7 +15,47 @@ void require_finite(const Tensor& output) {
     fail("the network gives NaN or infinity for the image, expected finite numbers");
 }
 
+/// x (B,H,W,C) on the CPU, mirrored left-right, up-down or both.
+Tensor mirrored(const Tensor& x, bool left_right, bool up_down) {
+  const int64_t height = x.dim(1), width = x.dim(2), channels = x.dim(3);
+  Tensor y(x.shape());
+  for (int64_t row = 0; row < x.dim(0) * height; ++row) {
+    const int64_t from = up_down ? row / height * height + height - 1 - row % height : row;
+    for (int64_t u = 0; u < width; ++u)
+      std::copy_n(x.data<float>() + (from * width + (left_right ? width - 1 - u : u)) * channels, channels,
+                  y.data<float>() + (row * width + u) * channels);
+  }
+  return y;
+}
+
+class MirrorAveraged : public Model {
+ public:
+  MirrorAveraged(std::unique_ptr<Model> model, const Config& config)
+      : Model(config, DType::f32, model->device()), model_(std::move(model)) {}
+
+  Prediction predict(const Tensor& images) const override {
+    Prediction prediction = model_->predict(images);
+    const Tensor on_cpu = images.to(Device::cpu);
+    Tensor sum = prediction.logits.to(Device::cpu);
+    for (const auto& [left_right, up_down] : {std::pair(true, false), std::pair(false, true), std::pair(true, true)}) {
+      const Tensor logits = model_->predict(mirrored(on_cpu, left_right, up_down).to(device())).logits;
+      sum = add(sum, mirrored(logits.to(Device::cpu), left_right, up_down));
+    }
+    prediction.logits = scale(sum, 0.25).to(device());
+    return prediction;
+  }
+  Losses losses(const SupervisedBatch&) const override { fail("a mirror-averaged model has no losses"); }
+  std::vector<std::string> loss_terms() const override { return {}; }
+
+ private:
+  std::unique_ptr<Model> model_;
+};
+
 }  // namespace
+
+std::unique_ptr<Model> mirror_averaged(std::unique_ptr<Model> model, const Config& config) {
+  return std::make_unique<MirrorAveraged>(std::move(model), config);
+}
 
 Tensor network_input(const std::vector<const Sample*>& samples, Device device) {
   std::vector<const Image*> images;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ Tensor network_input(const Image& image, const DataOptions& data, Device device)
 /// The probability of foreground that the model predicts for each pixel of an image of any size: (height,width). The
 /// model must be on the CPU. Throws Error if the network's output is not finite.
 Tensor predict_probability(const Model& model, const DataOptions& data, const Image& image);
+
+/// The model with logits that are the mean over an image and its mirror images: left-right, up-down and both. For
+/// prediction alone: it has no parameters and no loss. Attention maps are those of the image itself.
+std::unique_ptr<Model> mirror_averaged(std::unique_ptr<Model> model, const Config& config);
 
 /// The mask of logits (h,w) at height x width. The logits are resized bilinearly. A pixel is 255 where their sigmoid is
 /// above 0.5, else 0. Throws Error if a logit is not finite.

@@ -121,7 +121,7 @@ void MetricsLog::sync() { sync_file(file_, path_); }
 
 int64_t logged_iterations(const std::string& path) {
   int64_t logged = 0;
-  if (std::filesystem::exists(path))
+  if (path_exists(path))
     for_each_line(path,
                   [&](const std::string&, const Json& entry) { logged = std::max(logged, iteration_of(entry, path)); });
   return logged;

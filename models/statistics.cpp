@@ -83,12 +83,47 @@ double wilcoxon_signed_rank(const std::vector<double>& differences) {
   return std::erfc(z / std::sqrt(2.0));
 }
 
-PairedDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  GT_CHECK(a.size() == b.size() && !a.empty(), "paired_difference: expected two lists of one length above 0, got ",
-           a.size(), " and ", b.size(), " scores");
-  std::vector<double> differences(a.size());
-  for (size_t i = 0; i < a.size(); ++i) differences[i] = a[i] - b[i];
-  return {mean_std(differences).mean, bootstrap_interval(differences), wilcoxon_signed_rank(differences)};
+PairedDifference paired_difference(const SeedScores& a, const SeedScores& b, int64_t resamples, uint64_t seed) {
+  GT_CHECK(a.size() == b.size() && !a.empty(), "paired_difference: expected one number of seeds above 0, got ",
+           a.size(), " and ", b.size());
+  const size_t images = a[0].size();
+  SeedScores differences;
+  std::vector<double> a_means, b_means, of_images(images);
+  PairedDifference result;
+  for (size_t s = 0; s < a.size(); ++s) {
+    GT_CHECK(a[s].size() == images && b[s].size() == images && images > 0,
+             "paired_difference: expected one number of images above 0, got ", images, ", ", a[s].size(), " and ",
+             b[s].size());
+    differences.emplace_back();
+    for (size_t i = 0; i < images; ++i) {
+      differences[s].push_back(a[s][i] - b[s][i]);
+      of_images[i] += differences[s][i] / double(a.size());
+    }
+    a_means.push_back(mean_std(a[s]).mean), b_means.push_back(mean_std(b[s]).mean);
+    result.seeds.push_back(mean_std(differences[s]).mean);
+  }
+  result.mean = mean_std(result.seeds).mean;
+  result.p_images = wilcoxon_signed_rank(of_images);
+  const double spread = std::max(mean_std(a_means).std, mean_std(b_means).std);
+  result.within_seed_spread = a.size() > 1 && std::fabs(result.mean) < spread;
+
+  std::vector<double> means;
+  int64_t not_above = 0, not_below = 0;
+  for (int64_t r = 0; r < resamples; ++r) {
+    Random random(seed, uint64_t(r));
+    std::vector<size_t> drawn;
+    for (size_t i = 0; i < images; ++i) drawn.push_back(size_t(random.below(int64_t(images))));
+    double sum = 0;
+    for (size_t s = 0; s < a.size(); ++s) {
+      const std::vector<double>& of_seed = differences[a.size() == 1 ? 0 : size_t(random.below(int64_t(a.size())))];
+      for (const size_t i : drawn) sum += of_seed[i];
+    }
+    means.push_back(sum / double(a.size() * images));
+    not_above += means.back() <= 0, not_below += means.back() >= 0;
+  }
+  result.interval = {percentile(means, 2.5), percentile(means, 97.5)};
+  result.p = std::min(1.0, 2 * double(std::min(not_above, not_below) + 1) / double(resamples + 1));
+  return result;
 }
 
 }  // namespace gt

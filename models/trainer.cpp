@@ -27,7 +27,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// The first file of a run in the folder; "" if it has none.
 std::string run_file_in(const std::string& folder) {
   for (const char* name : run_files)
-    if (std::filesystem::exists(folder + "/" + name)) return name;
+    if (path_exists(folder + "/" + name)) return name;
   std::error_code ignored;  // a missing folder has no files
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
     if (const std::string name = entry.path().filename(); name.starts_with("eval") && name.ends_with(".json"))
@@ -66,11 +66,11 @@ BestFacts best_facts(const SafeTensors& checkpoint, const std::string& path) {
 void require_no_progress(const std::string& folder, const Config& config) {
   const std::string found = run_file_in(folder), yaml = folder + "/config.yaml", best = folder + "/best.safetensors";
   if (found.empty()) return;
-  if (!std::filesystem::exists(yaml)) fail(folder, ": holds ", found, " of a run, expected its config.yaml too");
+  if (!path_exists(yaml)) fail(folder, ": holds ", found, " of a run, expected its config.yaml too");
   const Config saved = load_config(yaml);
   require_same_run(folder, saved, config);
   int64_t iteration = logged_iterations(folder + "/metrics.jsonl");
-  if (std::filesystem::exists(best))
+  if (path_exists(best))
     iteration = std::max(iteration, best_facts(read_checkpoint_of(folder, best, config), best).iteration);
   if (iteration > saved.train.checkpoint_every)
     fail(folder, ": last.safetensors is missing, though the run went to iteration ", iteration,
@@ -105,6 +105,14 @@ struct Trainer::State {
     if (stop_asked()) throw Interrupted("interrupted");
   }
 
+  /// The images that are validated on.
+  const char* validation_split() const { return config.train.select == "test" ? "test" : "val"; }
+  /// Whether there are validations. The last network can be kept without any, so that gaze alone is enough.
+  bool validates() const {
+    return config.train.select != "last" ||
+           (path_exists(config.data.root + "/val.txt") && is_folder(config.data.root + "/masks"));
+  }
+
   void load_data() {
     DataNeeds needs = data_needs(config);
     needs.training = true;
@@ -122,14 +130,17 @@ struct Trainer::State {
     }
     check_splits(config.data);
     train = load_dataset(config.data, "train", needs, hooks);
-    val = load_dataset(config.data, "val", {.labels = true, .training = true},
-                       {.sample = end_if_asked, .progress = {}, .warn = observer.message});
+    if (validates())
+      val = load_dataset(config.data, validation_split(), {.labels = true, .training = true},
+                         {.sample = end_if_asked, .progress = {}, .warn = observer.message});
     warn_of_same_pictures(train, val, observer.message);
     MaskValues values = train.mask_values;
     values.add(val.mask_values);
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));
+    if (config.train.select == "test") observer.message(selected_on_test);
+    if (!validates()) observer.message("no masks to validate on: the last network is kept");
     if (needs.pseudo)
       observer.message(str_cat("pseudo masks: ", train.samples[0].pseudo.size(), " per training image"));
   }
@@ -140,7 +151,7 @@ struct Trainer::State {
     lock.emplace(folder, "gradtrack train");
     require_free_folder(folder, resume);
     remove_stale_temporaries(folder);
-    if (std::filesystem::exists(file("last.safetensors"))) return restore();
+    if (path_exists(file("last.safetensors"))) return restore();
     require_no_progress(folder, config);
     write_file(file("config.yaml"), write_config(config));
     log.emplace(file("metrics.jsonl"));
@@ -160,6 +171,7 @@ struct Trainer::State {
 
   Json facts() const {
     return {{"recipe", config.recipe},
+            {"select", config.train.select},
             {"parameters", model->parameters().count()},
             {"train_images", train.samples.size()},
             {"val_images", val.samples.size()},
@@ -182,7 +194,7 @@ struct Trainer::State {
     optimizer->restore(checkpoint, counters.iteration, path);
     if (average) average->restore(checkpoint, counters.iteration, path);
     log.emplace(file("metrics.jsonl"), counters, config.train);
-    if (!std::filesystem::exists(file("config.yaml"))) write_file(file("config.yaml"), write_config(config));
+    if (!path_exists(file("config.yaml"))) write_file(file("config.yaml"), write_config(config));
     if (observer.message) observer.message(str_cat("resuming after iteration ", counters.iteration));
   }
 
@@ -205,7 +217,7 @@ struct Trainer::State {
   void require_best() const {
     if (counters.best_dice < 0) return;
     const std::string path = file("best.safetensors");
-    if (!std::filesystem::exists(path))
+    if (!path_exists(path))
       fail(path, ": is missing, though a validation had Dice ", counters.best_dice,
            "; restore it, or train in another folder");
     const BestFacts best = best_facts(read_checkpoint_of(folder, path, config), path);
@@ -280,19 +292,29 @@ struct Trainer::State {
   }
 
   void validate() {
+    counters.validation_due = false;
+    if (val.samples.empty()) {
+      if (counters.iteration == config.train.iterations) keep_best({counters.iteration, -1, -1, true});
+      return;
+    }
+    counters.validation_due = true;  // until it is done
     const std::vector<ImageScores> scores =
         evaluate_model(final_model(), val, config.train.batch, [this](int64_t) { end_if_asked(); });
     Json means;
     for (const Metric& m : metric_table()) means[m.key] = summarize_scores(scores, m).mean;
     log->add({{"iteration", counters.iteration}, {"val", means}, {"seconds", seconds()}});
-    ValidationReport report{counters.iteration, means["dice"], means["iou"], means["dice"] > counters.best_dice};
-    if (report.best) {
-      counters.best_dice = report.dice;
-      const Json facts = {{"iteration", report.iteration}, {"val_dice", report.dice}};
-      write_checkpoint("best.safetensors", final_model(), {{"best", facts.dump()}});
-    }
+    const bool best = config.train.select == "last" ? counters.iteration == config.train.iterations
+                                                    : means["dice"] > counters.best_dice;
+    const ValidationReport report{counters.iteration, means["dice"], means["iou"], best};
+    if (best) keep_best(report);
     counters.validation_due = false;
     if (observer.validation) observer.validation(report);
+  }
+
+  void keep_best(const ValidationReport& report) {
+    counters.best_dice = report.dice;
+    const Json facts = {{"iteration", report.iteration}, {"val_dice", report.dice}};
+    write_checkpoint("best.safetensors", final_model(), {{"best", facts.dump()}});
   }
 
   /// Trains to the last iteration. Throws Interrupted if the observer asks for it.
@@ -376,11 +398,11 @@ bool Trainer::run(const std::string& folder, bool resume) {
 
 RunProgress saved_progress(const std::string& folder, const Config& config) {
   const std::string checkpoint = folder + "/last.safetensors", yaml = folder + "/config.yaml";
-  if (std::filesystem::exists(checkpoint)) {
+  if (path_exists(checkpoint)) {
     const RunCounters saved = read_counters(read_checkpoint_of(folder, checkpoint, config), checkpoint, config.train);
     return {saved.iteration, saved.finished(config.train)};
   }
-  if (std::filesystem::exists(yaml)) require_same_run(folder, load_config(yaml), config);
+  if (path_exists(yaml)) require_same_run(folder, load_config(yaml), config);
   return {};
 }
 

@@ -21,6 +21,10 @@
 
 namespace gt {
 
+/// What every output says of a network that train.select=test chose.
+inline constexpr const char* selected_on_test =
+    "SELECTED ON TEST IMAGES: the best of many scores on the images that are scored; no figure of this run is unbiased";
+
 /// The state of a training after an iteration.
 struct TrainReport {
   int64_t iteration = 0, iterations = 0;              // iterations done, and their number in the whole training

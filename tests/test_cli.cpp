@@ -102,8 +102,14 @@ TEST_CASE("cli: train, eval, predict and report work in sequence", "[cli]") {
   CHECK(pictured == 3);
   CHECK(result["dice"]["mean"].get<double>() == Approx(sum / double(result["images"])));
   CHECK(result["untrained"]["dice"]["mean"].is_number());
+  const std::string before = read_file(w.tmp / "run/eval_test.json");
+
+  REQUIRE(run("eval " + w.tmp / "run" + " --tta --panels 0").status == 0);
+  CHECK(nlohmann::json::parse(read_file(w.tmp / "run/eval_test_tta.json"))["split"] == "test_tta");
+  CHECK(read_file(w.tmp / "run/eval_test.json") == before);
 
   write_png(w.tmp / "odd.png", Image(37, 53, 3, 90));
+  CHECK(run("predict " + w.tmp / "run" + " " + w.tmp / "odd.png" + " --tta --out " + w.tmp / "tta").status == 0);
   const Result predicted =
       run("predict " + w.tmp / "run" + " " + w.tmp / "odd.png" + " --maps --out " + w.tmp / "masks");
   INFO(predicted.err);

@@ -18,8 +18,9 @@ using Json = nlohmann::ordered_json;
 
 /// Arguments of a comparison of two recipes with two seeds, in a folder of this name.
 std::string compare(const Workplace& w, const std::string& out, const std::string& more = "") {
-  return "compare " + w.config + " data.root=" + w.data + " threads=1 --recipes gradtrack,full --seeds 2 --out " +
-         w.tmp / out + " " + more;
+  return "compare " + w.config + " data.root=" + w.data +
+         " threads=1 optimizer.kind=adamw optimizer.lr=0.01 --recipes gradtrack,full --seeds 2 --out " + w.tmp / out +
+         " " + more;
 }
 
 /// compare.json with the path of its folder replaced by OUT.
@@ -92,6 +93,14 @@ TEST_CASE("compare: every recipe is trained with every seed, and scores and diff
     ++pictures;
   }
   CHECK(pictures >= 3);
+  const std::string csv = read_file(w.tmp / "cmp/scores.csv"), tex = read_file(w.tmp / "cmp/table.tex");
+  CHECK(csv.starts_with("arm,seed,image,dice,iou,precision,recall,hd95,surface_dice\ngradtrack,1,"));
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 2 * 2 * 4);
+  CHECK(has(csv, str_cat("\ngradtrack,2,", json["images"][0].get<std::string>(), ",",
+                         track["runs"][1]["per_image"]["dice"][0].dump(), ",")));
+  for (const char* part : {"\\begin{tabular}", "gradtrack $-$ full & $", "Surface Dice", " \\pm "})
+    CHECK(has(tex, part));
+  CHECK(d["dice"]["seeds"].size() == 2);
   CHECK(exists(w.tmp / "cmp/full/seed2/report.html"));
 
   const std::string log = read_file(w.tmp / "cmp/full/seed2/log.txt"), before = outcome(w, "cmp");
@@ -201,11 +210,23 @@ TEST_CASE("compare: a run that fails does not stop the others", "[compare]") {
   CHECK(json["arms"][1]["dice"]["mean"].is_number());
 }
 
+TEST_CASE("compare: a run whose best network is untrained is left out and said so", "[compare]") {
+  const Workplace w;
+  const Result r =
+      run("compare " + w.config + " data.root=" + w.data +
+          " optimizer.lr=0 optimizer.lr_end=0 train.iterations=20 --recipes full --seeds 1 --out " + w.tmp / "cmp");
+  INFO(r.out << r.err);
+  CHECK(r.status == 0);
+  CHECK(has(r.err, "warning: full/seed1 is left out: its best checkpoint is the untrained network"));
+  CHECK(has(r.out, "0 of 1"));
+  CHECK(Json::parse(read_file(w.tmp / "cmp/compare.json"))["left_out"][0]["run"] == "full/seed1");
+}
+
 TEST_CASE("compare: --degrade also trains the recipes that use gaze on degraded gaze", "[compare]") {
   const Workplace w;
   const Result r =
       run("compare " + w.config + " data.root=" + w.data + " threads=1 train.iterations=2 --recipes full,gradtrack" +
-          " --degrade --seeds 1 --out " + w.tmp / "cmp");
+          " --degrade --seeds 1 optimizer.kind=adamw optimizer.lr=0.01 --out " + w.tmp / "cmp");
   INFO(r.err);
   REQUIRE(r.status == 0);
   CHECK(has(r.out, "gradtrack-noise10 - gradtrack "));
@@ -222,7 +243,7 @@ TEST_CASE("compare: --degrade also trains the recipes that use gaze on degraded 
 TEST_CASE("ablate: variants are compared with the unchanged configuration", "[compare]") {
   const Workplace w;
   const std::string command =
-      "ablate " + w.config + " data.root=" + w.data +
+      "ablate " + w.config + " data.root=" + w.data + " optimizer.kind=adamw optimizer.lr=0.01" +
       " threads=1 --axis maps.mix=0.5,1 --axis 'maps.keep=[1,1,1,1]' --arm 'late: maps.keep_end=first maps.mix=0' " +
       "--seeds 1 --split val --out " + w.tmp / "abl";
   const Result r = run(command);

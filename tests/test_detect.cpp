@@ -146,7 +146,8 @@ TEST_CASE("detection: faulty samples are refused", "[readers]") {
                  "gaze.csv: has the format gazemedseg, which does not use --detect; formats that do: ");
   options.viewing = {100, 100, {}, 0, 500};
   CHECK(refusal_of_text("time,x,y\n0,0.5,0.5\n", options) ==
-        "a viewing distance is given: expected the screen's width in mm and in pixels too");
+        "gaze.csv: a viewing distance is given: expected the screen's width in mm and in pixels too (--screen-mm, "
+        "--screen)");
   options.viewing = {100, 100, {}, 0, 0};
   check_contains(refusal_of_text("time,x,y\n9,0.5,0.5\n8,0.5,0.5\n", options),
                  "gaze.csv:3: a sample of image gaze is out of order: its time is 8 ms, that of line 2 is 9 ms");

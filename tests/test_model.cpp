@@ -1,10 +1,12 @@
 #include <cmath>
 
 #include <filesystem>
+#include "core/autograd.h"
 #include "core/io.h"
-#include "kernels/cases/op_case.h"
+#include "kernels/cases/check_op.h"
 
 #include "models/checkpoint.h"
+#include "models/evaluate.h"
 #include "models/gazemedseg.h"
 #include "models/gradtrack.h"
 #include "tests/catch.h"
@@ -88,6 +90,38 @@ TEST_CASE("recipes: training on one batch decreases the loss of every recipe", "
     INFO(recipe << " " << before << " -> " << after);
     CHECK(after < 0.9 * before);
   }
+}
+
+TEST_CASE("evaluation: logits averaged over mirror images turn with the image", "[model]") {
+  const Config c = tiny_config("gradtrack");
+  const Tensor images = tiny_batch(c).images;
+  const auto at = [](const Tensor& x, int64_t b, int64_t y, int64_t u, int64_t k) {
+    return x.data<float>()[((b * x.dim(1) + y) * x.dim(2) + u) * x.dim(3) + k];
+  };
+  const auto mirrored = [&](const Tensor& x, bool left_right, bool up_down) {
+    Tensor out(x.shape());
+    float* o = out.data<float>();
+    for (int64_t b = 0; b < x.dim(0); ++b)
+      for (int64_t y = 0; y < x.dim(1); ++y)
+        for (int64_t u = 0; u < x.dim(2); ++u)
+          for (int64_t k = 0; k < x.dim(3); ++k)
+            *o++ = at(x, b, up_down ? x.dim(1) - 1 - y : y, left_right ? x.dim(2) - 1 - u : u, k);
+    return out;
+  };
+  const NoGrad no_grad;
+  const auto plain = make_model(c);
+  const auto averaged = mirror_averaged(make_model(c), c);
+  const Tensor logits = averaged->predict(images).logits;
+  Tensor sum = Tensor::zeros(logits.shape());
+  for (const bool left_right : {false, true})
+    for (const bool up_down : {false, true}) {
+      const Tensor of_mirror = plain->predict(mirrored(images, left_right, up_down)).logits;
+      sum = add(sum, mirrored(of_mirror, left_right, up_down));
+      const Tensor turned = averaged->predict(mirrored(images, left_right, up_down)).logits;
+      CHECK(relative_difference(mirrored(turned, left_right, up_down), logits) < 1e-5);
+    }
+  CHECK(relative_difference(scale(sum, 0.25), logits) < 1e-5);
+  CHECK(averaged->predict(images).attention.size() == 4);
 }
 
 TEST_CASE("gradtrack: the total loss is the weighted sum of its terms", "[model]") {

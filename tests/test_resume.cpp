@@ -99,6 +99,43 @@ TEST_CASE("training: the average of the weights is what is validated and kept, a
     CHECK(same_bits(tensor, *last.find(name)));
 }
 
+TEST_CASE("training: train.select says which network is kept", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  const auto messages = [&](const Config& config, const std::string& run) {
+    std::string all;
+    TrainingObserver observer;
+    observer.message = [&](const std::string& line) { all += line + "\n"; };
+    CHECK(Trainer(config, observer).run(tmp / run, false));
+    return all;
+  };
+  const auto same_parameters = [&](const std::string& run) {
+    const SafeTensors best = read_checkpoint(tmp / run + "/best.safetensors"),
+                      last = read_checkpoint(tmp / run + "/last.safetensors");
+    for (const auto& [name, tensor] : best.tensors) CHECK(same_bits(tensor, *last.find(name)));
+  };
+  c.train.select = "last";
+  CHECK_FALSE(messages(c, "last").find("no masks") != std::string::npos);
+  same_parameters("last");
+  CHECK(read_file(tmp / "last/metrics.jsonl").find("\"val\"") != std::string::npos);
+
+  // Gaze alone: no masks, no list of validation images.
+  c.data.root = tmp / "data";
+  std::filesystem::copy(small_data(), c.data.root, std::filesystem::copy_options::recursive);
+  std::filesystem::remove_all(c.data.root + "/masks");
+  std::filesystem::remove(c.data.root + "/val.txt");
+  CHECK(messages(c, "gaze").find("no masks to validate on: the last network is kept") != std::string::npos);
+  same_parameters("gaze");
+  CHECK(read_file(tmp / "gaze/metrics.jsonl").find("\"val\"") == std::string::npos);
+  CHECK_FALSE(train(c, tmp / "stopped", false, 10));
+  CHECK(train(c, tmp / "stopped", true));
+  CHECK((state_of(tmp / "stopped") == state_of(tmp / "gaze")));
+
+  c = small_run();
+  c.train.select = "test";
+  CHECK(messages(c, "test").find("SELECTED ON TEST IMAGES") != std::string::npos);
+}
+
 TEST_CASE("training: a run that was killed before its first checkpoint starts again", "[trainer]") {
   const TempFolder tmp;
   const Config c = small_run();

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/check.h"
+#include "models/trainer.h"
 #include "tools/text_table.h"
 
 namespace gt {
@@ -68,7 +69,7 @@ void print_scores(const Comparison& c) {
 }
 
 void print_differences(const Comparison& c) {
-  std::vector<std::vector<std::string>> rows = {{"difference", "metric", "mean", "95 % interval", "p"}};
+  std::vector<std::vector<std::string>> rows = {{"difference", "metric", "mean", "", "95 % interval", "p", "seeds"}};
   for (const ArmsDifference& pair : c.differences) {
     std::string name = c.arm(pair.first).name + " - " + c.arm(pair.second).name;
     for (const auto& [metric, d] : pair.scores) {
@@ -76,15 +77,24 @@ void print_differences(const Comparison& c) {
       char mean[32], interval[64];
       std::snprintf(mean, sizeof mean, "%+.*f", decimals, d.mean);
       std::snprintf(interval, sizeof interval, "%+.*f .. %+.*f", decimals, d.interval.low, decimals, d.interval.high);
-      rows.push_back({std::exchange(name, ""), metric->with_unit(), mean, interval, format_p(d.p)});
+      std::string seeds;
+      for (const double seed : d.seeds) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%s%+.*f", seeds.empty() ? "" : " ", decimals, seed);
+        seeds += text;
+      }
+      rows.push_back({std::exchange(name, ""), metric->with_unit(), mean, d.within_seed_spread ? "~" : "", interval,
+                      format_p(d.p), seeds});
     }
   }
   if (rows.size() == 1) return;
   std::printf("\n");
   print_rows(rows);
   std::printf(
-      "Differences are paired over images. Intervals are bootstrap intervals of the mean. p is the p-value\n"
-      "of Wilcoxon's signed-rank test, not corrected for multiple tests.\n");
+      "Differences are paired over seeds and images. Intervals and p are of a bootstrap over both, for other "
+      "trainings\n"
+      "on other images%s. p is not corrected for multiple tests. ~ is less than the deviation over seeds of an arm.\n",
+      c.seeds == 1 ? "; with one seed, for other images alone" : "");
 }
 
 }  // namespace
@@ -113,14 +123,19 @@ MeanStd Comparison::over_seeds(size_t arm, const char* metric) const {
   return mean_std(means);
 }
 
-std::vector<double> Comparison::over_images(size_t arm, const char* metric) const {
-  std::vector<double> means;
-  for (const SeedRun& r : runs[arm]) {
-    const std::vector<double> values = scores_per_image(r.run, metric);
-    means.resize(values.size());
-    for (size_t i = 0; i < values.size(); ++i) means[i] += values[i] / double(runs[arm].size());
-  }
-  return means;
+std::vector<int64_t> Comparison::common_seeds(size_t first, size_t second) const {
+  std::vector<int64_t> common;
+  for (const SeedRun& a : runs[first])
+    for (const SeedRun& b : runs[second])
+      if (a.seed == b.seed) common.push_back(a.seed);
+  return common;
+}
+
+SeedScores Comparison::with_seeds(size_t arm, const char* metric, const std::vector<int64_t>& seeds) const {
+  SeedScores scores;
+  for (const SeedRun& r : runs[arm])
+    if (std::find(seeds.begin(), seeds.end(), r.seed) != seeds.end()) scores.push_back(scores_per_image(r.run, metric));
+  return scores;
 }
 
 std::vector<std::string> Comparison::images() const {
@@ -142,12 +157,13 @@ bool Comparison::simulated() const {
 std::vector<ArmsDifference> compute_differences(const Comparison& c) {
   std::vector<ArmsDifference> all;
   for (const auto& [first, second] : c.experiment.pairs) {
-    if (c.runs[first].empty() || c.runs[second].empty()) continue;
+    const std::vector<int64_t> seeds = c.common_seeds(first, second);
+    if (seeds.empty()) continue;
     all.push_back({first, second, {}});
     for (const Metric* m : compared_metrics())
       if (c.has(first, *m) && c.has(second, *m))
         all.back().scores.push_back(
-            {m, paired_difference(c.over_images(first, m->key), c.over_images(second, m->key))});
+            {m, paired_difference(c.with_seeds(first, m->key, seeds), c.with_seeds(second, m->key, seeds))});
   }
   return all;
 }
@@ -186,15 +202,23 @@ Json comparison_json(const Comparison& c) {
                {"images", c.images()},
                {"arms", Json::array()},
                {"differences", Json::array()},
-               {"failures", Json::array()}};
+               {"failures", Json::array()},
+               {"left_out", Json::array()}};
   for (size_t i = 0; i < c.runs.size(); ++i) json["arms"].push_back(arm_json(c, i));
   for (const ArmsDifference& pair : c.differences) {
     Json both = {{"arm", c.arm(pair.first).name}, {"minus", c.arm(pair.second).name}};
     for (const auto& [metric, d] : pair.scores)
-      both[metric->key] = {{"mean", d.mean}, {"low", d.interval.low}, {"high", d.interval.high}, {"p", d.p}};
+      both[metric->key] = {{"mean", d.mean},
+                           {"low", d.interval.low},
+                           {"high", d.interval.high},
+                           {"p", d.p},
+                           {"p_images", d.p_images},
+                           {"seeds", d.seeds},
+                           {"within_seed_spread", d.within_seed_spread}};
     json["differences"].push_back(both);
   }
   for (const auto& [run, why] : c.failures) json["failures"].push_back({{"run", run}, {"why", why}});
+  for (const auto& [run, why] : c.left_out) json["left_out"].push_back({{"run", run}, {"why", why}});
   return json;
 }
 
@@ -205,9 +229,12 @@ void print_comparison(const Comparison& c) {
   for (size_t i = 0; i < c.runs.size(); ++i)
     if (c.simulated(i)) names += (names.empty() ? "" : ", ") + c.arm(i).name;
   if (!names.empty()) std::printf("trained on SIMULATED gaze: %s\n", names.c_str());
+  for (size_t i = 0; i < c.runs.size(); ++i)
+    if (c.arm(i).config.train.select == "test") std::printf("%s: %s\n", c.arm(i).name.c_str(), selected_on_test);
   std::printf("\n");
   print_scores(c);
   print_differences(c);
+  for (const auto& [run, why] : c.left_out) std::printf("left out: %s: %s\n", run.c_str(), why.c_str());
 }
 
 }  // namespace gt

@@ -42,6 +42,7 @@ struct Comparison {
   int64_t seeds = 0;                                          // number of runs planned per arm
   std::vector<std::vector<SeedRun>> runs;                     // the evaluated runs of each arm
   std::vector<std::pair<std::string, std::string>> failures;  // name and reason of each run that failed
+  std::vector<std::pair<std::string, std::string>> left_out;  // name and reason of each run that no mean includes
   std::vector<ArmsDifference> differences;                    // see compute_differences()
 
   /// Arm number i.
@@ -50,9 +51,11 @@ struct Comparison {
   bool has(size_t arm, const Metric& metric) const;
   /// Mean and standard deviation over seeds of an arm's mean over images. The arm must have the metric.
   MeanStd over_seeds(size_t arm, const char* metric) const;
-  /// An arm's score of each image, averaged over seeds. The arm must have the metric.
-  std::vector<double> over_images(size_t arm, const char* metric) const;
-  /// The names of the images, in the order of over_images(). Empty without runs.
+  /// The seeds that both arms have runs of.
+  std::vector<int64_t> common_seeds(size_t first, size_t second) const;
+  /// An arm's scores with these seeds, which it has. It must have the metric.
+  SeedScores with_seeds(size_t arm, const char* metric, const std::vector<int64_t>& seeds) const;
+  /// The names of the images, in the order of the scores. Empty without runs.
   std::vector<std::string> images() const;
   /// Whether any run was trained on simulated gaze.
   bool simulated() const;
@@ -72,12 +75,18 @@ std::string format_p(double p);
 /// Throws Error, naming a folder, if not all runs were evaluated on one list of images.
 void require_same_images(const Comparison& c);
 
-/// The differences of the experiment's pairs whose arms both have runs. Each metric takes a bootstrap of 10,000
-/// samples.
+/// The differences of the experiment's pairs, over the seeds that both arms have; none if there is no such seed. Each
+/// metric takes a bootstrap of 10,000 samples.
 std::vector<ArmsDifference> compute_differences(const Comparison& c);
 
 /// The contents of compare.json.
 Json comparison_json(const Comparison& c);
+
+/// The contents of scores.csv: a row for each arm, seed and image, with every metric.
+std::string comparison_csv(const Comparison& c);
+
+/// The contents of table.tex: the table of scores and that of differences in Dice, for LaTeX with the package booktabs.
+std::string comparison_latex(const Comparison& c);
 
 /// The contents of report.html. Its pictures show some images as predicted by the first run of each arm without
 /// degraded gaze. The device predicts them, and they are written to folder/cases.

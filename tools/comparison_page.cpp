@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "models/checkpoint.h"
+#include "models/trainer.h"
 #include "tools/comparison.h"
 #include "tools/html/charts.h"
 #include "tools/html/page.h"
@@ -50,6 +51,8 @@ std::string score_table(const Comparison& c) {
       str_cat("<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(), " images of ",
               escape(c.split), ". Each score is a mean over images: mean \u00b1 standard deviation over seeds.",
               metric_notes(true));
+  for (const Arm& arm : c.experiment.arms)
+    if (arm.config.train.select == "test") out += " " + escape(arm.name) + ": " + selected_on_test + ".";
   if (any_published)
     out +=
         " * Published Dice on the test splits of these data sets, trained on recorded gaze with the full-size "
@@ -62,25 +65,29 @@ std::string score_table(const Comparison& c) {
 std::string differences(const Comparison& c) {
   std::vector<html::IntervalRow> forest;
   html::Table t{{"Difference", "Metric"}, {}, 2};
-  t.head_html.insert(t.head_html.end(), {"Mean", "95 % interval", "p"});
+  t.head_html.insert(t.head_html.end(), {"Mean", "95 % interval", "p", "Each seed"});
   for (const ArmsDifference& pair : c.differences) {
     const std::string name = c.arm(pair.first).name + " \u2212 " + c.arm(pair.second).name;
     for (const auto& [metric, d] : pair.scores) {
       const bool dice = std::string_view(metric->key) == "dice";
       if (dice)
         forest.push_back({name, d.mean, d.interval.low, d.interval.high, int(pair.first), {}, "p " + format_p(d.p)});
+      std::string seeds;
+      for (const double seed : d.seeds) seeds += (seeds.empty() ? "" : ", ") + with_sign(seed, metric->decimals);
       t.rows_html.push_back(
-          {dice ? escape(name) : "", escape(metric->with_unit()), with_sign(d.mean, metric->decimals),
+          {dice ? escape(name) : "", escape(metric->with_unit()),
+           with_sign(d.mean, metric->decimals) + (d.within_seed_spread ? " ~" : ""),
            with_sign(d.interval.low, metric->decimals) + " \u2026 " + with_sign(d.interval.high, metric->decimals),
-           format_p(d.p)});
+           format_p(d.p), seeds});
     }
   }
   if (forest.empty()) return "";
   return "<h2>Differences</h2>\n" + html::interval_plot("Difference in Dice", "Dice", forest, true) +
-         "<p class=\"quiet small\">Differences are paired over images; the score of an image is its mean over seeds. "
-         "Lines are 95 % intervals of the mean by the percentile bootstrap. p is the two-sided p-value of Wilcoxon's "
-         "signed-rank test, not corrected for multiple tests. Intervals and p describe other images of this kind, "
-         "for the networks trained here.</p>\n"
+         "<p class=\"quiet small\">Differences are paired over seeds and images. Lines are 95 % intervals of the mean "
+         "by a "
+         "bootstrap over seeds and images, with one seed over images alone. p is from the same bootstrap, two-sided, "
+         "not "
+         "corrected for multiple tests. ~ is less than the deviation over seeds of an arm.</p>\n"
          "<details><summary>All differences</summary>" +
          html::table(t) + "</details>\n";
 }

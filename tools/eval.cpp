@@ -10,6 +10,7 @@
 #include "models/checkpoint.h"
 #include "models/evaluate.h"
 #include "models/recipes.h"
+#include "models/trainer.h"
 #include "tools/commands.h"
 #include "tools/panels.h"
 #include "tools/progress.h"
@@ -26,7 +27,7 @@ struct Options {
   int64_t threads = 0;
   std::string device = "auto";
   int64_t panels = 3;
-  bool untrained = false;
+  bool untrained = false, tta = false;
 };
 
 Json summary(const std::vector<ImageScores>& scores) {
@@ -93,6 +94,7 @@ void evaluate_run(const Options& o) {
   set_num_threads(int(o.threads));
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
+  if (o.tta) loaded.model = mirror_averaged(std::move(loaded.model), config);
   if (!o.data.empty()) config.data.root = o.data;
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
   const Dataset dataset =
@@ -105,8 +107,11 @@ void evaluate_run(const Options& o) {
   remove_stale_temporaries(folder);
 
   const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
-  Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", o.split},
+  // Scores by mirror images stand beside the others, as a split of their own.
+  const std::string split = o.tta ? o.split + "_tta" : o.split;
+  Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", split},
                  {"images", scores.size()},   {"recipe", config.recipe},  {"gaze", loaded.gaze}};
+  if (config.train.select == "test") result["warning"] = selected_on_test;
   const Json means = summary(scores);
   result.update(means);
   if (o.untrained)
@@ -118,12 +123,13 @@ void evaluate_run(const Options& o) {
     for (const Metric& m : metric_table()) per_image.back()[m.key] = s.scores.at(m.key);
   }
   write_panels(loaded, dataset, scores, size_t(o.panels), folder, per_image);
-  const std::string path = folder + "/" + evaluation_name(o.split);
+  const std::string path = folder + "/" + evaluation_name(split);
   write_file(path, dump_json(result, 1) + "\n");
 
-  std::printf("%s on %s (%s), %zu images\n", config.recipe.c_str(), o.split.c_str(), config.data.root.c_str(),
+  std::printf("%s on %s (%s), %zu images\n", config.recipe.c_str(), split.c_str(), config.data.root.c_str(),
               scores.size());
   if (loaded.gaze == "simulated") std::printf("trained on SIMULATED gaze\n");
+  if (config.train.select == "test") std::printf("%s\n", selected_on_test);
   print_table("metric", means);
   if (o.untrained) print_table("untrained", result["untrained"]);
   std::printf("written: %s\n", path.c_str());
@@ -149,6 +155,7 @@ void add_eval_command(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
+  command->add_flag("--tta", o->tta, "average predictions over mirror images of the image; writes eval_SPLIT_tta.json");
   command->add_flag("--untrained", o->untrained, "also score the network with its initial parameters");
   command->footer(
       "Predicts a mask for each image at the size of its label, and scores it. Writes eval_SPLIT.json with\n"

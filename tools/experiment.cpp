@@ -52,7 +52,8 @@ std::vector<PlannedRun> plan_runs(const Experiment& experiment, const Experiment
 }
 
 bool is_newer(const std::string& file, const std::string& than) {
-  return fs::exists(file) && fs::last_write_time(file) >= fs::last_write_time(than);
+  std::error_code error;
+  return path_exists(file) && fs::last_write_time(file, error) >= fs::last_write_time(than, error) && !error;
 }
 
 /// Whether the run has an evaluation of this split of its data that is newer than its best checkpoint.
@@ -106,15 +107,26 @@ bool complete_runs(std::vector<PlannedRun>& plans, const ExperimentOptions& o, s
   return run_jobs(jobs, o.jobs, observer);
 }
 
+/// Whether no validation was better than that of the untrained network.
+bool best_is_untrained(const Run& run) {
+  if (run.fact("select") == "last") return false;
+  const auto best = std::max_element(run.dice.y.begin(), run.dice.y.end());
+  return best == run.dice.y.begin() && run.dice.y.size() > 1 && run.dice.x[0] == 0;
+}
+
 Comparison collect_results(const std::vector<PlannedRun>& plans, const std::vector<Job>& jobs,
                            const Experiment& experiment, const ExperimentOptions& o) {
-  Comparison c{"", experiment, o.split, o.seeds, std::vector<std::vector<SeedRun>>(experiment.arms.size()), {}, {}};
+  Comparison c{"", experiment, o.split, o.seeds, std::vector<std::vector<SeedRun>>(experiment.arms.size()), {}, {}, {}};
   for (size_t i = 0; i < plans.size(); ++i) {
-    if (jobs[i].failure.empty())
-      c.runs[plans[i].arm].push_back(
-          {plans[i].seed, shell_command(plans[i].train), read_run(plans[i].folder, o.split)});
-    else
+    if (jobs[i].failure.empty()) {
+      SeedRun run{plans[i].seed, shell_command(plans[i].train), read_run(plans[i].folder, o.split)};
+      if (best_is_untrained(run.run))
+        c.left_out.emplace_back(plans[i].name, "its best checkpoint is the untrained network");
+      else
+        c.runs[plans[i].arm].push_back(std::move(run));
+    } else {
       c.failures.emplace_back(plans[i].name, str_cat(jobs[i].failure, " (", jobs[i].log, ")"));
+    }
   }
   require_same_images(c);
   c.differences = compute_differences(c);
@@ -168,7 +180,11 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   write_file(results, dump_json(comparison_json(c), 1) + "\n");
   print_comparison(c);
   write_page(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)), false);
-  std::printf("written: %s/compare.json, %s/report.html\n", o.out.c_str(), o.out.c_str());
+  write_file(o.out + "/scores.csv", comparison_csv(c));
+  write_file(o.out + "/table.tex", comparison_latex(c));
+  std::printf("written to %s: report.html, compare.json, scores.csv, table.tex\n", o.out.c_str());
+  for (const auto& [run, why] : c.left_out)
+    std::fprintf(stderr, "warning: %s is left out: %s\n", run.c_str(), why.c_str());
   if (c.failures.empty()) return;
   for (const auto& [run, why] : c.failures) std::fprintf(stderr, "%s failed: %s\n", run.c_str(), why.c_str());
   fail(c.failures.size(), " of ", plans.size(), " runs failed; run the command again to retry them");

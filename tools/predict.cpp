@@ -21,7 +21,7 @@ struct Options {
   int64_t threads = 0;
   std::string device = "auto";
   int64_t max_pixels = 0;  // 0: the run's data.max_pixels
-  bool maps = false, force = false;
+  bool maps = false, force = false, tta = false;
 };
 
 std::string mask_path(const Options& o, const std::string& image) {
@@ -61,7 +61,8 @@ void segment(const LoadedModel& loaded, const std::string& path, const Options& 
 
 void predict(const Options& o) {
   set_num_threads(int(o.threads));
-  const LoadedModel loaded = load_model(o.model, choose_device(o.device));
+  LoadedModel loaded = load_model(o.model, choose_device(o.device));
+  if (o.tta) loaded.model = mirror_averaged(std::move(loaded.model), loaded.config);
   if (o.maps && loaded.config.recipe != "gradtrack")
     fail("--maps: expected a recipe with attention maps, got '", loaded.config.recipe, "'");
   std::map<std::string, std::string> sources;
@@ -112,6 +113,7 @@ void add_predict_command(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->type_name("N");
   add_force_option(*command, o->force);
+  command->add_flag("--tta", o->tta, "average predictions over mirror images of the image");
   command->add_flag("--maps", o->maps, "also write the attention map of each decoder level (1 is the coarsest)");
   command->footer(
       "Writes for each image, at its size, NAME_mask.png (0 and 255), NAME_overlay.png (the mask on the\n"

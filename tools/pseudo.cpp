@@ -189,7 +189,7 @@ void make_pseudo_masks(const Options& o) {
   for (const double threshold : o.masks.thresholds) make_folder(o.out + "/" + mask_folder(threshold));
   if (o.panels > 0) make_folder(o.out + "/panels");
 
-  const bool has_labels = std::filesystem::is_directory(o.data + "/masks");
+  const bool has_labels = is_folder(o.data + "/masks");
   std::vector<MaskScores> scores(names.size());
   std::optional<ProgressBar> bar(std::in_place, "pseudo", int64_t(names.size()));
   LoadHooks hooks;

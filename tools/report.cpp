@@ -47,6 +47,7 @@ std::string results(const std::vector<Run>& runs) {
       out += str_cat("<div class=\"value\">Dice ", fixed(dice["mean"], 3), " <small>\u00b1 ", fixed(dice["std"], 3),
                      "</small></div>", "<div class=\"quiet\">", whole(run.eval["images"]), " ",
                      escape(run.eval["split"].get<std::string>()), " images, mean \u00b1 standard deviation");
+      if (run.eval.contains("warning")) out += "<br><strong>" + escape(run.eval["warning"].dump()) + "</strong>";
       if (run.eval.contains("untrained")) out += "; untrained " + fixed(run.eval["untrained"]["dice"]["mean"], 3);
       out += "</div>";
     }
@@ -207,7 +208,7 @@ std::string cases(const Run& run) {
       const std::string name = image["name"], path = run.folder + "/" + image["panel"].get<std::string>();
       out += str_cat("<figure><figcaption><span class=\"badge\">", rank, "</span> ", escape(name),
                      " <span class=\"scores\">", scores_of(image), "</span></figcaption>");
-      if (std::filesystem::exists(path))
+      if (path_exists(path))
         out += str_cat("<div class=\"scroll\"><div class=\"panel\">", columns(image),
                        html::picture(read_file(path), path, name + ": " + rank), "</div></div>");
       else

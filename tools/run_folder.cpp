@@ -164,28 +164,28 @@ std::vector<std::string> evaluated_splits(const std::string& folder) {
     if (name.starts_with("eval_") && name.ends_with(".json")) splits.insert(name.substr(5, name.size() - 10));
   }
   const std::string old = folder + "/eval.json";
-  if (std::filesystem::exists(old)) splits.insert(json_string(parse_json(read_file(old), old), "split", old));
+  if (path_exists(old)) splits.insert(json_string(parse_json(read_file(old), old), "split", old));
   return {splits.begin(), splits.end()};
 }
 
 std::string evaluation_path(const std::string& folder, const std::string& split) {
   const std::string path = folder + "/" + evaluation_name(split), old = folder + "/eval.json";
-  if (std::filesystem::exists(path)) return path;
-  const bool has_old =
-      std::filesystem::exists(old) && json_string(parse_json(read_file(old), old), "split", old) == split;
+  if (path_exists(path)) return path;
+  const bool has_old = path_exists(old) && json_string(parse_json(read_file(old), old), "split", old) == split;
   return has_old ? old : "";
 }
 
 Run read_run(const std::string& folder, const std::string& split) {
   const std::filesystem::path root(folder);
-  if (!std::filesystem::is_directory(root)) fail(folder, ": expected the folder of a run, found no such folder");
-  if (!std::filesystem::exists(root / "config.yaml"))
+  if (!is_folder(root.string())) fail(folder, ": expected the folder of a run, found no such folder");
+  if (!path_exists((root / "config.yaml").string()))
     fail(folder, ": expected the folder of a run, found no config.yaml in it");
   Run run;
   run.folder = folder;
-  run.name = std::filesystem::weakly_canonical(root).filename().string();
+  std::error_code error;
+  run.name = std::filesystem::weakly_canonical(root, error).filename().string();
   run.config = read_file((root / "config.yaml").string());
-  if (std::filesystem::exists(root / "metrics.jsonl")) read_metrics(run, (root / "metrics.jsonl").string());
+  if (path_exists((root / "metrics.jsonl").string())) read_metrics(run, (root / "metrics.jsonl").string());
   const std::string eval = evaluation_path(folder, split.empty() ? main_split(folder) : split);
   if (!eval.empty()) run.eval = read_eval(eval);
   return run;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "core/io.h"
 #include "core/parallel.h"
 #include "gaze/dataset.h"
 #include "tools/commands.h"
@@ -27,7 +28,7 @@ std::vector<Sample> read_masks(const std::string& root) {
   std::vector<Sample> samples;
   std::set<std::string> names;
   for (const char* split : {"train", "val", "test"}) {
-    if (!std::filesystem::exists(root + "/" + split + ".txt")) continue;
+    if (!path_exists(root + "/" + split + ".txt")) continue;
     Dataset part = load_dataset(data, split, {.labels = true});
     for (Sample& s : part.samples) {
       if (!names.insert(s.name).second) fail(root, "/", split, ".txt: image ", s.name, " is also in another split");

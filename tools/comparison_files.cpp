@@ -1,0 +1,90 @@
+// The tables of an experiment as files: scores.csv and table.tex.
+#include <cstdio>
+
+#include "core/check.h"
+#include "tools/comparison.h"
+
+namespace gt {
+namespace {
+
+/// A field of a CSV file (RFC 4180).
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == text.npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+/// `text` with the characters that LaTeX treats specially escaped.
+std::string latex(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\')
+      out += "\\textbackslash{}";
+    else if (c == '~' || c == '^')
+      out += std::string("\\") + c + "{}";
+    else
+      out += std::string("#$%&_{}").find(c) != std::string::npos ? std::string("\\") + c : std::string(1, c);
+  }
+  return out;
+}
+
+std::string number(double value, int decimals, bool sign = false) {
+  char text[64];
+  std::snprintf(text, sizeof text, sign ? "%+.*f" : "%.*f", decimals, value);
+  return text;
+}
+
+}  // namespace
+
+std::string comparison_csv(const Comparison& c) {
+  std::string out = "arm,seed,image";
+  for (const Metric& m : metric_table()) out += str_cat(",", m.key);
+  out += "\n";
+  const std::vector<std::string> images = c.images();
+  for (size_t arm = 0; arm < c.runs.size(); ++arm)
+    for (const SeedRun& r : c.runs[arm]) {
+      const Json& per_image = r.run.eval["per_image"];
+      for (size_t i = 0; i < images.size(); ++i) {
+        out += str_cat(csv_field(c.arm(arm).name), ",", r.seed, ",", csv_field(images[i]));
+        for (const Metric& m : metric_table())
+          out += str_cat(",", per_image[i].contains(m.key) ? per_image[i][m.key].dump() : std::string());
+        out += "\n";
+      }
+    }
+  return out;
+}
+
+std::string comparison_latex(const Comparison& c) {
+  const std::vector<const Metric*> metrics = compared_metrics();
+  std::string out = str_cat("% ", c.command, "\n\\begin{tabular}{l", std::string(metrics.size() + 1, 'r'),
+                            "}\n\\toprule\nArm & Seeds");
+  for (const Metric* m : metrics) out += " & " + latex(m->with_unit());
+  out += " \\\\\n\\midrule\n";
+  for (size_t arm = 0; arm < c.runs.size(); ++arm) {
+    out += str_cat(latex(c.arm(arm).name), " & ", c.runs[arm].size());
+    for (const Metric* m : metrics) {
+      out += " & ";
+      if (!c.has(arm, *m)) continue;
+      const MeanStd score = c.over_seeds(arm, m->key);
+      out += "$" + number(score.mean, m->decimals);
+      if (score.std > 0) out += " \\pm " + number(score.std, m->decimals);
+      out += "$";
+    }
+    out += " \\\\\n";
+  }
+  out +=
+      "\\bottomrule\n\\end{tabular}\n\n\\begin{tabular}{lrrr}\n\\toprule\nDifference in Dice & Mean & 95\\,\\% "
+      "interval & "
+      "$p$ \\\\\n\\midrule\n";
+  for (const ArmsDifference& pair : c.differences)
+    for (const auto& [metric, d] : pair.scores) {
+      if (std::string_view(metric->key) != "dice") continue;
+      out += str_cat(latex(c.arm(pair.first).name), " $-$ ", latex(c.arm(pair.second).name), " & $",
+                     number(d.mean, metric->decimals, true), "$ & $", number(d.interval.low, metric->decimals, true),
+                     "$ to $", number(d.interval.high, metric->decimals, true), "$ & ", format_p(d.p), " \\\\\n");
+    }
+  return out + "\\bottomrule\n\\end{tabular}\n";
+}
+
+}  // namespace gt
