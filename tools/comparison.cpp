@@ -22,8 +22,8 @@ Json arm_json(const Comparison& c, size_t i) {
   const Arm& arm = c.arm(i);
   Json json = {
       {"name", arm.name}, {"recipe", arm.config.recipe}, {"overrides", arm.overrides}, {"runs", Json::array()}};
-  if (const PublishedDice* p = published_dice(arm))
-    json["published_dice"] = {{"kvasir_seg", to_json(p->kvasir_seg)}, {"nci_isbi", to_json(p->nci_isbi)}};
+  if (const auto p = published_dice(arm))
+    json["published_dice"] = {{"data_set", arm.config.data.published}, {"mean", p->mean}, {"std", p->std}};
   if (c.runs[i].empty()) return json;
   json["simulated_gaze"] = c.simulated(i);
   for (const Metric& m : metric_table())
@@ -53,19 +53,19 @@ void print_scores(const Comparison& c) {
   std::vector<std::vector<std::string>> rows = {{"arm", "seeds"}};
   bool any_published = false;
   for (const Metric* m : compared_metrics()) rows[0].push_back(m->with_unit());
-  for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published_dice(c.arm(i)) != nullptr;
-  if (any_published) rows[0].insert(rows[0].end(), {"Kvasir-SEG *", "NCI-ISBI *"});
+  for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published_dice(c.arm(i)).has_value();
+  if (any_published) rows[0].push_back("published *");
   for (size_t i = 0; i < c.runs.size(); ++i) {
     rows.push_back({c.arm(i).name, str_cat(c.runs[i].size(), " of ", c.seeds)});
     for (const Metric* m : compared_metrics())
       rows.back().push_back(c.has(i, *m) ? mean_and_std(c.over_seeds(i, m->key), m->decimals + 1) : "-");
-    if (const PublishedDice* p = published_dice(c.arm(i)))
-      rows.back().insert(rows.back().end(), {mean_and_std(p->kvasir_seg, 4), mean_and_std(p->nci_isbi, 4)});
+    if (const auto p = published_dice(c.arm(i))) rows.back().push_back(mean_and_std(*p, 4));
   }
   print_rows(rows);
   std::printf("Each score is a mean over images: mean +- standard deviation over seeds.\n");
   if (any_published)
-    std::printf("* Published Dice: test splits, recorded gaze, full-size protocol. See docs/comparing.md.\n");
+    std::printf("* Published Dice on %s: test split, recorded gaze, full-size protocol. See docs/comparing.md.\n",
+                c.arm(0).config.data.published.c_str());
 }
 
 void print_differences(const Comparison& c) {
@@ -174,10 +174,12 @@ std::string format_p(double p) {
   return buffer;
 }
 
-const PublishedDice* published_dice(const Arm& arm) {
-  if (arm.overrides != std::vector<std::string>{"recipe=" + arm.config.recipe}) return nullptr;
-  const PublishedDice& dice = recipe_of(arm.config).published;
-  return dice.kvasir_seg.mean > 0 ? &dice : nullptr;
+std::optional<MeanStd> published_dice(const Arm& arm) {
+  if (arm.overrides != std::vector<std::string>{"recipe=" + arm.config.recipe}) return std::nullopt;
+  const PublishedDice& all = recipe_of(arm.config).published;
+  const std::string& data_set = arm.config.data.published;
+  const MeanStd dice = data_set == "kvasir-seg" ? all.kvasir_seg : data_set == "nci-isbi" ? all.nci_isbi : MeanStd();
+  return dice.mean > 0 ? std::optional(dice) : std::nullopt;
 }
 
 void require_same_images(const Comparison& c) {

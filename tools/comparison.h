@@ -1,6 +1,7 @@
 // The results of an experiment: the scores of each arm over seeds, and the differences between arms over images.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,8 +67,9 @@ struct Comparison {
 /// The rows of the table of metrics by which arms are compared.
 std::vector<const Metric*> compared_metrics();
 
-/// The published Dice of an arm that only sets the recipe. Null if the arm sets more or if nothing was published.
-const PublishedDice* published_dice(const Arm& arm);
+/// The published Dice of an arm that only sets the recipe, on the data set that data.published names. None if the arm
+/// sets more, no data set is named, or nothing was published.
+std::optional<MeanStd> published_dice(const Arm& arm);
 
 /// Formats a p-value: "0.042", or "3.1e-05" below 0.001.
 std::string format_p(double p);

@@ -32,10 +32,10 @@ std::string cell(const MeanStd& m, int decimals) {
 
 std::string score_table(const Comparison& c) {
   bool any_published = false;
-  for (const Arm& arm : c.experiment.arms) any_published |= published_dice(arm) != nullptr;
+  for (const Arm& arm : c.experiment.arms) any_published |= published_dice(arm).has_value();
   html::Table t{{"Arm", "Gaze", "Seeds"}, {}, 3};
   for (const Metric* m : compared_metrics()) t.head_html.push_back(m->with_unit());
-  if (any_published) t.head_html.insert(t.head_html.end(), {"Kvasir-SEG *", "NCI-ISBI *"});
+  if (any_published) t.head_html.push_back("Published Dice *");
   for (size_t i = 0; i < c.runs.size(); ++i) {
     const bool has_runs = !c.runs[i].empty();
     t.rows_html.push_back({arm_label(c, i), has_runs ? gaze_badge(c.runs[i][0].run) : dash(),
@@ -44,8 +44,8 @@ std::string score_table(const Comparison& c) {
     for (const Metric* m : compared_metrics())
       row.push_back(c.has(i, *m) ? cell(c.over_seeds(i, m->key), m->decimals) : dash());
     if (!any_published) continue;
-    const PublishedDice* p = published_dice(c.arm(i));
-    row.insert(row.end(), {p ? cell(p->kvasir_seg, 3) : "", p ? cell(p->nci_isbi, 3) : ""});
+    const auto p = published_dice(c.arm(i));
+    row.push_back(p ? cell(*p, 3) : "");
   }
   std::string out =
       str_cat("<h2>Scores</h2>\n", html::table(t), "<p class=\"quiet small\">", c.images().size(), " images of ",
@@ -54,9 +54,8 @@ std::string score_table(const Comparison& c) {
   for (const Arm& arm : c.experiment.arms)
     if (arm.config.train.select == "test") out += " " + escape(arm.name) + ": " + selected_on_test + ".";
   if (any_published)
-    out +=
-        " * Published Dice on the test splits of these data sets, trained on recorded gaze with the full-size "
-        "protocol. Only runs with this protocol are comparable.";
+    out += " * Published Dice on the test split of " + escape(c.arm(0).config.data.published) +
+           ", trained on recorded gaze with the full-size protocol. Only runs with this protocol are comparable.";
   return out + "</p>\n";
 }
 
