@@ -352,6 +352,7 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   const int64_t count = int64_t(entries.size());
   dataset.samples.resize(entries.size());
   dataset.simulated_gaze = sources.gaze.simulated;
+  dataset.gaze_assumed = sources.gaze.assumed;
   std::vector<Loaded> all(entries.size());
   const auto load = [&](int64_t at) {
     const size_t i = size_t(at);

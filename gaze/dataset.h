@@ -113,6 +113,7 @@ std::string gaze_path(const DataOptions& options);
 struct Dataset {
   std::vector<Sample> samples;
   bool simulated_gaze = false;
+  std::string gaze_assumed;     // how its positions and times were understood, see Gaze::assumed; "" without gaze
   bool ignores_pixels = false;  // a mask has pixels that do not count
   MaskValues mask_values;       // of the masks that were read
   /// The files that the samples come from, below the root, each with the size and the CRC-32 of its bytes: the list,

@@ -30,10 +30,10 @@ Eye eye_in(const Table& table, size_t column, const std::string& left, const std
 using Shown = std::map<std::pair<std::string, double>, std::string>;
 
 /// The name of the image in the description "# Message: NAME.jpg"; "" for another message.
-std::string image_in_message(const std::string& description) {
+std::string image_in_message(const std::string& description, const std::string& path) {
   const std::string mark = "# Message: ";
   if (!description.starts_with(mark)) return "";
-  const std::string file = description.substr(mark.size()), name = image_name(file);
+  const std::string file = description.substr(mark.size()), name = image_name(file, path);
   const bool has_extension = name != std::filesystem::path(file).filename().string();
   return has_extension ? name : "";
 }
@@ -43,7 +43,7 @@ Shown images_in_messages(Table& table) {
   if (!table.open_section("Table Header for User Events:", "UserEvent")) return shown;
   const size_t trial = table.require("Trial"), start = table.require("Start"), text = table.require("Description");
   while (table.next())
-    if (const std::string name = image_in_message(table.word(text)); !name.empty())
+    if (const std::string name = image_in_message(table.word(text), table.path()); !name.empty())
       shown[{table.word(trial), table.milliseconds(start, "us")}] = name;
   return shown;
 }
@@ -58,7 +58,7 @@ Shown::const_iterator message_before(const Shown& shown, const std::string& tria
 GazeFile read_events(Table& table, const GazeOptions& options) {
   const Shown shown = options.image.empty() ? images_in_messages(table) : Shown();
   const std::string only_image =
-      image_name(options.image.empty() && shown.empty() ? table.text_after("Stimulus:") : options.image);
+      image_name(options.image.empty() && shown.empty() ? table.text_after("Stimulus:") : options.image, table.path());
   if (!table.open_section("Table Header for Fixations:", "Fixation"))
     table.fail("expected a line 'Table Header for Fixations:', as in an event export");
   if (only_image.empty() && shown.empty())

@@ -12,7 +12,7 @@ GazeFile read_plain(Table& table, const GazeOptions& options) {
   const size_t x = table.require("x"), y = table.require("y"), duration = samples ? x : table.require("duration");
   const auto time = samples ? std::optional(table.require("time")) : table.find("start"), image = table.find("image");
   const PositionColumns columns = columns_by_unit(table, options, x, y, false);
-  const std::string only_image = image_name(options.image.empty() ? table.path() : options.image);
+  const std::string only_image = image_name(options.image.empty() ? table.path() : options.image, table.path());
   GazeFile file;
   file.samples = samples;
   file.has_times = time.has_value();

@@ -13,8 +13,8 @@ constexpr double min_confidence = 0.6;  // of a sample that counts; Pupil Player
 
 /// The image that the file is of: fixations_on_surface_NAME.csv is of NAME.
 std::string image_of(const Table& table, const GazeOptions& options) {
-  if (!options.image.empty()) return image_name(options.image);
-  const std::string file = image_name(table.path()), mark = "_on_surface_";
+  if (!options.image.empty()) return image_name(options.image, table.path());
+  const std::string file = image_name(table.path(), table.path()), mark = "_on_surface_";
   const size_t at = file.find(mark);
   const std::string name = at == file.npos ? file : file.substr(at + mark.size());
   if (name.empty() || is_one_of(name, {"fixations", "gaze_positions"}))

@@ -144,7 +144,7 @@ std::vector<Snapshot> find_snapshots(const Table& table, const GazeOptions& opti
       if (const auto at = table.find(what, {unit})) return *at;
       table.fail("expected a column ", what, " [", name, "] with ", column.label, ", got ", table.column_list());
     };
-    snapshots.push_back({image_name(name), require("Mapped fixation X"), require("Mapped fixation Y"),
+    snapshots.push_back({image_name(name, table.path()), require("Mapped fixation X"), require("Mapped fixation Y"),
                          require("Mapped eye movement type"), require("Mapped eye movement index"),
                          table.find("Media width", {unit}), table.find("Media height", {unit})});
   }

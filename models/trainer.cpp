@@ -139,6 +139,7 @@ struct Trainer::State {
     if (!observer.message) return;
     observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
                              train.simulated_gaze ? ", SIMULATED gaze" : ""));
+    if (!train.gaze_assumed.empty()) observer.message("gaze: " + train.gaze_assumed);
     if (config.train.select == "test") observer.message(selected_on_test);
     if (!validates()) observer.message("no masks to validate on: the last network is kept");
     if (needs.pseudo)

@@ -1,10 +1,11 @@
 #include <cmath>
-
 #include <filesystem>
+#include <regex>
+#include <set>
+
 #include "core/autograd.h"
 #include "core/io.h"
 #include "kernels/cases/check_op.h"
-
 #include "models/checkpoint.h"
 #include "models/evaluate.h"
 #include "models/gazemedseg.h"
@@ -337,6 +338,37 @@ TEST_CASE("config: keys that contradict each other are refused with the place of
   CHECK(message("maps: {kep: [1, 1, 1, 1]}").find("did you mean 'maps.keep'?") != std::string::npos);
   write(file, "");
   CHECK(error_of([&] { load_config(file, {"lr=1"}); }).find("did you mean 'optimizer.lr'?") != std::string::npos);
+}
+
+TEST_CASE("config: every key that a message or a help text names exists", "[model]") {
+  std::set<std::string> keys, sections;
+  for (const config::KeyInfo& key : list_keys<Config>()) {
+    keys.insert(key.path);
+    if (key.path.find('.') != key.path.npos) sections.insert(key.path.substr(0, key.path.find('.')));
+  }
+  for (const RenamedKey& renamed : Config::renamed_keys()) keys.insert(renamed.from);
+  const std::regex literal("\"([^\"\\\\]|\\\\.)*\""), dotted("[a-z_]+(\\.[a-z_]+)+(?![a-z_(])");
+  const std::set<std::string> extensions = {"txt", "h", "md", "csv", "yaml"};  // of files whose names look like keys
+  size_t found = 0;
+  for (const char* folder : {"core", "gaze", "layers", "models", "tools"})
+    for (const auto& file : std::filesystem::recursive_directory_iterator(std::string(GT_SOURCE_DIR "/") + folder)) {
+      const std::string extension = file.path().extension().string();
+      if (extension != ".cpp" && extension != ".h") continue;
+      const std::string text = read_file(file.path().string());
+      for (std::sregex_iterator l(text.begin(), text.end(), literal), none; l != none; ++l) {
+        const std::string words = l->str();
+        for (std::sregex_iterator k(words.begin(), words.end(), dotted); k != none; ++k) {
+          const std::string key = k->str();
+          const bool is_file = extensions.count(key.substr(key.rfind('.') + 1)) > 0;
+          if (!sections.count(key.substr(0, key.find('.'))) || is_file || key.starts_with("optimizer.velocity"))
+            continue;
+          INFO(file.path().string() << ": " << words);
+          CHECK(keys.count(key) == 1);
+          ++found;
+        }
+      }
+    }
+  CHECK(found > 50);
 }
 
 TEST_CASE("config: a file of version 0.1 is read with a warning for each renamed key", "[model]") {
