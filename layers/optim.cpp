@@ -86,6 +86,10 @@ void Optimizer::restore(const SafeTensors& file, int64_t steps, const std::strin
 
 WeightAverage::WeightAverage(double decay, const Parameters& parameters, Parameters& averages)
     : decay_(decay), parameters_(parameters.tensors()), averages_(averages.named()) {
+  reset();
+}
+
+void WeightAverage::reset() {
   for (size_t i = 0; i < parameters_.size(); ++i) averages_[i].second.copy_from(parameters_[i]);
 }
 

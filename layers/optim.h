@@ -59,8 +59,10 @@ class Optimizer {
 /// The moving average of a model's parameters, in the parameters of another model of the same kind.
 class WeightAverage {
  public:
-  /// Both must outlive this. The averages become the parameters' present values.
+  /// Both must outlive this. The averages become the parameters' present values, as by reset().
   WeightAverage(double decay, const Parameters& parameters, Parameters& averages);
+  /// Makes the averages the parameters' present values.
+  void reset();
   /// Begins a step: counts it, and writes its rate to the device. The first steps' decay is smaller: (1 + t) / (10 + t)
   /// after t steps, if that is below `decay`. The average so forgets the initial values.
   void prepare();

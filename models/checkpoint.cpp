@@ -76,15 +76,17 @@ const std::string& metadata_entry(const SafeTensors& file, const std::string& ke
   return it->second;
 }
 
+std::string checkpoint_path(const std::string& run_or_checkpoint) {
+  if (!is_folder(run_or_checkpoint)) return run_or_checkpoint;
+  const std::string best = run_or_checkpoint + "/best.safetensors";
+  if (!path_exists(best))
+    fail(run_or_checkpoint, ": expected a run's folder or a checkpoint file, found a folder without best.safetensors");
+  return best;
+}
+
 LoadedModel load_model(const std::string& run_or_checkpoint, Device device) {
   LoadedModel loaded;
-  loaded.path = run_or_checkpoint;
-  if (is_folder(run_or_checkpoint)) {
-    loaded.path = run_or_checkpoint + "/best.safetensors";
-    if (!path_exists(loaded.path))
-      fail(run_or_checkpoint,
-           ": expected a run's folder or a checkpoint file, found a folder without best.safetensors");
-  }
+  loaded.path = checkpoint_path(run_or_checkpoint);
   const SafeTensors file = read_checkpoint(loaded.path);
   loaded.config = parse_run_config(metadata_entry(file, "config", loaded.path), loaded.path + " (its config)");
   loaded.gaze = metadata_entry(file, "gaze", loaded.path);

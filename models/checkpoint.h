@@ -35,6 +35,10 @@ struct LoadedModel {
   std::string path;  // the checkpoint file
 };
 
+/// The checkpoint file that a path means: itself, or best.safetensors in a run's folder. Throws Error if that is
+/// missing.
+std::string checkpoint_path(const std::string& run_or_checkpoint);
+
 /// Loads a model from a checkpoint file, or from best.safetensors in a run's folder. Throws Error if there is no such
 /// file, or if its parameters do not match its configuration.
 LoadedModel load_model(const std::string& run_or_checkpoint, Device device = Device::cpu);

@@ -39,6 +39,7 @@ struct TrainOptions {
   int64_t log_every = 20;
   int64_t val_every = 500;
   int64_t checkpoint_every = 500;
+  std::string init = {};
   std::string select = "val";
   double ema = 0;
   bool cuda_graph = true;
@@ -52,6 +53,7 @@ struct TrainOptions {
       Help{"interval between validations; a multiple of train.log_every", "iterations"});
     v("checkpoint_every", checkpoint_every, Range{1, 1e9},
       Help{"interval between checkpoints; a multiple of train.log_every", "iterations"});
+    v("init", init, Help{"run or checkpoint whose parameters the training starts with; empty for random ones"});
     v("select", select, OneOf{"val", "test", "last"},
       Help{"the network kept as best: of the best validation on val.txt or test.txt, or the last"});
     v("ema", ema, Range{0, 0.999999},

@@ -93,6 +93,7 @@ struct Trainer::State {
   std::optional<FolderLock> lock;
   std::optional<MetricsLog> log;
   RunCounters counters;
+  bool from_simulated = false;  // train.init has seen simulated gaze
   Clock::time_point start = Clock::now();
 
   /// The network that is validated and kept as the best.
@@ -154,9 +155,22 @@ struct Trainer::State {
     remove_stale_temporaries(folder);
     if (path_exists(file("last.safetensors"))) return restore();
     require_no_progress(folder, config);
+    take_initial_parameters();
     write_file(file("config.yaml"), write_config(config));
     log.emplace(file("metrics.jsonl"));
     log->add({{"run", facts()}});
+  }
+
+  /// Loads the parameters of the run that train.init names.
+  void take_initial_parameters() {
+    if (config.train.init.empty()) return;
+    const std::string path = checkpoint_path(config.train.init);
+    const SafeTensors checkpoint = read_checkpoint(path);
+    model->parameters().load(checkpoint, path);
+    if (average) average->reset();
+    from_simulated = metadata_entry(checkpoint, "gaze", path) == "simulated";
+    if (observer.message)
+      observer.message(str_cat("starts with the parameters of ", path, from_simulated ? ", SIMULATED gaze" : ""));
   }
 
   /// The batches from the next iteration on.
@@ -167,7 +181,10 @@ struct Trainer::State {
 
   /// The gaze that this run is trained on: none, simulated or recorded.
   const char* gaze_source() const {
-    return !data_needs(config).gaze ? "none" : train.simulated_gaze ? "simulated" : "recorded";
+    return from_simulated             ? "simulated"
+           : !data_needs(config).gaze ? "none"
+           : train.simulated_gaze     ? "simulated"
+                                      : "recorded";
   }
 
   Json facts() const {
@@ -190,6 +207,7 @@ struct Trainer::State {
     if (counters.losses.count > 0 && counters.losses.sum.terms.size() != terms)
       fail(path, ": counters: expected ", terms, " loss terms, got ", counters.losses.sum.terms.size());
     require_same_data(checkpoint, path);
+    from_simulated = !config.train.init.empty() && metadata_entry(checkpoint, "gaze", path) == "simulated";
     require_best();
     model->parameters().load(checkpoint, path);
     optimizer->restore(checkpoint, counters.iteration, path);

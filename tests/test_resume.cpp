@@ -99,6 +99,31 @@ TEST_CASE("training: the average of the weights is what is validated and kept, a
     CHECK(same_bits(tensor, *last.find(name)));
 }
 
+TEST_CASE("training: train.init gives the first parameters, and simulated gaze stays known", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  train(c, tmp / "first");
+  Config full = small_run("gradtrack");
+  full.train.init = tmp / "first";
+  full.train.ema = 0.9;
+  full.optimizer.lr = full.optimizer.lr_end = 0;
+  full.optimizer.weight_decay = 0;
+  CHECK_FALSE(train(full, tmp / "second", false, 10));
+  CHECK(train(full, tmp / "second", true));
+  const SafeTensors best = read_checkpoint(tmp / "first/best.safetensors");
+  for (const char* file : {"/best.safetensors", "/last.safetensors"}) {
+    const SafeTensors kept = read_checkpoint(tmp / "second" + file);
+    for (const auto& [name, tensor] : best.tensors) CHECK(same_bits(tensor, *kept.find(name)));
+    CHECK(kept.metadata.at("gaze") == "simulated");
+  }
+  full.train.init = tmp / "nothing";
+  CHECK(error_of([&] { train(full, tmp / "third"); }).find("nothing") != std::string::npos);
+  Config masks = small_run("full");
+  masks.train.init = tmp / "first";
+  train(masks, tmp / "masks");  // the parameters of Track Attention are not needed
+  CHECK(read_checkpoint(tmp / "masks/last.safetensors").metadata.at("gaze") == "simulated");
+}
+
 TEST_CASE("training: train.select says which network is kept", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
