@@ -267,13 +267,10 @@ struct Trainer::State {
   }
 
   /// The largest number of fixations that a batch can have.
-  int64_t max_fixations() const {
+  int64_t fixations_of_batch() const {
     std::vector<int64_t> counts;
     for (const Sample& sample : train.samples) counts.push_back(int64_t(sample.track.fixations.size()));
-    std::sort(counts.rbegin(), counts.rend());
-    int64_t max = 0;
-    for (int64_t i = 0; i < config.train.batch; ++i) max += counts[size_t(i) % counts.size()];
-    return max;
+    return max_fixations(counts, config.train.batch);
   }
 
   void put_losses(const StepLosses& losses, TrainReport& report) const {
@@ -392,7 +389,7 @@ Trainer::Trainer(const Config& config, TrainingObserver observer, Device device)
   s.load_data();
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
-  s.step.emplace(*s.model, *s.optimizer, config, s.max_fixations(), config.train.log_every);
+  s.step.emplace(*s.model, *s.optimizer, config, s.fixations_of_batch(), config.train.log_every);
   if (config.train.ema > 0) {
     s.averaged = make_model(config, DType::f32, device);
     s.average.emplace(config.train.ema, s.model->parameters(), s.averaged->parameters());

@@ -1,5 +1,7 @@
 #include "models/training_step.h"
 
+#include <algorithm>
+
 #include "core/autograd.h"
 
 namespace gt {
@@ -16,6 +18,15 @@ std::vector<Tensor*> tensors_of(Batch& b) {
 }
 
 }  // namespace
+
+int64_t max_fixations(std::vector<int64_t> of_samples, int64_t batch) {
+  std::sort(of_samples.rbegin(), of_samples.rend());
+  const int64_t samples = int64_t(of_samples.size());
+  const int64_t times = (batch + samples - 1) / samples + 1;  // that a batch can hold a sample
+  int64_t max = 0;
+  for (int64_t i = 0; i < batch; ++i) max += of_samples[size_t(i / times)];
+  return max;
+}
 
 TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Config& config, int64_t fixations,
                            int64_t history)

@@ -17,6 +17,10 @@ struct StepLosses {
   std::vector<double> terms;  // before weighting, in the order of Model::loss_terms()
 };
 
+/// The largest number of fixations that a batch can have, from the number in each sample (not empty). Each epoch has
+/// every sample once, but a batch that begins in one epoch and ends in another can hold a sample of both.
+int64_t max_fixations(std::vector<int64_t> of_samples, int64_t batch);
+
 /// Runs training steps of a model with an optimiser. Both must outlive it.
 class TrainingStep {
  public:

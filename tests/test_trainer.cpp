@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "models/checkpoint.h"
 #include "models/trainer.h"
+#include "models/training_step.h"
 #include "tests/catch.h"
 #include "tests/metrics_of.h"
 #include "tests/small_run.h"
@@ -24,6 +25,33 @@ std::vector<float> best_weights(const std::string& folder) {
 }
 
 }  // namespace
+
+TEST_CASE("training: a batch across two epochs can hold the longest tracks twice", "[trainer]") {
+  CHECK(max_fixations({5}, 1) == 5);
+  CHECK(max_fixations({5}, 3) == 15);
+  CHECK(max_fixations({1, 9, 4}, 1) == 9);
+  CHECK(max_fixations({1, 9, 4}, 2) == 18);
+  CHECK(max_fixations({1, 9, 4}, 3) == 9 + 9 + 4);
+  CHECK(max_fixations({1, 9, 4}, 5) == 3 * 9 + 2 * 4);  // of three epochs
+  // What the loader gives is never more.
+  Dataset dataset;
+  for (int i = 0; i < 14; ++i) {
+    Sample sample;
+    sample.image = Image(16, 16, 3);
+    sample.normalisation = {{0, 0, 0}, {1, 1, 1}};
+    sample.track.fixations.assign(i == 5 ? 300 : 3, {0.5, 0.5, 100, 0});
+    dataset.samples.push_back(sample);
+  }
+  Config c;
+  c.data.size = 16;
+  Loader loader(dataset, c.data, c.augment, c.maps, 8, 1, 0);
+  std::vector<int64_t> counts(13, 3);
+  counts.push_back(300);
+  int64_t most = 0;
+  for (int k = 0; k < 200; ++k) most = std::max(most, loader.next().tracks.xy.dim(0));
+  CHECK(most > 300 + 7 * 3);
+  CHECK(most <= max_fixations(counts, 8));
+}
 
 TEST_CASE("training: a run of every recipe writes its files with complete metrics", "[trainer]") {
   const TempFolder tmp;
