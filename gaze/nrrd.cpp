@@ -226,7 +226,8 @@ Stored stored_data(const Header& header, const std::string& bytes, std::string& 
     if (lower(name).starts_with("list") || name.find('%') != name.npos)
       header.refuse("data file", "expected one file, not several");
     stored.path = (fs::path(header.path).parent_path() / name).string();
-    if (!is_file(stored.path)) header.refuse("data file", "there is no file ", stored.path);
+    std::error_code error;
+    if (!fs::is_regular_file(stored.path, error)) header.refuse("data file", "there is no file ", stored.path);
     other = read_file(stored.path);
     stored.data = other;
   }
