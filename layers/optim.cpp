@@ -33,12 +33,13 @@ std::string state_name(const std::string& moment, const std::string& parameter) 
 }  // namespace
 
 double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n, int64_t batch, int64_t images) {
+  const double share = k < options.warmup ? double(k + 1) / double(options.warmup) : 1;
   if (options.schedule == "epoch") {
     k = k * batch / images;
     n = (n * batch + images - 1) / images;
   }
   const double phase = std::numbers::pi * double(k) / double(n);
-  return options.lr_end + 0.5 * (options.lr - options.lr_end) * (1 + std::cos(phase));
+  return share * (options.lr_end + 0.5 * (options.lr - options.lr_end) * (1 + std::cos(phase)));
 }
 
 Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& parameters)

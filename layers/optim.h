@@ -13,6 +13,7 @@ struct OptimizerOptions {
   double lr = 1e-2;                    // learning rate at the first iteration
   double lr_end = 1e-4;                // at the last iteration, on a cosine
   std::string schedule = "iteration";  // the learning rate changes after each iteration or epoch
+  int64_t warmup = 0;                  // iterations in which the learning rate rises
   double momentum = 0.9;               // sgd only
   bool nesterov = false;               // sgd only
   double weight_decay = 4e-4;
@@ -23,6 +24,7 @@ struct OptimizerOptions {
     v("lr", lr, Range{0, 100}, Help{"learning rate at the first iteration"});
     v("lr_end", lr_end, Range{0, 100}, Help{"and at the last, on half a cosine"});
     v("schedule", schedule, OneOf{"iteration", "epoch"}, Help{"when the learning rate changes: after each"});
+    v("warmup", warmup, Range{0, 1e9}, Help{"first part, in which the learning rate rises linearly", "iterations"});
     v("momentum", momentum, Range{0, 1}, Help{"of sgd"});
     v("nesterov", nesterov, Help{"sgd: Nesterov's momentum"});
     v("weight_decay", weight_decay, Range{0, 100}, Help{"added to the gradient (sgd), or decoupled (adamw)"});
@@ -30,7 +32,8 @@ struct OptimizerOptions {
 };
 
 /// The learning rate of iteration k of n, counted from 0: lr at k = 0, falling to lr_end on half a cosine. By the
-/// schedule "epoch", k and n count the epochs begun instead; an epoch is images / batch iterations.
+/// schedule "epoch", k and n count the epochs begun instead; an epoch is images / batch iterations. In the first
+/// `warmup` iterations it is multiplied by (k + 1) / warmup.
 double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n, int64_t batch, int64_t images);
 
 /// An optimiser and its state for the parameters of a model.

@@ -236,6 +236,12 @@ TEST_CASE("optimizer: the learning rate decreases by half a cosine", "[model]") 
   CHECK(cosine_lr(o, 0, 100, 8, 800) == Approx(1e-2));
   CHECK(cosine_lr(o, 50, 100, 8, 800) == Approx((1e-2 + 1e-4) / 2));
   CHECK(cosine_lr(o, 100, 100, 8, 800) == Approx(1e-4));
+  OptimizerOptions warm = o;
+  warm.warmup = 10;
+  CHECK(cosine_lr(warm, 0, 100, 8, 800) == Approx(1e-3));
+  CHECK(cosine_lr(warm, 4, 100, 8, 800) == Approx(0.5 * cosine_lr(o, 4, 100, 8, 800)));
+  CHECK(cosine_lr(warm, 9, 100, 8, 800) == cosine_lr(o, 9, 100, 8, 800));
+  CHECK(cosine_lr(warm, 10, 100, 8, 800) == cosine_lr(o, 10, 100, 8, 800));
 }
 
 TEST_CASE("optimizer: by the schedule of epochs, the learning rate is constant within an epoch", "[model]") {
