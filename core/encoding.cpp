@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/text.h"
 
 namespace gt {
 
@@ -121,12 +122,25 @@ std::string to_utf8(const std::string& bytes, const std::string& path, const std
   return order.empty() ? bytes : from_utf16(all, order == "big", path);
 }
 
+/// Whether no byte is a control character of Latin-1, other than tabs and line ends.
+bool is_printable_latin1(std::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) {
+    const uint8_t byte = uint8_t(c);
+    return byte >= 0xA0 || (byte >= 0x20 && byte < 0x7F) || c == '\t' || c == '\n' || c == '\r';
+  });
+}
+
 }  // namespace
 
-std::string decode_text(const std::string& bytes, const std::string& path, const std::string& encoding) {
+std::string decode_text(const std::string& bytes, const std::string& path, const std::string& encoding,
+                        bool* assumed_latin1) {
   if (encoding != "auto" && encoding != "latin1")
     fail(path, ": expected the encoding auto or latin1, got '", encoding, "'");
-  const std::string text = to_utf8(bytes, path, encoding);
+  std::string text = to_utf8(bytes, path, encoding);
+  if (encoding == "auto" && !is_utf8(text) && is_printable_latin1(bytes)) {
+    text = from_latin1(bytes);
+    if (assumed_latin1 != nullptr) *assumed_latin1 = true;
+  }
   check_utf8(text, path);
   if (const size_t zero = text.find('\0'); zero != text.npos)
     fail(path, ":", line_of(text, zero), ": expected text, got a zero byte");

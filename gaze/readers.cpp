@@ -164,7 +164,7 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
   Gaze gaze;
   gaze.format = format.name;
   gaze.simulated = file.simulated;
-  gaze.assumed = assumed_text(file);
+  gaze.assumed = assumed_text(file) + (table.assumed_latin1() ? "; text in Latin-1 (assumed)" : "");
   check_positions(path, file.positions);
   check_times(path, file, options);
   gaze.dropped = file.dropped;

@@ -68,7 +68,7 @@ bool is_preamble(std::string_view line) {
 std::string abbreviated(const std::string& s) { return s.size() <= 60 ? s : s.substr(0, 60) + "..."; }
 
 Table::Table(const std::string& path, const std::string& encoding, const std::string& decimal)
-    : path_(path), text_(decode_text(read_file(path), path, encoding)), decimal_(decimal) {
+    : path_(path), text_(decode_text(read_file(path), path, encoding, &assumed_latin1_)), decimal_(decimal) {
   if (!read_header()) gt::fail(path, ": expected a fixation table, the file is empty");
 }
 

@@ -26,6 +26,9 @@ class Table {
   /// comma. Throws Error if the file is empty or has more than 4096 columns.
   explicit Table(const std::string& path, const std::string& encoding = "auto", const std::string& decimal = "auto");
 
+  /// Whether the text was taken for Latin-1, see decode_text().
+  bool assumed_latin1() const { return assumed_latin1_; }
+
   /// Goes to the next row; false after the last. Throws Error if the row has another number of fields than the header.
   bool next();
 
@@ -86,6 +89,7 @@ class Table {
   void read_fields(std::string_view line);            // of a row that begins with this line of text_
   size_t read_quoted(size_t at, std::string& field);  // from behind its quote; returns the offset of the field's end
 
+  bool assumed_latin1_ = false;              // before text_, which sets it
   std::string path_, text_, decimal_, row_;  // row_ begins each row's line
   size_t at_ = 0;                            // offset of the next line in text_
   int64_t line_ = 0, lines_read_ = 0;        // of the current row, of all rows

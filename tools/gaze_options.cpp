@@ -81,7 +81,7 @@ void add_reading_options(CLI::App& command, GazeOptions& options) {
          format_list(GazeFormat::time_unit) + ": unit of times whose column does not say it");
   choice("--decimal", options.decimal, {"auto", "point", "comma"}, "decimal mark; auto: by the file's numbers")
       ->capture_default_str();
-  choice("--encoding", options.encoding, {"auto", "latin1"}, "of the text; auto: UTF-8 or UTF-16")
+  choice("--encoding", options.encoding, {"auto", "latin1"}, "of the text; auto: UTF-8, UTF-16 or else Latin-1")
       ->capture_default_str();
   command
       .add_option("--image-column", options.image_column,
