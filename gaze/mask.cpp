@@ -179,6 +179,12 @@ Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOp
     if (means == 255) mask.foreground_pixels += v.counts.at(value);
     if (means == ignored_pixel) mask.ignored_pixels += v.counts.at(value);
   }
+  if (v.largest == 255 && meaning.begin()->first >= 0) {  // a table is faster than a search
+    std::array<uint8_t, 256> means = {};
+    for (const auto& [value, of_value] : meaning) means[size_t(value)] = of_value;
+    for (size_t i = 0; i < v.pixels.size(); ++i) mask.image.pixels[i] = means[size_t(v.pixels[i])];
+    return mask;
+  }
   int32_t last = v.pixels[0];
   uint8_t last_means = meaning.at(last);
   for (size_t i = 0; i < v.pixels.size(); ++i) {
@@ -191,14 +197,15 @@ Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOp
 }
 
 Image resize_mask(const Image& mask, int64_t height, int64_t width) {
+  const bool ignores = std::find(mask.pixels.begin(), mask.pixels.end(), ignored_pixel) != mask.pixels.end();
   const auto plane = [&](uint8_t value) {
     Image chosen(mask.height, mask.width, 1);
     for (size_t i = 0; i < mask.pixels.size(); ++i) chosen.pixels[i] = mask.pixels[i] == value ? 255 : 0;
     return resize_image(chosen, height, width);
   };
-  Image resized = plane(255);
+  Image resized = ignores ? plane(255) : resize_image(mask, height, width);
   for (uint8_t& pixel : resized.pixels) pixel = is_foreground(pixel) ? 255 : 0;
-  if (std::find(mask.pixels.begin(), mask.pixels.end(), ignored_pixel) == mask.pixels.end()) return resized;
+  if (!ignores) return resized;
   const Image ignored = plane(ignored_pixel);
   for (size_t i = 0; i < resized.pixels.size(); ++i)
     if (is_foreground(ignored.pixels[i])) resized.pixels[i] = ignored_pixel;
