@@ -191,6 +191,18 @@ TEST_CASE("safetensors: a header that is too large or too deep is refused", "[sa
         path + ": not a safetensors file: its header: expected JSON of at most 64 levels");
 }
 
+TEST_CASE("safetensors: dimensions that no file can have are refused, even of an empty tensor", "[safetensors]") {
+  const TempFolder folder;
+  const std::string path = folder / "f";
+  for (const char* shape : {"[4611686018427387904,0]", "[0,1,1,1,1,1,1,1,1]"}) {
+    write_file(path, raw_file(entry("\"F32\"", shape, "[0,0]"), ""));
+    const std::string message = error_of([&] { read_safetensors(path); });
+    INFO(message);
+    CHECK(message.starts_with(path + ": the header's entry for tensor "));
+    CHECK(message.ends_with(str_cat("expected at most 8 dimensions of at most 2^40, got ", shape)));
+  }
+}
+
 TEST_CASE("safetensors: other files and malformed headers are refused", "[safetensors]") {
   const TempFolder folder;
   const std::string path = folder / "f";
