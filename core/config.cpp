@@ -207,7 +207,11 @@ YAML::Node load_document(const std::string& yaml, const std::string& name) {
   std::istringstream stream(yaml);
   YAML::Parser parser(stream);
   OneDocument one(name);
-  while (parser.HandleNextDocument(one)) {
+  try {
+    while (parser.HandleNextDocument(one)) {
+    }
+  } catch (const YAML::DeepRecursion& e) {
+    throw YAML::ParserException(e.mark, "expected at most 500 levels, it has more");
   }
   return YAML::Load(yaml);
 }
@@ -216,8 +220,6 @@ YAML::Node load_mapping(const std::string& yaml, const std::string& name) {
   YAML::Node document;
   try {
     document = load_document(yaml, name);
-  } catch (const YAML::DeepRecursion& e) {
-    fail(name, ":", e.mark.line + 1, ": not valid YAML: expected at most 500 levels, it has more");
   } catch (const YAML::ParserException& e) {
     fail(name, ":", e.mark.line + 1, ": not valid YAML: ", e.msg);
   }

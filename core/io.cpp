@@ -201,7 +201,6 @@ void remove_stale_temporaries(const std::string& folder) {
 }
 
 bool path_exists(const std::string& path) { return fs::exists(status_of(path)); }
-bool is_file(const std::string& path) { return fs::is_regular_file(status_of(path)); }
 bool is_folder(const std::string& path) { return fs::is_directory(status_of(path)); }
 
 void make_folder(const std::string& path) {

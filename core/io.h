@@ -40,10 +40,9 @@ void write_all(int file, std::string_view bytes, const std::string& path);
 /// sync, which is no error. Throws Error, naming `path`, with the system's reason.
 void sync_file(int file, const std::string& path);
 
-/// Whether a path leads to something, to a file that is no device, pipe or folder, or to a folder. Links are followed.
-/// Each throws Error, naming the path, if it cannot be told: in a locked folder, or with too long a name.
+/// Whether a path leads to something, or to a folder. Links are followed. Both throw Error, naming the path, if it
+/// cannot be told: in a locked folder, or with too long a name.
 bool path_exists(const std::string& path);
-bool is_file(const std::string& path);
 bool is_folder(const std::string& path);
 
 /// Creates a folder and its parents if they are missing. Throws Error with the system's reason.

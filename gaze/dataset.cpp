@@ -319,13 +319,13 @@ void warn_of_training_pictures(const DataOptions& options, const Dataset& datase
 MaskValues first_mask_values(const DataOptions& options, const std::string& split) {
   MaskValues values;
   const std::string list = list_path(options, split), masks = options.root + "/masks";
-  if (!path_exists(list) || !is_folder(masks)) return values;
+  if (options.labels.given() || !path_exists(list) || !is_folder(masks)) return values;
   const Folder folder(masks);
   for (const Entry& entry : read_list(list)) {
     if (!folder.has(entry.name)) continue;
     const std::string path = folder.find(entry);
     values.add(read_mask(path, options.labels, read_options(options)), path);
-    if (values.complete() || options.labels.given()) break;
+    if (values.complete()) break;
   }
   return values;
 }

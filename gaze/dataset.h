@@ -21,7 +21,7 @@ namespace gt {
 struct DataOptions {
   std::string root;                                  // folder of the data set
   std::string gaze = "gaze.csv";                     // fixation table, relative to root unless absolute
-  std::string published = "none";                    // data set whose published scores stand beside those of compare
+  std::string published = "none";                    // data set whose published scores compare shows too
   std::string missing_gaze = "refuse";               // images without gaze: refuse, or skip them
   LabelOptions labels;                               // what the values of masks mean
   DegradeOptions degrade;                            // degradation of the gaze
@@ -39,7 +39,7 @@ struct DataOptions {
     v("root", root, Help{"folder with images/ masks/ train.txt val.txt test.txt"});
     v("gaze", gaze, Help{"fixation table, relative to data.root"});
     v("published", published, OneOf{"none", "kvasir-seg", "nci-isbi"},
-      Help{"data set whose published scores compare shows beside its own"});
+      Help{"data set whose published scores compare shows too"});
     v("missing_gaze", missing_gaze, OneOf{"refuse", "skip"}, Help{"what to do about images without gaze"});
     v("labels", labels, Help{"what the values of masks mean"});
     v("degrade", degrade, Help{"makes the gaze worse, to measure what a recipe tolerates"});

@@ -213,6 +213,14 @@ std::string encode_png(const Image& image) {
   return bytes;
 }
 
-void write_png(const std::string& path, const Image& image) { write_file(path, encode_png(image)); }
+void write_png(const std::string& path, const Image& image) {
+  std::string bytes;
+  try {
+    bytes = encode_png(image);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+  write_file(path, bytes);
+}
 
 }  // namespace gt

@@ -73,9 +73,9 @@ Values values_of(const std::string& path, DicomSlice slice) {
 
 /// Throws Error if some of the colours that pixels have are transparent and others are not.
 void check_palette(const std::string& path, const Values& v) {
+  if (v.palette.empty()) return;
   std::optional<uint8_t> first;
   for (const auto& [index, count] : v.counts) {
-    if (v.palette.empty()) return;
     const uint8_t alpha = v.palette.at(size_t(index))[3];
     if (first.value_or(alpha) != alpha)
       fail(path, ": has a palette of which some colours are transparent, expected a mask without transparency");

@@ -13,9 +13,9 @@ constexpr size_t max_fixations = 10000;  // of an image
 
 // ---- Units ----------------------------------------------------------------------------------------------------------
 
-/// Throws Error if times look like those of another unit than assumed, and no option says the unit: durations that no
-/// eye has. If the file does not declare the unit either, also for starts that rise by far less or far more than the
-/// durations, or samples that follow one another as no tracker's do.
+/// Throws Error if times look like those of another unit than assumed, unless an option says the unit: durations that
+/// no eye has. If the file does not declare the unit, two more things are checked. Starts must rise about as the
+/// durations say, and samples must follow one another as a tracker's do.
 void check_times(const std::string& path, const GazeFile& file, const GazeOptions& options) {
   if (!options.time_unit.empty()) return;
   std::vector<double> durations, gaps, steps;  // ms, in durations, ms

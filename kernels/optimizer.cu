@@ -221,6 +221,19 @@ void check_rates(const char* name, const Tensor& rates, int64_t count) {
            rates.shape(), ", expected f64", Shape{count});
 }
 
+/// Takes a step over the lists (what is updated, what it is updated by, its state), with `count` rates.
+template <template <class> class Update, size_t N>
+void take_step(const char* name, const std::array<const Tensors*, N>& lists, const Tensor& rates, int64_t count) {
+  check_lists(name, lists);
+  check_rates(name, rates, count);
+  const Tensors& updated = *lists[0];
+  if (updated.empty()) return;
+  const Device device = updated[0].device();
+  visit_float(updated[0].dtype(), [&]<class T>() {
+    GT_DISPATCH(device, multi_tensor_step<Update<T>>, spans_of<T>(lists), rates.to(device).data<double>());
+  });
+}
+
 }  // namespace
 
 Tensor sgd_rates(double lr, double momentum, double weight_decay, bool nesterov) {
@@ -228,14 +241,7 @@ Tensor sgd_rates(double lr, double momentum, double weight_decay, bool nesterov)
 }
 
 void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates) {
-  const std::array lists{&parameters, &gradients, &velocities};
-  check_lists("sgd_step", lists);
-  check_rates("sgd_step", rates, 4);
-  if (parameters.empty()) return;
-  const Device device = parameters[0].device();
-  visit_float(parameters[0].dtype(), [&]<class T>() {
-    GT_DISPATCH(device, multi_tensor_step<SgdUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
-  });
+  take_step<SgdUpdate>("sgd_step", std::array{&parameters, &gradients, &velocities}, rates, 4);
 }
 
 Tensor average_rates(double decay) {
@@ -244,14 +250,7 @@ Tensor average_rates(double decay) {
 }
 
 void average_step(const Tensors& averages, const Tensors& parameters, const Tensor& rates) {
-  const std::array lists{&averages, &parameters};
-  check_lists("average_step", lists);
-  check_rates("average_step", rates, 1);
-  if (averages.empty()) return;
-  const Device device = averages[0].device();
-  visit_float(averages[0].dtype(), [&]<class T>() {
-    GT_DISPATCH(device, multi_tensor_step<AverageUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
-  });
+  take_step<AverageUpdate>("average_step", std::array{&averages, &parameters}, rates, 1);
 }
 
 Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& options) {
@@ -264,14 +263,7 @@ Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& op
 
 void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
                 const Tensors& second_moments, const Tensor& rates) {
-  const std::array lists{&parameters, &gradients, &first_moments, &second_moments};
-  check_lists("adamw_step", lists);
-  check_rates("adamw_step", rates, 6);
-  if (parameters.empty()) return;
-  const Device device = parameters[0].device();
-  visit_float(parameters[0].dtype(), [&]<class T>() {
-    GT_DISPATCH(device, multi_tensor_step<AdamWUpdate<T>>, spans_of<T>(lists), rates.to(device).data<double>());
-  });
+  take_step<AdamWUpdate>("adamw_step", std::array{&parameters, &gradients, &first_moments, &second_moments}, rates, 6);
 }
 
 }  // namespace gt

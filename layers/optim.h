@@ -73,7 +73,7 @@ class WeightAverage {
   void update();
   /// What must be saved besides the number of steps to continue exactly: tensors "average.<parameter>".
   NamedTensors state() const;
-  /// Restores state() from `file` after so many steps. Throws Error, naming `source` and the tensor, if one is missing
+  /// Restores state() from `file` after `steps` steps. Throws Error, naming `source` and the tensor, if one is missing
   /// or has another shape.
   void restore(const SafeTensors& file, int64_t steps, const std::string& source);
 

@@ -55,19 +55,34 @@ double exact_tail(int64_t n, int64_t w) {
   return std::ldexp(tail, -int(n));
 }
 
+/// The means of resamples: the rows, then the columns, are drawn with replacement. One row is always drawn.
+std::vector<double> resampled_means(const SeedScores& rows, int64_t resamples, uint64_t seed) {
+  const int64_t count = int64_t(rows.size()), columns = int64_t(rows[0].size());
+  std::vector<double> means;
+  for (int64_t r = 0; r < resamples; ++r) {
+    Random random(seed, uint64_t(r));
+    std::vector<size_t> drawn;
+    for (int64_t i = 0; i < columns; ++i) drawn.push_back(size_t(random.below(columns)));
+    double sum = 0;
+    for (int64_t k = 0; k < count; ++k) {
+      const std::vector<double>& row = rows[count == 1 ? 0 : size_t(random.below(count))];
+      for (const size_t i : drawn) sum += row[i];
+    }
+    means.push_back(sum / double(count * columns));
+  }
+  return means;
+}
+
+/// The 95 % interval of means of resamples.
+ConfidenceInterval interval_of(const std::vector<double>& means) {
+  return {percentile(means, 2.5), percentile(means, 97.5)};
+}
+
 }  // namespace
 
 ConfidenceInterval bootstrap_interval(const std::vector<double>& values, int64_t resamples, uint64_t seed) {
   GT_CHECK(!values.empty(), "bootstrap_interval: expected at least one value");
-  const int64_t n = int64_t(values.size());
-  std::vector<double> means;
-  for (int64_t r = 0; r < resamples; ++r) {
-    Random random(seed, uint64_t(r));
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += values[size_t(random.below(n))];
-    means.push_back(sum / double(n));
-  }
-  return {percentile(means, 2.5), percentile(means, 97.5)};
+  return interval_of(resampled_means({values}, resamples, seed));
 }
 
 double wilcoxon_signed_rank(const std::vector<double>& differences) {
@@ -107,21 +122,10 @@ PairedDifference paired_difference(const SeedScores& a, const SeedScores& b, int
   const double spread = std::max(mean_std(a_means).std, mean_std(b_means).std);
   result.within_seed_spread = a.size() > 1 && std::fabs(result.mean) < spread;
 
-  std::vector<double> means;
-  int64_t not_above = 0, not_below = 0;
-  for (int64_t r = 0; r < resamples; ++r) {
-    Random random(seed, uint64_t(r));
-    std::vector<size_t> drawn;
-    for (size_t i = 0; i < images; ++i) drawn.push_back(size_t(random.below(int64_t(images))));
-    double sum = 0;
-    for (size_t s = 0; s < a.size(); ++s) {
-      const std::vector<double>& of_seed = differences[a.size() == 1 ? 0 : size_t(random.below(int64_t(a.size())))];
-      for (const size_t i : drawn) sum += of_seed[i];
-    }
-    means.push_back(sum / double(a.size() * images));
-    not_above += means.back() <= 0, not_below += means.back() >= 0;
-  }
-  result.interval = {percentile(means, 2.5), percentile(means, 97.5)};
+  const std::vector<double> means = resampled_means(differences, resamples, seed);
+  const auto not_above = std::count_if(means.begin(), means.end(), [](double m) { return m <= 0; });
+  const auto not_below = std::count_if(means.begin(), means.end(), [](double m) { return m >= 0; });
+  result.interval = interval_of(means);
   result.p = std::min(1.0, 2 * double(std::min(not_above, not_below) + 1) / double(resamples + 1));
   return result;
 }

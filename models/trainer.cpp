@@ -308,12 +308,11 @@ struct Trainer::State {
   }
 
   void validate() {
-    counters.validation_due = false;
     if (val.samples.empty()) {
       if (counters.iteration == config.train.iterations) keep_best({counters.iteration, -1, -1, true});
+      counters.validation_due = false;
       return;
     }
-    counters.validation_due = true;  // until it is done
     const std::vector<ImageScores> scores =
         evaluate_model(final_model(), val, config.train.batch, [this](int64_t) { end_if_asked(); });
     Json means;

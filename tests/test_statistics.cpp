@@ -104,7 +104,7 @@ TEST_CASE("statistics: seeds that disagree widen the interval", "[statistics]") 
 }
 
 TEST_CASE("statistics: the interval of two levels holds a difference of 0 in 19 of 20 experiments", "[statistics]") {
-  // Each training has an offset of its own, each image too.
+  // Each training has a random offset, and each image has one.
   int covered = 0;
   constexpr int trials = 200, seeds = 8, images = 30;
   for (int trial = 0; trial < trials; ++trial) {

@@ -83,10 +83,8 @@ std::string differences(const Comparison& c) {
   if (forest.empty()) return "";
   return "<h2>Differences</h2>\n" + html::interval_plot("Difference in Dice", "Dice", forest, true) +
          "<p class=\"quiet small\">Differences are paired over seeds and images. Lines are 95 % intervals of the mean "
-         "by a "
-         "bootstrap over seeds and images, with one seed over images alone. p is from the same bootstrap, two-sided, "
-         "not "
-         "corrected for multiple tests. ~ is less than the deviation over seeds of an arm.</p>\n"
+         "by a bootstrap over seeds and images, with one seed over images alone. p is from the same bootstrap, "
+         "two-sided, not corrected for multiple tests. ~ is less than the deviation over seeds of an arm.</p>\n"
          "<details><summary>All differences</summary>" +
          html::table(t) + "</details>\n";
 }

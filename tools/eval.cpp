@@ -70,8 +70,8 @@ void write_panels(const LoadedModel& loaded, const Dataset& dataset, const std::
 
 void print_warning(const std::string& line) { std::fprintf(stderr, "warning: %s\n", line.c_str()); }
 
-/// Warns if images of the split were trained on, under their name or another, and if masks of the split have another
-/// meaning of values than those that were validated on.
+/// Warns if images of the split were trained on, under their name or another. Warns too if values of its masks mean
+/// something else than in the validation images' masks.
 void compare_with_training(const DataOptions& data, const std::string& split, const Dataset& dataset) {
   if (split == "train") return;
   const auto warn_if_it_fails = [](const auto& check) {
@@ -107,7 +107,7 @@ void evaluate_run(const Options& o) {
   remove_stale_temporaries(folder);
 
   const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
-  // Scores by mirror images stand beside the others, as a split of their own.
+  // Scores by mirror images do not replace the others: they have another split name.
   const std::string split = o.tta ? o.split + "_tta" : o.split;
   Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", split},
                  {"images", scores.size()},   {"recipe", config.recipe},  {"gaze", loaded.gaze}};

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double limit = 1e-6;  // largest relative error of a gradient that passes
 
-/// A whole loss that is checked: its keys beside those of tiny_network(). GazeMedSeg's consistency is left out: its
+/// A whole loss that is checked: its keys, which tiny_network() completes. GazeMedSeg's consistency is left out: its
 /// targets get no gradient on purpose, which differences do not know.
 struct NetworkCase {
   const char *name, *keys;

@@ -48,8 +48,8 @@ void Outputs::check() const {
 }
 
 void write_page(const std::string& path, const std::string& page, bool force) {
-  constexpr std::string_view mark = "<meta name=\"generator\" content=\"GradTrack ";
-  if (!force && is_taken(path) && read_file(path).substr(0, 1000).find(mark) == std::string::npos)
+  constexpr std::string_view heading = ">GradTrack report</p>";  // see page_header()
+  if (!force && is_taken(path) && read_file(path).find(heading) == std::string::npos)
     fail(path, ": exists already and is no report, expected another file to write; --force replaces it");
   write_file(path, page);
 }

@@ -25,7 +25,7 @@ class Outputs {
   std::vector<std::string> inputs_, outputs_;
 };
 
-/// Writes a page of tools/html. Throws Error if the file exists and is no such page, unless `force`.
+/// Writes a page with page_header(). Throws Error if the file exists and is no such page, unless `force`.
 void write_page(const std::string& path, const std::string& page, bool force);
 
 /// Adds the option --force.

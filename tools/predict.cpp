@@ -1,6 +1,7 @@
 // gradtrack predict
 #include <cstdio>
 #include <map>
+#include <new>
 #include <optional>
 
 #include "core/io.h"
@@ -45,6 +46,15 @@ void check_outputs(const Options& o) {
   outputs.check();
 }
 
+/// predict_view(), with the image's path in its errors.
+PredictedView predict_named(const Model& model, const DataOptions& data, const Image& image, const std::string& path) {
+  try {
+    return predict_view(model, data, image);
+  } catch (const Error& error) {
+    fail(path, ": ", error.what());
+  }
+}
+
 /// Segments an image and writes its pictures.
 void segment(const LoadedModel& loaded, const std::string& path, const Options& o) {
   const DataOptions& data = loaded.config.data;
@@ -52,7 +62,7 @@ void segment(const LoadedModel& loaded, const std::string& path, const Options& 
   if (o.max_pixels > 0) reading.max_pixels = o.max_pixels;
   const Image image = read_image(path, int(data.channels), reading);
   if (image.coarse) std::fprintf(stderr, "warning: %s\n", coarse_text(path).c_str());
-  const PredictedView v = predict_view(*loaded.model, data, image);
+  const PredictedView v = predict_named(*loaded.model, data, image, path);
   write_png(mask_path(o, path), v.mask);
   write_png(overlay_path(o, path), overlay_mask(to_rgb(image), v.mask, nullptr));
   for (size_t l = 0; o.maps && l < v.attention.size(); ++l)
@@ -76,12 +86,10 @@ void predict(const Options& o) {
   for (size_t i = 0; i < o.images.size(); ++i) {
     try {
       segment(loaded, o.images[i], o);
-    } catch (const std::exception& error) {
-      const std::string what = dynamic_cast<const std::bad_alloc*>(&error)
-                                   ? "expected memory for this image, there is too little"
-                                   : error.what();
-      errors.push_back(what.find(o.images[i]) == what.npos && what.find(o.out) == what.npos ? o.images[i] + ": " + what
-                                                                                            : what);
+    } catch (const Error& error) {
+      errors.push_back(error.what());
+    } catch (const std::bad_alloc&) {
+      errors.push_back(o.images[i] + ": expected memory for this image, there is too little");
     }
     bar->update(int64_t(i) + 1, "images");
   }

@@ -27,8 +27,18 @@ void run(const PrepareOptions& o, Prepare prepare, const char* unit) {
               prepared.val, prepared.test);
 }
 
+/// The options that say what values of masks mean.
+void add_labels(CLI::App& data_set, LabelOptions& labels) {
+  const auto values = [&](const char* option, std::vector<int64_t>& list, const char* what) {
+    data_set.add_option(option, list, what)->type_name("VALUE ...")->check(CLI::Range(0, 0xFFFFFF));
+  };
+  values("--foreground", labels.foreground, "values of masks that are foreground (default: the greater of two)");
+  values("--ignored", labels.ignored, "values that count neither in losses nor in scores");
+  values("--background", labels.background, "values that are background (default: 0, if others are given)");
+}
+
 void add_data_set(CLI::App& command, const char* name, const char* what, Prepare prepare, const char* unit,
-                  const char* help) {
+                  bool has_labels, const char* help) {
   auto* data_set = command.add_subcommand(name, what);
   auto o = std::make_shared<PrepareOptions>();
   data_set->add_option("raw", o->raw, "folder of the unpacked download")->required()->type_name("RAW");
@@ -38,14 +48,7 @@ void add_data_set(CLI::App& command, const char* name, const char* what, Prepare
   data_set->add_option("--val", o->val, "share of the training images to hold out for validation")
       ->check(CLI::Range(0.01, 0.5))
       ->capture_default_str();
-  if (prepare == prepare_kvasir_seg) {
-    const auto values = [&](const char* option, std::vector<int64_t>& list, const char* what) {
-      data_set->add_option(option, list, what)->type_name("VALUE ...")->check(CLI::Range(0, 0xFFFFFF));
-    };
-    values("--foreground", o->labels.foreground, "values of masks that are foreground (default: the greater of two)");
-    values("--ignored", o->labels.ignored, "values that count neither in losses nor in scores");
-    values("--background", o->labels.background, "values that are background (default: 0, if others are given)");
-  }
+  if (has_labels) add_labels(*data_set, o->labels);
   data_set->footer(help);
   data_set->callback([o, prepare, unit] { run(*o, prepare, unit); });
 }
@@ -55,11 +58,11 @@ void add_data_set(CLI::App& command, const char* name, const char* what, Prepare
 void add_prepare_command(CLI::App& app) {
   auto* command = app.add_subcommand("prepare", "Convert a public data set to a data set folder");
   command->require_subcommand(1);
-  add_data_set(*command, "kvasir-seg", "Kvasir-SEG: polyps, 1,000 images", prepare_kvasir_seg, "images",
+  add_data_set(*command, "kvasir-seg", "Kvasir-SEG: polyps, 1,000 images", prepare_kvasir_seg, "images", true,
                "RAW contains images/ and masks/, and for GazeMedSeg's split its train.txt and test.txt.\n\n"
                "Example:\n  gradtrack prepare kvasir-seg Kvasir-SEG data/kvasir-seg --gaze kvasir_fixation.csv");
   add_data_set(
-      *command, "nci-isbi", "NCI-ISBI 2013: prostate, MRI slices", prepare_nci_isbi, "patients",
+      *command, "nci-isbi", "NCI-ISBI 2013: prostate, MRI slices", prepare_nci_isbi, "patients", false,
       "RAW contains DICOM slices and NRRD label volumes of the training and test parts. docs/data.md says where\n"
       "to download them.\n\n"
       "Example:\n  gradtrack prepare nci-isbi NCI-ISBI-2013/raw data/nci-isbi --gaze nci-isbi_fixation.csv");

@@ -47,7 +47,7 @@ std::string results(const std::vector<Run>& runs) {
       out += str_cat("<div class=\"value\">Dice ", fixed(dice["mean"], 3), " <small>\u00b1 ", fixed(dice["std"], 3),
                      "</small></div>", "<div class=\"quiet\">", whole(run.eval["images"]), " ",
                      escape(run.eval["split"].get<std::string>()), " images, mean \u00b1 standard deviation");
-      if (run.eval.contains("warning")) out += "<br><strong>" + escape(run.eval["warning"].dump()) + "</strong>";
+      if (run.eval.contains("warning")) out += "<br><strong>" + escape(run.fact("warning")) + "</strong>";
       if (run.eval.contains("untrained")) out += "; untrained " + fixed(run.eval["untrained"]["dice"]["mean"], 3);
       out += "</div>";
     }

@@ -66,10 +66,8 @@ std::string css_colour(int colour) { return str_cat("var(--s", colour % colour_c
 
 std::string page(const std::string& title, const std::string& body_html) {
   return str_cat("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
-                 "<meta name=\"generator\" content=\"GradTrack " GT_VERSION
-                 "\">\n"
-                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
-                 escape(title), "</title>\n<style>\n", style_sheet, "</style>\n</head>\n<body>\n<main>\n", body_html,
+                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>", escape(title),
+                 "</title>\n<style>\n", style_sheet, "</style>\n</head>\n<body>\n<main>\n", body_html,
                  "</main>\n</body>\n</html>\n");
 }
 
