@@ -39,28 +39,32 @@ namespace gt {
 namespace {
 
 /// Brightness, with weights of RGB in 256ths.
-uint16_t luma(const uint16_t* rgb) { return uint16_t((77u * rgb[0] + 150u * rgb[1] + 29u * rgb[2]) >> 8); }
+template <class T>
+T luma(const T* rgb) {
+  return T((77u * rgb[0] + 150u * rgb[1] + 29u * rgb[2]) >> 8);
+}
 
 /// The palette's colours of the picture's indices.
 void expand_palette(StoredImage& image) {
   if (image.palette.empty()) return;
-  std::vector<uint16_t> colours;
-  colours.reserve(image.values.size() * 3);
-  for (const uint16_t index : image.values)
+  const auto& indices = std::get<std::vector<uint8_t>>(image.values);
+  std::vector<uint8_t> colours;
+  colours.reserve(indices.size() * 3);
+  for (const uint8_t index : indices)
     colours.insert(colours.end(), image.palette[index].begin(), image.palette[index].begin() + 3);
   image.values = std::move(colours);
   image.channels = 3, image.bits = 8;
 }
 
-/// The picture's values, times `factor`, with 1 or 3 channels, without alpha.
+/// The values of a picture with `from` channels, times `factor`, with 1 or 3 channels, without alpha.
 template <class T>
-std::vector<T> converted(const StoredImage& image, int64_t channels, int factor) {
-  if (image.channels == channels && factor == 1) return {image.values.begin(), image.values.end()};
-  const size_t from = size_t(image.channels), count = image.values.size() / from;
-  std::vector<T> values(count * size_t(channels));
-  const uint16_t* pixel = image.values.data();
+std::vector<T> converted(std::vector<T> stored, size_t from, size_t channels, int factor) {
+  if (from == channels && factor == 1) return stored;
+  const size_t count = stored.size() / from;
+  std::vector<T> values(count * channels);
+  const T* pixel = stored.data();
   T* out = values.data();
-  const auto value = [factor](uint16_t v) { return T(v * factor); };
+  const auto value = [factor](T v) { return T(v * factor); };
   for (size_t i = 0; i < count; ++i, pixel += from, out += channels)
     if (channels == 1)
       out[0] = value(from < 3 ? pixel[0] : luma(pixel));
@@ -157,12 +161,14 @@ Image read(const std::string& path, int channels, const ReadOptions& options) {
   Image image;
   image.height = stored.height, image.width = stored.width, image.channels = channels;
   image.orientation = stored.orientation;
-  if (stored.bits == 16) {
-    const std::vector<uint16_t> values = converted<uint16_t>(stored, channels, 1);
+  const size_t from = size_t(stored.channels), to = size_t(channels);
+  if (auto* wide = std::get_if<std::vector<uint16_t>>(&stored.values)) {
+    const std::vector<uint16_t> values = converted(std::move(*wide), from, to, 1);
     image.pixels = stretched(values, options.stretch);
     image.coarse = is_coarse(values, image.pixels);
   } else {  // to 0 to 255
-    image.pixels = converted<uint8_t>(stored, channels, 255 / ((1 << stored.bits) - 1));
+    auto& values = std::get<std::vector<uint8_t>>(stored.values);
+    image.pixels = converted(std::move(values), from, to, 255 / ((1 << stored.bits) - 1));
   }
   return image;
 }

@@ -5,6 +5,9 @@
 #include <map>
 #include <new>
 #include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
 
 #include "core/check.h"
 #include "core/io.h"
@@ -23,26 +26,52 @@ constexpr const char* how_to_label =
 /// The pixels of a mask file as whole numbers.
 struct Values {
   int64_t height = 0, width = 0;
-  std::vector<int32_t> pixels;       // (height,width)
-  std::map<int32_t, size_t> counts;  // of each value
-  int64_t largest = 255;             // that pixels can have
+  std::variant<std::vector<uint8_t>, std::vector<int32_t>> pixels;  // (height,width); of 8 bits, of more
+  std::map<int32_t, size_t> counts;                                 // of each value
+  int64_t largest = 255;                                            // that pixels can have
   std::vector<std::array<uint8_t, 4>> palette;
   bool jpeg = false;
   int orientation = 1;
 };
 
-void check_alpha(const std::string& path, const StoredImage& stored) {
-  if (!stored.has_alpha()) return;
-  const size_t n = size_t(stored.channels);
-  const uint16_t first = stored.values[n - 1];
-  for (size_t i = n - 1; i < stored.values.size(); i += n)
-    if (stored.values[i] != first)
+template <class T>
+void check_alpha(const std::string& path, const std::vector<T>& stored, size_t channels) {
+  const T first = stored[channels - 1];
+  for (size_t i = channels - 1; i < stored.size(); i += channels)
+    if (stored[i] != first)
       fail(path, ": has an alpha channel that is not constant, expected a mask by values without transparency");
   if (first == 0) fail(path, ": is transparent throughout, expected a mask by values without transparency");
 }
 
-Values values_of(const std::string& path, const StoredImage& stored) {
-  check_alpha(path, stored);
+/// One channel of the stored values.
+template <class To, class From>
+std::vector<To> channel_of(const std::vector<From>& stored, size_t channels, size_t channel) {
+  std::vector<To> values(stored.size() / channels);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = stored[i * channels + channel];
+  return values;
+}
+
+/// The pixels of a picture: grey values or palette indices, or 65536 R + 256 G + B.
+template <class T>
+void set_pixels(const std::string& path, std::vector<T> stored, const StoredImage& picture, Values& v) {
+  constexpr bool narrow = sizeof(T) == 1;
+  using Grey = std::conditional_t<narrow, uint8_t, int32_t>;
+  const size_t n = size_t(picture.channels);
+  if (picture.has_alpha()) check_alpha(path, stored, n);
+  bool grey = true;
+  for (size_t i = 0; i < stored.size() && n >= 3; i += n)
+    grey = grey && stored[i] == stored[i + 1] && stored[i] == stored[i + 2];
+  if (!grey && !narrow) fail(path, ": has colours of ", picture.bits, " bits, expected a mask of grey values");
+  if constexpr (narrow)
+    if (n == 1) return void(v.pixels = std::move(stored));
+  if (grey) return void(v.pixels = channel_of<Grey>(stored, n, 0));
+  std::vector<int32_t> colours(stored.size() / n);
+  for (size_t i = 0; i < colours.size(); ++i)
+    colours[i] = stored[i * n] << 16 | stored[i * n + 1] << 8 | stored[i * n + 2];
+  v.pixels = std::move(colours), v.largest = 0xFFFFFF;
+}
+
+Values values_of(const std::string& path, StoredImage stored) {
   Values v{stored.height,
            stored.width,
            {},
@@ -51,16 +80,7 @@ Values values_of(const std::string& path, const StoredImage& stored) {
            stored.palette,
            stored.kind == StoredImage::Kind::jpeg,
            stored.orientation};
-  const size_t n = size_t(stored.channels), count = size_t(v.height * v.width);
-  const auto channel = [&](size_t i, size_t c) { return int32_t(stored.values[i * n + c]); };
-  v.pixels.resize(count);
-  bool grey = true;
-  for (size_t i = 0; i < count && n >= 3; ++i)
-    grey = grey && channel(i, 0) == channel(i, 1) && channel(i, 0) == channel(i, 2);
-  if (!grey && stored.bits > 8) fail(path, ": has colours of ", stored.bits, " bits, expected a mask of grey values");
-  for (size_t i = 0; i < count; ++i)
-    v.pixels[i] = grey ? channel(i, 0) : channel(i, 0) << 16 | channel(i, 1) << 8 | channel(i, 2);
-  if (!grey) v.largest = 0xFFFFFF;
+  std::visit([&](auto& values) { set_pixels(path, std::move(values), stored, v); }, stored.values);
   return v;
 }
 
@@ -69,6 +89,26 @@ Values values_of(const std::string& path, DicomSlice slice) {
     fail(path, ": has padding or inverted values (MONOCHROME1), expected a mask of plain values");
   const int32_t greatest = slice.values.empty() ? 0 : *std::max_element(slice.values.begin(), slice.values.end());
   return {slice.height, slice.width, std::move(slice.values), {}, greatest > 255 ? 65535 : 255, {}, false, 1};
+}
+
+std::map<int32_t, size_t> counts_of(const std::vector<uint8_t>& pixels) {
+  std::array<size_t, 256> histogram = {};
+  for (const uint8_t pixel : pixels) ++histogram[pixel];
+  std::map<int32_t, size_t> counts;
+  for (size_t value = 0; value < histogram.size(); ++value)
+    if (histogram[value] > 0) counts[int32_t(value)] = histogram[value];
+  return counts;
+}
+
+std::map<int32_t, size_t> counts_of(const std::vector<int32_t>& pixels) {
+  std::map<int32_t, size_t> counts;
+  for (size_t i = 0; i < pixels.size();) {  // by runs, as masks have long ones
+    size_t end = i + 1;
+    while (end < pixels.size() && pixels[end] == pixels[i]) ++end;
+    counts[pixels[i]] += end - i;
+    i = end;
+  }
+  return counts;
 }
 
 /// Throws Error if some of the colours that pixels have are transparent and others are not.
@@ -90,12 +130,7 @@ Values read_values(const std::string& path, ReadOptions options) {
   if (!is_dicom(bytes) && !is_picture(bytes)) fail(path, ": is neither a JPEG nor a PNG nor a DICOM image");
   Values v = is_dicom(bytes) ? values_of(path, read_dicom(path, options))
                              : values_of(path, decode_stored(path, bytes, options));
-  for (size_t i = 0; i < v.pixels.size();) {  // by runs, as masks have long ones
-    size_t end = i + 1;
-    while (end < v.pixels.size() && v.pixels[end] == v.pixels[i]) ++end;
-    v.counts[v.pixels[i]] += end - i;
-    i = end;
-  }
+  std::visit([&v](const auto& pixels) { v.counts = counts_of(pixels); }, v.pixels);
   check_palette(path, v);
   return v;
 }
@@ -119,13 +154,31 @@ bool is_compressed_mask(const Values& v) {
     if (value <= near_end) low += count;
     if (value >= 255 - near_end) high += count;
   }
-  return low > 0 && high > 0 && double(low + high) >= share_near_ends * double(v.pixels.size());
+  return low > 0 && high > 0 && double(low + high) >= share_near_ends * double(v.height * v.width);
 }
 
 int brightness(const std::array<uint8_t, 4>& colour) { return 299 * colour[0] + 587 * colour[1] + 114 * colour[2]; }
 
 /// The meaning of each value: 255, 0 or ignored_pixel.
 using Meaning = std::map<int32_t, uint8_t>;
+
+std::vector<uint8_t> meant(std::vector<uint8_t> pixels, const Meaning& meaning) {
+  std::array<uint8_t, 256> means = {};
+  for (const auto& [value, of_value] : meaning) means[size_t(value)] = of_value;
+  for (uint8_t& pixel : pixels) pixel = means[pixel];
+  return pixels;
+}
+
+std::vector<uint8_t> meant(const std::vector<int32_t>& pixels, const Meaning& meaning) {
+  std::vector<uint8_t> mask(pixels.size());
+  int32_t last = pixels[0];
+  uint8_t last_means = meaning.at(last);
+  for (size_t i = 0; i < pixels.size(); ++i) {
+    if (pixels[i] != last) last = pixels[i], last_means = meaning.at(last);
+    mask[i] = last_means;
+  }
+  return mask;
+}
 
 Meaning by_rule(const std::string& path, const Values& v, Mask& mask) {
   const int32_t least = v.counts.begin()->first, greatest = v.counts.rbegin()->first;
@@ -170,27 +223,16 @@ Meaning by_labels(const std::string& path, const Values& v, const LabelOptions& 
 }  // namespace
 
 Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOptions& options) try {
-  const Values v = read_values(path, options);
+  Values v = read_values(path, options);
   Mask mask;
-  mask.image = Image(v.height, v.width, 1);
+  mask.image.height = v.height, mask.image.width = v.width, mask.image.channels = 1;
   mask.largest = v.largest, mask.orientation = v.orientation;
   const Meaning meaning = labels.given() ? by_labels(path, v, labels) : by_rule(path, v, mask);
   for (const auto& [value, means] : meaning) {
     if (means == 255) mask.foreground_pixels += v.counts.at(value);
     if (means == ignored_pixel) mask.ignored_pixels += v.counts.at(value);
   }
-  if (v.largest == 255 && meaning.begin()->first >= 0) {  // a table is faster than a search
-    std::array<uint8_t, 256> means = {};
-    for (const auto& [value, of_value] : meaning) means[size_t(value)] = of_value;
-    for (size_t i = 0; i < v.pixels.size(); ++i) mask.image.pixels[i] = means[size_t(v.pixels[i])];
-    return mask;
-  }
-  int32_t last = v.pixels[0];
-  uint8_t last_means = meaning.at(last);
-  for (size_t i = 0; i < v.pixels.size(); ++i) {
-    if (v.pixels[i] != last) last = v.pixels[i], last_means = meaning.at(last);
-    mask.image.pixels[i] = last_means;
-  }
+  std::visit([&](auto& pixels) { mask.image.pixels = meant(std::move(pixels), meaning); }, v.pixels);
   return mask;
 } catch (const std::bad_alloc&) {
   fail(path, ": expected memory for the mask, there is too little");

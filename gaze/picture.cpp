@@ -19,46 +19,59 @@ namespace gt {
 
 namespace {
 
-/// The picture as an EXIF orientation shows it.
-void turn(StoredImage& image) {
+/// The picture as its EXIF orientation shows it, from these stored values.
+template <class T>
+std::vector<T> turned(const StoredImage& image, const std::vector<T>& stored) {
   const int o = image.orientation;
-  if (o == 1) return;
   const bool swaps_axes = o >= 5, from_bottom = o == 3 || o == 4 || o == 6 || o == 7,
              from_right = o == 2 || o == 3 || o == 7 || o == 8;
   const int64_t height = image.height, width = image.width, channels = image.channels;
-  std::vector<uint16_t> stored(image.values.size());
-  stored.swap(image.values);
-  if (swaps_axes) std::swap(image.height, image.width);
-  uint16_t* out = image.values.data();
-  for (int64_t y = 0; y < image.height; ++y)
-    for (int64_t x = 0; x < image.width; ++x) {
+  std::vector<T> shown(stored.size());
+  T* out = shown.data();
+  for (int64_t y = 0; y < (swaps_axes ? width : height); ++y)
+    for (int64_t x = 0; x < (swaps_axes ? height : width); ++x) {
       const int64_t row = swaps_axes ? x : y, column = swaps_axes ? y : x;
       const int64_t from = (from_bottom ? height - 1 - row : row) * width + (from_right ? width - 1 - column : column);
       out = std::copy_n(stored.data() + from * channels, channels, out);
     }
+  return shown;
+}
+
+void turn(StoredImage& image) {
+  if (image.orientation == 1) return;
+  std::visit([&image](auto& values) { values = turned(image, values); }, image.values);
+  if (image.orientation >= 5) std::swap(image.height, image.width);
+}
+
+/// The values with an alpha channel: 0 where a pixel has the transparent colour, else `opaque`.
+template <class T>
+std::vector<T> with_alpha(const std::vector<T>& values, int64_t channels, const std::array<uint16_t, 3>& transparent,
+                          T opaque) {
+  std::vector<T> out;
+  out.reserve(values.size() + values.size() / size_t(channels));
+  for (auto pixel = values.begin(); pixel != values.end(); pixel += channels) {
+    out.insert(out.end(), pixel, pixel + channels);
+    out.push_back(std::equal(pixel, pixel + channels, transparent.begin()) ? T(0) : opaque);
+  }
+  return out;
 }
 
 /// Makes the transparent colour of a grey or RGB picture alpha.
 void add_alpha(const std::array<uint16_t, 3>& transparent, StoredImage& image) {
-  const size_t channels = size_t(image.channels), count = image.values.size() / channels;
-  const uint16_t opaque = uint16_t((1 << image.bits) - 1);
-  std::vector<uint16_t> with_alpha;
-  with_alpha.reserve(count * (channels + 1));
-  for (size_t i = 0; i < count; ++i) {
-    const auto pixel = image.values.begin() + int64_t(i * channels);
-    with_alpha.insert(with_alpha.end(), pixel, pixel + int64_t(channels));
-    with_alpha.push_back(std::equal(pixel, pixel + int64_t(channels), transparent.begin()) ? 0 : opaque);
-  }
-  image.values = std::move(with_alpha);
+  const auto add = [&]<class T>(std::vector<T>& values) {
+    values = with_alpha(values, image.channels, transparent, T((1 << image.bits) - 1));
+  };
+  std::visit(add, image.values);
   ++image.channels;
 }
 
 void check_indices(const std::string& path, const StoredImage& image) {
   if (image.palette.empty()) return;
-  const uint16_t largest = *std::max_element(image.values.begin(), image.values.end());
+  const auto& indices = std::get<std::vector<uint8_t>>(image.values);
+  const uint8_t largest = *std::max_element(indices.begin(), indices.end());
   if (largest >= image.palette.size())
-    fail(path, ": has a pixel of palette index ", largest, ", expected less than the palette's ", image.palette.size(),
-         " colours");
+    fail(path, ": has a pixel of palette index ", int(largest), ", expected less than the palette's ",
+         image.palette.size(), " colours");
 }
 
 StoredImage decode_png(const std::string& path, std::string_view bytes, const ReadOptions& options) {

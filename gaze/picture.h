@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace gt {
@@ -26,12 +27,13 @@ struct ReadOptions {
 
 struct StoredImage {
   enum class Kind { png, jpeg };
+  using Values = std::variant<std::vector<uint8_t>, std::vector<uint16_t>>;  // of up to 8 bits, of more
 
   Kind kind = Kind::png;
   int64_t height = 0, width = 0;                // as shown: the EXIF orientation is applied
   int64_t channels = 0;                         // 1 grey or palette index, 2 grey and alpha, 3 RGB, 4 RGB and alpha
   int bits = 8;                                 // of a value, 1 to 16: values are from 0 to 2^bits - 1
-  std::vector<uint16_t> values;                 // (height,width,channels)
+  Values values;                                // (height,width,channels)
   std::vector<std::array<uint8_t, 4>> palette;  // RGB and alpha of each index; empty without a palette
   int orientation = 1;                          // EXIF orientation of the file, 1 to 8
 

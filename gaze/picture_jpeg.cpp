@@ -34,22 +34,21 @@ void on_message(j_common_ptr info, int level) {
 
 uint8_t product(int a, int b) { return uint8_t((a * b + 127) / 255); }
 
-void decode_rows(jpeg_decompress_struct& jpeg, bool cmyk, uint8_t* row, uint16_t* out) {
+/// `row` has room for a row of CMYK.
+void decode_rows(jpeg_decompress_struct& jpeg, bool cmyk, uint8_t* row, uint8_t* out) {
   const size_t count = size_t(jpeg.output_width) * size_t(jpeg.output_components);
   while (jpeg.output_scanline < jpeg.output_height) {
-    JSAMPROW rows[] = {row};
+    JSAMPROW rows[] = {cmyk ? row : out};
     jpeg_read_scanlines(&jpeg, rows, 1);
-    if (cmyk)  // Adobe stores inverted values
-      for (size_t i = 0; i < count; i += 4)
-        for (size_t c = 0; c < 3; ++c) *out++ = product(row[i + c], row[i + 3]);
-    else
-      for (size_t i = 0; i < count; ++i) *out++ = row[i];
+    if (!cmyk) out += count;
+    for (size_t i = 0; cmyk && i < count; i += 4)  // Adobe stores inverted values
+      for (size_t c = 0; c < 3; ++c) *out++ = product(row[i + c], row[i + 3]);
   }
 }
 
 /// Decodes row by row. Whether it succeeded. No object with a destructor lives here, as libjpeg jumps out of it.
 bool decode(jpeg_decompress_struct& jpeg, Faults& faults, std::string_view bytes, bool grey, uint8_t* row,
-            uint16_t* out) {
+            uint8_t* out) {
   if (setjmp(faults.jump)) return false;
   jpeg_create_decompress(&jpeg);
   jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned long>(bytes.size()));
@@ -65,14 +64,14 @@ bool decode(jpeg_decompress_struct& jpeg, Faults& faults, std::string_view bytes
 }  // namespace
 
 void decode_jpeg_by_libjpeg(const std::string& path, const JpegFile& file, const ReadOptions&, StoredImage& image) {
-  image.values.resize(size_t(image.height * image.width * image.channels));
+  auto& values = image.values.emplace<std::vector<uint8_t>>(size_t(image.height * image.width * image.channels));
   std::vector<uint8_t> row(size_t(image.width) * 4);
   jpeg_decompress_struct jpeg = {};
   Faults faults;
   jpeg.err = jpeg_std_error(&faults.manager);
   faults.manager.error_exit = on_error;
   faults.manager.emit_message = on_message;
-  const bool done = decode(jpeg, faults, file.picture, image.channels == 1, row.data(), image.values.data());
+  const bool done = decode(jpeg, faults, file.picture, image.channels == 1, row.data(), values.data());
   jpeg_destroy_decompress(&jpeg);
   if (!done) fail(path, ": cannot decode the JPEG image: ", faults.text);
 }

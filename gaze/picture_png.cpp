@@ -6,7 +6,6 @@
 
 #include <bit>
 #include <cstring>
-#include <memory>
 
 #include "core/check.h"
 
@@ -47,13 +46,14 @@ bool decode(png_structp png, png_infop info, int bits, png_bytepp rows) {
 }  // namespace
 
 void decode_png_by_libpng(const std::string& path, const PngFile& file, StoredImage& image) {
-  const bool wide = file.bits == 16;
-  const size_t row = size_t(file.width * file.channels), count = row * size_t(file.height);
-  const std::unique_ptr<png_byte[]> narrow(wide ? nullptr : new png_byte[count]);
-  if (wide) image.values.resize(count);
+  const size_t row = size_t(file.width * file.channels), height = size_t(file.height);
+  if (file.bits == 16) image.values = std::vector<uint16_t>();
   std::vector<png_bytep> rows;
-  for (size_t y = 0; y < size_t(file.height); ++y)
-    rows.push_back(wide ? reinterpret_cast<png_bytep>(image.values.data() + y * row) : narrow.get() + y * row);
+  const auto place_rows = [&](auto& values) {
+    values.resize(row * height);
+    for (size_t y = 0; y < height; ++y) rows.push_back(reinterpret_cast<png_bytep>(values.data() + y * row));
+  };
+  std::visit(place_rows, image.values);
 
   Source source{file.essential, {}};
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, on_fault, on_fault);
@@ -64,7 +64,6 @@ void decode_png_by_libpng(const std::string& path, const PngFile& file, StoredIm
   const bool done = decode(png, info, file.bits, rows.data());
   png_destroy_read_struct(&png, &info, nullptr);
   if (!done) fail(path, ": cannot decode the PNG image: ", source.fault);
-  if (!wide) image.values.assign(narrow.get(), narrow.get() + count);
 }
 
 }  // namespace gt

@@ -30,9 +30,10 @@ void decode(const std::string& path, const char* kind, std::string_view bytes, L
   if (!decoded) fail(path, ": cannot decode the ", kind, " image: ", stbi_failure_reason());
   if (width != image.width || height != image.height)
     fail(path, ": is damaged, its header says ", image.height, "x", image.width, ", its pixels ", height, "x", width);
-  image.values.assign(decoded.get(), decoded.get() + image.height * image.width * image.channels);
+  T* const end = decoded.get() + image.height * image.width * image.channels;
+  auto& values = image.values.emplace<std::vector<T>>(decoded.get(), end);
   if (scale > 1)
-    for (uint16_t& value : image.values) value = uint16_t(value / scale);
+    for (T& value : values) value = T(value / scale);
 }
 
 }  // namespace

@@ -13,6 +13,12 @@ using Values = std::vector<uint16_t>;
 
 constexpr bool embedded_or_not[] = {false, true};
 
+/// The picture's values. Those of up to 8 bits are stored as such.
+Values values_of(const StoredImage& image) {
+  CHECK(std::holds_alternative<std::vector<uint8_t>>(image.values) == (image.bits <= 8));
+  return std::visit([](const auto& values) { return Values(values.begin(), values.end()); }, image.values);
+}
+
 /// The picture in these bytes. Both decoders must agree.
 StoredImage decoded(const std::string& bytes) {
   const StoredImage image = decode_stored("x", bytes), by_stb = decode_stored("x", bytes, {.embedded = true});
@@ -44,18 +50,18 @@ std::string replaced(std::string s, const std::string& what, const std::string& 
 TEST_CASE("picture: a PNG's values are given as stored", "[picture]") {
   StoredImage image = decoded(png_file({.width = 4, .bits = 2, .rows = bytes_of({0, 0b00011011})}));
   CHECK((image.channels == 1 && image.bits == 2 && image.kind == StoredImage::Kind::png));
-  CHECK(image.values == Values{0, 1, 2, 3});
+  CHECK(values_of(image) == Values{0, 1, 2, 3});
   image = decoded(png_file({.width = 2, .bits = 1, .rows = bytes_of({0, 0b01000000})}));
-  CHECK(image.values == Values{0, 1});
+  CHECK(values_of(image) == Values{0, 1});
   image = decoded(png16(3, 1, {0, 1, 65535}));
   CHECK(image.bits == 16);
-  CHECK(image.values == Values{0, 1, 65535});
+  CHECK(values_of(image) == Values{0, 1, 65535});
   image = decoded(png_file({.type = 6, .rows = bytes_of({0, 1, 2, 3, 4})}));
   CHECK((image.channels == 4 && image.has_alpha()));
-  CHECK(image.values == Values{1, 2, 3, 4});
+  CHECK(values_of(image) == Values{1, 2, 3, 4});
   image = decoded(png_file({.bits = 16, .type = 4, .rows = bytes_of({0, 1, 2, 3, 4})}));
   CHECK((image.channels == 2 && image.has_alpha()));
-  CHECK(image.values == Values{0x102, 0x304});
+  CHECK(values_of(image) == Values{0x102, 0x304});
 }
 
 TEST_CASE("picture: a palette PNG gives indices and colours", "[picture]") {
@@ -65,7 +71,7 @@ TEST_CASE("picture: a palette PNG gives indices and colours", "[picture]") {
     const StoredImage image = decoded(png_file(
         {.width = 3, .bits = bits, .type = 3, .rows = row, .chunks = palette + png_chunk("tRNS", bytes_of({9, 8}))}));
     CHECK((image.channels == 1 && !image.has_alpha()));
-    CHECK(image.values == Values{2, 0, 1});
+    CHECK(values_of(image) == Values{2, 0, 1});
     CHECK(image.palette == std::vector<std::array<uint8_t, 4>>{{1, 2, 3, 9}, {40, 50, 60, 8}, {7, 8, 9, 255}});
   }
   check_refused(png_file({.type = 3, .rows = bytes_of({0, 3}), .chunks = palette}),
@@ -77,12 +83,12 @@ TEST_CASE("picture: a PNG's transparent colour becomes alpha", "[picture]") {
   StoredImage image = decoded(png_file(
       {.width = 4, .bits = 2, .rows = bytes_of({0, 0b00011011}), .chunks = png_chunk("tRNS", bytes_of({0, 2}))}));
   CHECK((image.channels == 2 && image.has_alpha()));
-  CHECK(image.values == Values{0, 3, 1, 3, 2, 0, 3, 3});
+  CHECK(values_of(image) == Values{0, 3, 1, 3, 2, 0, 3, 3});
   image = decoded(png_file({.width = 2,
                             .type = 2,
                             .rows = bytes_of({0, 1, 2, 3, 1, 2, 4}),
                             .chunks = png_chunk("tRNS", bytes_of({0, 1, 0, 2, 0, 3}))}));
-  CHECK(image.values == Values{1, 2, 3, 0, 1, 2, 4, 255});
+  CHECK(values_of(image) == Values{1, 2, 3, 0, 1, 2, 4, 255});
 }
 
 TEST_CASE("picture: an interlaced PNG is read", "[picture]") {
@@ -95,7 +101,7 @@ TEST_CASE("picture: an interlaced PNG is read", "[picture]") {
       for (int x = x0[pass]; x < side; x += dx[pass]) rows += char(10 * y + x);
     }
   const StoredImage image = decoded(png_file({.width = side, .height = side, .rows = rows, .interlaced = true}));
-  for (int i = 0; i < side * side; ++i) CHECK(image.values[size_t(i)] == 10 * (i / side) + i % side);
+  for (int i = 0; i < side * side; ++i) CHECK(values_of(image)[size_t(i)] == 10 * (i / side) + i % side);
 }
 
 TEST_CASE("picture: a PNG with any flipped bit is refused", "[picture]") {
@@ -136,7 +142,7 @@ TEST_CASE("picture: unsupported and damaged PNG files are refused with the reaso
     for (const bool embedded : embedded_or_not) CHECK(!refusal(cut, embedded).empty());
   }
   // A profile that no decoder needs is harmless, whatever it holds.
-  CHECK(decoded(png_file({.rows = rows, .chunks = png_chunk("iCCP", "bad")})).values == Values{1});
+  CHECK(values_of(decoded(png_file({.rows = rows, .chunks = png_chunk("iCCP", "bad")}))) == Values{1});
 }
 
 // ---- JPEG -----------------------------------------------------------------------------------------------------------
@@ -147,13 +153,14 @@ TEST_CASE("picture: baseline and progressive JPEG files are read", "[picture]") 
         decoded(jpeg_file({.blocks_across = 2, .blocks_down = 2, .values = {10, 250, 128, 77}, .frame = frame}));
     CHECK((grey.kind == StoredImage::Kind::jpeg && grey.channels == 1 && grey.bits == 8));
     CHECK((grey.height == 16 && grey.width == 16));
-    CHECK((grey.values[0] == 10 && grey.values[15] == 250 && grey.values[16 * 15] == 128 && grey.values[255] == 77));
+    const Values levels = values_of(grey);
+    CHECK((levels[0] == 10 && levels[15] == 250 && levels[16 * 15] == 128 && levels[255] == 77));
     const std::string colour = jpeg_file({.values = {100, 128, 228}, .components = 3, .frame = frame});
     CHECK(decoded(colour).channels == 3);
-    CHECK(decoded(colour).values[0] == 240);  // 100 + 1.402 * 100
+    CHECK(values_of(decoded(colour))[0] == 240);  // 100 + 1.402 * 100
     for (const bool embedded : embedded_or_not) {
       const StoredImage luminance = decode_stored("x", colour, {.luminance = true, .embedded = embedded});
-      CHECK(luminance.values == Values(64, 100));
+      CHECK(values_of(luminance) == Values(64, 100));
     }
   }
 }
@@ -163,7 +170,7 @@ TEST_CASE("picture: a JPEG that is cut short but closed is refused", "[picture]"
   for (int i = 0; i < 64; ++i) values.push_back(37 * i % 256);
   for (const int frame : {0xC0, 0xC2}) {
     const std::string whole = jpeg_file({.blocks_across = 8, .blocks_down = 8, .values = values, .frame = frame});
-    CHECK(decoded(whole).values[0] == 0);
+    CHECK(values_of(decoded(whole))[0] == 0);
     const size_t data = whole.find("\xFF\xDA") + 10, end = whole.find('\xFF', data);
     for (size_t count = 1; count < end - data; ++count) {
       std::string cut = whole;
@@ -190,7 +197,7 @@ TEST_CASE("picture: stray bytes between the segments of a JPEG are harmless", "[
   const std::string whole = jpeg_file({.values = {9}});
   for (const std::string& changed : {replaced(whole, "\xFF\xD9", std::string(32, '\0') + "\xFF\xD9"),
                                      replaced(whole, "\xFF\xD9", "\xFF\xFF\xFF\xD9"), whole + "appended"})
-    CHECK(decoded(changed).values == Values(64, 9));
+    CHECK(values_of(decoded(changed)) == Values(64, 9));
 }
 
 TEST_CASE("picture: a CMYK JPEG is read with an Adobe marker, refused without one", "[picture]") {
@@ -198,7 +205,9 @@ TEST_CASE("picture: a CMYK JPEG is read with an Adobe marker, refused without on
   const JpegParts cmyk{.values = {200, 40, 40, 255}, .components = 4, .segments = adobe};
   const StoredImage image = decoded(jpeg_file(cmyk));
   CHECK(image.channels == 3);
-  CHECK(std::vector(image.values.begin(), image.values.begin() + 3) == Values{200, 40, 40});
+  Values first = values_of(image);
+  first.resize(3);
+  CHECK(first == Values{200, 40, 40});
   check_refused(jpeg_file({.values = {200, 40, 40, 255}, .components = 4}),
                 "is CMYK without an Adobe marker, which would tell whether its colours are inverted");
 }
@@ -242,12 +251,12 @@ TEST_CASE("picture: the EXIF orientation is applied", "[picture]") {
                                                   .chunks = png_chunk("eXIf", exif(orientation, little))}));
       CHECK(image.orientation == orientation);
       CHECK(image.width == (orientation < 5 ? 3 : 2));
-      CHECK(image.values == shown[size_t(orientation - 1)]);
+      CHECK(values_of(image) == shown[size_t(orientation - 1)]);
     }
   const StoredImage jpeg = decoded(jpeg_file(
       {.blocks_across = 2, .values = {10, 200}, .segments = jpeg_segment(0xE1, std::string("Exif\0\0", 6) + exif(6))}));
   CHECK((jpeg.orientation == 6 && jpeg.height == 16 && jpeg.width == 8));
-  CHECK((jpeg.values.front() == 10 && jpeg.values.back() == 200));
+  CHECK((values_of(jpeg).front() == 10 && values_of(jpeg).back() == 200));
   const auto with = [](const std::string& tiff) {
     return png_file({.rows = bytes_of({0, 1}), .chunks = png_chunk("eXIf", tiff)});
   };
