@@ -1,157 +1,35 @@
 // Feature propagation (GazeMedSeg, METHOD 6): every pixel gets a mean of the values around it, weighted by the
-// similarity of features. With n over the 5 x 5 window of pixels 2 apart around p,
+// similarity of features. feature_propagation.h has the maths.
 //
-//   s_pn = F_p.F_n,   a_pn = softmax over n of max(s_pn, 0),   y_p = sum_n a_pn V_n
+// The authors' code (github.com/med-air/GazeMedSeg, models/multi_level.py) propagates the features, V = F, and
+// classifies the result by a 1 x 1 convolution w. Because sum_n a_pn F_n.w = sum_n a_pn (F.w)_n, propagating V = F.w
+// gives this result from a C-th of the values.
 //
-// F and V are 0 outside the image. Pixels there have s = 0 and take part in the softmax, as in the authors' code
-// (github.com/med-air/GazeMedSeg, models/multi_level.py). That code propagates the features, V = F, and classifies the
-// result by a 1 x 1 convolution w. Because sum_n a_pn F_n.w = sum_n a_pn (F.w)_n, propagating V = F.w gives this result
-// from a C-th of the values.
+// F (B,H,W,C), V (B,H,W,K) -> y (B,H,W,K).
 //
-// F (B,H,W,C), V (B,H,W,K) -> y (B,H,W,K). Backward, with G = dL/dy and da_pn = G_p.V_n:
-//
-//   ds_pn = a_pn (da_pn - sum_m a_pm da_pm) [s_pn > 0]
-//   dV_q = sum_m a_mq G_m           dF_q = sum_m (ds_mq + ds_qm) F_m
-//
-// The window is symmetric, so m runs over the window of q, and both sums gather. a and ds come first, 2 x 25 numbers a
-// pixel.
-//
-// Saved: F, V and s (B,H,W,25). Forward reads and writes 4 (C + 2 K + 25) bytes a pixel and takes 50 (C + K) FLOPs.
-// Backward moves 4 (2 C + 4 K + 125) bytes and takes 50 C + 100 K FLOPs. Pixels that several windows read are in the
-// caches.
+// Saved: F, V and s, 25 numbers a pixel. Forward reads and writes 4 (C + 2 K + 25) bytes a pixel and takes 26 C + 50 K
+// FLOPs, as s_pn = s_np. Backward moves 4 (2 C + 4 K + 125) bytes and takes 50 C + 100 K FLOPs. Pixels that several
+// windows read are in the caches.
 //
 // CUDA: one launch forward and two backward. A group of eight lanes takes a pixel. The lanes divide its channels, 16
-// bytes at a time, or its taps, four each.
-#include <algorithm>
-#include <vector>
+// bytes at a time, or its taps, four each. s, a and ds are (B,H,W,25).
+#include "kernels/feature_propagation.h"
 
 #include "core/autograd.h"
 #include "core/launch.cuh"
-#include "core/parallel.h"
-#include "kernels/common/math.h"
 #include "kernels/common/op_helpers.h"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
 
 namespace gt {
-namespace {
-
-// ---- Maths ----------------------------------------------------------------------------------------------------------
-
-constexpr int side = 5, dilation = 2, taps = side * side;
-
-struct Pixels {
-  int64_t images, height, width, channels, values;  // B, H, W, C, K
-};
-
-/// a of a tap before the division by the sum over taps; `largest` is the largest max(s, 0) of the pixel.
-template <class T>
-GT_HD inline T unscaled_weight(T s, T largest) {
-  return math::exp((s > 0 ? s : T(0)) - largest);
-}
-
-/// ds of a tap; mean is sum_m a_pm da_pm.
-template <class T>
-GT_HD inline T correlation_gradient(T s, T a, T da, T mean) {
-  return s > 0 ? a * (da - mean) : T(0);
-}
-
-// ---- CPU ------------------------------------------------------------------------------------------------------------
-
-namespace cpu {
-
-/// a (25) of one pixel from its s (25).
-template <class T>
-void weights(const T* s, T* a) {
-  T largest = 0, sum = 0;
-  for (int k = 0; k < taps; ++k) largest = s[k] > largest ? s[k] : largest;
-  for (int k = 0; k < taps; ++k) sum += a[k] = unscaled_weight(s[k], largest);
-  for (int k = 0; k < taps; ++k) a[k] /= sum;
-}
-
-/// out += factor x, n elements.
-template <class T>
-void add_scaled(T factor, const T* x, int64_t n, T* out) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) out[i] += factor * x[i];
-}
-
-/// f(k, p, n) for every pixel p of a row, counted through all images, and every tap k of it whose pixel n is inside the
-/// image.
-template <class F>
-void for_each_tap(const Pixels& pixels, int64_t row, const F& f) {
-  for (int k = 0; k < taps; ++k) {
-    const int64_t down = dilation * (k / side - side / 2), right = dilation * (k % side - side / 2);
-    const int64_t y = row % pixels.height + down, shift = down * pixels.width + right;
-    if (y < 0 || y >= pixels.height) continue;
-    const int64_t begin = row * pixels.width + std::max<int64_t>(0, -right);
-    const int64_t end = row * pixels.width + std::min(pixels.width, pixels.width - right);
-    for (int64_t p = begin; p < end; ++p) f(k, p, p + shift);
-  }
-}
-
-template <class T>
-void propagation_forward(const Pixels& pixels, const T* features, const T* values, T* y, T* correlation) {
-  const int64_t C = pixels.channels, K = pixels.values, width = pixels.width;
-  parallel_for(pixels.images * pixels.height, 1, [&](int64_t row, int64_t) {
-    const int64_t first = row * width;
-    std::vector<T> a(static_cast<size_t>(width * taps));
-    std::fill_n(correlation + first * taps, width * taps, T(0));
-    std::fill_n(y + first * K, width * K, T(0));
-    for_each_tap(pixels, row, [&](int k, int64_t p, int64_t n) {
-      correlation[p * taps + k] = dot(features + p * C, features + n * C, C);
-    });
-    for (int64_t p = first; p < first + width; ++p) weights(correlation + p * taps, &a[size_t((p - first) * taps)]);
-    for_each_tap(pixels, row, [&](int k, int64_t p, int64_t n) {
-      add_scaled(a[size_t((p - first) * taps + k)], values + n * K, K, y + p * K);
-    });
-  });
-}
-
-/// Writes a and ds, (B,H,W,25) each.
-template <class T>
-void propagation_weights(const Pixels& pixels, const T* values, const T* correlation, const T* dy, T* a, T* ds) {
-  const int64_t K = pixels.values, width = pixels.width;
-  parallel_for(pixels.images * pixels.height, 1, [&](int64_t row, int64_t) {
-    std::fill_n(ds + row * width * taps, width * taps, T(0));
-    for_each_tap(pixels, row,
-                 [&](int k, int64_t p, int64_t n) { ds[p * taps + k] = dot(dy + p * K, values + n * K, K); });
-    for (int64_t at = row * width * taps; at < (row + 1) * width * taps; at += taps) {
-      weights(correlation + at, a + at);
-      T mean = 0;
-      for (int64_t k = at; k < at + taps; ++k) mean += a[k] * ds[k];
-      for (int64_t k = at; k < at + taps; ++k) ds[k] = correlation_gradient(correlation[k], a[k], ds[k], mean);
-    }
-  });
-}
-
-/// Writes dfeatures and dvalues; either may be null.
-template <class T>
-void propagation_backward(const Pixels& pixels, const T* features, const T* a, const T* ds, const T* dy, T* dfeatures,
-                          T* dvalues) {
-  const int64_t C = pixels.channels, K = pixels.values, width = pixels.width;
-  parallel_for(pixels.images * pixels.height, 1, [&](int64_t row, int64_t) {
-    if (dfeatures != nullptr) {
-      std::fill_n(dfeatures + row * width * C, width * C, T(0));
-      for_each_tap(pixels, row, [&](int k, int64_t q, int64_t m) {
-        add_scaled(ds[m * taps + taps - 1 - k] + ds[q * taps + k], features + m * C, C, dfeatures + q * C);
-      });
-    }
-    if (dvalues != nullptr) {
-      std::fill_n(dvalues + row * width * K, width * K, T(0));
-      for_each_tap(pixels, row, [&](int k, int64_t q, int64_t m) {
-        add_scaled(a[m * taps + taps - 1 - k], dy + m * K, K, dvalues + q * K);
-      });
-    }
-  });
-}
-
-}  // namespace cpu
+namespace propagation {
 
 // ---- CUDA -----------------------------------------------------------------------------------------------------------
 
 #if GT_CUDA
+namespace {
+
 using namespace gpu;
 
 constexpr int propagation_threads = 128, group = 8, block_pixels = propagation_threads / group;
@@ -180,8 +58,6 @@ struct Window {
     }
   }
   static __device__ int lane() { return int(threadIdx.x) % group; }
-  static __device__ int down(int k) { return dilation * (k / side - side / 2); }
-  static __device__ int right(int k) { return dilation * (k % side - side / 2); }
   __device__ bool has(int k) const { return (inside >> k & 1) != 0; }
   /// The pixel at tap k. Its own tap taps - 1 - k is p.
   __device__ int64_t pixel(int k) const { return p + down(k) * width + right(k); }
@@ -312,6 +188,8 @@ Launch propagation_grid(const Pixels& pixels) {
   return {blocks_for(pixels.images * pixels.height * Window::blocks(pixels), 1), propagation_threads};
 }
 
+}  // namespace
+
 namespace cuda {
 
 template <class T>
@@ -338,7 +216,7 @@ void propagation_backward(const Pixels& pixels, const T* features, const T* a, c
 }  // namespace cuda
 #endif
 
-}  // namespace
+}  // namespace propagation
 
 // ---- The op ---------------------------------------------------------------------------------------------------------
 
@@ -348,6 +226,7 @@ Tensor feature_propagation(const Tensor& features, const Tensor& values) {
                features.dtype() == values.dtype(),
            "feature_propagation: features are ", features.dtype(), " ", features.shape(), ", values ", values.dtype(),
            " ", values.shape(), ", expected (B,H,W,C) and (B,H,W,K) of one dtype");
+  using namespace propagation;
   const Pixels pixels{features.dim(0), features.dim(1), features.dim(2), features.dim(3), values.dim(3)};
   const Shape window{pixels.images, pixels.height, pixels.width, taps};
   Tensor y(values.shape(), values.dtype(), values.device());

@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "kernels/cpu/conv_tiles.h"
+#include "kernels/cpu/conv_weights.h"
 #include "kernels/cpu/convolution.h"
 
 namespace gt::tiles {
@@ -58,7 +59,7 @@ template <class T>
 std::vector<Group> make_groups(int64_t channels, int max = max_group) {
   std::vector<Group> groups;
   for (int64_t left = ceil_div(channels, lanes<T>), first = 0; left > 0;) {
-    const int vectors = left >= 4 && max >= 4 ? 4 : left >= 2 ? 2 : 1;
+    const int vectors = left >= 4 && max >= 4 ? 4 : left >= 2 && max >= 2 ? 2 : 1;
     groups.push_back({first, vectors});
     first += vectors * lanes<T>;
     left -= vectors;
@@ -70,6 +71,25 @@ std::vector<Group> make_groups(int64_t channels, int max = max_group) {
 template <class T>
 int64_t padded_width(const std::vector<Group>& groups) {
   return groups.back().first + groups.back().template width<T>();
+}
+
+// ---- Products -------------------------------------------------------------------------------------------------------
+
+/// y [pixel][V vectors] = start [V vectors] + x [C / 16][pixel][16] times weights [c][V vectors].
+template <class T, int V>
+void multiply_pixels(int64_t channels, int64_t pixels, const T* x, const T* weights, const T* start, T* y) {
+  constexpr int64_t width = V * lanes<T>;
+  std::array<Segment, 64> segments;
+  for (int64_t c = 0; c < channels; c += block * int64_t(segments.size())) {
+    Segment* end = segments.data();
+    for (int64_t d = c; d < channels && end < segments.data() + segments.size(); d += block, ++end)
+      *end = {d / block * pixels * block, std::min<int64_t>(block, channels - d)};
+    for_parts(pixels, tile_limit(V), [&](int64_t p, int64_t some) {
+      T* to = y + p * width;
+      forward_tiles<T, V>[size_t(some - 1)](x + p * block, segments.data(), end, weights + c * width,
+                                            c == 0 ? start : to, c == 0 ? 0 : width, to, width);
+    });
+  }
 }
 
 // ---- Weight gradient ------------------------------------------------------------------------------------------------
@@ -89,7 +109,7 @@ void add_bias(const T* dy, int64_t pixels, T* dbias) {
 template <class T>
 void unpack_gradient(const Correlation& n, const Group& group, T* partial, int64_t chunks, int64_t stride,
                      const WeightView<T>& dw, T* dbias) {
-  const int64_t taps = n.kernel * n.kernel, width = group.width<T>(), used = std::min(width, n.out - group.first);
+  const int64_t taps = n.kernel * n.kernel, width = group.width<T>();
   const int64_t block_items = grain(16 * chunks * taps * width);
   parallel_for(n.in + 1, block_items, [&](int64_t begin, int64_t end) {  // the last "channel" is the bias, with one tap
     T* sum = partial + begin * taps * width;
@@ -98,13 +118,14 @@ void unpack_gradient(const Correlation& n, const Group& group, T* partial, int64
       const T* more = sum + chunk * stride;
       for (int64_t e = 0; e < elements; ++e) sum[e] += more[e];
     }
-    for (int64_t k = 0; k < used; ++k) {
-      T* to = dw.data + (group.first + k) * dw.out;
-      const T* from = sum + k;
-      for (int64_t c = begin; c < std::min(end, n.in); ++c)
-        for (int64_t i = 0; i < n.kernel; ++i)
-          for (int64_t j = 0; j < n.kernel; ++j, from += width) to[c * dw.in + i * dw.row + j * dw.column] = *from;
-      if (end > n.in && dbias != nullptr) dbias[group.first + k] = *from;
+    for (int64_t k = 0; k < width; k += lanes<T>) {
+      const int64_t used = std::clamp<int64_t>(n.out - group.first - k, 0, lanes<T>);
+      for (int64_t c = begin; c < std::min(end, n.in); c += block) {
+        const int64_t count = std::min<int64_t>(block, std::min(end, n.in) - c);
+        store_weights({n.kernel, c, count, group.first + k, used}, sum + (c - begin) * taps * width + k, width, dw);
+      }
+      if (end > n.in && dbias != nullptr)
+        std::copy_n(sum + (n.in - begin) * taps * width + k, used, dbias + group.first + k);
     }
   });
 }

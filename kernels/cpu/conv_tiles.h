@@ -10,39 +10,11 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/cpu/vector.h"
+
 namespace gt::tiles {
 
-// ---- Vectors --------------------------------------------------------------------------------------------------------
-
-#if defined(__AVX512F__)
-constexpr int registers = 32, vector_bytes = 64;
-#elif defined(__AVX__)
-constexpr int registers = 16, vector_bytes = 32;
-#else
-constexpr int registers = 16, vector_bytes = 16;
-#endif
-
-template <class T>
-struct VectorOf {
-  typedef T type __attribute__((vector_size(vector_bytes)));
-};
-template <class T>
-using Vector = typename VectorOf<T>::type;
-template <class T>
-constexpr int lanes = vector_bytes / int(sizeof(T));
-
-/// Unaligned access to a vector.
-template <class T>
-inline Vector<T> load(const T* from) {
-  Vector<T> v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-
-template <class T>
-inline void store(T* to, Vector<T> v) {
-  std::memcpy(to, &v, sizeof v);
-}
+using namespace simd;
 
 // ---- Micro-kernels --------------------------------------------------------------------------------------------------
 // GCC keeps an array in registers only if every loop over it is unrolled.

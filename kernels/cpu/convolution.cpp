@@ -71,19 +71,22 @@ void pack_gradient(const Correlation& n, const PixelView<const T>& dy, int64_t f
 /// beyond the last are zero.
 template <class T>
 void pack_weights(const Correlation& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* packed) {
-  const int64_t blocks = ceil_div(n.in, block), items = n.kernel * blocks;
-  const int64_t block_items = grain(16 * n.kernel * block * groups[0].width<T>());
-  parallel_for(int64_t(groups.size()) * items, block_items, [&](int64_t begin, int64_t end) {
+  const int64_t blocks = ceil_div(n.in, block), taps = n.kernel * n.kernel;
+  const int64_t block_items = grain(16 * taps * block * groups[0].width<T>());
+  parallel_for(int64_t(groups.size()) * blocks, block_items, [&](int64_t begin, int64_t end) {
+    T vectors[max_block_vectors * lanes<T>];
     for (int64_t item = begin; item < end; ++item) {
-      const Group& group = groups[size_t(item / items)];
-      const int64_t i = item % items / blocks, c0 = item % blocks * block, count = std::min<int64_t>(block, n.in - c0);
-      const int64_t width = group.width<T>(), used = std::min(width, n.out - group.first);
-      T* to = packed + group.first * n.kernel * n.kernel * n.in + (i * n.in + c0) * n.kernel * width;
-      if (used < width) std::fill_n(to, n.kernel * count * width, T(0));
-      for (int64_t k = 0; k < used; ++k) {
-        const T* from = w.data + (group.first + k) * w.out + c0 * w.in + i * w.row;
+      const Group& group = groups[size_t(item / blocks)];
+      const int64_t c0 = item % blocks * block, count = std::min<int64_t>(block, n.in - c0), width = group.width<T>();
+      T* to = packed + group.first * taps * n.in + c0 * n.kernel * width;
+      for (int64_t k = 0; k < width; k += lanes<T>) {
+        const int64_t used = std::clamp<int64_t>(n.out - group.first - k, 0, lanes<T>);
+        load_weights({n.kernel, c0, count, group.first + k, used}, w, vectors);
         for (int64_t c = 0; c < count; ++c)
-          for (int64_t j = 0; j < n.kernel; ++j) to[(j * count + c) * width + k] = from[c * w.in + j * w.column];
+          for (int64_t ij = 0; ij < taps; ++ij) {
+            const int64_t row = ij / n.kernel * n.in * n.kernel + ij % n.kernel * count + c;
+            std::copy_n(vectors + (c * taps + ij) * lanes<T>, lanes<T>, to + row * width + k);
+          }
       }
     }
   });
@@ -113,12 +116,76 @@ void correlate_row(const Correlation& n, const T* x, const Segment* begin, const
   });
 }
 
+/// f(i, address) for `count` pixels of a view, counted through rows and images, from `first` on.
+template <class T, class F>
+void for_pixels(const Correlation& n, const PixelView<T>& view, int64_t first, int64_t count, const F& f) {
+  for (int64_t i = 0; i < count;) {
+    const int64_t row = (first + i) / n.width, p = (first + i) % n.width;
+    T* at = view.at(row / n.height, row % n.height, p);
+    for (const int64_t end = std::min(count, i + n.width - p); i < end; ++i, at += view.pixel) f(i, at);
+  }
+}
+
+/// Copies `count` channels from `first` on of the pixel at `from`.
+template <class T>
+void copy_channels(const PixelView<const T>& view, const T* from, int64_t first, int64_t count, T* to) {
+  if (view.together(first, count)) {
+    std::copy_n(from + view.channel(first), count, to);
+    return;
+  }
+  for (int64_t c = 0; c < count; ++c) to[c] = from[view.channel(first + c)];
+}
+
+/// Writes `count` channels from `first` on of the pixel at `to`.
+template <class T>
+void store_channels(const PixelView<T>& view, const T* from, int64_t first, int64_t count, T* to) {
+  if (view.together(first, count)) {
+    std::copy_n(from, count, to + view.channel(first));
+    return;
+  }
+  for (int64_t c = 0; c < count; ++c) to[view.channel(first + c)] = from[c];
+}
+
+/// correlate() with a 1 x 1 kernel where rows do not fill a tile: the product of pixels, whichever their rows and
+/// images, and weights.
+template <class T>
+void correlate_pixels(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+                      const PixelView<T>& y) {
+  const std::vector<Group> groups = make_groups<T>(n.out);
+  const int64_t padded = padded_width<T>(groups), pixels = n.images * n.height * n.width;
+  Tensor packed({padded * n.in}, dtype_of<T>()), start = Tensor::zeros({padded}, dtype_of<T>());
+  pack_weights(n, w, groups, packed.data<T>());
+  if (bias != nullptr) std::copy_n(bias, n.out, start.data<T>());
+  // Pixels of a block: their input and their output for one group stay in the L2 cache.
+  const int64_t inputs = ceil_div(n.in, block) * block, width = groups[0].width<T>();
+  const int64_t count = std::clamp<int64_t>((256 << 10) / int64_t(sizeof(T)) / (inputs + width), 28, 224);
+  Tensor scratch({num_threads(), count * (inputs + width)}, dtype_of<T>());
+  parallel_for(pixels, count, [&](int64_t begin, int64_t end) {
+    T *rows = scratch.data<T>() + thread_index() * scratch.dim(1), *products = rows + count * inputs;
+    const int64_t some = end - begin;
+    for_pixels(n, x, begin, some, [&](int64_t i, const T* from) {
+      for (int64_t c = 0; c < n.in; c += block)
+        copy_channels(x, from, c, std::min<int64_t>(block, n.in - c), rows + (c / block * some + i) * block);
+    });
+    for (const Group& group : groups) {
+      const T* weights = packed.data<T>() + group.first * n.in;
+      visit_vectors(group.vectors, [&]<int V>() {
+        multiply_pixels<T, V>(n.in, some, rows, weights, start.data<T>() + group.first, products);
+      });
+      const int64_t used = std::min(group.width<T>(), n.out - group.first);
+      for_pixels(n, y, begin, some,
+                 [&](int64_t i, T* to) { store_channels(y, products + i * group.width<T>(), group.first, used, to); });
+    }
+  });
+}
+
 }  // namespace
 
 template <class T>
 void correlate(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
                const PixelView<T>& y) {
   if (takes_winograd(n)) return winograd_correlate(n, x, w, bias, y);
+  if (n.kernel == 1 && n.width < tile_limit(2)) return correlate_pixels(n, x, w, bias, y);
   const RowLayout layout(n);
   const int64_t halo = layout.halo, taps = n.kernel * n.kernel;
   // Groups of four vectors pay off if their weights fit into the L2 cache and rows fill tiles of few pixels.
@@ -193,6 +260,12 @@ template <class T>
 void correlate_weight_gradient(const Correlation& n, const PixelView<const T>& x, const PixelView<const T>& dy,
                                const WeightView<T>& dw, T* dbias) {
   if (takes_winograd(n)) return winograd_weight_gradient(n, x, dy, dw, dbias);
+  const auto continues = [&](const auto& view) { return view.image == n.height * view.row; };
+  if (n.kernel == 1 && n.images > 1 && continues(x) && continues(dy)) {  // rows of all images are alike
+    Correlation one = n;
+    one.images = 1, one.height = n.images * n.height;
+    return correlate_weight_gradient(one, x, dy, dw, dbias);
+  }
   const RowLayout layout(n);
   // A strip's gradient for one group takes 64 KiB.
   const int64_t taps = n.kernel * n.kernel, vectors = make_groups<T>(n.out)[0].vectors;

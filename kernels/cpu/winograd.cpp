@@ -16,6 +16,8 @@ constexpr int64_t min_channels = 16;  // with fewer the transforms cost more tha
 // Tiles whose products are computed together, so that their transformed inputs stay in or near the L2 cache.
 constexpr int64_t batch_tiles = 30, gradient_batch_tiles = 96;
 
+constexpr int64_t l2_bytes = 7 << 18;  // of the L2 cache, that transformed data may fill
+
 /// The distance in elements from one point to the next. It is a row longer than needed. Otherwise all points would
 /// share a few sets of the L1 cache.
 constexpr int64_t point_stride(int64_t rows, int64_t width) { return (rows + 1) * width; }
@@ -91,15 +93,15 @@ void store_tile(const Correlation& n, const PixelView<T>& view, int64_t b, int64
 
 // ---- Transforms -----------------------------------------------------------------------------------------------------
 
-/// Transforms the input of `count` tiles to [point][C / 16][tile][16].
+/// Transforms the input of `count` tiles to [point][C / 16][tile][16]; of its blocks of channels, only [begin, end).
 template <class T, int M>
 void transform_input(const Correlation& n, const TileGrid& grid, const PixelView<const T>& x, int64_t first,
-                     int64_t count, T* to) {
+                     int64_t count, int64_t begin, int64_t end, T* to) {
   constexpr int N = M + 2;
-  const int64_t blocks = ceil_div(n.in, block), stride = point_stride(blocks * count, block);
+  const int64_t stride = point_stride(ceil_div(n.in, block) * count, block);
   for (int64_t t = 0; t < count; ++t) {
     const auto [b, row, column] = grid.position(first + t);
-    for (int64_t c = 0; c < blocks * block; c += lanes<T>) {
+    for (int64_t c = begin * block; c < end * block; c += lanes<T>) {
       Vector<T> d[N][N], u[N][N];
       load_tile(n, x.from_channel(c), b, row - 1, column - 1, n.in - c, d);
       transform(d, u, [](auto& from, auto& to) { Winograd<M>::input(from, to); });
@@ -159,45 +161,49 @@ void transform_output_gradient(const Correlation& n, const TileGrid& grid, const
   }
 }
 
-/// Transforms weights to [group][point][c][channel of the group]. Channels beyond the last are zero.
+/// Transforms a group's weights for the block of input channels from c0 on, to [point][c][channel of the group].
+/// Channels beyond the last are zero.
+template <class T, int M>
+void transform_weights(const Correlation& n, const WeightView<const T>& w, const Group& group, int64_t c0, T* to) {
+  constexpr int N = M + 2, L = lanes<T>;
+  const int64_t count = std::min<int64_t>(block, n.in - c0), width = group.width<T>();
+  for (int64_t k0 = 0; k0 < width; k0 += L) {
+    T taps[max_block_vectors * L];
+    load_weights({3, c0, count, group.first + k0, std::clamp<int64_t>(n.out - group.first - k0, 0, L)}, w, taps);
+    for (int64_t c = 0; c < count; ++c) {
+      Vector<T> g[3][3], u[N][N];
+      for (int i = 0; i < 3; ++i)
+        for (int j = 0; j < 3; ++j) g[i][j] = load(taps + (c * 9 + i * 3 + j) * L);
+      transform(g, u, [](auto& from, auto& to) { Winograd<M>::weights(from, to); });
+      T* out = to + (c0 + c) * width + k0;
+      for (int i = 0; i < N; ++i)
+        for (int j = 0; j < N; ++j) store(out + (i * N + j) * point_stride(n.in, width), u[i][j]);
+    }
+  }
+}
+
+/// Transforms all weights to [group][point][c][channel of the group].
 template <class T, int M>
 void transform_weights(const Correlation& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* to) {
-  constexpr int N = M + 2, L = lanes<T>;
   const int64_t blocks = ceil_div(n.in, block);
   parallel_for(int64_t(groups.size()) * blocks, 1, [&](int64_t item, int64_t) {
     const Group& group = groups[size_t(item / blocks)];
-    const int64_t c0 = item % blocks * block, count = std::min<int64_t>(block, n.in - c0), width = group.width<T>();
-    for (int64_t k0 = 0; k0 < width; k0 += L) {
-      T taps[9][block][L] = {};
-      for (int64_t k = 0; k < std::min<int64_t>(L, n.out - group.first - k0); ++k)
-        for (int64_t c = 0; c < count; ++c) {
-          const T* from = w.data + (group.first + k0 + k) * w.out + (c0 + c) * w.in;
-          for (int64_t i = 0; i < 3; ++i)
-            for (int64_t j = 0; j < 3; ++j) taps[i * 3 + j][c][k] = from[i * w.row + j * w.column];
-        }
-      for (int64_t c = 0; c < count; ++c) {
-        Vector<T> g[3][3], u[N][N];
-        for (int i = 0; i < 3; ++i)
-          for (int j = 0; j < 3; ++j) g[i][j] = load(taps[i * 3 + j][c]);
-        transform(g, u, [](auto& from, auto& to) { Winograd<M>::weights(from, to); });
-        T* out = to + N * N * point_stride(n.in, group.first) + (c0 + c) * width + k0;
-        for (int i = 0; i < N; ++i)
-          for (int j = 0; j < N; ++j) store(out + (i * N + j) * point_stride(n.in, width), u[i][j]);
-      }
-    }
+    transform_weights<T, M>(n, w, group, item % blocks * block,
+                            to + (M + 2) * (M + 2) * point_stride(n.in, group.first));
   });
 }
 
-/// Transforms sums of products [point][c][V vectors], and adds them to the weights' gradient [c][i][j][V vectors].
+/// Transforms sums of products [point][c][V vectors] of `channels` input channels, and adds them to the weights'
+/// gradient [c][i][j][V vectors].
 template <class T, int M, int V>
-void add_weight_gradient(const Correlation& n, const T* sums, T* dw) {
+void add_weight_gradient(int64_t channels, const T* sums, T* dw) {
   constexpr int N = M + 2;
   constexpr int64_t width = V * lanes<T>;
-  for (int64_t c = 0; c < n.in; ++c)
+  for (int64_t c = 0; c < channels; ++c)
     for (int64_t k = 0; k < width; k += lanes<T>) {
       Vector<T> u[N][N], g[3][3];
       for (int i = 0; i < N; ++i)
-        for (int j = 0; j < N; ++j) u[i][j] = load(sums + (i * N + j) * point_stride(n.in, width) + c * width + k);
+        for (int j = 0; j < N; ++j) u[i][j] = load(sums + (i * N + j) * point_stride(channels, width) + c * width + k);
       transform(u, g, [](auto& from, auto& to) { Winograd<M>::weight_gradient(from, to); });
       for (int i = 0; i < 3; ++i)
         for (int j = 0; j < 3; ++j) {
@@ -208,24 +214,6 @@ void add_weight_gradient(const Correlation& n, const T* sums, T* dw) {
 }
 
 // ---- Products at each point -----------------------------------------------------------------------------------------
-
-/// products [tile][V vectors] = input [C / 16][tile][16] times weights [c][V vectors].
-template <class T, int V>
-void multiply_tiles(int64_t channels, int64_t count, const T* input, const T* weights, T* products) {
-  constexpr int64_t width = V * lanes<T>;
-  static constexpr T zeros[width] = {};
-  std::array<Segment, 64> segments;
-  for (int64_t c = 0; c < channels; c += block * int64_t(segments.size())) {
-    Segment* end = segments.data();
-    for (int64_t d = c; d < channels && end < segments.data() + segments.size(); d += block, ++end)
-      *end = {d / block * count * block, std::min<int64_t>(block, channels - d)};
-    for_parts(count, tile_limit(V), [&](int64_t t, int64_t some) {
-      T* to = products + t * width;
-      forward_tiles<T, V>[size_t(some - 1)](input + t * block, segments.data(), end, weights + c * width,
-                                            c == 0 ? zeros : to, c == 0 ? 0 : width, to, width);
-    });
-  }
-}
 
 /// sums [c][V vectors] += input [C / 16][tile][16], transposed, times gradient [tile][V vectors].
 template <class T, int V>
@@ -240,16 +228,67 @@ void add_products(int64_t channels, int64_t count, const T* input, const T* grad
 
 // ---- Correlation and weight gradient for tiles of one size ----------------------------------------------------------
 
+/// Multiplies `count` transformed tiles with the transformed weights of a group, and transforms the products to y.
+template <class T, int M>
+void correlate_group(const Correlation& n, const TileGrid& grid, int64_t first, int64_t count, const Group& group,
+                     const T* input, const T* weights, const T* bias, T* products, const PixelView<T>& y) {
+  constexpr int64_t points = (M + 2) * (M + 2);
+  const int64_t blocks = ceil_div(n.in, block), width = group.width<T>();
+  visit_vectors(group.vectors, [&]<int V>() {
+    static constexpr T zeros[V * lanes<T>] = {};
+    for (int64_t point = 0; point < points; ++point)
+      multiply_pixels<T, V>(n.in, count, input + point * point_stride(blocks * count, block),
+                            weights + point * point_stride(n.in, width), zeros,
+                            products + point * point_stride(count, width));
+    transform_output<T, M, V>(n, grid, products, first, count, bias + group.first, n.out - group.first,
+                              y.from_channel(group.first));
+  });
+}
+
+/// The groups of output channels if the input of all tiles and the weights of a group fit into the L2 cache together,
+/// but all weights do not. Else none.
+template <class T, int M>
+std::vector<Group> cached_groups(const Correlation& n, const TileGrid& grid) {
+  constexpr int64_t points = (M + 2) * (M + 2), size = int64_t(sizeof(T));
+  const int64_t input = points * n.in * grid.count * size, weights = points * n.in * lanes<T> * size;  // of a vector
+  if (input + weights * ceil_div(n.out, lanes<T>) <= l2_bytes) return {};
+  for (const int vectors : {2, 1})
+    if (input + vectors * weights <= l2_bytes) return make_groups<T>(n.out, vectors);
+  return {};
+}
+
+/// correlate_tiles() for small images of many channels: a group's weights are transformed where they are used.
+template <class T, int M>
+void correlate_few_tiles(const Correlation& n, const TileGrid& grid, const std::vector<Group>& groups,
+                         const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
+                         const PixelView<T>& y) {
+  constexpr int64_t points = (M + 2) * (M + 2);
+  const int64_t blocks = ceil_div(n.in, block), width = groups[0].width<T>();
+  Tensor input({points * point_stride(blocks * grid.count, block)}, dtype_of<T>());
+  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
+    transform_input<T, M>(n, grid, x, 0, grid.count, begin, end, input.data<T>());
+  });
+  const int64_t weights = points * point_stride(n.in, width);
+  Tensor scratch({num_threads(), weights + points * point_stride(grid.count, width)}, dtype_of<T>());
+  parallel_for(int64_t(groups.size()), 1, [&](int64_t g, int64_t) {
+    T* transformed = scratch.data<T>() + thread_index() * scratch.dim(1);
+    for (int64_t c = 0; c < n.in; c += block) transform_weights<T, M>(n, w, groups[size_t(g)], c, transformed);
+    correlate_group<T, M>(n, grid, 0, grid.count, groups[size_t(g)], input.data<T>(), transformed, bias,
+                          transformed + weights, y);
+  });
+}
+
 template <class T, int M>
 void correlate_tiles(const Correlation& n, const PixelView<const T>& x, const WeightView<const T>& w, const T* bias,
                      const PixelView<T>& y) {
   constexpr int64_t points = (M + 2) * (M + 2);
   const TileGrid grid(n, M);
-  const std::vector<Group> groups = make_groups<T>(n.out);
-  Tensor weights({points * point_stride(n.in, padded_width<T>(groups))}, dtype_of<T>());
-  transform_weights<T, M>(n, w, groups, weights.data<T>());
+  const std::vector<Group> groups = make_groups<T>(n.out), cached = cached_groups<T, M>(n, grid);
   Tensor offset = Tensor::zeros({padded_width<T>(groups)}, dtype_of<T>());
   if (bias != nullptr) std::copy_n(bias, n.out, offset.data<T>());
+  if (!cached.empty()) return correlate_few_tiles<T, M>(n, grid, cached, x, w, offset.data<T>(), y);
+  Tensor weights({points * point_stride(n.in, padded_width<T>(groups))}, dtype_of<T>());
+  transform_weights<T, M>(n, w, groups, weights.data<T>());
 
   // Small images make few batches of tiles. Their output channels are partitioned as well, to occupy more threads.
   const int64_t batches = ceil_div(grid.count, batch_tiles);
@@ -261,21 +300,13 @@ void correlate_tiles(const Correlation& n, const PixelView<const T>& x, const We
     const int64_t part = item / batches, batch = item % batches;
     const int64_t first = grid.count * batch / batches, count = grid.count * (batch + 1) / batches - first;
     T* transformed = scratch.data<T>() + thread_index() * scratch.dim(1);
-    T* products = transformed + input;
-    transform_input<T, M>(n, grid, x, first, count, transformed);
+    transform_input<T, M>(n, grid, x, first, count, 0, blocks, transformed);
     const int64_t all = int64_t(groups.size());
     for (int64_t g = all * part / parts; g < all * (part + 1) / parts; ++g) {
       const Group& group = groups[size_t(g)];
-      visit_vectors(group.vectors, [&]<int V>() {
-        const int64_t width = group.width<T>();
-        const T* group_weights = weights.data<T>() + points * point_stride(n.in, group.first);
-        for (int64_t point = 0; point < points; ++point)
-          multiply_tiles<T, V>(n.in, count, transformed + point * point_stride(blocks * count, block),
-                               group_weights + point * point_stride(n.in, width),
-                               products + point * point_stride(count, width));
-        transform_output<T, M, V>(n, grid, products, first, count, offset.data<T>() + group.first, n.out - group.first,
-                                  y.from_channel(group.first));
-      });
+      correlate_group<T, M>(n, grid, first, count, group, transformed,
+                            weights.data<T>() + points * point_stride(n.in, group.first), offset.data<T>(),
+                            transformed + input, y);
     }
   });
 }
@@ -296,22 +327,30 @@ void weight_gradient_tiles(const Correlation& n, const PixelView<const T>& x, co
     constexpr int64_t width = V * lanes<T>;
     T* transformed = scratch.data<T>() + thread_index() * scratch.dim(1);
     T *transformed_gradient = transformed + input, *sums = transformed_gradient + gradient;
-    std::fill_n(sums, points * point_stride(n.in, width), T(0));
     const int64_t begin = grid.count * chunk / chunks, end = grid.count * (chunk + 1) / chunks;
+    const bool one_batch = end - begin <= gradient_batch_tiles;
+    if (!one_batch) std::fill_n(sums, points * point_stride(n.in, width), T(0));
     for_parts(end - begin, gradient_batch_tiles, [&](int64_t first, int64_t count) {
       first += begin;
-      transform_input<T, M>(n, grid, x, first, count, transformed);
+      transform_input<T, M>(n, grid, x, first, count, 0, blocks, transformed);
       transform_output_gradient<T, M, V>(n, grid, dy.from_channel(group.first), first, count, n.out - group.first,
                                          transformed_gradient);
-      for (int64_t point = 0; point < points; ++point)
-        add_products<T, V>(n.in, count, transformed + point * point_stride(blocks * count, block),
-                           transformed_gradient + point * point_stride(count, width),
-                           sums + point * point_stride(n.in, width));
+      // The sums of one batch stay in the caches, a few channels at a time.
+      const int64_t channels = one_batch ? block : n.in;
+      for (int64_t c = 0; c < n.in; c += channels) {
+        const int64_t some = std::min(channels, n.in - c);
+        if (one_batch) std::fill_n(sums, points * point_stride(some, width), T(0));
+        for (int64_t point = 0; point < points; ++point)
+          add_products<T, V>(some, count, transformed + point * point_stride(blocks * count, block) + c * count,
+                             transformed_gradient + point * point_stride(count, width),
+                             sums + point * point_stride(some, width));
+        if (one_batch) add_weight_gradient<T, M, V>(some, sums, chunk_dw + 9 * c * width);
+      }
       if (dbias != nullptr)
         add_bias<T, V>(transformed_gradient + sum_point * point_stride(count, width), count,
                        chunk_dw + 9 * n.in * width);
     });
-    add_weight_gradient<T, M, V>(n, sums, chunk_dw);
+    if (!one_batch) add_weight_gradient<T, M, V>(n.in, sums, chunk_dw);
   });
 }
 
