@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "core/parallel.h"
+#include "core/random.h"
 #include "gaze/readers.h"
 
 namespace gt {
@@ -27,7 +29,8 @@ namespace fs = std::filesystem;
 
 struct Entry {
   std::string name;
-  std::string where;  // file:line, for messages
+  std::string where;   // file:line, for messages
+  bool masked = true;  // whether its mask is read, if any are
 };
 
 std::string list_path(const DataOptions& options, const std::string& split) {
@@ -184,7 +187,7 @@ void load_mask(const Entry& entry, const Sources& sources, const std::string& im
   check_orientation(loaded.mask, loaded.mask_path, loaded.image, image_path);
   loaded.files.push_back(digest_of(loaded.mask_path, options));
   Image mask = std::move(loaded.mask.image);
-  if (needs.masks) loaded.sample.mask = resize_mask(mask, options.size, options.size);
+  if (needs.masks || needs.some_masks) loaded.sample.mask = resize_mask(mask, options.size, options.size);
   if (needs.labels) loaded.sample.label = std::move(mask);
 }
 
@@ -198,7 +201,7 @@ Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions
   loaded.files.push_back(digest_of(path, options));
   sample.image = resize_image(loaded.image, options.size, options.size);
   sample.normalisation = normalisation_of(sample.image, options);
-  if (sources.masks) load_mask(entry, sources, path, options, needs, loaded);
+  if (sources.masks && entry.masked) load_mask(entry, sources, path, options, needs, loaded);
   if (const auto track = sources.gaze.tracks.find(entry.name); track != sources.gaze.tracks.end()) {
     check_shape(track->second, loaded.image, path, options);
     sample.track = track->second;
@@ -207,21 +210,60 @@ Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions
   return loaded;
 }
 
+std::vector<std::string> names_of(const std::vector<Entry>& entries) {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries) names.push_back(entry.name);
+  return names;
+}
+
+/// Keeps options.images of the entries.
+void keep_chosen(std::vector<Entry>& entries, const DataOptions& options) {
+  if (options.images > int64_t(entries.size()))
+    fail("data.images: expected at most ", entries.size(), ", the number of training images, got ", options.images);
+  const std::vector<bool> chosen = chosen_names(names_of(entries), options.images);
+  size_t i = 0;
+  std::erase_if(entries, [&](const Entry&) { return !chosen[i++]; });
+}
+
+/// Whether options.masks names each entry: a number of them, or a list relative to options.root. Throws Error for a
+/// number that is 0 or too large, and for a list with other names.
+std::vector<bool> masked_entries(const std::vector<Entry>& entries, const DataOptions& options) {
+  const std::vector<std::string> names = names_of(entries);
+  if (options.masks.find_first_not_of("0123456789") == std::string::npos) {
+    int64_t count = 0;
+    std::from_chars(options.masks.data(), options.masks.data() + options.masks.size(), count);
+    if (count < 1 || count > int64_t(names.size()))
+      fail("data.masks: expected 1 to ", names.size(), ", the number of training images, or a list, got ",
+           options.masks);
+    return chosen_names(names, count);
+  }
+  std::vector<bool> masked(names.size());
+  for (const Entry& entry : read_list((fs::path(options.root) / options.masks).string())) {
+    const auto at = std::find(names.begin(), names.end(), entry.name);
+    if (at == names.end()) fail(entry.where, ": '", entry.name, "' is no training image");
+    masked[size_t(at - names.begin())] = true;
+  }
+  return masked;
+}
+
 // ---- A split as a whole ---------------------------------------------------------------------------------------------
 
 /// Checks the masks of a split against each other, and notes what their values mean.
 void check_masks(const std::vector<Loaded>& loaded, const std::string& list, const DataOptions& options,
                  const DataNeeds& needs, const LoadHooks& hooks, MaskValues& values) {
-  size_t empty = 0, full = 0;
+  size_t empty = 0, full = 0, read = 0;
+  std::string first;
   for (const Loaded& l : loaded) {
+    if (l.mask_path.empty()) continue;
+    if (read++ == 0) first = l.mask_path;
     const size_t pixels = size_t(l.image.height * l.image.width) - l.mask.ignored_pixels;
     empty += l.mask.foreground_pixels == 0;
     full += l.mask.foreground_pixels == pixels && pixels > 0;
     values.add(l.mask, l.mask_path);
   }
-  if (empty < loaded.size() && full < loaded.size()) return;
-  const std::string line = str_cat(list, ": the masks of all ", loaded.size(), " images are ",
-                                   full == 0 ? "empty" : "full", ", as ", loaded[0].mask_path, " is");
+  if (empty < read && full < read) return;
+  const std::string line =
+      str_cat(list, ": the masks of all ", read, " images are ", full == 0 ? "empty" : "full", ", as ", first, " is");
   if (needs.training)
     fail(line, ": expected foreground and background", options.labels.given() ? " by data.labels" : "");
   if (hooks.warn) hooks.warn(line);
@@ -275,6 +317,16 @@ std::string first_file_difference(const std::vector<FileDigest>& then, const std
   for (const auto& [path, digest] : now)
     if (!before.count(path)) return str_cat(path, " is new (", digest, ")");
   return "";
+}
+
+std::vector<bool> chosen_names(const std::vector<std::string>& names, int64_t count) {
+  const size_t size = names.size(), chosen_size = count == 0 ? size : std::min(size, size_t(count));
+  std::vector<std::pair<uint64_t, size_t>> order;
+  for (size_t i = 0; i < size; ++i) order.emplace_back(hash64(names[i]), i);
+  std::sort(order.begin(), order.end());
+  std::vector<bool> chosen(size);
+  for (size_t k = 0; k < chosen_size; ++k) chosen[order[k].second] = true;
+  return chosen;
 }
 
 std::vector<std::string> split_names(const DataOptions& options, const std::string& split) {
@@ -336,10 +388,15 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
   const std::string list = list_path(options, split);
   std::vector<Entry> entries = read_list(list);
+  if (split == "train") keep_chosen(entries, options);
   Sources sources{Folder(options.root + "/images"), {}, {}};
-  if (needs.masks || needs.labels) sources.masks.emplace(options.root + "/masks");
+  if (needs.masks || needs.labels || needs.some_masks) sources.masks.emplace(options.root + "/masks");
   Dataset dataset;
   dataset.files.push_back(digest_of(list, options));
+  if (needs.some_masks) {
+    const std::vector<bool> masked = masked_entries(entries, options);
+    for (size_t i = 0; i < entries.size(); ++i) entries[i].masked = masked[i];
+  }
   const std::string gaze = gaze_path(options);
   if (needs.gaze) {
     sources.gaze = read_gaze_of(gaze, sources.images);
@@ -368,6 +425,7 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   if (sources.masks) check_masks(all, list, options, needs, hooks, dataset.mask_values);
   for (Loaded& l : all) {
     dataset.ignores_pixels |= l.mask.ignored_pixels > 0;
+    dataset.masks += !l.mask_path.empty();
     for (FileDigest& file : l.files) dataset.files.push_back(std::move(file));
   }
   std::map<std::string, std::string> seen;

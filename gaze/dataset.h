@@ -23,6 +23,8 @@ struct DataOptions {
   std::string gaze = "gaze.csv";                     // fixation table, relative to root unless absolute
   std::string published = "none";                    // data set whose published scores compare shows too
   std::string missing_gaze = "refuse";               // images without gaze: refuse, or skip them
+  int64_t images = 0;                                // number of images of train.txt that are used; 0 for all
+  std::string masks;                                 // which of them have hand-drawn masks: a number, or a list
   LabelOptions labels;                               // what the values of masks mean
   DegradeOptions degrade;                            // degradation of the gaze
   int64_t size = 224;                                // side of the square that images are resized to, pixels
@@ -41,6 +43,8 @@ struct DataOptions {
     v("published", published, OneOf{"none", "kvasir-seg", "nci-isbi"},
       Help{"data set whose published scores compare shows too"});
     v("missing_gaze", missing_gaze, OneOf{"refuse", "skip"}, Help{"what to do about images without gaze"});
+    v("images", images, Range{0, 1e9}, Help{"training images that are used, chosen by their names; 0 for all"});
+    v("masks", masks, Help{"gradtrack: images whose hand-drawn masks replace pseudo masks: a number, or a list"});
     v("labels", labels, Help{"what the values of masks mean"});
     v("degrade", degrade, Help{"makes the gaze worse, to measure what a recipe tolerates"});
     v("size", size, Range{16, 4096}, Help{"side of the square that images are stretched to", "pixels"});
@@ -99,6 +103,7 @@ struct Sample {
 /// The parts of a split that are needed. The others may be missing on disk.
 struct DataNeeds {
   bool masks = false;          // for training on masks
+  bool some_masks = false;     // masks of the images that options.masks names
   bool labels = false;         // for evaluation, at the label's own size
   bool gaze = false;           // a track for every image
   bool optional_gaze = false;  // tracks of the images that have one, if there is a fixation table: for pictures
@@ -106,6 +111,10 @@ struct DataNeeds {
   bool pseudo = false;         // masks made from gaze: by a hook of load_dataset(), see gaze/pseudo.h
   uint64_t seed = 0;           // of the random numbers that degrade the gaze: the run's
 };
+
+/// Which of these names are chosen if only `count` are: those whose hashes are smallest. Of two counts, the larger one
+/// chooses all that the smaller one does. All for a count of 0.
+std::vector<bool> chosen_names(const std::vector<std::string>& names, int64_t count);
 
 /// The path of the data set's fixation table.
 std::string gaze_path(const DataOptions& options);
@@ -116,6 +125,7 @@ struct Dataset {
   std::string gaze_assumed;     // how its positions and times were understood, see Gaze::assumed; "" without gaze
   bool ignores_pixels = false;  // a mask has pixels that do not count
   MaskValues mask_values;       // of the masks that were read
+  int64_t masks = 0;            // number of them
   /// The files that the samples come from, below the root, each with the size and the CRC-32 of its bytes: the list,
   /// the gaze, then images and masks in the order of the samples.
   std::vector<std::pair<std::string, std::string>> files;

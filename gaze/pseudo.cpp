@@ -1,5 +1,7 @@
 #include "gaze/pseudo.h"
 
+#include <utility>
+
 #include "kernels/ops.h"
 
 namespace gt {
@@ -20,9 +22,19 @@ Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image
 
 void add_pseudo_masks(Sample& sample, const Image& image, int64_t size, const PseudoMasks& how) {
   GT_CHECK(!sample.track.fixations.empty(), "add_pseudo_masks: sample '", sample.name, "' was loaded without gaze");
+  sample.pseudo.clear();
+  if (!sample.mask.pixels.empty()) {
+    for (size_t k = 0; k < how.thresholds.size(); ++k) {
+      Image mask = sample.mask;
+      const uint8_t least = k == 0 ? 255 : ignored_pixel;
+      for (uint8_t& pixel : mask.pixels) pixel = pixel >= least ? 255 : 0;
+      sample.pseudo.push_back(std::move(mask));
+    }
+    sample.mask = {};
+    return;
+  }
   const Tensor map = refined_map(how, how.map(sample.track, image), image);
   const Tensor small = resize_bilinear(map.view({1, image.height, image.width, 1}), size, size).view({size, size});
-  sample.pseudo.clear();
   for (const double threshold : how.thresholds) sample.pseudo.push_back(mask_of(small, threshold));
 }
 

@@ -59,7 +59,8 @@ Tensor refined_map(const PseudoMasks& how, const Tensor& map, const Image& image
 Image mask_of(const Tensor& map, double threshold);
 
 /// Gives a sample with gaze its pseudo masks (size,size,1), as a hook of load_dataset(). The map is made and refined at
-/// the image's own size (METHOD 1; bilateral_xy is in its pixels), then resized bilinearly and thresholded.
+/// the image's own size (METHOD 1; bilateral_xy is in its pixels), then resized bilinearly and thresholded. A
+/// hand-drawn mask takes their place if the sample has one: ignored pixels are above all thresholds but the first.
 void add_pseudo_masks(Sample& sample, const Image& image, int64_t size, const PseudoMasks& how);
 
 }  // namespace gt

@@ -39,6 +39,8 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
           other("train.ema", c.train.ema));
   require(c.pseudo.teacher.empty() || c.recipe != "gradtrack" || c.pseudo.refine == "crf", "pseudo.teacher",
           "a teacher needs pseudo.refine=crf, got ", other("pseudo.refine", c.pseudo.refine));
+  require(c.data.masks.empty() || c.recipe != "gradtrack" || c.pseudo.refine == "crf", "data.masks",
+          "masks need pseudo.refine=crf, got ", other("pseudo.refine", c.pseudo.refine));
   for (const auto& [key, value] :
        {std::pair("train.val_every", c.train.val_every), std::pair("train.checkpoint_every", c.train.checkpoint_every)})
     require(value % c.train.log_every == 0, key, "expected a multiple of ", other("train.log_every", c.train.log_every),
@@ -77,6 +79,7 @@ Config result_config(Config c) {
   reset_keys(c, {"threads", "data.threads", "data.max_pixels", "data.published", "train.checkpoint_every"});
   const DataNeeds needs = data_needs(c);
   if (!needs.gaze) reset_keys(c, {"data.gaze", "data.degrade"});
+  if (!needs.some_masks) reset_keys(c, {"data.masks"});
   if (!needs.pseudo) reset_keys(c, {"pseudo.sigma", "pseudo.thresholds", "pseudo.crf", "pseudo.teacher"});
   reset_keys(c, recipe_of(c).ignored_keys(c));
   if (c.pseudo.between == "ignored") reset_keys(c, {"pseudo.sure"});

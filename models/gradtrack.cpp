@@ -46,7 +46,7 @@ Recipe gradtrack_recipe() {
           [](const Config& config, DType dtype, Device device) -> std::unique_ptr<Model> {
             return std::make_unique<GradTrack>(config, dtype, device);
           },
-          [](const Config&) { return DataNeeds{.gaze = true}; },
+          [](const Config& config) { return DataNeeds{.some_masks = !config.data.masks.empty(), .gaze = true}; },
           thresholds,
           make_masks,
           ignored_keys,

@@ -145,6 +145,8 @@ struct Trainer::State {
     if (!validates()) observer.message("no masks to validate on: the last network is kept");
     if (needs.pseudo)
       observer.message(str_cat("pseudo masks: ", train.samples[0].pseudo.size(), " per training image"));
+    if (needs.some_masks)
+      observer.message(str_cat("hand-drawn masks: of ", train.masks, " training images, in place of pseudo masks"));
   }
 
   void open(const std::string& path, bool resume) {
@@ -193,6 +195,7 @@ struct Trainer::State {
             {"parameters", model->parameters().count()},
             {"train_images", train.samples.size()},
             {"val_images", val.samples.size()},
+            {"train_masks", train.masks},
             {"gaze", gaze_source()},
             {"device", to_string(device)},
             {"threads", num_threads()},

@@ -202,6 +202,21 @@ TEST_CASE("pseudo masks: a mask is where the map is at least the threshold", "[c
   CHECK(mask_of(map, 0.3).pixels == std::vector<uint8_t>{0, 255, 255, 255});
 }
 
+TEST_CASE("pseudo masks: a hand-drawn mask takes their place, with its ignored pixels between the thresholds",
+          "[crf]") {
+  Sample sample;
+  sample.name = "a";
+  sample.track.fixations = {{0.5, 0.5, 100, 0}};
+  sample.mask = Image(1, 3, 1);
+  sample.mask.pixels = {0, ignored_pixel, 255};
+  const PseudoMasks how{nullptr, {}, {0.6, 0.6}};
+  add_pseudo_masks(sample, Image(4, 4, 3), 3, how);
+  REQUIRE(sample.pseudo.size() == 2);
+  CHECK(sample.pseudo[0].pixels == std::vector<uint8_t>{0, 0, 255});
+  CHECK(sample.pseudo[1].pixels == std::vector<uint8_t>{0, 255, 255});
+  CHECK(sample.mask.pixels.empty());
+}
+
 TEST_CASE("pseudo masks: a teacher adds half of its weight where it predicts foreground, else subtracts it", "[crf]") {
   PseudoMasks how;
   how.crf.iterations = 0;

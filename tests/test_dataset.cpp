@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "core/parallel.h"
+#include "gaze/synth.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -141,6 +143,44 @@ TEST_CASE("dataset: gaze is degraded on loading, keyed by the seed", "[dataset]"
       CHECK(expected.fixations[0].x != clean.samples[i].track.fixations[0].x);
       CHECK(noisy.samples[i].track.fixations[0].x == expected.fixations[0].x);
     }
+  }
+}
+
+TEST_CASE("dataset: data.images and data.masks choose training images, more of them a superset", "[dataset]") {
+  const TempFolder tmp;
+  write_synthetic_dataset(tmp / "data", 20, 32, 1);
+  DataOptions o;
+  o.root = tmp / "data", o.size = 16;
+  const size_t all = split_names(o, "train").size();
+  const auto load = [&](const DataNeeds& needs) { return load_dataset(o, "train", needs); };
+  const auto masked = [&] {
+    std::set<std::string> names;
+    for (const Sample& s : load({.some_masks = true, .gaze = true}).samples)
+      if (!s.mask.pixels.empty()) names.insert(s.name);
+    return names;
+  };
+  o.images = 5;
+  CHECK(load({.masks = true}).samples.size() == 5);
+  CHECK(load_dataset(o, "val", {.labels = true}).samples.size() == split_names(o, "val").size());
+  o.images = int64_t(all) + 1;
+  CHECK(error_of([&] { load({}); }) ==
+        str_cat("data.images: expected at most ", all, ", the number of training images, got ", all + 1));
+  o.images = 0, o.masks = "3";
+  const std::set<std::string> three = masked();
+  CHECK(three.size() == 3);
+  CHECK(load({.some_masks = true, .gaze = true}).masks == 3);
+  o.masks = "7";
+  const std::set<std::string> seven = masked();
+  CHECK(seven.size() == 7);
+  CHECK(std::includes(seven.begin(), seven.end(), three.begin(), three.end()));
+  write(tmp / "data/mine.txt", *three.begin() + "\n");
+  o.masks = "mine.txt";
+  CHECK(masked() == std::set{*three.begin()});
+  write(tmp / "data/mine.txt", *three.begin() + "\nelsewhere\n");
+  CHECK(error_of([&] { masked(); }) == tmp / "data/mine.txt" + ":2: 'elsewhere' is no training image");
+  for (const char* number : {"0", "99", "99999999999999999999"}) {
+    o.masks = number;
+    CHECK(error_of([&] { masked(); }).starts_with("data.masks: expected 1 to "));
   }
 }
 

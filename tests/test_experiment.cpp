@@ -130,6 +130,72 @@ TEST_CASE("degrade: without options nothing changes", "[degrade]") {
   CHECK(none.fixations.empty());
 }
 
+namespace {
+
+/// Fixations at (0.1 i, 0.5) of 100 (i + 1) ms, one a second.
+Track five_fixations() {
+  Track t{"image", {}};
+  for (int i = 0; i < 5; ++i) t.fixations.push_back({0.1 * i, 0.5, 100.0 * (i + 1), 1000.0 * i});
+  return t;
+}
+
+/// One value of each fixation.
+std::vector<double> values(const Track& track, double Fixation::*member) {
+  std::vector<double> all;
+  for (const Fixation& f : track.fixations) all.push_back(f.*member);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("degrade: a track is cut to its first seconds, or loses its beginning", "[degrade]") {
+  const auto durations = [](const DegradeOptions& options) {
+    Track t = five_fixations();
+    degrade(t, options, 1);
+    return values(t, &Fixation::duration);
+  };
+  using Durations = std::vector<double>;
+  CHECK(durations({.seconds = 3}) == Durations{100, 200, 300});
+  CHECK(durations({.seconds = 0.001}) == Durations{100});
+  CHECK(durations({.seconds = 60}) == Durations{100, 200, 300, 400, 500});
+  CHECK(durations({.skip = 0.25}) == Durations{300, 400, 500});  // of 1500 ms, 100 + 200 end within 375
+  CHECK(durations({.skip = 1}) == Durations{500});
+}
+
+TEST_CASE("degrade: near fixations are merged at their weighted mean", "[degrade]") {
+  Track t = five_fixations();
+  degrade(t, {.merge = 0.15}, 1);
+  // 0.1 (200 ms) joins 0 (100 ms) at 1/15; 0.2 is 0.1333 away and joins at 2/15; 0.3 and 0.4 are further from it.
+  REQUIRE(t.fixations.size() == 2);
+  CHECK(t.fixations[0].duration == 600);
+  CHECK(std::abs(t.fixations[0].x - 2.0 / 15) < 1e-12);
+  CHECK(std::abs(t.fixations[1].x - (0.3 * 400 + 0.4 * 500) / 900) < 1e-12);
+}
+
+TEST_CASE("degrade: durations are made equal or permuted, and the order is changed, while start times stay",
+          "[degrade]") {
+  const Track original = five_fixations();
+  const auto sorted = [](std::vector<double> v) {
+    std::sort(v.begin(), v.end());
+    return v;
+  };
+  Track equal = original, permuted = original, shuffled = original, reversed = original;
+  degrade(equal, {.durations = "equal"}, 1);
+  CHECK(values(equal, &Fixation::duration) == std::vector<double>(5, 300));
+  degrade(permuted, {.durations = "permuted"}, 1);
+  CHECK(values(permuted, &Fixation::duration) != values(original, &Fixation::duration));
+  CHECK(sorted(values(permuted, &Fixation::duration)) == values(original, &Fixation::duration));
+  CHECK(values(permuted, &Fixation::x) == values(original, &Fixation::x));
+  degrade(shuffled, {.order = "shuffled"}, 1);
+  CHECK(values(shuffled, &Fixation::x) != values(original, &Fixation::x));
+  CHECK(sorted(values(shuffled, &Fixation::x)) == values(original, &Fixation::x));
+  CHECK(values(shuffled, &Fixation::start) == values(original, &Fixation::start));
+  for (const Fixation& f : shuffled.fixations) CHECK(f.duration == 100 * std::round(10 * f.x + 1));
+  degrade(reversed, {.order = "reversed"}, 1);
+  CHECK(values(reversed, &Fixation::duration) == std::vector<double>{500, 400, 300, 200, 100});
+  CHECK(values(reversed, &Fixation::start) == values(original, &Fixation::start));
+}
+
 TEST_CASE("degrade: noise has its standard deviation and depends on seed and image", "[degrade]") {
   Track t = track_of(20000), again = t, other = t, later = t;
   degrade(t, {.position_noise = 0.05}, 1);

@@ -146,6 +146,20 @@ TEST_CASE("training: GradTrack trains on pseudo masks refined by the CRF", "[tra
   CHECK(metrics_of(tmp / "crf") != metrics_of(tmp / "track"));
 }
 
+TEST_CASE("training: gradtrack takes the masks that there are", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  train(c, tmp / "gaze");
+  std::vector<std::string> messages;
+  TrainingObserver observer;
+  observer.message = [&](const std::string& line) { messages.push_back(line); };
+  c.data.masks = "4";
+  CHECK(Trainer(c, observer).run(tmp / "mixed", false));
+  CHECK(metrics_of(tmp / "mixed") != metrics_of(tmp / "gaze"));
+  CHECK(std::count(messages.begin(), messages.end(),
+                   "hand-drawn masks: of 4 training images, in place of pseudo masks") == 1);
+}
+
 TEST_CASE("training: a run with a teacher resumes to the result of an uninterrupted run", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
@@ -227,6 +241,12 @@ TEST_CASE("config: result_config() differs exactly for keys that the recipe read
   unrefined.pseudo.refine = other.pseudo.refine = "none";
   masks(other);
   CHECK(first_difference(result_config(unrefined), result_config(other)).empty());
+  const auto mixed = [](Config& c) { c.data.masks = "4"; };
+  CHECK(differs("gradtrack", mixed));
+  CHECK(!differs("gazemedseg", mixed));
+  CHECK(!differs("full", mixed));
+  const auto fewer = [](Config& c) { c.data.images = 4; };
+  for (const char* recipe : {"gradtrack", "gazemedseg", "full"}) CHECK(differs(recipe, fewer));
   const auto taught = [](Config& c) { c.pseudo.teacher = "run"; };
   CHECK(differs("gradtrack", taught));
   CHECK(!differs("gazemedseg", taught));

@@ -23,6 +23,8 @@ void add_fixations_command(CLI::App& app);
 void add_prepare_command(CLI::App& app);
 /// Adds `gradtrack pseudo`: makes pseudo masks from gaze.
 void add_pseudo_command(CLI::App& app);
+/// Adds `gradtrack choose`: compares variants of a configuration by their pseudo masks.
+void add_choose_command(CLI::App& app);
 /// Adds `gradtrack gradcheck`: checks gradients.
 void add_gradcheck_command(CLI::App& app);
 /// Adds `gradtrack compare`: compares recipes.

@@ -281,6 +281,7 @@ std::string training_facts(const std::vector<Run>& runs) {
       {"Gaze", gaze_badge},
       {"Parameters", [](const Run& r) { return fact_html(r, "parameters"); }},
       {"Training images", [](const Run& r) { return fact_html(r, "train_images"); }},
+      {"of them with hand-drawn masks", [](const Run& r) { return fact_html(r, "train_masks"); }},
       {"Validation images", [](const Run& r) { return fact_html(r, "val_images"); }},
       {"Iterations", [](const Run& r) { return whole(r.iterations); }},
       {"Best validation Dice", best_validation},
