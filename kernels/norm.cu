@@ -58,7 +58,7 @@ void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int6
   for (int64_t c = first; c < first + norm.group_channels(); ++c) {
     const Moments m{sums[size_t(2 * image * channels + c)], sums[size_t((2 * image + 1) * channels + c)]};
     in.sums[image * channels + c] = m.sum;
-    group += m.with_bias(in.bias_of(c), double(norm.shape.pixels));
+    group += m.plus(in.bias_of(c), double(norm.shape.pixels));
   }
   in.stats[k] = statistics(group, norm.group_size(), norm.eps);
 }

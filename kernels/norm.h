@@ -13,7 +13,8 @@
 // In a channel of an image, z is an affine function of x, and dx is gamma r dz plus another one. So a pass takes one or
 // two multiply-adds an element. The bias only shifts a channel's mean, and its gradient follows from the channel's sums
 // of x and dz, so both cost nothing. Behind a convolution the gradient would take another pass over dx. Sums are in
-// double, so that E[x^2] - E[x]^2 loses no digits that matter.
+// double, so that E[x^2] - E[x]^2 loses no digits that matter. Where CUDA adds a few terms in f32, it adds those of
+// x - x0, with x0 a value of the channel (norm_cuda.cuh).
 #pragma once
 
 #include <cmath>
@@ -38,9 +39,9 @@ struct Norm {
 struct Moments {
   double sum = 0, squares = 0;
 
-  /// The moments of the n values after `bias` is added to each.
-  GT_HD Moments with_bias(double bias, double n) const {
-    return {sum + n * bias, squares + bias * (2 * sum + n * bias)};
+  /// The moments of the n values plus `offset`.
+  GT_HD Moments plus(double offset, double n) const {
+    return {sum + n * offset, squares + offset * (2 * sum + n * offset)};
   }
   GT_HD void operator+=(const Moments& other) { sum += other.sum, squares += other.squares; }
 };
@@ -49,8 +50,8 @@ struct Moments {
 struct Statistics {
   double mean, rstd;
 
-  /// For x itself, in a channel of the group.
-  GT_HD Statistics in_channel(double bias) const { return {mean - bias, rstd}; }
+  /// Of the values less `offset`.
+  GT_HD Statistics less(double offset) const { return {mean - offset, rstd}; }
 };
 
 /// From the moments of n values.
@@ -128,10 +129,10 @@ struct NormInputs {
   GT_HD double bias_of(int64_t c) const { return bias == nullptr ? 0 : double(bias[c]); }
   /// Index of channel c's group in (B,G).
   GT_HD int64_t group(int64_t image, int64_t c) const { return image * norm.groups + norm.group_of(c); }
-  GT_HD Statistics channel(int64_t image, int64_t c) const { return stats[group(image, c)].in_channel(bias_of(c)); }
+  GT_HD Statistics channel(int64_t image, int64_t c) const { return stats[group(image, c)].less(bias_of(c)); }
   /// z as a function of x in channel c, from the statistics of its group.
   GT_HD Affine<double> affine(const Statistics& of_group, int64_t c) const {
-    return normalization(of_group.in_channel(bias_of(c)), double(gamma[c]), double(beta[c]));
+    return normalization(of_group.less(bias_of(c)), double(gamma[c]), double(beta[c]));
   }
   GT_HD Affine<double> affine(int64_t image, int64_t c) const { return affine(stats[group(image, c)], c); }
   /// What channel c adds to its group's means, from the channel's sums of dz and dz xhat.

@@ -1,13 +1,13 @@
-// The norms on CUDA. There are two ways, which differ in the order of their sums alone.
+// The norms on CUDA. There are two ways, which give the same bits.
 //
 // In one pass (norm_cuda_one_pass.cu): a block holds its pixels in shared memory while it waits for the sums of its
 // image's other blocks. With elements of s bytes, forward moves 2s an element in 1 launch, backward 3s in 2.
 //
-// In two passes (here): the way if the device cannot hold an image's blocks at once. Forward moves 3s an element in 3
-// launches, backward 5s in 4. The first pass sums each channel over blocks of pixels. A block for each group then adds
-// these sums in a fixed order and finds the channels' affine functions. The second pass begins where the first ended,
-// with what is still in the L2 cache. Besides elements, 16 or 24 bytes per channel and block of pixels are written and
-// read, some hundredths of the total.
+// In two passes (here): the way if the device cannot hold twice an image's blocks at once. Forward moves 3s an element
+// in 3 launches, backward 5s in 4. The first pass sums each channel over blocks of pixels. A block for each group then
+// adds these sums as one pass does, and finds the channels' affine functions. The second pass begins where the first
+// ended, with what is still in the L2 cache. Besides elements, 16 or 24 bytes per channel and block of pixels are
+// written and read, some hundredths of the total.
 //
 // A thread adds its first 32 terms at most in the compute dtype; all further sums are in double. x, y and their
 // gradients may be bf16.
@@ -22,9 +22,9 @@ using namespace gpu;
 
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 4)
-    moments_kernel(PixelPartition partition, int64_t channels, const S* x, double* partial) {
-  store_partials<2, W, 4, T>(partition, channels, partial, [=](int64_t, int64_t, T(&sums)[2][W]) {
-    return moments_pass(sums, [=](int64_t, int64_t i) { return load<W>(x + i); });
+    moments_kernel(NormInputs<S> in, PixelPartition partition, double* partial) {
+  store_partials<2, W, 4, T>(partition, in.norm.shape.channels, partial, [=](int64_t, int64_t c, T(&sums)[2][W]) {
+    return moments_pass(sums, first_pixel<W>(in, partition, c), [=](int64_t, int64_t i) { return load<W>(in.x + i); });
   });
 }
 
@@ -38,21 +38,30 @@ struct BlockOfGroup {
         count(norm.group_channels()) {}
 };
 
-/// A block for each group of every image: the statistics and the channels' affine functions. moments (B,2,C) is
-/// workspace.
+/// The sum over a group's channels and an image's blocks of pixels, in every thread. A warp adds term(b, i) over the
+/// group's channels i for each block b. pairs (blocks) is workspace. All threads must call it.
+template <class Pair, class Term>
+__device__ Pair reduce_group(int64_t blocks, int64_t group_channels, Pair* pairs, const Term& term) {
+  for (int64_t b = threadIdx.x / warp_size; b < blocks; b += row_threads / warp_size) {
+    const Pair sum = warp_reduce_pairs<Pair>(group_channels, [&](int64_t i) { return term(b, i); });
+    if (threadIdx.x % warp_size == 0) pairs[b] = sum;
+  }
+  __syncthreads();
+  return warp_reduce_pairs<Pair>(blocks, [&](int64_t b) { return pairs[b]; });
+}
+
+/// A block for each group of every image: the statistics and the channels' affine functions. partial
+/// (B,blocks,2,C) are the moments of x - x0, pairs (B,G,blocks) is workspace.
 template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 1)
-    statistics_kernel(NormInputs<S> in, int64_t blocks, int lanes, const double* partial, double* moments) {
+    statistics_kernel(NormInputs<S> in, PixelPartition partition, const double* partial, Moments* pairs) {
   const BlockOfGroup group(in.norm);
-  const int64_t channels = in.norm.shape.channels;
-  double* const of_group = moments + 2 * group.image * channels + group.first;
-  block_reduce_partials<2>(partial + group.image * blocks * 2 * channels, blocks, channels, group.first, group.count,
-                           lanes, [=](int n, int64_t c, double sum) { of_group[n * channels + c] = sum; });
-  Moments own;  // of the thread's channels
-  for (int64_t c = threadIdx.x; c < group.count; c += row_threads)
-    own += Moments{of_group[c], of_group[channels + c]}.with_bias(in.bias_of(group.first + c),
-                                                                  double(in.norm.shape.pixels));
-  const Moments all{block_reduce<row_threads>(own.sum), block_reduce<row_threads>(own.squares)};
+  const int64_t channels = in.norm.shape.channels, blocks = partition.blocks;
+  const Moments all =
+      reduce_group<Moments>(blocks, group.count, pairs + blockIdx.x * blocks, [&](int64_t b, int64_t i) {
+        const double* const of_block = partial + (group.image * blocks + b) * 2 * channels + group.first + i;
+        return PixelBlock<S>(in, partition, group.image, b).moments(group.first + i, {of_block[0], of_block[channels]});
+      });
   const Statistics stats = statistics(all, in.norm.group_size(), in.norm.eps);
   if (threadIdx.x == 0) in.stats[blockIdx.x] = stats;
   for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
@@ -71,46 +80,46 @@ __global__ void __launch_bounds__(row_threads, 3) normalise_kernel(NormInputs<S>
   });
 }
 
-/// The sums of dz, dz x and x.
+/// The sums of dz, dz (x - x0) and x - x0.
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 3)
     gradient_sums_kernel(NormInputs<S> in, PixelPartition partition, const S* dy, double* partial) {
   const int64_t channels = in.norm.shape.channels;
   store_partials<channel_sums, W, 2, T>(
       partition, channels, partial, [=](int64_t image, int64_t first, T(&sums)[channel_sums][W]) {
-        return gradient_sums_pass(sums, load<W>(in.affines + image * channels + first), T(in.norm.slope),
+        return gradient_sums_pass(sums, first_pixel<W>(in, partition, first),
+                                  load<W>(in.affines + image * channels + first), T(in.norm.slope),
                                   [=](int64_t, int64_t i) {
                                     return XAndGradient<S, W>{load<W>(in.x + i), load<W>(dy + i)};
                                   });
       });
 }
 
-/// A block for each group of every image: the channel sums (B,channel_sums,C), and gradient_affine() of each channel
-/// (B,C).
+/// A block for each group of every image: gradient_affine() of each channel (B,C). partial (B,blocks,channel_sums,C)
+/// are the sums of gradient_sums_kernel(), which become the channel sums. pairs (B,G,blocks) is workspace.
 template <class S, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads)
-    group_gradients_kernel(NormInputs<S> in, int64_t blocks, int lanes, const double* partial, double* sums,
+    group_gradients_kernel(NormInputs<S> in, PixelPartition partition, double* partial, GradientMeans* pairs,
                            Affine<T>* gradient_affines) {
   const BlockOfGroup group(in.norm);
-  const int64_t channels = in.norm.shape.channels;
-  double* const of_group = sums + channel_sums * group.image * channels + group.first;
-  block_reduce_partials<channel_sums>(partial + group.image * blocks * channel_sums * channels, blocks, channels,
-                                      group.first, group.count, lanes,
-                                      [=](int n, int64_t c, double sum) { of_group[n * channels + c] = sum; });
-  GradientMeans means;
-  for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
-    double& dz_xhat = of_group[of_dz_xhat * channels + c];
-    dz_xhat = sum_with_xhat(in.channel(group.image, group.first + c), of_group[of_dz_x * channels + c], of_group[c]);
-    means += in.mean_terms(group.first + c, of_group[c], dz_xhat);
-  }
-  means = {block_reduce<row_threads>(means.dz), block_reduce<row_threads>(means.dz_xhat)};
-  for (int64_t c = threadIdx.x; c < group.count; c += row_threads) {
-    const int64_t channel = group.first + c;
-    const Affine<double> affine = gradient_affine(in.channel(group.image, channel), means);
-    double& dx = of_group[of_dx * channels + c];
-    dx = sum_of_gradients(in.affine(group.image, channel).scale, of_group[c], affine, of_group[of_x * channels + c],
-                          double(in.norm.shape.pixels));
-    gradient_affines[group.image * channels + channel] = {T(affine.scale), T(affine.shift)};
+  const int64_t channels = in.norm.shape.channels, blocks = partition.blocks;
+  const auto sums = [=](int64_t b, ChannelSum which) {
+    return partial + ((group.image * blocks + b) * channel_sums + which) * channels;
+  };
+  const GradientMeans means =
+      reduce_group<GradientMeans>(blocks, group.count, pairs + blockIdx.x * blocks, [&](int64_t b, int64_t i) {
+        const int64_t c = group.first + i;
+        const double dz = sums(b, of_dz)[c];
+        double& dz_xhat = sums(b, of_dz_xhat)[c];
+        dz_xhat = PixelBlock<S>(in, partition, group.image, b).dz_xhat(c, dz_xhat, dz);
+        return in.mean_terms(c, dz, dz_xhat);
+      });
+  for (int64_t k = threadIdx.x; k < blocks * group.count; k += row_threads) {
+    const int64_t b = k / group.count, c = group.first + k % group.count;
+    const Affine<double> affine = gradient_affine(in.channel(group.image, c), means);
+    double& dx = sums(b, of_dx)[c];
+    dx = PixelBlock<S>(in, partition, group.image, b).dx(c, sums(b, of_dz)[c], affine, dx);
+    if (b == 0) gradient_affines[group.image * channels + c] = {T(affine.scale), T(affine.shift)};
   }
 }
 
@@ -141,8 +150,10 @@ struct StoreParameterGradients {
   }
 };
 
-/// Threads that add a group's partial sums together.
-int lanes_of_group(const Norm& norm) { return next_power_of_two(norm.group_channels(), row_threads); }
+/// Workspace for two doubles for each group and block.
+Tensor empty_pairs(const Norm& norm, const PixelPartition& partition) {
+  return Tensor({norm.shape.images, norm.groups, partition.blocks, 2}, DType::f64, Device::cuda);
+}
 
 }  // namespace
 
@@ -156,17 +167,15 @@ namespace cuda {
 
 template <class S>
 void norm_forward(const NormInputs<S>& in, S* y) {
-  if (norm_forward_in_one_pass(in, y)) return;
   const Norm& norm = in.norm;
-  const ImageShape& shape = norm.shape;
-  with_vectors<S>(shape.channels, [&]<int W>() {
-    const PixelPartition partition(shape.images, shape.pixels, lanes_of_pixel(shape.channels, W));
-    Tensor partial = empty_partials(shape, partition, 2);
-    Tensor moments({shape.images, 2, shape.channels}, DType::f64, Device::cuda);
-    launch({partition.grid, row_threads}, moments_kernel<S, W>, partition, shape.channels, in.x,
-           partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, statistics_kernel<S>, in, partition.blocks,
-           lanes_of_group(norm), partial.data<double>(), moments.data<double>());
+  with_vectors<S>(norm.shape.channels, [&]<int W>() {
+    const NormPlan plan = make_plan<S, ForwardArena<compute_t<S>>>(norm, W, 1);
+    if (norm_forward_in_one_pass<S, W>(plan, in, y)) return;
+    const PixelPartition& partition = plan.partition;
+    Tensor partial = empty_partials(norm.shape, partition, 2), pairs = empty_pairs(norm, partition);
+    launch({partition.grid, row_threads}, moments_kernel<S, W>, in, partition, partial.data<double>());
+    launch({blocks_for(norm.shape.images * norm.groups, 1), row_threads}, statistics_kernel<S>, in, partition,
+           partial.data<double>(), reinterpret_cast<Moments*>(pairs.data<double>()));
     launch({partition.grid, row_threads}, normalise_kernel<S, W>, in, partition.reversed(), y);
   });
 }
@@ -174,19 +183,18 @@ void norm_forward(const NormInputs<S>& in, S* y) {
 template <class S>
 void norm_backward(const NormInputs<S>& in, const S* dy, const NormGradients<S>& g) {
   using T = compute_t<S>;
-  if (norm_backward_in_one_pass(in, dy, g)) return;
   const Norm& norm = in.norm;
-  const ImageShape& shape = norm.shape;
-  with_vectors<S>(shape.channels, [&]<int W>() {
-    const PixelPartition partition(shape.images, shape.pixels, lanes_of_pixel(shape.channels, W));
-    Tensor partial = empty_partials(shape, partition, channel_sums);
-    Tensor sums({shape.images, channel_sums, shape.channels}, DType::f64, Device::cuda);
-    Tensor affines = empty_affines(shape, dtype_of<T>(), Device::cuda);
+  with_vectors<S>(norm.shape.channels, [&]<int W>() {
+    const NormPlan plan = make_plan<S, BackwardArena<T>>(norm, W, 2);
+    if (norm_backward_in_one_pass<S, W>(plan, in, dy, g)) return;
+    const PixelPartition& partition = plan.partition;
+    Tensor partial = empty_partials(norm.shape, partition, channel_sums), pairs = empty_pairs(norm, partition);
+    Tensor affines = empty_affines(norm.shape, dtype_of<T>(), Device::cuda);
     auto* const gradient_affines = reinterpret_cast<Affine<T>*>(affines.data<T>());
     launch({partition.grid, row_threads}, gradient_sums_kernel<S, W>, in, partition, dy, partial.data<double>());
-    launch({blocks_for(shape.images * norm.groups, 1), row_threads}, group_gradients_kernel<S>, in, partition.blocks,
-           lanes_of_group(norm), partial.data<double>(), sums.data<double>(), gradient_affines);
-    reduce_parameter_gradients(norm, shape.images, sums, g);
+    launch({blocks_for(norm.shape.images * norm.groups, 1), row_threads}, group_gradients_kernel<S>, in, partition,
+           partial.data<double>(), reinterpret_cast<GradientMeans*>(pairs.data<double>()), gradient_affines);
+    reduce_parameter_gradients(norm, partition.grid, partial, g);
     if (g.dx != nullptr)
       launch({partition.grid, row_threads}, input_gradient_kernel<S, W>, in, partition.reversed(), dy, gradient_affines,
              g.dx);

@@ -1,11 +1,6 @@
 // The norms on CUDA in one pass over device memory. A block holds its pixels of an image in shared memory, and waits at
 // a barrier for the sums of the image's other blocks (grid_barrier.cuh). It then continues with the pixels it holds.
 // Besides elements, forward moves 16 bytes per group and block, backward also 24 per channel and block.
-#include <algorithm>
-#include <optional>
-
-#include "kernels/cuda/grid_barrier.cuh"
-#include "kernels/cuda/shared_arena.cuh"
 #include "kernels/norm_cuda.cuh"
 
 #if GT_CUDA
@@ -52,44 +47,7 @@ struct SharedTile {
   }
 };
 
-/// A block's shared memory besides its pixels, for a launch of C channels in G groups.
-template <class T>
-struct ForwardArena : SharedArena {
-  double* sums;        // (2,C), of x and x^2
-  Statistics* stats;   // (G)
-  Affine<T>* affines;  // (C), z as a function of x; written over the sums
-
-  GT_HD explicit ForwardArena(int64_t channels, int64_t groups, char* begin = nullptr)
-      : SharedArena(begin),
-        sums(take<double>(2 * channels)),
-        stats(take<Statistics>(groups)),
-        affines(reinterpret_cast<Affine<T>*>(sums)) {}
-};
-
-template <class T>
-struct BackwardArena : SharedArena {
-  double* sums;          // (channel_sums,C)
-  GradientMeans* means;  // (G)
-  Affine<T>* affines;    // (C), gradient_affine()
-
-  GT_HD explicit BackwardArena(int64_t channels, int64_t groups, char* begin = nullptr)
-      : SharedArena(begin),
-        sums(take<double>(channel_sums * channels)),
-        means(take<GradientMeans>(groups)),
-        affines(take<Affine<T>>(channels)) {}
-};
-
 // ---- Sums over an image's blocks ------------------------------------------------------------------------------------
-
-/// The warp's sum of f(i) over i in [0, n), in every lane. A Pair is two doubles.
-template <class Pair, class F>
-__device__ Pair warp_reduce_pairs(int64_t n, const F& f) {
-  Pair own;
-#pragma unroll 2
-  for (int64_t i = threadIdx.x % warp_size; i < n; i += warp_size) own += f(i);
-  auto& [a, b] = own;
-  return {warp_reduce(a), warp_reduce(b)};
-}
 
 /// Sums over each group's channels and over the image's blocks. The running block adds term(i) for channel i of the
 /// range. When all of the image's blocks have arrived, some thread calls use(g, sum) for each group. partial
@@ -131,13 +89,14 @@ __global__ void __launch_bounds__(row_threads, 3)
   wait_for_copies();
 
   block_reduce_pixels<2, W, 2, T>(
-      partition, channels, [&](int64_t, int64_t, T(&sums)[2][W]) { return moments_pass(sums, read); },
+      partition, channels,
+      [&](int64_t, int64_t c, T(&sums)[2][W]) { return moments_pass(sums, first_pixel<W>(in, partition, c), read); },
       [=](int n, int64_t i, double sum) { arena.sums[n * channels.count + i] = sum; });
+  const PixelBlock<S> block(in, partition, partition.image(), partition.block());
   reduce_image(
       barrier, partition, groups.count, norm.group_channels(), partial,
       [&](int64_t i) {
-        return Moments{arena.sums[i], arena.sums[channels.count + i]}.with_bias(
-            in.bias_of(channels.first + i), double(partition.end() - partition.begin()));
+        return block.moments(channels.first + i, {arena.sums[i], arena.sums[channels.count + i]});
       },
       [&](int64_t g, const Moments& m) {
         arena.stats[g] = statistics(m, norm.group_size(), norm.eps);
@@ -181,16 +140,17 @@ __global__ void __launch_bounds__(row_threads, 3)
   block_reduce_pixels<channel_sums, W, 2, T>(
       partition, channels,
       [&](int64_t, int64_t c, T(&sums)[channel_sums][W]) {
-        return gradient_sums_pass(sums, affines_of_z(c), T(norm.slope), read);
+        return gradient_sums_pass(sums, first_pixel<W>(in, partition, c), affines_of_z(c), T(norm.slope), read);
       },
       [=](int n, int64_t i, double sum) { arena.sums[n * channels.count + i] = sum; });
+  const PixelBlock<S> block(in, partition, image, partition.block());
   const auto sums = [=](ChannelSum which) { return arena.sums + which * channels.count; };
   reduce_image(
       barrier, partition, groups.count, norm.group_channels(), partial,
       [&](int64_t i) {
         const int64_t c = channels.first + i;
-        double& dz_xhat = sums(of_dz_xhat)[i];  // here still the sum of dz x
-        dz_xhat = sum_with_xhat(in.channel(image, c), dz_xhat, sums(of_dz)[i]);
+        double& dz_xhat = sums(of_dz_xhat)[i];  // here still the sum of dz (x - x0)
+        dz_xhat = block.dz_xhat(c, dz_xhat, sums(of_dz)[i]);
         return in.mean_terms(c, sums(of_dz)[i], dz_xhat);
       },
       [&](int64_t g, const GradientMeans& means) { arena.means[g] = means; });
@@ -198,12 +158,11 @@ __global__ void __launch_bounds__(row_threads, 3)
   for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
     const int64_t c = channels.first + i;
     const Affine<double> affine = gradient_affine(in.channel(image, c), arena.means[norm.group_of(i)]);
-    const double dz = sums(of_dz)[i], x_sum = sums(of_dx)[i];
+    const double dz = sums(of_dz)[i];
     arena.affines[i] = {T(affine.scale), T(affine.shift)};
     to[of_dz * channels.stride + c] = dz;
     to[of_dz_xhat * channels.stride + c] = sums(of_dz_xhat)[i];
-    to[of_dx * channels.stride + c] =
-        sum_of_gradients(in.affine(image, c).scale, dz, affine, x_sum, double(partition.end() - partition.begin()));
+    to[of_dx * channels.stride + c] = block.dx(c, dz, affine, sums(of_dx)[i]);
   }
   __syncthreads();
   if (dx != nullptr)
@@ -215,101 +174,58 @@ __global__ void __launch_bounds__(row_threads, 3)
 
 // ---- Launches -------------------------------------------------------------------------------------------------------
 
-struct OnePass {
-  int64_t launches;  // each for an equal number of groups
-  PixelPartition partition;
-  size_t shared_bytes;
+/// Whether the device holds enough blocks of the kernel at once.
+template <class... Parameters>
+bool fits(const NormPlan& plan, const Norm& norm, void (*kernel)(Parameters...)) {
+  return plan.launches > 0 &&
+         barriers_fit(norm.shape.images, plan.partition.blocks, blocks_at_once(kernel, row_threads, plan.shared_bytes));
+}
 
-  /// Workspace for two doubles for each group of a launch in each block.
-  Tensor empty_pairs(const Norm& norm) const {
-    return Tensor({norm.shape.images, partition.blocks, norm.groups / launches, 2}, DType::f64, Device::cuda);
-  }
-  /// launch() for each range of groups.
-  template <class S, class... Parameters, class... Arguments>
-  void launch_each(void (*kernel)(Parameters...), const NormInputs<S>& in, const Arguments&... arguments) const {
-    const int64_t count = in.norm.groups / launches;
-    for (int64_t i = 0; i < launches; ++i)
-      launch({partition.grid, row_threads, shared_bytes}, kernel, in, GroupRange{i * count, count}, partition,
-             arguments...);
-  }
-};
+/// Workspace for two doubles for each group of a launch in each block.
+Tensor empty_pairs(const NormPlan& plan, const Norm& norm) {
+  return Tensor({norm.shape.images, plan.partition.blocks, norm.groups / plan.launches, 2}, DType::f64, Device::cuda);
+}
 
-/// How a kernel runs whose blocks keep their pixels of `tensors` tensors, W elements a thread, and need `Arena` besides
-/// them. Returns nothing if it cannot.
-///
-/// The partition has as many blocks as the device holds at once. If the device cannot hold all pixels, the blocks are
-/// as large as they can be. An image's blocks may be half of those the device holds, so that other blocks read while
-/// these wait. Where an image has more, the groups are split over 2, 4, .. launches. They are not split further than to
-/// 64 bytes of a pixel, which memory moves as one. A block must hold at least as many pixels as it has thread rows.
-template <class S, int W, class Arena, class... Parameters>
-std::optional<OnePass> in_one_pass(const Norm& norm, int64_t tensors, void (*kernel)(Parameters...)) {
-  // Bytes: three blocks on an H100's multiprocessor, with what block_reduce_rows() takes.
-  constexpr int64_t max_shared = 66 * 1024 + 512;
-  const ImageShape& shape = norm.shape;
-  for (int64_t launches = 1; norm.groups % launches == 0; launches *= 2) {
-    const int64_t channels = shape.channels / launches;
-    if (launches > 1 && (channels % W != 0 || channels * int64_t(sizeof(S)) < 64)) return {};
-    const int lanes = lanes_of_pixel(channels, W), rows = row_threads / lanes;
-    const auto shared_bytes = [&](int64_t units) {  // a unit is a pixel for every thread row
-      Arena arena(channels, norm.groups / launches);
-      for (int64_t i = 0; i < tensors; ++i) arena.template take<S>(units * rows * channels);
-      return arena.bytes();
-    };
-    const int64_t without_pixels = int64_t(shared_bytes(0)), unit_bytes = int64_t(shared_bytes(1)) - without_pixels;
-    const int64_t max = std::min<int64_t>(max_units, (max_shared - without_pixels) / unit_bytes);
-    if (max <= 0) continue;
-    const int64_t resident = blocks_at_once(kernel, row_threads, shared_bytes(max));
-    if (resident == 0) continue;
-    const int64_t pixels_at_once = rows * resident;
-    const int64_t units =
-        std::clamp<int64_t>((shape.images * shape.pixels + pixels_at_once - 1) / pixels_at_once, 1, max);
-    const PixelPartition partition(shape.images, shape.pixels, lanes, units * rows);
-    if (barriers_fit(shape.images, partition.blocks, resident))
-      return OnePass{launches, partition, shared_bytes(units)};
-  }
-  return {};
+/// launch() for each range of groups.
+template <class S, class... Parameters, class... Arguments>
+void launch_each(const NormPlan& plan, void (*kernel)(Parameters...), const NormInputs<S>& in,
+                 const Arguments&... arguments) {
+  const int64_t count = in.norm.groups / plan.launches;
+  for (int64_t i = 0; i < plan.launches; ++i)
+    launch({plan.partition.grid, row_threads, plan.shared_bytes}, kernel, in, GroupRange{i * count, count},
+           plan.partition, arguments...);
 }
 
 }  // namespace
 
-template <class S>
-bool norm_forward_in_one_pass(const NormInputs<S>& in, S* y) {
-  using T = compute_t<S>;
-  const Norm& norm = in.norm;
-  bool done = false;
-  with_vectors<S>(norm.shape.channels, [&]<int W>() {
-    const auto kernel = norm_kernel<S, W>;
-    const auto one_pass = in_one_pass<S, W, ForwardArena<T>>(norm, 1, kernel);
-    done = one_pass.has_value();
-    if (!done) return;
-    Tensor partial = one_pass->empty_pairs(norm);
-    one_pass->launch_each(kernel, in, reinterpret_cast<Moments*>(partial.data<double>()), y);
-  });
-  return done;
+template <class S, int W>
+bool norm_forward_in_one_pass(const NormPlan& plan, const NormInputs<S>& in, S* y) {
+  const auto kernel = norm_kernel<S, W>;
+  if (!fits(plan, in.norm, kernel)) return false;
+  Tensor partial = empty_pairs(plan, in.norm);
+  launch_each(plan, kernel, in, reinterpret_cast<Moments*>(partial.data<double>()), y);
+  return true;
 }
 
-template <class S>
-bool norm_backward_in_one_pass(const NormInputs<S>& in, const S* dy, const NormGradients<S>& g) {
-  using T = compute_t<S>;
-  const Norm& norm = in.norm;
-  bool done = false;
-  with_vectors<S>(norm.shape.channels, [&]<int W>() {
-    const auto kernel = norm_gradients_kernel<S, W>;
-    const auto one_pass = in_one_pass<S, W, BackwardArena<T>>(norm, 2, kernel);
-    done = one_pass.has_value();
-    if (!done) return;
-    Tensor partial = one_pass->empty_pairs(norm);
-    Tensor block_sums = empty_partials(norm.shape, one_pass->partition, channel_sums);
-    one_pass->launch_each(kernel, in, dy, reinterpret_cast<GradientMeans*>(partial.data<double>()),
-                          block_sums.data<double>(), g.dx);
-    reduce_parameter_gradients(norm, one_pass->partition.grid, block_sums, g);
-  });
-  return done;
+template <class S, int W>
+bool norm_backward_in_one_pass(const NormPlan& plan, const NormInputs<S>& in, const S* dy, const NormGradients<S>& g) {
+  const auto kernel = norm_gradients_kernel<S, W>;
+  if (!fits(plan, in.norm, kernel)) return false;
+  Tensor partial = empty_pairs(plan, in.norm);
+  Tensor block_sums = empty_partials(in.norm.shape, plan.partition, channel_sums);
+  launch_each(plan, kernel, in, dy, reinterpret_cast<GradientMeans*>(partial.data<double>()), block_sums.data<double>(),
+              g.dx);
+  reduce_parameter_gradients(in.norm, plan.partition.grid, block_sums, g);
+  return true;
 }
 
-#define GT_INSTANTIATE(S)                                           \
-  template bool norm_forward_in_one_pass(const NormInputs<S>&, S*); \
-  template bool norm_backward_in_one_pass(const NormInputs<S>&, const S*, const NormGradients<S>&);
+#define GT_INSTANTIATE_FOR(S, W)                                                                 \
+  template bool norm_forward_in_one_pass<S, W>(const NormPlan&, const NormInputs<S>&, S*);       \
+  template bool norm_backward_in_one_pass<S, W>(const NormPlan&, const NormInputs<S>&, const S*, \
+                                                const NormGradients<S>&);
+#define GT_INSTANTIATE(S)  \
+  GT_INSTANTIATE_FOR(S, 1) \
+  GT_INSTANTIATE_FOR(S, vector_length<S>)
 GT_INSTANTIATE(float)
 GT_INSTANTIATE(double)
 GT_INSTANTIATE(bf16)

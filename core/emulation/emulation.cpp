@@ -23,7 +23,8 @@ namespace {
 
 constexpr unsigned max_threads = 1024;  // per block
 constexpr size_t stack_bytes = 64 * 1024, guard_bytes = 4096;
-constexpr int vote = -1;  // as Thread::source: the operation is a vote
+constexpr size_t guarded_blocks = 16;  // a process may have 65530 mappings, and each guarded stack takes two
+constexpr int vote = -1;               // as Thread::source: the operation is a vote
 
 enum class Wait { nothing, block, warp, other_blocks };
 
@@ -49,7 +50,7 @@ struct Warp {
 
 /// A block that is running or suspended. Blocks are reused, because their stacks are large.
 struct Block {
-  Block();
+  explicit Block(bool guarded);
   ~Block() { munmap(stacks, stacks_bytes); }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
@@ -60,7 +61,8 @@ struct Block {
   void prepare(const Grid& grid);
 
   char* stacks;
-  unsigned guarded = 0;   // number of stacks with a protected page below
+  bool guarded;           // whether stacks have a protected page below
+  unsigned guards = 0;    // number of stacks that have theirs
   uint64_t prepared = 0;  // the launch that it is prepared for
   SharedMemory shared_memory;
   unsigned number = 0;  // in the grid
@@ -148,9 +150,10 @@ Machine& machine() {
   return machine;
 }
 
-Block::Block()
+Block::Block(bool guarded)
     : stacks(static_cast<char*>(
-          mmap(nullptr, stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
+          mmap(nullptr, stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))),
+      guarded(guarded) {
   if (stacks == MAP_FAILED) throw std::bad_alloc();
   for (unsigned i = 0; i < max_threads; ++i) {
     threads[i].id = i;
@@ -162,7 +165,8 @@ Block::Block()
 void Block::prepare(const Grid& grid) {
   const dim3 b = grid.threads;
   const unsigned count = b.x * b.y * b.z;
-  for (; guarded < count; ++guarded) mprotect(stacks + guarded * (stack_bytes + guard_bytes), guard_bytes, PROT_NONE);
+  for (; guarded && guards < count; ++guards)
+    mprotect(stacks + guards * (stack_bytes + guard_bytes), guard_bytes, PROT_NONE);
   for (unsigned i = 0; i < count; ++i) {
     threads[i].index = {i % b.x, i / b.x % b.y, i / b.x / b.y};
     ASAN_UNPOISON_MEMORY_REGION(threads[i].stack, stack_bytes);  // frames that an exception left
@@ -223,7 +227,7 @@ void Machine::begin_grid(const Grid& grid) {
 
 void Machine::begin_block(unsigned number) {
   if (free_.empty()) {
-    blocks_.push_back(std::make_unique<Block>());
+    blocks_.push_back(std::make_unique<Block>(blocks_.size() < guarded_blocks));
     free_.push_back(blocks_.back().get());
   }
   Block& b = *free_.back();

@@ -79,12 +79,14 @@ struct PixelPartition {
   }
   __device__ int64_t image() const { return index() / blocks; }
   __device__ int64_t block() const { return index() % blocks; }
-  /// The running block's pixels [begin(), end()), counted through all images.
-  __device__ int64_t begin() const { return image() * pixels + block() * block_pixels; }
-  __device__ int64_t end() const {
-    const int64_t last = (block() + 1) * block_pixels;
-    return image() * pixels + (last < pixels ? last : pixels);
+  /// A block's pixels [begin, end), counted through all images. Without arguments, those of the running block.
+  __device__ int64_t begin(int64_t image, int64_t block) const { return image * pixels + block * block_pixels; }
+  __device__ int64_t end(int64_t image, int64_t block) const {
+    const int64_t last = (block + 1) * block_pixels;
+    return image * pixels + (last < pixels ? last : pixels);
   }
+  __device__ int64_t begin() const { return begin(image(), block()); }
+  __device__ int64_t end() const { return end(image(), block()); }
 };
 
 // ---- Rows of pixels -------------------------------------------------------------------------------------------------

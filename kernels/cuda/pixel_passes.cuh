@@ -76,25 +76,6 @@ __device__ void store_partials(const PixelPartition& partition, int64_t channels
                                   [=](int n, int64_t c, double sum) { to[n * channels + c] = sum; });
 }
 
-/// Adds the partial sums of one image's blocks, partial (blocks,N,C), for `count` channels from `first` on. Some thread
-/// calls out(n, c, sum) for each c in [0, count). The block's threads form rows of `lanes`, a power of two. All threads
-/// must call it.
-template <int N, class Out>
-__device__ void block_reduce_partials(const double* partial, int64_t blocks, int64_t channels, int64_t first,
-                                      int64_t count, int lanes, const Out& out) {
-  const int lane = int(threadIdx.x) % lanes, row = int(threadIdx.x) / lanes, rows = row_threads / lanes;
-  for (int64_t begin = 0; begin < count; begin += lanes) {
-    double sums[N][1] = {};
-    if (begin + lane < count)
-#pragma unroll 4
-      for (int64_t k = row; k < blocks; k += rows)
-        for (int n = 0; n < N; ++n) sums[n][0] += partial[(k * N + n) * channels + first + begin + lane];
-    block_reduce_rows<N>(sums, lanes, [=](int n, int place, double sum) {
-      if (begin + place < count) out(n, begin + place, sum);
-    });
-  }
-}
-
 }  // namespace gt::gpu
 
 #endif
