@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <map>
+#include <optional>
+#include <ostream>
 #include <queue>
 #include <utility>
 
@@ -9,18 +11,41 @@
 
 namespace gt {
 
+namespace {
+
+/// What a gradient must agree with.
+struct Description {
+  Shape shape;
+  DType dtype;
+  Device device;
+
+  explicit Description(const Tensor& t) : shape(t.shape()), dtype(t.dtype()), device(t.device()) {}
+  bool operator==(const Description&) const = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const Description& d) {
+  return out << d.dtype << d.shape << " on " << d.device;
+}
+
+}  // namespace
+
+/// Where the gradient of a tensor goes: to the node that computed it, or to a leaf. Neither, if it needs none.
+struct Edge {
+  std::optional<Description> of;  // none for an undefined tensor
+  std::shared_ptr<Node> node = nullptr;
+  int output = 0;  // index among the node's outputs
+  Tensor leaf{};
+
+  bool requires_grad() const { return node != nullptr || leaf.requires_grad(); }
+};
+
 struct Node {
-  struct Output {
-    Shape shape;
-    DType dtype;
-    Device device;
-  };
   uint64_t id;
   const char* name;
-  std::vector<Output> outputs;
-  Tensors inputs;
+  size_t outputs;
+  std::vector<Edge> inputs;
   Backward backward;
-  Tensors grads = Tensors(outputs.size());  // of the outputs, summed so far
+  Tensors grads = Tensors(outputs);  // of the outputs, summed so far
   bool queued = false;
 
   ~Node();
@@ -35,8 +60,15 @@ std::atomic<uint64_t> last_id{0};
 
 /// Access of the engine to the private members of Tensor.
 struct Autograd {
-  static std::shared_ptr<Node>& node(const Tensor& t) { return t.impl_->node; }
-  static int output(const Tensor& t) { return t.impl_->output; }
+  static Edge edge(const Tensor& t) {
+    if (!t.defined()) return {};
+    Edge edge{Description(t)};
+    if (t.impl_->node != nullptr)
+      edge.node = t.impl_->node, edge.output = t.impl_->output;
+    else if (t.requires_grad())
+      edge.leaf = t;
+    return edge;
+  }
 
   static void attach(const Tensor& t, std::shared_ptr<Node> node, int output) {
     t.impl_->requires_grad = true;
@@ -63,17 +95,17 @@ struct Autograd {
 };
 
 // Freeing the last node of a long chain must not recurse through the destructors of the nodes before it. The outermost
-// destructor collects the inputs of the inner ones and frees them in a loop.
+// destructor collects the edges of the inner ones and frees them in a loop.
 Node::~Node() {
-  static thread_local Tensors* pending = nullptr;
+  static thread_local std::vector<Edge>* pending = nullptr;
   if (pending != nullptr) {
-    for (Tensor& t : inputs) pending->push_back(std::move(t));
+    for (Edge& edge : inputs) pending->push_back(std::move(edge));
     return;
   }
-  Tensors collected = std::move(inputs);
+  std::vector<Edge> collected = std::move(inputs);
   pending = &collected;
   while (!collected.empty()) {
-    Tensor last = std::move(collected.back());
+    const Edge last = std::move(collected.back());
     collected.pop_back();
   }
   pending = nullptr;
@@ -88,10 +120,10 @@ bool will_record(const Tensors& inputs) {
 
 Tensors record(const char* name, Tensors outputs, Tensors inputs, Backward backward) {
   if (!will_record(inputs)) return outputs;
-  std::vector<Node::Output> described;
-  for (const Tensor& y : outputs) described.push_back({y.shape(), y.dtype(), y.device()});
-  auto node =
-      std::shared_ptr<Node>(new Node{++last_id, name, std::move(described), std::move(inputs), std::move(backward)});
+  std::vector<Edge> edges;
+  for (const Tensor& x : inputs) edges.push_back(Autograd::edge(x));
+  const auto node =
+      std::shared_ptr<Node>(new Node{++last_id, name, outputs.size(), std::move(edges), std::move(backward)});
   for (size_t i = 0; i < outputs.size(); ++i) Autograd::attach(outputs[i], node, int(i));
   return outputs;
 }
@@ -108,19 +140,18 @@ void backward(const Tensor& output, const Tensor& seed) {
   const auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> ready(older);
 
-  const auto accumulate = [&](const Tensor& to, const Tensor& dx, const char* from) {
-    GT_CHECK(dx.shape() == to.shape() && dx.dtype() == to.dtype() && dx.device() == to.device(), from, ": gradient is ",
-             dx.dtype(), dx.shape(), " on ", dx.device(), ", expected ", to.dtype(), to.shape(), " on ", to.device());
-    const std::shared_ptr<Node>& node = Autograd::node(to);
-    if (node == nullptr) return Autograd::add_to_leaf(to, dx);
-    GT_CHECK(node->backward != nullptr, "backward: the graph through op '", node->name, "' has been used");
-    Autograd::add(node->grads[size_t(Autograd::output(to))], dx);
-    if (!node->queued) ready.push(node);
-    node->queued = true;
+  const auto accumulate = [&](const Edge& to, const Tensor& dx, const char* from) {
+    GT_CHECK(Description(dx) == *to.of, from, ": gradient is ", Description(dx), ", expected ", *to.of);
+    if (to.node == nullptr) return Autograd::add_to_leaf(to.leaf, dx);
+    Node& node = *to.node;
+    GT_CHECK(node.backward != nullptr, "backward: the graph through op '", node.name, "' has been used");
+    Autograd::add(node.grads[size_t(to.output)], dx);
+    if (!node.queued) ready.push(to.node);
+    node.queued = true;
   };
 
-  accumulate(output, seed.defined() ? seed : Tensor::full(output.shape(), 1, output.dtype(), output.device()),
-             "backward");
+  accumulate(Autograd::edge(output),
+             seed.defined() ? seed : Tensor::full(output.shape(), 1, output.dtype(), output.device()), "backward");
   const NoGrad no_grad;
   const auto step = [&](const Node& node, const Tensors& grads) {
     GT_CHECK(grads.size() == node.inputs.size(), node.name, ": expected ", node.inputs.size(),
@@ -143,15 +174,21 @@ void backward(const Tensor& output, const Tensor& seed) {
 
 std::vector<RecordedOp> recorded_ops(const Tensor& output) {
   std::map<uint64_t, const Node*> seen;
-  Tensors pending{output};
+  const Edge start = Autograd::edge(output);
+  std::vector<const Edge*> pending{&start};
   while (!pending.empty()) {
-    const Node* node = pending.back().defined() ? Autograd::node(pending.back()).get() : nullptr;
+    const Node* node = pending.back()->node.get();
     pending.pop_back();
     if (node == nullptr || !seen.emplace(node->id, node).second) continue;
-    pending.insert(pending.end(), node->inputs.begin(), node->inputs.end());
+    for (const Edge& edge : node->inputs) pending.push_back(&edge);
   }
   std::vector<RecordedOp> ops;
-  for (const auto& [id, node] : seen) ops.push_back({node->name, node->inputs});
+  for (const auto& [id, node] : seen) {
+    std::vector<RecordedInput> inputs;
+    for (const Edge& edge : node->inputs)
+      inputs.push_back({edge.of.has_value(), edge.of ? edge.of->shape : Shape{}, edge.requires_grad(), edge.leaf});
+    ops.push_back({node->name, std::move(inputs)});
+  }
   return ops;
 }
 

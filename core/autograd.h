@@ -1,8 +1,9 @@
 // Reverse-mode differentiation.
 //
-// An op computes its outputs and calls record(). A Node then holds the op's inputs and a function from the gradients of
-// the outputs (dy) to the gradients of the inputs (dx). The tensors that this function captures are what the op saves.
-// They must be detached, or the graph would own itself.
+// An op computes its outputs and calls record(). A Node then holds a function from the gradients of the outputs (dy) to
+// the gradients of the inputs (dx), and an edge for each input. The tensors that this function captures are what the op
+// saves. They must be detached, or the graph would own itself. An edge leads to the node that computed the input, or to
+// the leaf. It does not keep the elements of an input that an op computed.
 //
 // Nodes are numbered in the order of creation, so that every consumer of a node has a larger number. backward() takes
 // the largest number first from a heap. All gradients of a node's outputs are then complete when the node is reached.
@@ -31,10 +32,18 @@ Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Ten
 /// gradient differs from its tensor in shape, type or device.
 void backward(const Tensor& output, const Tensor& seed = {});
 
+/// An input of an op as it was recorded.
+struct RecordedInput {
+  bool defined;
+  Shape shape;
+  bool requires_grad;
+  Tensor leaf;  // the input itself, if it is a leaf that requires a gradient
+};
+
 /// An op as it was recorded.
 struct RecordedOp {
   const char* name;
-  Tensors inputs;
+  std::vector<RecordedInput> inputs;
 };
 
 /// The ops that `output` depends on, in the order in which they ran.

@@ -1,8 +1,9 @@
-// The autograd engine, with ops that are defined here.
+// The autograd engine, mostly with ops that are defined here.
 #include <numeric>
 #include <thread>
 
 #include "core/autograd.h"
+#include "kernels/ops.h"
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
 
@@ -212,10 +213,25 @@ TEST_CASE("autograd: backward() frees each saved tensor after its use", "[autogr
     }
     backward(y, Tensor::full({1000}, 1, DType::f64));
     REQUIRE(live.size() == 10);
-    for (size_t i = 2; i < live.size(); ++i)
-      CHECK(live[i] == live[i - 1] - 16000);  // the tensor that op i-1 saved, and its input
+    for (size_t i = 2; i < live.size(); ++i) CHECK(live[i] == live[i - 1] - 8000);  // the tensor that op i-1 saved
     y = {};
     CHECK(live_bytes() == before + 16000);  // x and its gradient
+  }
+  CHECK(live_bytes() == before);
+}
+
+TEST_CASE("autograd: the graph keeps no input that backward does not read", "[autograd]") {
+  const int64_t before = live_bytes();
+  {
+    const Tensor x = leaf({1000}, Doubles(1000, 1));  // 8000 bytes
+    Tensor y = x;
+    for (int i = 0; i < 10; ++i) y = scale(y, 2);
+    CHECK(live_bytes() == before + 16000);  // x and y
+    y = reshape(y, {1, 1000});
+    y = concat(y, scale(y, 3));
+    CHECK(live_bytes() == before + 24000);
+    backward(y, Tensor::full({1, 2000}, 1, DType::f64));
+    CHECK(x.grad().values<double>() == Doubles(1000, 4096));
   }
   CHECK(live_bytes() == before);
 }
@@ -299,7 +315,11 @@ TEST_CASE("autograd: recorded_ops() lists each op once, in the order of executio
   REQUIRE(ops.size() == 3);
   CHECK(std::string(ops[0].name) + ops[1].name + ops[2].name == "abc");
   REQUIRE(ops[1].inputs.size() == 2);
-  CHECK(ops[1].inputs[1].same_buffer(untracked));
+  CHECK(ops[0].inputs[0].leaf.same_buffer(x));
+  CHECK(ops[1].inputs[0].requires_grad);
+  CHECK_FALSE(ops[1].inputs[0].leaf.defined());
+  CHECK(ops[1].inputs[1].shape == untracked.shape());
+  CHECK_FALSE(ops[1].inputs[1].requires_grad);
   CHECK(recorded_ops(x).empty());
   CHECK(recorded_ops(untracked).empty());
 }

@@ -38,19 +38,19 @@ std::vector<PassOfLayer> passes_of_network(const Config& config) {
   for (const auto& [op, inputs] : recorded_ops(logits)) {
     const bool transposed = op == std::string("conv_transpose2x2");
     if (!transposed && op != std::string("conv2d")) continue;
-    const Tensor &x = inputs[0], &w = inputs[1];
+    const RecordedInput &x = inputs[0], &w = inputs[1];
     std::string layer;
     for (const auto& [name, parameter] : model->parameters().named())
-      if (parameter.same_buffer(w)) layer = name.substr(0, name.rfind(".weight"));
-    Convolution c = (transposed ? gpu::convolution_of_transpose : gpu::convolution_of_conv2d)(x.shape(), w.shape(),
-                                                                                              DType::f32, false);
+      if (parameter.same_buffer(w.leaf)) layer = name.substr(0, name.rfind(".weight"));
+    Convolution c =
+        (transposed ? gpu::convolution_of_transpose : gpu::convolution_of_conv2d)(x.shape, w.shape, DType::f32, false);
     if (is_to_one(c)) continue;
     c.images = config.train.batch;
     passes.push_back({layer, "y", c,
-                      transposed            ? Pass::data_gradient
-                      : inputs[2].defined() ? Pass::forward_with_bias
-                                            : Pass::forward});
-    if (x.requires_grad()) passes.push_back({layer, "dx", c, transposed ? Pass::forward : Pass::data_gradient});
+                      transposed          ? Pass::data_gradient
+                      : inputs[2].defined ? Pass::forward_with_bias
+                                          : Pass::forward});
+    if (x.requires_grad) passes.push_back({layer, "dx", c, transposed ? Pass::forward : Pass::data_gradient});
     passes.push_back({layer, "dw", c, Pass::weight_gradient});
   }
   return passes;
