@@ -1,5 +1,5 @@
-// Device work that is recorded once and replayed by one launch, and uploads of batches that overlap with kernels. The
-// CPU and the emulated device run the work again and copy at once.
+// Device work that is recorded once and replayed by one launch, and uploads of batches that the host need not wait for.
+// The CPU and the emulated device run the work again and copy at once.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,7 @@ class CudaGraph {
 };
 
 /// Copies host tensors into one tensor on the device, through pinned memory and without waiting for the device. The
-/// next batch is copied while the device computes.
+/// copy takes its turn on the one stream, behind the work that was sent before.
 class Upload {
  public:
   explicit Upload(const Tensor& to);  ///< shares `to`, whose elements it overwrites

@@ -17,6 +17,8 @@
 
 #if GT_CUDA && !GT_EMULATE
 #include "core/cuda.h"
+#elif GT_EMULATE
+#include "core/emulation/emulation.h"
 #endif
 
 namespace gt {
@@ -277,7 +279,11 @@ void copy_bytes(void* to, Device to_device, const void* from, Device from_device
   if (!dry_run()) std::memcpy(to, from, bytes);
 }
 
-void synchronize(Device) {}
+void synchronize([[maybe_unused]] Device device) {
+#if GT_EMULATE
+  if (device == Device::cuda && !dry_run()) emulation::throw_late_error();
+#endif
+}
 #endif
 
 int64_t live_bytes() { return live; }

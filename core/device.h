@@ -57,8 +57,8 @@ void require_activation_dtype(Device device) {
 }
 
 /// A block of device memory, aligned to 64 bytes and not initialised. Debug builds and the emulated device fill it with
-/// NaN. CUDA memory is allocated and freed in stream order. Host memory may be pinned, for copies that overlap with
-/// kernels.
+/// NaN. CUDA memory is allocated and freed in stream order. Host memory may be pinned, for copies that the host
+/// need not wait for.
 class Buffer {
  public:
   /// Throws Error if there is not enough memory, or if the device is absent.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #if GT_CUDA && !GT_EMULATE
@@ -62,21 +63,24 @@ class OpRange {
  public:
   OpRange(const char* name, Device device) : range_(name), device_(device) {}
 
-  /// Runs body(arguments...) inside the range.
+  /// Runs body(arguments...) inside the range. With a profile it waits for the device, and throws Error with what
+  /// failed there.
   template <class Body, class... Arguments>
   decltype(auto) operator()(Body&& body, Arguments&&... arguments) const {
     if (current_profile == nullptr) return body(arguments...);
     (report_cost(arguments), ...);
     profiling::begin_op_body(device_);
-    const BodyEnd end{device_};
-    return body(arguments...);
+    if constexpr (std::is_void_v<decltype(body(arguments...))>) {
+      body(arguments...);
+      profiling::end_op_body(device_);
+    } else {
+      decltype(auto) result = body(arguments...);
+      profiling::end_op_body(device_);
+      return result;
+    }
   }
 
  private:
-  struct BodyEnd {
-    Device device;
-    ~BodyEnd() { profiling::end_op_body(device); }
-  };
   template <class Argument>
   static void report_cost(const Argument& argument) {
     if constexpr (requires { argument.flops(); }) profiling::count_flops(argument.flops());

@@ -8,6 +8,7 @@
 // finds the map's maximum from these, and divides. Backward first writes dy / m and sums each chunk; then it adds the
 // sums and corrects the element of the maximum.
 #include <algorithm>
+#include <cstdint>
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
@@ -180,6 +181,7 @@ void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* max
 Tensor normalize_max(const Tensor& s) {
   GT_CHECK(s.rank() >= 1 && s.dim(0) >= 1, "normalize_max: expected maps (B,..) with B at least 1, got ", s.shape());
   const int64_t maps = s.dim(0), size = s.size() / maps;
+  GT_CHECK(size <= INT32_MAX, "normalize_max: expected maps of at most 2^31 - 1 elements, got ", s.shape());
   Tensor y(s.shape(), s.dtype(), s.device()), maximum({maps}, s.dtype(), s.device());
   Tensor index({maps}, DType::i32, s.device());
   visit_float(s.dtype(), [&]<class T>() {

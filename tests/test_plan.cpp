@@ -6,6 +6,13 @@
 
 using namespace gt;
 
+TEST_CASE("plan: normalize_max() refuses maps whose elements 32 bits cannot count", "[plan][ops]") {
+  const DryRun dry;
+  const int64_t side = int64_t(1) << 16;
+  CHECK_NOTHROW(normalize_max(Tensor({2, side / 2, side - 1})));
+  CHECK_THROWS_AS(normalize_max(Tensor({2, side / 2, side})), Error);
+}
+
 TEST_CASE("plan: a dry run computes nothing and counts memory that it does not allocate", "[plan]") {
   const int64_t before = live_bytes();
   const Tensor real = Tensor::full({2}, 3);

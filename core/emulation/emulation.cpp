@@ -104,6 +104,7 @@ Options options_of_environment() {
 class Machine {
  public:
   Options options = options_of_environment();
+  std::exception_ptr late_error;
 
   void run(const Grid& grid, void (*thread)(const void*), const void* argument);
   int sync_block(bool predicate, Site site);
@@ -440,7 +441,18 @@ void Machine::release_warp(unsigned warp, unsigned mask) {
 
 Options& options() { return machine().options; }
 
-void run(const Grid& grid, void (*thread)(const void*), const void* argument) { machine().run(grid, thread, argument); }
+void run(const Grid& grid, void (*thread)(const void*), const void* argument) {
+  try {
+    machine().run(grid, thread, argument);
+  } catch (...) {
+    if (!options().late_errors) throw;
+    if (!machine().late_error) machine().late_error = std::current_exception();
+  }
+}
+
+void throw_late_error() {
+  if (machine().late_error) std::rethrow_exception(std::exchange(machine().late_error, nullptr));
+}
 
 int sync_block(bool predicate, Site site) { return machine().sync_block(predicate, site); }
 

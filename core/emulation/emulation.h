@@ -33,11 +33,15 @@ struct Options {
   uint32_t seed = 1;                 // for Order::shuffled; every launch starts from it
   size_t shared_limit = 227 * 1024;  // bytes of shared memory that a block may have
   size_t blocks_at_once = 64;        // blocks that the device holds; while all of them wait, no other block starts
+  bool late_errors = false;          // an error in a kernel is thrown by the next synchronize(), as on a GPU
 };
 
 /// The options of the next launches. The order starts as the environment variable GT_EMULATE_ORDER: forward, reverse or
 /// shuffled:SEED. Throws Error for another value.
 Options& options();
+
+/// Throws the late error, if there is one. For synchronize().
+void throw_late_error();
 
 /// Whether this build has the race detector (GRADTRACK_RACES=ON).
 bool detects_races();

@@ -55,11 +55,12 @@ struct GridBarrier {
     __syncthreads();
   }
 
-  /// After a block's last barrier. The last block to leave sets the counters back to 0.
+  /// After a block's last arrive_and_wait(), whose last fence precedes this. The last block to leave sets the counters
+  /// back to 0.
   __device__ void leave(int64_t barriers) const {
     if (threadIdx.x != 0) return;
-    __threadfence();
     if (atomicAdd(&counters[1], 1u) != gridDim.x - 1) return;
+    __threadfence();
     for (int64_t i = 0; i < counter_count(barriers); ++i) counters[i] = 0;
   }
 };

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/launch.cuh"
+#include "core/profile.h"
 #include "tests/catch.h"
 #include "tests/emulation/faults.h"
 #include "tests/emulation/host_code.h"
@@ -111,6 +112,17 @@ TEST_CASE("emulation: blocks can wait for each other only if the device holds al
   INFO(error);
   CHECK(error.find("waits for other blocks at ") != std::string::npos);
   CHECK(error.find("9 blocks on the device wait") != std::string::npos);
+}
+
+TEST_CASE("emulation: an error on the device is thrown by a profiled op", "[emulation]") {
+  const WithOptions with({.late_errors = true});
+  const auto op = [](auto&& body) { OpRange("op", Device::cuda)(body); };
+  throw_in_a_kernel();
+  CHECK(error_of([] { synchronize(Device::cuda); }).find("thread 5 throws") != std::string::npos);
+  const Profile profile;
+  CHECK(error_of([&] { op([] { throw_in_a_kernel(); }); }).find("thread 5 throws") != std::string::npos);
+  CHECK(error_of([&] { op([] { fail("the body fails"); }); }) == "the body fails");
+  CHECK(OpRange("op", Device::cuda)([] { return 3; }) == 3);
 }
 
 TEST_CASE("emulation: blocks_for() covers all items", "[emulation]") {
