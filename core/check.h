@@ -13,6 +13,11 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// There is not enough memory on the device.
+class OutOfDeviceMemory : public Error {
+  using Error::Error;
+};
+
 /// The parts, each written with operator<<, as one string.
 template <class... Parts>
 std::string str_cat(const Parts&... parts) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/check.h"
+#include "core/high_water_marks.h"
 #include "core/launch.cuh"
 
 namespace gt {
@@ -29,19 +30,40 @@ std::string kernel_name(const void* kernel) {
   return name;
 }
 
+/// The pool of cudaMallocAsync().
+cudaMemPool_t memory_pool() {
+  cudaMemPool_t pool = nullptr;
+  check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "cudaDeviceGetDefaultMemPool");
+  return pool;
+}
+
 /// Keeps freed memory in the pool. By default every synchronisation returns it to the driver, and allocating it again
 /// costs far more than most kernels.
 void keep_freed_memory() {
-  cudaMemPool_t pool = nullptr;
-  check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "cudaDeviceGetDefaultMemPool");
   uint64_t bytes = UINT64_MAX;
-  check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &bytes), "cudaMemPoolSetAttribute");
+  check_cuda(cudaMemPoolSetAttribute(memory_pool(), cudaMemPoolAttrReleaseThreshold, &bytes),
+             "cudaMemPoolSetAttribute");
 }
 
-/// Raises the kernel's limit of dynamic shared memory to `bytes`. The default is 48 KiB less its static shared memory.
+/// Raises the kernel's limit of dynamic shared memory to `bytes`, unless it is higher: a recorded graph may hold a
+/// launch that needs more. The default is 48 KiB less its static shared memory.
 cudaError_t allow_shared(const void* kernel, size_t bytes) {
-  if (bytes == 0) return cudaSuccess;
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  static HighWaterMarks<const void*> limits;
+  return limits.raise(kernel, bytes, cudaSuccess, [&] {
+    return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  });
+}
+
+int device_attribute(cudaDeviceAttr attribute) {
+  int value = 0;
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, 0), "cudaDeviceGetAttribute");
+  return value;
+}
+
+/// Whether processes share the device by MPS. Their blocks then take places from one another.
+bool shares_device() {
+  static const bool shares = device_attribute(cudaDevAttrMpsEnabled) != 0;
+  return shares;
 }
 
 void check_launch(cudaError_t status, const Launch& launch, const void* kernel) {
@@ -68,12 +90,14 @@ cudaStream_t cuda_stream() {
   return stream;
 }
 
+void trim_memory_pool() {
+  check_cuda(cudaStreamSynchronize(cuda_stream()), "cudaStreamSynchronize");
+  check_cuda(cudaMemPoolTrimTo(memory_pool(), 0), "cudaMemPoolTrimTo");
+}
+
 int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes) {
-  static const int multiprocessors = [] {
-    int count = 0;
-    check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, 0), "cudaDeviceGetAttribute");
-    return count;
-  }();
+  if (shares_device()) return 0;
+  static const int multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount);
   int blocks = 0;
   check_cuda(
       cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),

@@ -14,6 +14,9 @@ void check_cuda(cudaError_t status, const char* what);
 /// default stream.
 cudaStream_t cuda_stream();
 
+/// Waits for the stream and returns the freed memory of cudaMallocAsync's pool to the driver.
+void trim_memory_pool();
+
 }  // namespace gt
 
 #endif

@@ -23,6 +23,7 @@ struct CudaGraph::State {
 
 void CudaGraph::record(const std::function<void()>& work) {
   GT_CHECK(!recorded(), "CudaGraph::record: expected no recording, got a second one");
+  trim_memory_pool();  // the graph gets its own memory
   check_cuda(cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   cudaGraph_t graph = nullptr;
   try {
@@ -78,7 +79,9 @@ void Upload::operator()(const Tensor& from) {
     check_cuda(cudaEventSynchronize(slot.free), "cudaEventSynchronize");
   }
   std::memcpy(slot.memory->data(), from.raw(), to_.bytes());
-  copy_bytes(to_.raw(), to_.device(), slot.memory->data(), Device::cpu, to_.bytes());
+  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::copy);
+  check_cuda(cudaMemcpyAsync(to_.raw(), slot.memory->data(), to_.bytes(), cudaMemcpyHostToDevice, cuda_stream()),
+             "cudaMemcpyAsync");
   check_cuda(cudaEventRecord(slot.free, cuda_stream()), "cudaEventRecord");
 }
 

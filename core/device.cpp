@@ -27,6 +27,7 @@ namespace {
 std::atomic<int64_t> live{0};
 std::atomic<int64_t> live_on[2] = {0, 0};  // indexed by Device
 std::atomic<int64_t> peak{0};
+std::atomic<bool> may_wait{true};
 
 constexpr size_t alignment = 64;
 
@@ -203,7 +204,10 @@ namespace {
 void* allocate_cuda(size_t bytes) {
   void* data = nullptr;
   const cudaError_t status = cudaMallocAsync(&data, bytes == 0 ? 1 : bytes, cuda_stream());
-  if (status == cudaErrorMemoryAllocation) fail("out of device memory: ", bytes, " bytes for one tensor");
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // clears the error, which the next launch would report again
+    throw OutOfDeviceMemory(str_cat("out of device memory: ", bytes, " bytes for one tensor"));
+  }
   check_cuda(status, "cudaMallocAsync");
   return data;
 }
@@ -249,7 +253,7 @@ void copy_bytes(void* to, Device to_device, const void* from, Device from_device
     return;
   }
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, cuda_stream()), "cudaMemcpyAsync");
-  if (to_device == Device::cpu) synchronize(from_device);
+  if (to_device == Device::cpu || from_device == Device::cpu) synchronize(Device::cuda);
 }
 
 void synchronize(Device device) {
@@ -285,6 +289,9 @@ void synchronize([[maybe_unused]] Device device) {
 #endif
 }
 #endif
+
+void set_blocks_may_wait(bool may) { may_wait = may; }
+bool blocks_may_wait() { return may_wait; }
 
 int64_t live_bytes() { return live; }
 int64_t live_bytes(Device device) { return live_on[size_t(device)]; }

@@ -78,7 +78,13 @@ class Buffer {
   bool reserved_;  // address space without memory, in a dry run
 };
 
-/// Copies bytes between or within devices, in stream order. A copy from a device to the host waits for the device.
+/// Whether ops may launch kernels whose blocks wait for each other, for all threads of the program. The default is
+/// true. Without them the ops take more passes over memory and give the same bits.
+void set_blocks_may_wait(bool may);
+bool blocks_may_wait();
+
+/// Copies bytes between or within devices, in stream order. A copy between a device and the host waits for the device:
+/// the host may change or free its memory afterwards. Upload (core/cuda_graph.h) copies without waiting.
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 
 /// Waits for all work on the device. Throws Error with what failed there.

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/device.h"
 #include "core/dry_run.h"
 #include "core/range.h"
 
@@ -56,15 +57,17 @@ inline unsigned blocks_for(int64_t n, int block) {
 /// Implements launch(). `arguments` point to the values of the kernel's parameters.
 void launch_on_stream(const Launch& launch, const void* kernel, void** arguments);
 
-/// Implements blocks_at_once(). Throws Error without a device.
+/// Implements blocks_at_once() while blocks may wait for each other. Throws Error without a device.
 int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes);
 #endif
 
-/// The number of blocks of this kernel that the device holds at once. `shared_bytes` is the dynamic shared memory of a
-/// block. A dry run assumes an H200 with at most 1024 threads of the kernel on a multiprocessor.
+/// The number of blocks of this kernel that the device holds at once for certain. That is 0 unless blocks_may_wait(),
+/// and where MPS shares the device with other processes. `shared_bytes` is the dynamic shared memory of a block. A dry
+/// run assumes an H200 with at most 1024 threads of the kernel on a multiprocessor.
 template <class... Parameters>
 int64_t blocks_at_once(void (*kernel)(Parameters...), int threads, size_t shared_bytes) {
   constexpr int64_t multiprocessors = 132, shared_of_each = 227 * 1024;
+  if (!blocks_may_wait()) return 0;
   if (dry_run())
     return multiprocessors * std::min<int64_t>(1024 / threads, shared_of_each / int64_t(shared_bytes + 1024));
 #if GT_EMULATE

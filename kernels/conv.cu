@@ -58,7 +58,7 @@ using namespace gpu;
 
 Convolution convolution(const Correlation& n, DType dtype) {
   return convolution_of_conv2d({n.images, n.height, n.width, n.in}, {n.out, n.in, n.kernel, n.kernel}, dtype,
-                               n.numerics.tf32);
+                               n.numerics);
 }
 
 Tensor conv2d_weights(const WeightsFor& n, DType dtype, const Tensor& w) {

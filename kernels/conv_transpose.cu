@@ -87,7 +87,7 @@ namespace cuda {
 using namespace gpu;
 
 Convolution convolution(const Correlation& n, DType dtype) {
-  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 4, 2, 2}, dtype, n.numerics.tf32);
+  return convolution_of_transpose({n.images, n.height, n.width, n.in}, {n.in, n.out / 4, 2, 2}, dtype, n.numerics);
 }
 
 Tensor conv_transpose2x2_weights(const WeightsFor& n, DType dtype, const Tensor& w) {

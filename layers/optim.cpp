@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 
 #include "kernels/ops.h"
 
@@ -20,10 +21,10 @@ void restore_tensors(const NamedTensors& tensors, const SafeTensors& file, const
   }
 }
 
-/// Writes the rates of a step to `rates`, on the device of `parameter`.
-void set_rates(Tensor& rates, const Tensor& values, const Tensor& parameter) {
-  if (!rates.defined()) rates = Tensor(values.shape(), values.dtype(), parameter.device());
-  rates.copy_from(values);
+/// Writes the rates of a step to the device of `parameter`, without waiting for it.
+void set_rates(std::optional<Upload>& rates, const Tensor& values, const Tensor& parameter) {
+  if (!rates) rates.emplace(Tensor(values.shape(), values.dtype(), parameter.device()));
+  (*rates)(values);
 }
 
 std::string state_name(const std::string& moment, const std::string& parameter) {
@@ -67,9 +68,9 @@ void Optimizer::update() {
     gradients.push_back(p.grad());
   }
   if (options_.kind == "sgd")
-    sgd_step(values, gradients, moments_[0].second, rates_);
+    sgd_step(values, gradients, moments_[0].second, rates_->tensor());
   else
-    adamw_step(values, gradients, moments_[0].second, moments_[1].second, rates_);
+    adamw_step(values, gradients, moments_[0].second, moments_[1].second, rates_->tensor());
   for (Tensor& p : values) p.clear_grad();
 }
 
@@ -102,7 +103,7 @@ void WeightAverage::prepare() {
 void WeightAverage::update() {
   Tensors averages;
   for (const auto& [name, a] : averages_) averages.push_back(a);
-  average_step(averages, parameters_, rates_);
+  average_step(averages, parameters_, rates_->tensor());
 }
 
 NamedTensors WeightAverage::state() const {

@@ -1,9 +1,11 @@
 // Optimisers over a model's parameters, and the learning-rate schedule.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/config.h"
+#include "core/cuda_graph.h"
 #include "layers/module.h"
 
 namespace gt {
@@ -55,7 +57,7 @@ class Optimizer {
   OptimizerOptions options_;
   NamedTensors parameters_;
   std::vector<std::pair<std::string, Tensors>> moments_;  // {"velocity"} or {"first_moment", "second_moment"}
-  Tensor rates_;                                          // of the current step
+  std::optional<Upload> rates_;                           // of the current step
   int64_t steps_ = 0;
 };
 
@@ -81,7 +83,7 @@ class WeightAverage {
   double decay_;
   Tensors parameters_;
   NamedTensors averages_;
-  Tensor rates_;  // of the current step
+  std::optional<Upload> rates_;  // of the current step
   int64_t steps_ = 0;
 };
 

@@ -76,7 +76,8 @@ Config parse_run_config(const std::string& yaml, const std::string& name) {
 }
 
 Config result_config(Config c) {
-  reset_keys(c, {"threads", "data.threads", "data.max_pixels", "data.published", "train.checkpoint_every"});
+  reset_keys(
+      c, {"threads", "waiting_blocks", "data.threads", "data.max_pixels", "data.published", "train.checkpoint_every"});
   const DataNeeds needs = data_needs(c);
   if (!needs.gaze) reset_keys(c, {"data.gaze", "data.degrade"});
   if (!needs.some_masks) reset_keys(c, {"data.masks"});

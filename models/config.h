@@ -68,6 +68,8 @@ struct Config {
   int64_t seed = 1;
   std::string precision = "f32";
   std::string conv = "auto";
+  int64_t cudnn_workspace = 1024;
+  std::string waiting_blocks = "auto";
   int64_t threads = 0;
   DataOptions data;
   AugmentOptions augment;
@@ -87,6 +89,10 @@ struct Config {
       Help{"number format of the network on CUDA; all else uses f32"});
     v("conv", conv, OneOf{"direct", "winograd", "auto"},
       Help{"3x3 convolutions on the CPU; auto chooses the faster method"});
+    v("cudnn_workspace", cudnn_workspace, Range{0, 1 << 20},
+      Help{"CUDA: the most workspace that a convolution may take", "MiB"});
+    v("waiting_blocks", waiting_blocks, OneOf{"auto", "never"},
+      Help{"CUDA: kernels whose blocks wait for each other; auto: unless MPS shares the GPU"});
     v("threads", threads, Range{0, 1024}, Help{"compute threads; 0 uses all processors"});
     v("data", data, Help{"data set"});
     v("augment", augment, Help{"random transforms of training images"});
@@ -114,9 +120,9 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
 /// Parses and checks a configuration from YAML text. Error messages call the text `name`. Throws Error.
 Config parse_run_config(const std::string& yaml, const std::string& name);
 
-/// `c` with each key that cannot change the run's result set to its default. These keys are the numbers of threads, the
-/// interval of checkpoints and the keys that the recipe ignores. Two runs give equal results if their result_config()
-/// is equal.
+/// `c` with each key that cannot change the run's result set to its default. These keys are the numbers of threads,
+/// waiting_blocks, the interval of checkpoints and the keys that the recipe ignores. Two runs give equal results if
+/// their result_config() is equal.
 Config result_config(Config c);
 
 }  // namespace gt

@@ -7,7 +7,8 @@ Numerics numerics_of(const Config& config) {
   return {.tf32 = config.precision == "tf32",
           .convolution = config.conv == "direct"     ? ConvolutionMethod::direct
                          : config.conv == "winograd" ? ConvolutionMethod::winograd
-                                                     : ConvolutionMethod::automatic};
+                                                     : ConvolutionMethod::automatic,
+          .cudnn_workspace = config.cudnn_workspace << 20};
 }
 
 }  // namespace

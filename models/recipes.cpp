@@ -20,6 +20,7 @@ const Recipe& recipe_of(const Config& config) {
 }
 
 std::unique_ptr<Model> make_model(const Config& config, DType dtype, Device device) {
+  set_blocks_may_wait(config.waiting_blocks == "auto");  // for every model of the program: it changes no bits
   return recipe_of(config).make(config, dtype, device);
 }
 

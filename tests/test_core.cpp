@@ -1,4 +1,4 @@
-// Errors, tensors, profiles, devices, parallel loops and FastDivider.
+// Errors, tensors, profiles, devices, parallel loops, HighWaterMarks and FastDivider.
 #include <sched.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/high_water_marks.h"
 #include "core/parallel.h"
 #include "core/profile.h"
 #include "core/tensor.h"
@@ -17,6 +18,24 @@
 #include "tests/temp_folder.h"
 
 using namespace gt;
+
+TEST_CASE("high water marks: a value is set only above the largest one before", "[core]") {
+  HighWaterMarks<int> marks;
+  std::vector<size_t> calls;
+  const auto raise = [&](int key, size_t value, int status = 0) {
+    return marks.raise(key, value, 0, [&] {
+      calls.push_back(value);
+      return status;
+    });
+  };
+  CHECK(raise(1, 0) == 0);
+  CHECK(raise(1, 70) == 0);
+  CHECK(raise(1, 50) == 0);
+  CHECK(raise(2, 50) == 0);
+  CHECK(raise(1, 90, 7) == 7);  // refused, so that 70 is still the mark
+  CHECK(raise(1, 80) == 0);
+  CHECK(calls == std::vector<size_t>{70, 50, 90, 80});
+}
 
 TEST_CASE("errors: a message is one line, whatever the names in it hold") {
   CHECK(one_line("a\nb\tc\rd\x1b[1m\x7f \xc3\xa9") == "a\\nb\\tc\\rd\\x1b[1m\\x7f \xc3\xa9");

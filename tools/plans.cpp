@@ -42,8 +42,8 @@ std::vector<PassOfLayer> passes_of_network(const Config& config) {
     std::string layer;
     for (const auto& [name, parameter] : model->parameters().named())
       if (parameter.same_buffer(w.leaf)) layer = name.substr(0, name.rfind(".weight"));
-    Convolution c =
-        (transposed ? gpu::convolution_of_transpose : gpu::convolution_of_conv2d)(x.shape, w.shape, DType::f32, false);
+    Convolution c = (transposed ? gpu::convolution_of_transpose : gpu::convolution_of_conv2d)(
+        x.shape, w.shape, DType::f32, model->parameters().numerics());
     if (is_to_one(c)) continue;
     c.images = config.train.batch;
     passes.push_back({layer, "y", c,

@@ -1,6 +1,8 @@
 // Choices of speed against rounding, which travel with a model and its ops as a value.
 #pragma once
 
+#include <cstdint>
+
 namespace gt {
 
 /// How the CPU computes 3x3 convolutions: by their definition, by Winograd's minimal filtering, or by whichever is
@@ -12,6 +14,8 @@ struct Numerics {
   /// which tensor cores take. Sums stay f32.
   bool tf32 = false;
   ConvolutionMethod convolution = ConvolutionMethod::automatic;
+  /// The most bytes of workspace that a convolution by cuDNN may take.
+  int64_t cudnn_workspace = int64_t(1) << 30;
 };
 
 }  // namespace gt

@@ -147,6 +147,13 @@ __global__ void __launch_bounds__(block)
 
 }  // namespace
 
+/// Throws Error for sizes with which cuDNN has not been tested.
+void require_cudnn_size(const Convolution& n) {
+  const int64_t x = n.images * n.height * n.width * n.in, y = pixels_of(n) * n.out;
+  if (std::max(x, y) > INT32_MAX)
+    fail("convolution: ", x, " elements to ", y, ", expected at most 2^31 - 1 of each; take a smaller batch");
+}
+
 // ---- The functions of convolution.h ---------------------------------------------------------------------------------
 
 template <class S, class T>
@@ -178,6 +185,7 @@ void convolve(const Convolution& n, const S* x, const S* w, const T* bias, S* y)
   } else if (is_to_one(n)) {
     convolve_to_one(pixels_of(n), n.in, x, w, bias, y);
   } else {
+    require_cudnn_size(n);
     const bool added = cudnn::forward(n, x, w, bias, y);
     if (bias != nullptr && !added) add_bias(pixels_of(n), n.out, bias, y);
   }
@@ -185,13 +193,15 @@ void convolve(const Convolution& n, const S* x, const S* w, const T* bias, S* y)
 
 template <class S>
 void convolve_data_gradient(const Convolution& n, const S* dy, const S* w, S* dx) {
-  if constexpr (std::is_same_v<S, double>)
+  if constexpr (std::is_same_v<S, double>) {
     launch({blocks_for(n.images * n.height * n.width * n.in, block), block}, direct_data_gradient_kernel<S>, n, dy, w,
            dx);
-  else if (is_to_one(n))
+  } else if (is_to_one(n)) {
     data_gradient_to_one(pixels_of(n), n.in, dy, w, dx);
-  else
+  } else {
+    require_cudnn_size(n);
     cudnn::data_gradient(n, dy, w, dx);
+  }
 }
 
 template <class S, class T>

@@ -19,8 +19,9 @@ namespace gt::cudnn {
 struct Convolution {
   int64_t images, height, width, in, out;  // B, H, W, C, K
   int64_t kernel, padding, stride;
-  DType dtype;  // of x, w and y: f32 or bf16; a bias is f32
-  bool tf32;    // f32 only: inputs may be rounded to TF32
+  DType dtype;            // of x, w and y: f32 or bf16; a bias is f32
+  bool tf32;              // f32 only: inputs may be rounded to TF32
+  int64_t max_workspace;  // bytes
 
   constexpr int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   constexpr int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
@@ -29,7 +30,8 @@ struct Convolution {
 
 /// y = x * w + bias; bias (K) may be null. Returns whether the bias was added; if not, the caller must add it. This
 /// function and the next two run on the device, in the order of the project's stream. They throw Error, naming the
-/// convolution and the pass, if there is no plan.
+/// convolution and the pass, if there is no plan within max_workspace. If the device lacks memory for a plan's
+/// workspace, the next plan with a smaller one is used from then on, and a warning goes to stderr.
 bool forward(const Convolution& c, const void* x, const void* w, const void* bias, void* y);
 /// dx, the gradient of forward() for x.
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx);

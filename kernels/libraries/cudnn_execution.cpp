@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <limits>
 #include <mutex>
 #include <ostream>
@@ -39,12 +40,30 @@ void start(const Plan& plan, const Convolution& c, Pass pass, const std::vector<
 
 Tensor workspace_of(const Plan& plan) { return Tensor({plan.facts.workspace}, DType::u8, Device::cuda); }
 
+/// The workspace of the cached plan. If the device lacks the memory, the next plan that takes less replaces it.
+Tensor workspace_of_cached_plan(const Convolution& c, Pass pass) {
+  for (;;) {
+    std::shared_ptr<const Plan>& plan = cached_plan(c, pass);
+    try {
+      return workspace_of(*plan);
+    } catch (const OutOfDeviceMemory&) {
+      if (plan->facts.workspace == 0) throw;
+      Convolution smaller = c;
+      smaller.max_workspace = plan->facts.workspace - 1;
+      plan = make_plan(smaller, pass, local_device());
+      std::fprintf(stderr,
+                   "warning: no memory for cuDNN's workspace; another plan with %lld bytes is used for the %s of %s\n",
+                   (long long)plan->facts.workspace, name(pass), str_cat(c).c_str());
+    }
+  }
+}
+
 /// Runs the pass; a dry run only takes its workspace. Returns whether the plan adds the bias.
 bool run(const Convolution& c, Pass pass, const std::vector<Argument>& arguments) {
   static std::mutex mutex;  // a handle serves one thread at a time
   const std::lock_guard lock(mutex);
-  const Plan& plan = cached_plan(c, pass);
-  const Tensor workspace = workspace_of(plan);
+  const Tensor workspace = workspace_of_cached_plan(c, pass);
+  const Plan& plan = *cached_plan(c, pass);
   if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::library_call);
   if (!dry_run()) start(plan, c, pass, arguments, workspace);
   return plan.facts.adds_bias;

@@ -10,7 +10,10 @@ void check(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
   char reason[1024] = {};
   cudnnGetLastErrorString(reason, sizeof reason);
-  fail("cuDNN: ", what, ": ", cudnnGetErrorString(status), reason[0] == 0 ? "" : ", ", reason);
+  const std::string message =
+      one_line(str_cat("cuDNN: ", what, ": ", cudnnGetErrorString(status), reason[0] == 0 ? "" : ", ", reason));
+  if (CUDNN_STATUS_CATEGORY(int(status)) == CUDNN_STATUS_NOT_SUPPORTED) throw NotSupported(message);
+  throw Error(message);
 }
 
 Target local_device() {

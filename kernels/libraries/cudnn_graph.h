@@ -17,7 +17,13 @@ static_assert(CUDNN_VERSION >= 90800, "cuDNN 9.8 or later is needed: it plans fo
 
 namespace gt::cudnn {
 
-/// Throws Error, naming `what` and cuDNN's reason, unless the status is success.
+/// An engine cannot compute a graph, which is no error while there are others.
+class NotSupported : public Error {
+  using Error::Error;
+};
+
+/// Throws Error, naming `what` and cuDNN's reason, unless the status is success. It is NotSupported for a status of
+/// that category.
 void check(cudnnStatus_t status, const char* what);
 
 constexpr cudnnBackendAttributeType_t type_of(int64_t) { return CUDNN_TYPE_INT64; }

@@ -63,7 +63,8 @@ bool is_accepted(const Descriptor& engine, const Convolution& c) {
   return true;
 }
 
-/// The plan for one proposal. Null if the engine is not accepted, or cannot be planned, whose reason goes to `why`.
+/// The plan for one proposal. Null if the engine is not accepted, or if it does not support the graph or takes too much
+/// workspace, which goes to `why`.
 std::shared_ptr<const Plan> plan_of(const Descriptor& configuration, const Convolution& c, Pass pass,
                                     const Target& target, std::string& why) {
   try {
@@ -76,8 +77,13 @@ std::shared_ptr<const Plan> plan_of(const Descriptor& configuration, const Convo
     plan.finalize();
     const PlanFacts facts = {engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX),
                              plan.integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE), pass == Pass::forward_with_bias};
+    if (facts.workspace > c.max_workspace) {
+      why = str_cat("engine ", facts.engine, " takes ", facts.workspace, " bytes of workspace, expected at most ",
+                    c.max_workspace, " (cudnn_workspace, or the free memory)");
+      return nullptr;
+    }
     return std::make_shared<const Plan>(Plan{plan, facts});
-  } catch (const Error& e) {
+  } catch (const NotSupported& e) {
     why = e.what();
     return nullptr;
   }
@@ -92,7 +98,7 @@ void each_plan(const Convolution& c, Pass pass, const Target& target, std::strin
     std::vector<Descriptor> all;
     try {
       all = proposals(graph(c, pass, target), mode, target);
-    } catch (const Error& e) {  // cuDNN refuses the graph
+    } catch (const NotSupported& e) {  // no engine of this mode does
       why = e.what();
     }
     for (const Descriptor& configuration : all)
@@ -137,13 +143,13 @@ std::string& planned_device() {
 
 void set_planned_device(const std::string& description) { planned_device() = description; }
 
-const Plan& cached_plan(const Convolution& c, Pass pass) {
+std::shared_ptr<const Plan>& cached_plan(const Convolution& c, Pass pass) {
   // Never freed: at exit the driver may be gone first.
   static auto& plans = *new std::map<std::tuple<std::string, Convolution, Pass>, std::shared_ptr<const Plan>>;
   const std::string device = dry_run() ? planned_device() : "";
   std::shared_ptr<const Plan>& plan = plans[{device, c, pass}];
   if (plan == nullptr) plan = make_plan(c, pass, target_of(device));
-  return *plan;
+  return plan;
 }
 
 PlanFacts find_plan(const Convolution& c, Pass pass, const std::string& device) {

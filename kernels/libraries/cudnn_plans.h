@@ -26,8 +26,8 @@ void each_plan(const Convolution& c, Pass pass, const Target& target, std::strin
 std::shared_ptr<const Plan> make_plan(const Convolution& c, Pass pass, const Target& target);
 
 /// make_plan() for this machine's device, or in a dry run for the one of set_planned_device(). Plans are made on first
-/// use and kept.
-const Plan& cached_plan(const Convolution& c, Pass pass);
+/// use and kept. The caller may replace one.
+std::shared_ptr<const Plan>& cached_plan(const Convolution& c, Pass pass);
 
 }  // namespace gt::cudnn
 

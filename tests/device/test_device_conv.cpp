@@ -1,12 +1,15 @@
-// Kernels that add and sum biases, at sizes that the op table does not have.
+// Kernels that add and sum biases, at sizes that the op table does not have, and sizes that convolutions refuse.
 #include "tests/catch.h"
 #include "tests/differences.h"
 
 #if GT_CUDA
 
+#include "core/dry_run.h"
 #include "core/random.h"
 #include "kernels/cases/op_case.h"
 #include "kernels/cuda/convolution.h"
+#include "kernels/ops.h"
+#include "tests/temp_folder.h"
 
 using namespace gt;
 
@@ -53,6 +56,19 @@ TEST_CASE("device: add_bias() and bias_gradient() agree with plain loops", "[dev
     check_bias<double>(pixels, channels);
     check_bias<bf16>(pixels, channels);
   }
+}
+
+TEST_CASE("device: convolutions refuse more than 2^31 - 1 elements", "[device]") {
+  const DryRun dry;
+  const auto zeros = [](const Shape& shape) { return Tensor(shape, DType::f32, Device::cuda).set_requires_grad(); };
+  const auto refuses = [](const auto& op) {
+    return error_of(op).find("expected at most 2^31 - 1 of each") != std::string::npos;
+  };
+  const int64_t side = int64_t(1) << 14;
+  const Tensor large = zeros({2, side, side, 4}), wide = zeros({8, 4, 3, 3});
+  CHECK(refuses([&] { conv2d(large, zeros({2, 4, 3, 3}), {}); }));       // x has 2^31
+  CHECK(refuses([&] { conv2d(zeros({1, side, side, 4}), wide, {}); }));  // y has 2^31
+  CHECK(refuses([&] { conv_transpose2x2(zeros({1, side, side, 4}), zeros({4, 2, 2, 2}), {}); }));
 }
 
 #endif

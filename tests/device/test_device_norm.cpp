@@ -97,6 +97,19 @@ TEST_CASE("device: norms of a batch of any size read their input once", "[device
       }
 }
 
+TEST_CASE("device: norms give the same bits where blocks may not wait for each other", "[device][bits][norm]") {
+  const NormInput in = norm_input({2, 30, 20, 16}, 0.5);
+  const Tensors waiting = norm_results(in, 4, DType::f32, Device::cuda);
+  const int64_t kernels = norm_kernels(2, 56, 64, DType::f32);
+  set_blocks_may_wait(false);
+  const Tensors results = norm_results(in, 4, DType::f32, Device::cuda);
+  const int64_t more_kernels = norm_kernels(2, 56, 64, DType::f32);
+  set_blocks_may_wait(true);
+  for (size_t i = 0; i < results.size(); ++i) CHECK(same_bits(results[i], waiting[i]));
+  CHECK(kernels == 3);
+  CHECK(more_kernels == 7);
+}
+
 TEST_CASE("device: norms keep the digits of a deviation far below the mean", "[device][norm]") {
   const auto check = [](const std::string& what) {
     const NormInput in = norm_input({2, 24, 24, 16}, 1000);
