@@ -18,6 +18,7 @@
 #include "core/io.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "gaze/folds.h"
 #include "gaze/readers.h"
 
 namespace gt {
@@ -25,81 +26,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// ---- The list of a split --------------------------------------------------------------------------------------------
-
-struct Entry {
-  std::string name;
-  std::string where;   // file:line, for messages
-  bool masked = true;  // whether its mask is read, if any are
-};
-
-std::string list_path(const DataOptions& options, const std::string& split) {
-  if (!is_folder(options.root))
-    fail("data.root: no folder '", options.root,
-         "', expected one with images/, masks/, and train.txt, val.txt or test.txt");
-  return options.root + "/" + split + ".txt";
-}
-
-std::vector<Entry> read_list(const std::string& path) {
-  std::vector<Entry> entries;
-  std::map<std::string, int64_t> line_of;
-  for (const TextLine& line : read_lines(path)) {
-    const std::string where = str_cat(path, ":", line.number), name = image_name(line.text, where);
-    if (name.empty()) fail(where, ": '", line.text, "' names no image");
-    const auto [first, added] = line_of.emplace(name, line.number);
-    if (!added) fail(where, ": '", name, "' is already listed on line ", first->second);
-    entries.push_back({name, where});
-  }
-  if (entries.empty()) fail(path, ": lists nothing, expected the name of one image a line");
-  return entries;
-}
-
-// ---- Folders of images ----------------------------------------------------------------------------------------------
-
-/// A folder of images NAME.jpg, .png or .dcm. Hidden files and files of other kinds are passed over.
-class Folder {
- public:
-  explicit Folder(const std::string& path) : path_(path) {
-    std::error_code error;
-    const fs::directory_iterator files(path, error);
-    if (error) fail(path, ": cannot read the folder: ", error.message(), ", expected images NAME.jpg, .png or .dcm");
-    for (const fs::directory_entry& entry : files) {
-      const std::string file = entry.path().filename().string(), extension = lower(entry.path().extension().string());
-      const bool image = extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".dcm";
-      if (!image || file.starts_with('.') || !is_utf8(file) || has_controls(file)) continue;
-      if (!entry.is_directory(error)) files_[image_name(file)].push_back(file);
-    }
-    for (auto& [name, of_name] : files_) std::sort(of_name.begin(), of_name.end());
-  }
-
-  const std::string& path() const { return path_; }
-  bool has(const std::string& name) const { return files_.count(name) > 0; }
-
-  /// The path of the image with this name. Throws Error for none, several and what is no file.
-  std::string find(const Entry& entry) const {
-    const auto found = files_.find(entry.name);
-    const std::string stem = path_ + "/" + entry.name;
-    if (found == files_.end()) fail(entry.where, ": expected ", stem, ".jpg, .png or .dcm, there is none");
-    const std::vector<std::string>& files = found->second;
-    if (files.size() > 1)
-      fail(entry.where, ": expected ", stem, ".jpg, .png or .dcm, there are ", files.size(), ": ", files[0], " and ",
-           files[1]);
-    const std::string path = path_ + "/" + files[0];
-    std::error_code error;
-    if (!fs::is_regular_file(path, error))
-      fail(path, ": cannot open: ", error ? error.message() : "it is no file", ", expected an image");
-    return path;
-  }
-
- private:
-  std::string path_;
-  std::map<std::string, std::vector<std::string>> files_;  // name -> files
-};
-
 // ---- Gaze -----------------------------------------------------------------------------------------------------------
 
 /// The tracks of a table. Throws Error if one is of an image that the folder lacks.
-Gaze read_gaze_of(const std::string& path, const Folder& images) {
+Gaze read_gaze_of(const std::string& path, const ImageFolder& images) {
   Gaze gaze = read_gaze(path);
   for (const auto& [name, track] : gaze.tracks)
     if (!images.has(name)) fail(path, ": gaze for image '", name, "', which ", images.path(), " does not have");
@@ -107,9 +37,9 @@ Gaze read_gaze_of(const std::string& path, const Folder& images) {
 }
 
 /// Removes the entries without gaze if options.missing_gaze is skip. Else throws Error if there are any.
-void settle_missing_gaze(std::vector<Entry>& entries, const Gaze& gaze, const DataOptions& options,
+void settle_missing_gaze(std::vector<ListEntry>& entries, const Gaze& gaze, const DataOptions& options,
                          const LoadHooks& hooks) {
-  const auto missing = [&](const Entry& entry) {
+  const auto missing = [&](const ListEntry& entry) {
     const auto track = gaze.tracks.find(entry.name);
     return track == gaze.tracks.end() || track->second.fixations.empty();
   };
@@ -141,8 +71,8 @@ void check_shape(const Track& track, const Image& image, const std::string& path
 
 /// What the samples of a split are read from.
 struct Sources {
-  Folder images;
-  std::optional<Folder> masks;
+  ImageFolder images;
+  std::optional<ImageFolder> masks;
   Gaze gaze;
 };
 
@@ -180,18 +110,22 @@ void check_orientation(const Mask& mask, const std::string& path, const Image& i
 }
 
 /// Reads an entry's mask into the sample's mask and label, as needed.
-void load_mask(const Entry& entry, const Sources& sources, const std::string& image_path, const DataOptions& options,
-               const DataNeeds& needs, Loaded& loaded) {
+void load_mask(const ListEntry& entry, const Sources& sources, const std::string& image_path,
+               const DataOptions& options, const DataNeeds& needs, Loaded& loaded) {
   loaded.mask_path = sources.masks->find(entry);
   loaded.mask = read_mask(loaded.mask_path, options.labels, read_options(options));
   check_orientation(loaded.mask, loaded.mask_path, loaded.image, image_path);
   loaded.files.push_back(digest_of(loaded.mask_path, options));
   Image mask = std::move(loaded.mask.image);
   if (needs.masks || needs.some_masks) loaded.sample.mask = resize_mask(mask, options.size, options.size);
-  if (needs.labels) loaded.sample.label = std::move(mask);
+  if (!needs.labels) return;
+  loaded.sample.label = std::move(mask);
+  if (loaded.image.spacing.known()) loaded.sample.label.spacing = loaded.image.spacing;
 }
 
-Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions& options, const DataNeeds& needs) {
+/// `masked`: whether its mask is read.
+Loaded load_sample(const ListEntry& entry, const Sources& sources, const DataOptions& options, const DataNeeds& needs,
+                   bool masked) {
   Loaded loaded;
   Sample& sample = loaded.sample;
   sample.name = entry.name;
@@ -201,7 +135,7 @@ Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions
   loaded.files.push_back(digest_of(path, options));
   sample.image = resize_image(loaded.image, options.size, options.size);
   sample.normalisation = normalisation_of(sample.image, options);
-  if (sources.masks && entry.masked) load_mask(entry, sources, path, options, needs, loaded);
+  if (masked) load_mask(entry, sources, path, options, needs, loaded);
   if (const auto track = sources.gaze.tracks.find(entry.name); track != sources.gaze.tracks.end()) {
     check_shape(track->second, loaded.image, path, options);
     sample.track = track->second;
@@ -210,24 +144,24 @@ Loaded load_sample(const Entry& entry, const Sources& sources, const DataOptions
   return loaded;
 }
 
-std::vector<std::string> names_of(const std::vector<Entry>& entries) {
+std::vector<std::string> names_of(const std::vector<ListEntry>& entries) {
   std::vector<std::string> names;
-  for (const Entry& entry : entries) names.push_back(entry.name);
+  for (const ListEntry& entry : entries) names.push_back(entry.name);
   return names;
 }
 
 /// Keeps options.images of the entries.
-void keep_chosen(std::vector<Entry>& entries, const DataOptions& options) {
+void keep_chosen(std::vector<ListEntry>& entries, const DataOptions& options) {
   if (options.images > int64_t(entries.size()))
     fail("data.images: expected at most ", entries.size(), ", the number of training images, got ", options.images);
   const std::vector<bool> chosen = chosen_names(names_of(entries), options.images);
   size_t i = 0;
-  std::erase_if(entries, [&](const Entry&) { return !chosen[i++]; });
+  std::erase_if(entries, [&](const ListEntry&) { return !chosen[i++]; });
 }
 
 /// Whether options.masks names each entry: a number of them, or a list relative to options.root. Throws Error for a
 /// number that is 0 or too large, and for a list with other names.
-std::vector<bool> masked_entries(const std::vector<Entry>& entries, const DataOptions& options) {
+std::vector<bool> masked_entries(const std::vector<ListEntry>& entries, const DataOptions& options) {
   const std::vector<std::string> names = names_of(entries);
   if (options.masks.find_first_not_of("0123456789") == std::string::npos) {
     int64_t count = 0;
@@ -238,7 +172,7 @@ std::vector<bool> masked_entries(const std::vector<Entry>& entries, const DataOp
     return chosen_names(names, count);
   }
   std::vector<bool> masked(names.size());
-  for (const Entry& entry : read_list((fs::path(options.root) / options.masks).string())) {
+  for (const ListEntry& entry : read_list((fs::path(options.root) / options.masks).string())) {
     const auto at = std::find(names.begin(), names.end(), entry.name);
     if (at == names.end()) fail(entry.where, ": '", entry.name, "' is no training image");
     masked[size_t(at - names.begin())] = true;
@@ -286,6 +220,13 @@ void warn_of_same(const std::vector<FileDigest>& files, std::map<std::string, st
 
 }  // namespace
 
+std::string list_path(const DataOptions& options, const std::string& split) {
+  if (!is_folder(options.root))
+    fail("data.root: no folder '", options.root,
+         "', expected one with images/, masks/, and train.txt, val.txt or test.txt");
+  return options.root + "/" + (options.lists.empty() ? "" : options.lists + "/") + split + ".txt";
+}
+
 std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }
 
 ReadOptions read_options(const DataOptions& options) {
@@ -331,21 +272,30 @@ std::vector<bool> chosen_names(const std::vector<std::string>& names, int64_t co
 
 std::vector<std::string> split_names(const DataOptions& options, const std::string& split) {
   std::vector<std::string> names;
-  for (Entry& entry : read_list(list_path(options, split))) names.push_back(std::move(entry.name));
+  for (ListEntry& entry : read_list(list_path(options, split))) names.push_back(std::move(entry.name));
   return names;
 }
 
 void check_splits(const DataOptions& options) {
   std::map<std::string, std::string> where_of;
+  std::map<std::string, std::pair<std::string, ListEntry>> first_of;  // group -> split, image
+  std::optional<Grouping> grouping;
+  if (!options.group.empty()) grouping.emplace(options.group);
   for (const char* split : {"train", "val", "test"}) {
     const std::string path = list_path(options, split);
     if (!path_exists(path)) continue;
     const bool needed = std::string_view(split) != "test";  // an empty list of test images hinders no training
     if (!needed && read_lines(path).empty()) continue;
-    for (const Entry& entry : read_list(path)) {
+    for (const ListEntry& entry : read_list(path)) {
       const auto [at, added] = where_of.emplace(entry.name, entry.where);
       if (!added)
         fail(entry.where, ": '", entry.name, "' is also listed in ", at->second, ", expected it in one split");
+      if (!grouping) continue;
+      const std::string group = grouping->of(entry);
+      const auto& [first_split, first] = first_of.try_emplace(group, split, entry).first->second;
+      if (first_split != split)
+        fail(entry.where, ": '", entry.name, "' is of the group '", group, "', as '", first.name, "' in ", first.where,
+             ", expected each group in one split (data.group)");
     }
   }
 }
@@ -361,9 +311,9 @@ void warn_of_training_pictures(const DataOptions& options, const Dataset& datase
                                const std::function<void(const std::string&)>& warn) {
   const std::string list = list_path(options, "train");
   if (!path_exists(list)) return;
-  const Folder images(options.root + "/images");
+  const ImageFolder images(options.root + "/images");
   Dataset train;
-  for (const Entry& entry : read_list(list))
+  for (const ListEntry& entry : read_list(list))
     if (images.has(entry.name)) train.files.push_back(digest_of(images.find(entry), options));
   warn_of_same_pictures(train, dataset, warn);
 }
@@ -372,8 +322,8 @@ MaskValues first_mask_values(const DataOptions& options, const std::string& spli
   MaskValues values;
   const std::string list = list_path(options, split), masks = options.root + "/masks";
   if (options.labels.given() || !path_exists(list) || !is_folder(masks)) return values;
-  const Folder folder(masks);
-  for (const Entry& entry : read_list(list)) {
+  const ImageFolder folder(masks);
+  for (const ListEntry& entry : read_list(list)) {
     if (!folder.has(entry.name)) continue;
     const std::string path = folder.find(entry);
     values.add(read_mask(path, options.labels, read_options(options)), path);
@@ -387,16 +337,12 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   if (options.channels != 1 && options.channels != 3)
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
   const std::string list = list_path(options, split);
-  std::vector<Entry> entries = read_list(list);
+  std::vector<ListEntry> entries = read_list(list);
   if (split == "train") keep_chosen(entries, options);
-  Sources sources{Folder(options.root + "/images"), {}, {}};
+  Sources sources{ImageFolder(options.root + "/images"), {}, {}};
   if (needs.masks || needs.labels || needs.some_masks) sources.masks.emplace(options.root + "/masks");
   Dataset dataset;
   dataset.files.push_back(digest_of(list, options));
-  if (needs.some_masks) {
-    const std::vector<bool> masked = masked_entries(entries, options);
-    for (size_t i = 0; i < entries.size(); ++i) entries[i].masked = masked[i];
-  }
   const std::string gaze = gaze_path(options);
   if (needs.gaze) {
     sources.gaze = read_gaze_of(gaze, sources.images);
@@ -406,6 +352,8 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
     sources.gaze = read_gaze(gaze);
   }
 
+  const std::vector<bool> masked = needs.some_masks ? masked_entries(entries, options)
+                                                    : std::vector<bool>(entries.size(), sources.masks.has_value());
   const int64_t count = int64_t(entries.size());
   dataset.samples.resize(entries.size());
   dataset.simulated_gaze = sources.gaze.simulated;
@@ -413,7 +361,7 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   std::vector<Loaded> all(entries.size());
   const auto load = [&](int64_t at) {
     const size_t i = size_t(at);
-    all[i] = load_sample(entries[i], sources, options, needs);
+    all[i] = load_sample(entries[i], sources, options, needs, masked[i]);
     dataset.samples[i] = std::move(all[i].sample);
     if (hooks.sample) hooks.sample(dataset, i, all[i].image);
     all[i].image.pixels = {};  // only its size is needed from here on

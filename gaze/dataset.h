@@ -20,6 +20,8 @@ namespace gt {
 
 struct DataOptions {
   std::string root;                                  // folder of the data set
+  std::string lists;                                 // folder of the lists, relative to root; empty: root
+  std::string group;                                 // regular expression: what images of one patient share
   std::string gaze = "gaze.csv";                     // fixation table, relative to root unless absolute
   std::string published = "none";                    // data set whose published scores compare shows too
   std::string missing_gaze = "refuse";               // images without gaze: refuse, or skip them
@@ -39,6 +41,8 @@ struct DataOptions {
   template <class V>
   void visit(V& v) {
     v("root", root, Help{"folder with images/ masks/ train.txt val.txt test.txt"});
+    v("lists", lists, Help{"folder of train.txt, val.txt and test.txt, relative to data.root; empty for data.root"});
+    v("group", group, Help{"regular expression for the patient in an image's name, who may be in one list only"});
     v("gaze", gaze, Help{"fixation table, relative to data.root"});
     v("published", published, OneOf{"none", "kvasir-seg", "nci-isbi"},
       Help{"data set whose published scores compare shows too"});
@@ -116,6 +120,9 @@ struct DataNeeds {
 /// chooses all that the smaller one does. All for a count of 0.
 std::vector<bool> chosen_names(const std::vector<std::string>& names, int64_t count);
 
+/// The path of a split's list. Throws Error if there is no folder options.root.
+std::string list_path(const DataOptions& options, const std::string& split);
+
 /// The path of the data set's fixation table.
 std::string gaze_path(const DataOptions& options);
 
@@ -158,8 +165,8 @@ struct LoadHooks {
 /// The names that a split lists. Throws Error, naming file and line, for a missing or empty list or a duplicate name.
 std::vector<std::string> split_names(const DataOptions& options, const std::string& split);
 
-/// Throws Error, naming both files and lines, if a name is in two of the lists train.txt, val.txt and test.txt that
-/// exist.
+/// Throws Error, naming both files and lines, if a name, or a group of options.group, is in two of the lists train.txt,
+/// val.txt and test.txt that exist.
 void check_splits(const DataOptions& options);
 
 /// Warns of pictures that are the same, to the byte, in two splits.

@@ -324,6 +324,13 @@ bool slope_inverts(const std::string& path, DcmDataset& data) {
   return slope < 0;
 }
 
+/// Not known if the field is missing or not positive: training does not need it.
+PixelSpacing spacing_of(const std::string& path, DcmDataset& data) {
+  const PixelSpacing spacing{decimal(path, data, DCM_PixelSpacing, "PixelSpacing", 0).value_or(0),
+                             decimal(path, data, DCM_PixelSpacing, "PixelSpacing", 1).value_or(0)};
+  return spacing.known() ? spacing : PixelSpacing{};
+}
+
 std::optional<SlicePlace> place_of(const std::string& path, DcmDataset& data) {
   SlicePlace place;
   for (unsigned long i = 0; i < 3; ++i) {
@@ -372,11 +379,12 @@ DicomSlice read_dicom(const std::string& path, const ReadOptions& options) {
   const Format f = format_of(path, data, options);
   if (f.allocated == 32 && syntax.getByteOrder() == EBO_BigEndian)
     fail(path, ": has big-endian values of 32 bits, expected little-endian ones");
-  DicomSlice slice{f.height, f.width, {}, {}, false};
+  DicomSlice slice{f.height, f.width, {}, {}, false, {}};
   slice.values = stored_values(pixel_bytes(path, pixels, size_t(f.height * f.width * (f.allocated / 8))), f);
   mark_padding(data, f, slice);
   const bool inverts = !apply_modality_lut(path, data, f, slice.values) && slope_inverts(path, data);
   slice.inverted = inverts != (word(data, DCM_PhotometricInterpretation) == "MONOCHROME1");
+  slice.spacing = spacing_of(path, data);
   return slice;
 }
 

@@ -41,6 +41,7 @@ struct DicomSlice {
   std::vector<int32_t> values;      // (height,width), in the order of the rescaled values
   std::vector<uint8_t> is_padding;  // (height,width); empty if no pixel is
   bool inverted = false;            // the largest value is black
+  PixelSpacing spacing;             // PixelSpacing, if it is two positive numbers
 };
 
 /// Reads a grey slice: raw, RLE, JPEG or JPEG-LS. Values are as stored, or of the modality LUT. Slope and intercept do

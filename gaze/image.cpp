@@ -145,6 +145,7 @@ Image read_dicom_image(const std::string& path, int channels, const ReadOptions&
   Image image(slice.height, slice.width, channels);
   for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = grey[i / size_t(channels)];
   image.coarse = is_coarse(slice.values, grey);
+  image.spacing = slice.spacing;
   return image;
 }
 

@@ -14,6 +14,7 @@ struct Image {
   std::vector<uint8_t> pixels;  // (height,width,channels)
   int orientation = 1;          // EXIF orientation of the file that it was read from; the pixels are already turned
   bool coarse = false;          // many values of the file became less than 32 levels
+  PixelSpacing spacing;         // of a DICOM file with PixelSpacing
 
   Image() = default;
   Image(int64_t h, int64_t w, int64_t c, uint8_t value = 0)

@@ -32,6 +32,7 @@ struct Values {
   std::vector<std::array<uint8_t, 4>> palette;
   bool jpeg = false;
   int orientation = 1;
+  PixelSpacing spacing;
 };
 
 template <class T>
@@ -79,7 +80,8 @@ Values values_of(const std::string& path, StoredImage stored) {
            (int64_t(1) << stored.bits) - 1,
            stored.palette,
            stored.kind == StoredImage::Kind::jpeg,
-           stored.orientation};
+           stored.orientation,
+           {}};
   std::visit([&](auto& values) { set_pixels(path, std::move(values), stored, v); }, stored.values);
   return v;
 }
@@ -88,7 +90,8 @@ Values values_of(const std::string& path, DicomSlice slice) {
   if (!slice.is_padding.empty() || slice.inverted)
     fail(path, ": has padding or inverted values (MONOCHROME1), expected a mask of plain values");
   const int32_t greatest = slice.values.empty() ? 0 : *std::max_element(slice.values.begin(), slice.values.end());
-  return {slice.height, slice.width, std::move(slice.values), {}, greatest > 255 ? 65535 : 255, {}, false, 1};
+  return {slice.height, slice.width, std::move(slice.values), {}, greatest > 255 ? 65535 : 255, {}, false, 1,
+          slice.spacing};
 }
 
 std::map<int32_t, size_t> counts_of(const std::vector<uint8_t>& pixels) {
@@ -226,6 +229,7 @@ Mask read_mask(const std::string& path, const LabelOptions& labels, const ReadOp
   Values v = read_values(path, options);
   Mask mask;
   mask.image.height = v.height, mask.image.width = v.width, mask.image.channels = 1;
+  mask.image.spacing = v.spacing;
   mask.largest = v.largest, mask.orientation = v.orientation;
   const Meaning meaning = labels.given() ? by_labels(path, v, labels) : by_rule(path, v, mask);
   for (const auto& [value, means] : meaning) {

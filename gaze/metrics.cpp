@@ -11,17 +11,20 @@ namespace gt {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
 // ---- Distances between boundaries -----------------------------------------------------------------------------------
 
-/// Squared distances d(p) = min_q (p - q)^2 + f(q), the lower envelope of parabolas rooted at (q, f(q)), in linear time
-/// (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012).
+/// Squared distances d(p) = min_q s^2 (p - q)^2 + f(q) for samples at the spacing s, the lower envelope of parabolas
+/// rooted at (q, f(q)), in linear time (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions",
+/// Theory of Computing 8, 2012).
 class LowerEnvelope {
  public:
   explicit LowerEnvelope(int64_t n) : f_(size_t(n)), root_(size_t(n)), from_(size_t(n)) {}
 
   /// Replaces the n values f[0], f[step], ... by d.
-  void operator()(double* f, int64_t n, int64_t step) {
+  void operator()(double* f, int64_t n, int64_t step, double spacing) {
+    square_ = spacing * spacing;
     size_t count = 0;  // parabolas in the envelope; parabola k is the lowest from from_[k] to from_[k + 1]
     for (int64_t q = 0; q < n; ++q) {
       f_[size_t(q)] = f[q * step];
@@ -34,16 +37,18 @@ class LowerEnvelope {
     for (int64_t p = 0, k = 0; p < n && count > 0; ++p) {
       while (size_t(k) + 1 < count && from_[size_t(k) + 1] < double(p)) ++k;
       const int64_t q = root_[size_t(k)];
-      f[p * step] = double((p - q) * (p - q)) + f_[size_t(q)];
+      f[p * step] = square_ * double((p - q) * (p - q)) + f_[size_t(q)];
     }
   }
 
  private:
   /// Where the parabola rooted at q comes to lie below the one rooted at r < q.
   double crossing(int64_t r, int64_t q) const {
-    return (f_[size_t(q)] + double(q * q) - f_[size_t(r)] - double(r * r)) / double(2 * (q - r));
+    return (f_[size_t(q)] + square_ * double(q * q) - f_[size_t(r)] - square_ * double(r * r)) /
+           (square_ * double(2 * (q - r)));
   }
 
+  double square_ = 1;  // of the spacing
   std::vector<double> f_;
   std::vector<int64_t> root_;
   std::vector<double> from_;
@@ -67,13 +72,14 @@ std::vector<int64_t> boundary(const Image& mask, const Image& label) {
   return pixels;
 }
 
-/// The distance of each pixel of `from` to the nearest of `to`, in pixels; infinite if `to` is empty.
-std::vector<double> distances(const std::vector<int64_t>& from, const std::vector<int64_t>& to, int64_t h, int64_t w) {
+/// The distance of each pixel of `from` to the nearest of `to` in an image of h x w pixels; infinite if `to` is empty.
+std::vector<double> distances(const std::vector<int64_t>& from, const std::vector<int64_t>& to, int64_t h, int64_t w,
+                              const PixelSpacing& spacing) {
   std::vector<double> squared(size_t(h * w), infinity);
   for (const int64_t p : to) squared[size_t(p)] = 0;
   LowerEnvelope envelope(std::max(h, w));
-  for (int64_t x = 0; x < w; ++x) envelope(squared.data() + x, h, w);
-  for (int64_t y = 0; y < h; ++y) envelope(squared.data() + y * w, w, 1);
+  for (int64_t x = 0; x < w; ++x) envelope(squared.data() + x, h, w, spacing.rows);
+  for (int64_t y = 0; y < h; ++y) envelope(squared.data() + y * w, w, 1, spacing.columns);
   std::vector<double> result;
   for (const int64_t p : from) result.push_back(std::sqrt(squared[size_t(p)]));
   return result;
@@ -94,26 +100,33 @@ double precision(const MaskPair& m) { return m.predicted == 0 && m.labelled > 0 
 /// 0 for a prediction on an empty label.
 double recall(const MaskPair& m) { return m.labelled == 0 && m.predicted > 0 ? 0 : share(m.common, m.labelled); }
 
-/// The 95th percentile of both directions' distances together, pixels. 0 if both masks are empty, the image's diagonal
-/// if one is.
-double hausdorff95(const MaskPair& m) {
-  if (m.predicted == 0 && m.labelled == 0) return 0;
-  if (m.predicted == 0 || m.labelled == 0) return std::hypot(m.height, m.width);
-  std::vector<double> distances = m.prediction_to_label;
-  distances.insert(distances.end(), m.label_to_prediction.begin(), m.label_to_prediction.end());
+/// The 95th percentile of both directions' distances together, as medpy's hd95. 0 if both masks are empty, the image's
+/// diagonal if one is.
+double hausdorff95(const MaskPair& m, const BoundaryDistances& d) {
+  if (m.one_is_empty()) return d.diagonal;
+  if (d.prediction_to_label.empty() && d.label_to_prediction.empty()) return 0;
+  if (d.prediction_to_label.empty() || d.label_to_prediction.empty()) return d.diagonal;
+  std::vector<double> distances = d.prediction_to_label;
+  distances.insert(distances.end(), d.label_to_prediction.begin(), d.label_to_prediction.end());
   return percentile(std::move(distances), 95);
 }
 
-/// Surface Dice at a tolerance in pixels (Nikolov et al., arXiv 1809.04430): the share of both boundaries' pixels
-/// within it of the other boundary. It is 1 if both masks are empty, 0 if one is.
-template <int Tolerance>
-double surface_dice(const MaskPair& m) {
+double hausdorff95_px(const MaskPair& m) { return hausdorff95(m, m.pixels); }
+double hausdorff95_mm(const MaskPair& m) { return m.mm ? hausdorff95(m, *m.mm) : unknown; }
+
+/// Surface Dice (Nikolov et al., arXiv 1809.04430): the share of both boundaries' pixels within a tolerance of the
+/// other boundary. It is 1 if both masks are empty, 0 if one is.
+double surface_dice(const MaskPair& m, const BoundaryDistances& d, double tolerance) {
+  if (m.one_is_empty()) return 0;
   size_t near = 0;
-  for (const std::vector<double>* distances : {&m.prediction_to_label, &m.label_to_prediction})
-    near += size_t(std::count_if(distances->begin(), distances->end(), [](double d) { return d <= Tolerance; }));
-  const size_t all = m.prediction_to_label.size() + m.label_to_prediction.size();
+  for (const std::vector<double>* distances : {&d.prediction_to_label, &d.label_to_prediction})
+    near += size_t(std::count_if(distances->begin(), distances->end(), [=](double one) { return one <= tolerance; }));
+  const size_t all = d.prediction_to_label.size() + d.label_to_prediction.size();
   return all == 0 ? 1 : double(near) / double(all);
 }
+
+double surface_dice_2px(const MaskPair& m) { return surface_dice(m, m.pixels, 2); }
+double surface_dice_2mm(const MaskPair& m) { return m.mm ? surface_dice(m, *m.mm, 2) : unknown; }
 
 constexpr Metric table[] = {
     // key, name, unit, decimals, higher is better, compared, function, note
@@ -121,10 +134,12 @@ constexpr Metric table[] = {
     {"iou", "IoU", "", 3, true, true, iou, ""},
     {"precision", "Precision", "", 3, true, true, precision, ""},
     {"recall", "Recall", "", 3, true, true, recall, ""},
-    {"hd95", "HD95", "px", 1, false, true, hausdorff95,
+    {"hd95", "HD95", "px", 1, false, true, hausdorff95_px,
      "HD95 is the 95th percentile of the distances between the two outlines, in pixels of the label: less is better."},
-    {"surface_dice", "Surface Dice", "", 3, true, true, surface_dice<2>,
+    {"surface_dice", "Surface Dice", "", 3, true, true, surface_dice_2px,
      "Surface Dice is the share of both outlines that lies within 2 pixels of the other."},
+    {"hd95_mm", "HD95", "mm", 1, false, false, hausdorff95_mm, ""},
+    {"surface_dice_mm", "Surface Dice at 2 mm", "", 3, true, false, surface_dice_2mm, ""},
 };
 
 }  // namespace
@@ -137,8 +152,7 @@ double Scores::at(std::string_view key) const {
   fail("there is no metric '", key, "'");
 }
 
-MaskPair::MaskPair(const Image& prediction, const Image& label)
-    : height(double(label.height)), width(double(label.width)) {
+MaskPair::MaskPair(const Image& prediction, const Image& label) {
   GT_CHECK(prediction.height == label.height && prediction.width == label.width && prediction.channels == 1 &&
                label.channels == 1,
            "metrics: prediction is ", prediction.height, "x", prediction.width, "x", prediction.channels, ", label is ",
@@ -151,8 +165,13 @@ MaskPair::MaskPair(const Image& prediction, const Image& label)
     common += in_prediction && in_label;
   }
   const std::vector<int64_t> a = boundary(prediction, label), b = boundary(label, label);
-  prediction_to_label = distances(a, b, label.height, label.width);
-  label_to_prediction = distances(b, a, label.height, label.width);
+  const auto with_spacing = [&](const PixelSpacing& s) {
+    return BoundaryDistances{std::hypot(double(label.height) * s.rows, double(label.width) * s.columns),
+                             distances(a, b, label.height, label.width, s),
+                             distances(b, a, label.height, label.width, s)};
+  };
+  pixels = with_spacing({1, 1});
+  if (label.spacing.known()) mm = with_spacing(label.spacing);
 }
 
 Scores score_masks(const Image& prediction, const Image& label) {

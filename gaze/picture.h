@@ -18,6 +18,14 @@ enum class Stretch { automatic, full, percentile };
 /// The way of this name: auto, full or percentile. Throws Error for another name.
 Stretch stretch_named(std::string_view name);
 
+/// Distances between the centres of neighbouring pixels, in mm; 0 if they are not known.
+struct PixelSpacing {
+  double rows = 0;     // from one row to the next
+  double columns = 0;  // from one column to the next
+
+  bool known() const { return rows > 0 && columns > 0; }
+};
+
 struct ReadOptions {
   int64_t max_pixels = 100'000'000;  // larger pictures are refused before anything is allocated
   Stretch stretch = Stretch::automatic;

@@ -1,6 +1,7 @@
 #include "models/config.h"
 
 #include "core/check.h"
+#include "gaze/folds.h"
 #include "models/recipes.h"
 
 namespace gt {
@@ -23,6 +24,11 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
   for (const auto& [key, list] : {std::pair("data.mean", &c.data.mean), std::pair("data.std", &c.data.std)})
     require(int64_t(list->size()) == c.data.channels, key, "expected one number per channel, ",
             other("data.channels", c.data.channels), ", got ", list->size());
+  try {
+    Grouping{c.data.group};
+  } catch (const Error& error) {
+    require(false, "data.group", error.what());
+  }
   for (const int64_t f : c.model.features)
     require(f % c.model.groups == 0, "model.features", "expected multiples of ", other("model.groups", c.model.groups),
             ", got ", f);
@@ -76,8 +82,8 @@ Config parse_run_config(const std::string& yaml, const std::string& name) {
 }
 
 Config result_config(Config c) {
-  reset_keys(
-      c, {"threads", "waiting_blocks", "data.threads", "data.max_pixels", "data.published", "train.checkpoint_every"});
+  reset_keys(c, {"threads", "waiting_blocks", "data.threads", "data.max_pixels", "data.published", "data.group",
+                 "train.checkpoint_every", "train.tensorboard"});
   const DataNeeds needs = data_needs(c);
   if (!needs.gaze) reset_keys(c, {"data.gaze", "data.degrade"});
   if (!needs.some_masks) reset_keys(c, {"data.masks"});

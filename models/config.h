@@ -42,6 +42,7 @@ struct TrainOptions {
   std::string init = {};
   std::string select = "val";
   double ema = 0;
+  bool tensorboard = false;
   bool cuda_graph = true;
 
   template <class V>
@@ -58,6 +59,7 @@ struct TrainOptions {
       Help{"the network kept as best: of the best validation on val.txt or test.txt, or the last"});
     v("ema", ema, Range{0, 0.999999},
       Help{"decay of the moving average of the weights, which is what is validated; 0 for none"});
+    v("tensorboard", tensorboard, Help{"write event files for TensorBoard to the run's folder tensorboard/"});
     v("cuda_graph", cuda_graph, Help{"CUDA: record a training step once as a graph and replay it"});
   }
 };

@@ -124,6 +124,15 @@ std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& datas
   return result;
 }
 
+std::vector<const Metric*> known_metrics(const std::vector<ImageScores>& images) {
+  std::vector<const Metric*> known;
+  for (const Metric& m : metric_table())
+    if (std::none_of(images.begin(), images.end(),
+                     [&](const ImageScores& image) { return std::isnan(image.scores.at(m.key)); }))
+      known.push_back(&m);
+  return known;
+}
+
 MeanStd summarize_scores(const std::vector<ImageScores>& images, const Metric& metric) {
   std::vector<double> values;
   for (const ImageScores& image : images) values.push_back(image.scores.at(metric.key));

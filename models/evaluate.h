@@ -41,6 +41,9 @@ struct ImageScores {
 std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
                                         const std::function<void(int64_t done)>& progress = nullptr);
 
+/// The metrics that are known for all images.
+std::vector<const Metric*> known_metrics(const std::vector<ImageScores>& images);
+
 /// Mean and standard deviation of a metric over images.
 MeanStd summarize_scores(const std::vector<ImageScores>& images, const Metric& metric);
 

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <map>
 
+#include "core/csv.h"
 #include "core/io.h"
 #include "models/checkpoint.h"
 
@@ -118,6 +120,32 @@ void MetricsLog::open() {
 void MetricsLog::add(const Json& entry) { write_all(file_, dump_json(entry) + "\n", path_); }
 
 void MetricsLog::sync() { sync_file(file_, path_); }
+
+std::string metrics_csv(const std::string& path) {
+  std::vector<std::string> columns;
+  std::vector<std::map<std::string, std::string>> rows;
+  for_each_line(path, [&](const std::string&, const Json& entry) {
+    if (!entry.contains("iteration")) return;
+    auto& row = rows.emplace_back();
+    const auto add = [&](const std::string& column, const Json& value) {
+      if (!value.is_number()) return;
+      if (std::find(columns.begin(), columns.end(), column) == columns.end()) columns.push_back(column);
+      row[column] = value.dump();
+    };
+    for (const auto& [key, value] : entry.items()) {
+      add(key, value);
+      if (value.is_object())
+        for (const auto& [name, inner] : value.items()) add(key + "." + name, inner);
+    }
+  });
+  std::string table = csv_row(columns);
+  for (auto& row : rows) {
+    std::vector<std::string> fields;
+    for (const std::string& column : columns) fields.push_back(row[column]);
+    table += csv_row(fields);
+  }
+  return table;
+}
 
 int64_t logged_iterations(const std::string& path) {
   int64_t logged = 0;

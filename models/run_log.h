@@ -75,6 +75,11 @@ class MetricsLog {
   double seconds_before_ = 0;
 };
 
+/// A log as a table: a row for each line with losses or a validation, a column for each number, such as loss,
+/// terms.track_1 or val.dice. A field that the line does not have is empty. An incomplete last line is passed over.
+/// Throws Error, naming the line, if another one is damaged.
+std::string metrics_csv(const std::string& path);
+
 /// The largest iteration in a log; 0 if there is no log. An incomplete last line, which a killed run can leave, is
 /// passed over. Throws Error, naming the line, if another one is damaged.
 int64_t logged_iterations(const std::string& path);

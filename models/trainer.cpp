@@ -19,8 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* run_files[] = {"config.yaml",      "metrics.jsonl", "best.safetensors",
-                                     "last.safetensors", "report.html",   "panels"};
+constexpr const char* run_files[] = {"config.yaml",      "metrics.jsonl", "metrics.csv", "best.safetensors",
+                                     "last.safetensors", "report.html",   "panels",      "tensorboard"};
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -111,7 +111,7 @@ struct Trainer::State {
   /// Whether there are validations. The last network can be kept without any, so that gaze alone is enough.
   bool validates() const {
     return config.train.select != "last" ||
-           (path_exists(config.data.root + "/val.txt") && is_folder(config.data.root + "/masks"));
+           (path_exists(list_path(config.data, "val")) && is_folder(config.data.root + "/masks"));
   }
 
   void load_data() {
@@ -267,6 +267,7 @@ struct Trainer::State {
       for (const auto& tensor : average->state()) state.push_back(tensor);
     write_checkpoint("last.safetensors", *model, {{"counters", counters_text(counters)}, {"data", files_text(files())}},
                      state);
+    write_file(file("metrics.csv"), metrics_csv(file("metrics.jsonl")));
   }
 
   /// The largest number of fixations that a batch can have.
@@ -312,18 +313,21 @@ struct Trainer::State {
 
   void validate() {
     if (val.samples.empty()) {
-      if (counters.iteration == config.train.iterations) keep_best({counters.iteration, -1, -1, true});
+      if (counters.iteration == config.train.iterations)
+        keep_best({.iteration = counters.iteration, .dice = -1, .iou = -1, .best = true});
       counters.validation_due = false;
       return;
     }
     const std::vector<ImageScores> scores =
         evaluate_model(final_model(), val, config.train.batch, [this](int64_t) { end_if_asked(); });
     Json means;
-    for (const Metric& m : metric_table()) means[m.key] = summarize_scores(scores, m).mean;
+    for (const Metric* m : known_metrics(scores)) means[m->key] = summarize_scores(scores, *m).mean;
     log->add({{"iteration", counters.iteration}, {"val", means}, {"seconds", seconds()}});
     const bool best = config.train.select == "last" ? counters.iteration == config.train.iterations
                                                     : means["dice"] > counters.best_dice;
-    const ValidationReport report{counters.iteration, means["dice"], means["iou"], best};
+    ValidationReport report{counters.iteration, means["dice"], means["iou"], best};
+    for (const auto& [metric, mean] : means.items()) report.means.emplace_back(metric, mean);
+    report.model = &final_model(), report.images = &val, report.data = &config.data;
     if (best) keep_best(report);
     counters.validation_due = false;
     if (observer.validation) observer.validation(report);

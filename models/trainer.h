@@ -2,6 +2,7 @@
 //   .lock              locked while a process writes to the folder
 //   config.yaml        the configuration with every key
 //   metrics.jsonl      one JSON object per line: facts of the run, losses every log_every iterations, validations
+//   metrics.csv        the losses and validations as a table, as of the last checkpoint
 //   last.safetensors   the state to resume from: parameters, optimiser state, counters
 //   best.safetensors   the parameters with the best validation Dice so far
 //
@@ -37,8 +38,13 @@ struct TrainReport {
 /// The result of a validation.
 struct ValidationReport {
   int64_t iteration = 0;
-  double dice = 0, iou = 0;  // means over the validation images
-  bool best = false;         // whether the Dice is the best of the run so far
+  double dice = 0, iou = 0;                                // means over the validation images
+  bool best = false;                                       // whether the Dice is the best of the run so far
+  std::vector<std::pair<std::string, double>> means = {};  // of each metric that is known, by its key
+  // What was validated, for the time of the call:
+  const Model* model = nullptr;
+  const Dataset* images = nullptr;
+  const DataOptions* data = nullptr;  // how the images are read
 };
 
 /// Functions that a run calls to report its progress. Each may be empty.

@@ -460,7 +460,8 @@ TEST_CASE("cli: eval warns of images that were trained on, and a report replaces
   CHECK(read_file(w.data + "/train.txt") == mine);
 
   // What is left of a run is a run.
-  for (const char* file : {"config.yaml", "metrics.jsonl", "best.safetensors", "last.safetensors", "report.html"})
+  for (const char* file :
+       {"config.yaml", "metrics.jsonl", "metrics.csv", "best.safetensors", "last.safetensors", "report.html"})
     std::filesystem::remove(trained + "/" + file);
   check_error("train " + w.config + " --out " + trained, {"holds a run already (eval_test.json)"});
 

@@ -95,7 +95,8 @@ TEST_CASE("compare: every recipe is trained with every seed, and scores and diff
   }
   CHECK(pictures >= 3);
   const std::string csv = read_file(w.tmp / "cmp/scores.csv"), tex = read_file(w.tmp / "cmp/table.tex");
-  CHECK(csv.starts_with("arm,seed,image,dice,iou,precision,recall,hd95,surface_dice\ngradtrack,1,"));
+  CHECK(csv.starts_with(
+      "arm,seed,image,dice,iou,precision,recall,hd95,surface_dice,hd95_mm,surface_dice_mm\ngradtrack,1,"));
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 1 + 2 * 2 * 4);
   CHECK(has(csv, str_cat("\ngradtrack,2,", json["images"][0].get<std::string>(), ",",
                          track["runs"][1]["per_image"]["dice"][0].dump(), ",")));

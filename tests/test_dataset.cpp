@@ -404,6 +404,24 @@ TEST_CASE("dataset: a name in two splits is refused with both lines", "[dataset]
   CHECK(error_of([&] { check_splits(options_for(tmp)); }) == "");
 }
 
+TEST_CASE("dataset: lists may lie in a folder, and a group in two of them is refused", "[dataset]") {
+  const TempFolder tmp;
+  write(tmp / "folds/1/train.txt", "p1_1\np1_2\n");
+  write(tmp / "folds/1/val.txt", "p2_1\n");
+  write(tmp / "folds/1/test.txt", "p3_1\np1_3\n");
+  DataOptions options;
+  options.root = tmp.path();
+  options.lists = "folds/1";
+  CHECK(split_names(options, "train") == std::vector<std::string>{"p1_1", "p1_2"});
+  check_splits(options);
+  options.group = "^(p[0-9]+)_";
+  CHECK(error_of([&] { check_splits(options); }) ==
+        tmp / "folds/1/test.txt" + ":2: 'p1_3' is of the group 'p1', as 'p1_1' in " + tmp / "folds/1/train.txt" +
+            ":1, expected each group in one split (data.group)");
+  options.group = "^(p[0-9]+_[0-9])";
+  check_splits(options);
+}
+
 TEST_CASE("dataset: the same picture under two names is warned of", "[dataset]") {
   const TempFolder tmp;
   make_dataset(tmp);

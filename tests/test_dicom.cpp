@@ -314,6 +314,31 @@ TEST_CASE("dicom: several frames, several samples and unknown bits are refused",
         ": is 20000x20000, expected at most 100000000 pixels" + how_to_allow);
 }
 
+TEST_CASE("dicom: PixelSpacing is that of rows, then of columns, and reaches the label", "[dicom]") {
+  const TempFolder tmp;
+  const auto spacing = [&](const std::string& field) {
+    DicomFile file{.height = 8, .width = 8, .values = std::vector<uint16_t>(64, 7)};
+    if (!field.empty()) file.fields.emplace_back(DCM_PixelSpacing, field);
+    write(tmp / "images/x", "");
+    write_dicom(tmp / "images/a.dcm", file);
+    return read_image(tmp / "images/a.dcm", 1).spacing;
+  };
+  CHECK_FALSE(spacing("").known());
+  CHECK_FALSE(spacing("0\\0.5").known());
+  CHECK_FALSE(spacing("0.5").known());
+  CHECK(spacing("0.5\\0.25").rows == 0.5);
+  CHECK(spacing("0.5\\0.25").columns == 0.25);
+  write(tmp / "masks/x", "");
+  write_png(tmp / "masks/a.png", Image(8, 8, 1, 255));
+  write(tmp / "test.txt", "a\n");
+  DataOptions options;
+  options.root = tmp.path();
+  options.size = 16;
+  CHECK(load_dataset(options, "test", {.labels = true}).samples[0].label.spacing.columns == 0.25);
+  write_dicom(tmp / "mask.dcm", {.height = 1, .width = 2, .values = {0, 1}, .fields = {{DCM_PixelSpacing, "3\\4"}}});
+  CHECK(read_mask(tmp / "mask.dcm").image.spacing.rows == 3);
+}
+
 TEST_CASE("dicom: a data set of slices is loaded with its masks and each slice's normalisation", "[dicom]") {
   const TempFolder tmp;
   std::vector<uint16_t> values(64);

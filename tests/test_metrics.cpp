@@ -108,7 +108,8 @@ TEST_CASE("metrics: ignored pixels of the label change no score", "[metrics]") {
   CHECK(scores.at("dice") == 1);
   CHECK(scores.at("surface_dice") == 1);
   for (int64_t y = 0; y < 4; ++y) *prediction.at(y, 3) = *prediction.at(y, 4) = 255;
-  CHECK(score_masks(prediction, label).values == scores.values);
+  for (const char* key : {"dice", "iou", "precision", "recall", "hd95", "surface_dice"})
+    CHECK(score_masks(prediction, label).at(key) == scores.at(key));
   *prediction.at(0, 7) = 255;
   CHECK(score_masks(prediction, label).at("dice") == Approx(24.0 / 25));
 }
@@ -185,15 +186,59 @@ TEST_CASE("metrics: masks of different sizes are refused", "[metrics]") {
   CHECK_THROWS_AS(score_masks(Image(2, 3, 3), Image(2, 3, 3)), Error);
 }
 
+TEST_CASE("metrics: distances in mm follow the spacing of rows and columns", "[metrics]") {
+  Image label = mask({"#....", ".....", "....."});
+  const Image right = mask({"...#.", ".....", "....."}), below = mask({".....", ".....", "#...."});
+  CHECK(std::isnan(score_masks(right, label).at("hd95_mm")));
+  CHECK(std::isnan(score_masks(right, label).at("surface_dice_mm")));
+  label.spacing = {0.5, 2};
+  CHECK(score_masks(right, label).at("hd95_mm") == Approx(6));
+  CHECK(score_masks(right, label).at("surface_dice_mm") == 0);
+  CHECK(score_masks(below, label).at("hd95_mm") == Approx(1));
+  CHECK(score_masks(below, label).at("surface_dice_mm") == 1);
+  CHECK(score_masks(right, label).at("hd95") == 3);
+  CHECK(score_masks(Image(3, 5, 1), label).at("hd95_mm") == Approx(std::hypot(1.5, 10)));
+  CHECK(score_masks(Image(3, 5, 1), label).at("surface_dice_mm") == 0);
+}
+
+TEST_CASE("metrics: distances in mm follow the definition on random masks", "[metrics]") {
+  Random random(11);
+  for (int round = 0; round < 20; ++round) {
+    Image a(9, 12, 1), b(9, 12, 1);
+    for (Image* image : {&a, &b})
+      for (uint8_t& pixel : image->pixels) pixel = random.chance(0.3) ? 255 : 0;
+    b.spacing = {random.uniform(0.2, 3), random.uniform(0.2, 3)};
+    const Points pa = boundary_by_definition(a), pb = boundary_by_definition(b);
+    size_t near = 0;
+    for (const auto& [from, to] : {std::pair{pa, pb}, std::pair{pb, pa}})
+      for (const auto& p : from)
+        near += std::any_of(to.begin(), to.end(), [&, p = p](const auto& q) {
+          return std::hypot(double(p.first - q.first) * b.spacing.rows,
+                            double(p.second - q.second) * b.spacing.columns) <= 2;
+        });
+    CHECK(score_masks(a, b).at("surface_dice_mm") == Approx(double(near) / double(pa.size() + pb.size())));
+  }
+}
+
+TEST_CASE("metrics: an empty prediction of a label without a boundary has the worst scores", "[metrics]") {
+  Image label(5, 5, 1, ignored_pixel);
+  *label.at(2, 2) = 255;
+  const Scores s = score_masks(Image(5, 5, 1), label);
+  CHECK(s.at("hd95") == Approx(std::sqrt(50.0)));
+  CHECK(s.at("surface_dice") == 0);
+  CHECK(score_masks(label, label).at("hd95") == 0);
+}
+
 TEST_CASE("metrics: every score has its row of the table, and an unknown key is refused", "[metrics]") {
-  const Image m = mask({"##..", "...."}), other = mask({".#..", "...."});
+  Image m = mask({"##..", "...."}), other = mask({".#..", "...."});
+  m.spacing = other.spacing = {0.5, 2};
   const Scores s = score_masks(m, other);
   REQUIRE(s.values.size() == metric_table().size());
   for (size_t i = 0; i < s.values.size(); ++i) {
     const Metric& metric = metric_table()[i];
     CHECK(s.at(metric.key) == s.values[i]);
     CHECK(metric.value(MaskPair(m, other)) == s.values[i]);
-    const double perfect = metric.value(MaskPair(m, m)), worst = metric.value(MaskPair(m, Image(2, 4, 1)));
+    const double perfect = metric.value(MaskPair(m, m)), worst = metric.value(MaskPair(Image(2, 4, 1), m));
     CHECK((metric.higher_is_better ? perfect > worst : perfect < worst));
   }
   CHECK(error_of([&] { s.at("what"); }) == "there is no metric 'what'");

@@ -2,18 +2,11 @@
 #include <cstdio>
 
 #include "core/check.h"
+#include "core/csv.h"
 #include "tools/comparison.h"
 
 namespace gt {
 namespace {
-
-/// A field of a CSV file (RFC 4180).
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == text.npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
 
 /// `text` with the characters that LaTeX treats specially escaped.
 std::string latex(const std::string& text) {
@@ -38,18 +31,18 @@ std::string number(double value, int decimals, bool sign = false) {
 }  // namespace
 
 std::string comparison_csv(const Comparison& c) {
-  std::string out = "arm,seed,image";
-  for (const Metric& m : metric_table()) out += str_cat(",", m.key);
-  out += "\n";
+  std::vector<std::string> head = {"arm", "seed", "image"};
+  for (const Metric& m : metric_table()) head.emplace_back(m.key);
+  std::string out = csv_row(head);
   const std::vector<std::string> images = c.images();
   for (size_t arm = 0; arm < c.runs.size(); ++arm)
     for (const SeedRun& r : c.runs[arm]) {
       const Json& per_image = r.run.eval["per_image"];
       for (size_t i = 0; i < images.size(); ++i) {
-        out += str_cat(csv_field(c.arm(arm).name), ",", r.seed, ",", csv_field(images[i]));
+        std::vector<std::string> row = {c.arm(arm).name, str_cat(r.seed), images[i]};
         for (const Metric& m : metric_table())
-          out += str_cat(",", per_image[i].contains(m.key) ? per_image[i][m.key].dump() : std::string());
-        out += "\n";
+          row.push_back(per_image[i].contains(m.key) ? per_image[i][m.key].dump() : std::string());
+        out += csv_row(row);
       }
     }
   return out;

@@ -12,9 +12,13 @@
 #include "models/recipes.h"
 #include "models/trainer.h"
 #include "tools/commands.h"
+#include "tools/label_options.h"
+#include "tools/numbers.h"
 #include "tools/panels.h"
 #include "tools/progress.h"
 #include "tools/run_folder.h"
+#include "tools/score_folders.h"
+#include "tools/scores.h"
 
 namespace gt {
 namespace {
@@ -28,25 +32,9 @@ struct Options {
   std::string device = "auto";
   int64_t panels = 3;
   bool untrained = false, tta = false;
+  PixelSpacing spacing;  // of all images; not known: of each DICOM image
+  FolderScoring folders;
 };
-
-Json summary(const std::vector<ImageScores>& scores) {
-  Json all;
-  for (const Metric& m : metric_table()) {
-    const MeanStd s = summarize_scores(scores, m);
-    all[m.key] = {{"mean", s.mean}, {"std", s.std}};
-  }
-  return all;
-}
-
-void print_table(const char* title, const Json& all) {
-  std::printf("%-14s %10s %10s\n", title, "mean", "std");
-  for (const Metric& m : metric_table()) {
-    const int decimals = m.decimals + 1;
-    std::printf("%-14s %10.*f %10.*f  %s\n", m.key, decimals, all[m.key]["mean"].get<double>(), decimals,
-                all[m.key]["std"].get<double>(), m.unit);
-  }
-}
 
 std::vector<ImageScores> evaluate_with_progress(const char* title, const Model& model, const Dataset& dataset,
                                                 const Config& config) {
@@ -91,15 +79,15 @@ void compare_with_training(const DataOptions& data, const std::string& split, co
 
 void evaluate_run(const Options& o) {
   if (o.split.find('/') != o.split.npos) fail("--split: expected a name without '/', got '", o.split, "'");
-  set_num_threads(int(o.threads));
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (o.tta) loaded.model = mirror_averaged(std::move(loaded.model), config);
   if (!o.data.empty()) config.data.root = o.data;
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
-  const Dataset dataset =
-      load_dataset(config.data, o.split, needs, {.sample = {}, .progress = {}, .warn = print_warning});
+  Dataset dataset = load_dataset(config.data, o.split, needs, {.sample = {}, .progress = {}, .warn = print_warning});
   compare_with_training(config.data, o.split, dataset);
+  if (o.spacing.known())
+    for (Sample& sample : dataset.samples) sample.label.spacing = o.spacing;
   const std::string parent = std::filesystem::path(loaded.path).parent_path().string();
   const std::string folder = !o.out.empty() ? o.out : parent.empty() ? "." : parent;
   make_folder(folder);
@@ -112,27 +100,21 @@ void evaluate_run(const Options& o) {
   Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", split},
                  {"images", scores.size()},   {"recipe", config.recipe},  {"gaze", loaded.gaze}};
   if (config.train.select == "test") result["warning"] = selected_on_test;
-  const Json means = summary(scores);
+  const Json means = summary_json(scores);
   result.update(means);
   if (o.untrained)
-    result["untrained"] = summary(
+    result["untrained"] = summary_json(
         evaluate_with_progress("untrained", *make_model(config, DType::f32, loaded.model->device()), dataset, config));
-  Json& per_image = result["per_image"] = Json::array();
-  for (const ImageScores& s : scores) {
-    per_image.push_back({{"name", s.name}});
-    for (const Metric& m : metric_table()) per_image.back()[m.key] = s.scores.at(m.key);
-  }
+  Json& per_image = result["per_image"] = per_image_json(scores);
   write_panels(loaded, dataset, scores, size_t(o.panels), folder, per_image);
-  const std::string path = folder + "/" + evaluation_name(split);
-  write_file(path, dump_json(result, 1) + "\n");
 
   std::printf("%s on %s (%s), %zu images\n", config.recipe.c_str(), split.c_str(), config.data.root.c_str(),
               scores.size());
   if (loaded.gaze == "simulated") std::printf("trained on SIMULATED gaze\n");
   if (config.train.select == "test") std::printf("%s\n", selected_on_test);
-  print_table("metric", means);
-  if (o.untrained) print_table("untrained", result["untrained"]);
-  std::printf("written: %s\n", path.c_str());
+  print_summary("metric", means);
+  if (o.untrained) print_summary("untrained", result["untrained"]);
+  write_evaluation(folder + "/" + evaluation_name(split), result, scores);
 }
 
 }  // namespace
@@ -140,29 +122,68 @@ void evaluate_run(const Options& o) {
 void add_eval_command(CLI::App& app) {
   auto* command = app.add_subcommand("eval", "Score a trained network on a data set with masks");
   auto o = std::make_shared<Options>();
-  command->add_option("model", o->model, "folder of a run, whose best.safetensors is used, or a checkpoint file")
-      ->required()
-      ->type_name("RUN_OR_CHECKPOINT");
+  auto* model =
+      command->add_option("model", o->model, "folder of a run, whose best.safetensors is used, or a checkpoint file")
+          ->type_name("RUN_OR_CHECKPOINT");
   command->add_option("--data", o->data, "folder of the data set (default: the one of the training)")
+      ->needs(model)
       ->type_name("ROOT");
-  command->add_option("--split", o->split, "images to evaluate, listed in ROOT/SPLIT.txt")->capture_default_str();
-  command->add_option("--out", o->out, "folder for eval_SPLIT.json and panels/ (default: the folder of the checkpoint)")
+  command->add_option("--split", o->split, "images to evaluate, listed in ROOT/SPLIT.txt")
+      ->needs(model)
+      ->capture_default_str();
+  command
+      ->add_option("--out", o->out,
+                   "folder for eval_SPLIT.json, eval_SPLIT.csv and panels/ (default: the folder of the checkpoint)")
       ->type_name("DIR");
+  command
+      ->add_option_function<std::string>(
+          "--spacing",
+          [o](const std::string& text) {
+            const auto n = parse_numbers("--spacing", text, ',', 2, "ROWS,COLUMNS in mm, such as 0.5,0.5");
+            o->spacing = {n[0], n[1]};
+          },
+          "mm from row to row and from column to column, for scores in mm (default: PixelSpacing of DICOM images)")
+      ->type_name("ROWS,COLUMNS");
   command->add_option("--panels", o->panels, "number of pictures of the best, of median and of the worst images")
+      ->needs(model)
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--threads", o->threads, "compute threads; 0 uses all processors")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
-  command->add_flag("--tta", o->tta, "average predictions over mirror images of the image; writes eval_SPLIT_tta.json");
-  command->add_flag("--untrained", o->untrained, "also score the network with its initial parameters");
+  command->add_option("--device", o->device, "device: auto, cpu or cuda")->needs(model)->capture_default_str();
+  command->add_flag("--tta", o->tta, "average predictions over mirror images of the image; writes eval_SPLIT_tta.json")
+      ->needs(model);
+  command->add_flag("--untrained", o->untrained, "also score the network with its initial parameters")->needs(model);
+  auto* masks = command->add_option("--masks", o->folders.masks, "folder of true masks NAME.png, for any predictions")
+                    ->type_name("FOLDER")
+                    ->excludes(model);
+  auto* predictions =
+      command
+          ->add_option("--predictions", o->folders.predictions,
+                       "folder of their predictions, NAME.png or NAME_mask.png, at the size of the mask")
+          ->type_name("FOLDER")
+          ->needs(masks);
+  masks->needs(predictions);
+  command->add_option("--list", o->folders.list, "file with the names to score, one a line (default: all masks)")
+      ->type_name("FILE")
+      ->needs(masks);
+  add_label_options(*command, o->folders.labels, masks);
   command->footer(
       "Predicts a mask for each image at the size of its label, and scores it. Writes eval_SPLIT.json with\n"
-      "the scores of each image, their mean and standard deviation, and pictures to panels/. Prints the means.\n\n"
-      "Example:\n"
-      "  gradtrack eval runs/kvasir_small --split val");
-  command->callback([o] { evaluate_run(*o); });
+      "the scores of each image, their mean and standard deviation, a table of the images, eval_SPLIT.csv, and\n"
+      "pictures to panels/. Prints the means.\n\n"
+      "With --masks and --predictions, scores masks of any program and writes eval_predictions.json and\n"
+      "eval_predictions.csv to --out (default: the folder of the predictions).\n\n"
+      "Examples:\n"
+      "  gradtrack eval runs/demo --split val\n"
+      "  gradtrack eval --masks runs/demo-data/masks --predictions runs/demo-data/masks --out runs/scores");
+  command->callback([o] {
+    set_num_threads(int(o->threads));
+    if (!o->folders.masks.empty()) return score_folders(o->folders, o->spacing, o->out);
+    if (o->model.empty()) throw CLI::RequiredError("RUN_OR_CHECKPOINT, or --masks and --predictions");
+    evaluate_run(*o);
+  });
 }
 
 }  // namespace gt

@@ -1,37 +1,13 @@
 #include "tools/gaze_options.h"
 
-#include <charconv>
 #include <string>
 #include <vector>
 
 #include "core/check.h"
 #include "gaze/formats.h"
+#include "tools/numbers.h"
 
 namespace gt {
-
-namespace {
-
-/// Parses `count` numbers between separators. The last two are a width and a height and must be above 0. Throws
-/// CLI::ValidationError, which says `expected`.
-std::vector<double> parse_numbers(const char* option, const std::string& text, char separator, size_t count,
-                                  const char* expected) {
-  std::vector<double> values;
-  const char *at = text.data(), *end = at + text.size();
-  while (values.size() < count) {
-    double value = 0;
-    const auto [next, error] = std::from_chars(at, end, value);
-    const bool last = values.size() + 1 == count;
-    if (error != std::errc{} || (last ? next != end : next == end || *next != separator)) break;
-    if (values.size() + 2 >= count && !(value > 0)) break;
-    values.push_back(value);
-    at = next + 1;
-  }
-  if (values.size() != count)
-    throw CLI::ValidationError(option, "expected " + std::string(expected) + ", got '" + text + "'");
-  return values;
-}
-
-}  // namespace
 
 void add_reading_options(CLI::App& command, GazeOptions& options) {
   Viewing& v = options.viewing;

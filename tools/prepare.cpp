@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "tools/commands.h"
+#include "tools/label_options.h"
 #include "tools/progress.h"
 
 namespace gt {
@@ -27,16 +28,6 @@ void run(const PrepareOptions& o, Prepare prepare, const char* unit) {
               prepared.val, prepared.test);
 }
 
-/// The options that say what values of masks mean.
-void add_labels(CLI::App& data_set, LabelOptions& labels) {
-  const auto values = [&](const char* option, std::vector<int64_t>& list, const char* what) {
-    data_set.add_option(option, list, what)->type_name("VALUE ...")->check(CLI::Range(0, 0xFFFFFF));
-  };
-  values("--foreground", labels.foreground, "values of masks that are foreground (default: the greater of two)");
-  values("--ignored", labels.ignored, "values that count neither in losses nor in scores");
-  values("--background", labels.background, "values that are background (default: 0, if others are given)");
-}
-
 void add_data_set(CLI::App& command, const char* name, const char* what, Prepare prepare, const char* unit,
                   bool has_labels, const char* help) {
   auto* data_set = command.add_subcommand(name, what);
@@ -48,7 +39,7 @@ void add_data_set(CLI::App& command, const char* name, const char* what, Prepare
   data_set->add_option("--val", o->val, "share of the training images to hold out for validation")
       ->check(CLI::Range(0.01, 0.5))
       ->capture_default_str();
-  if (has_labels) add_labels(*data_set, o->labels);
+  if (has_labels) add_label_options(*data_set, o->labels);
   data_set->footer(help);
   data_set->callback([o, prepare, unit] { run(*o, prepare, unit); });
 }

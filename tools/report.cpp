@@ -80,6 +80,15 @@ bool is_best(const Run& run, const Metric& m, const std::vector<const Run*>& run
   });
 }
 
+/// The metrics of tables: those that comparisons show, and others that one of the runs has.
+std::vector<const Metric*> metrics_of_any(const std::vector<const Run*>& runs) {
+  std::vector<const Metric*> metrics;
+  for (const Metric& m : metric_table())
+    if (m.compared || std::any_of(runs.begin(), runs.end(), [&](const Run* run) { return run->has(m); }))
+      metrics.push_back(&m);
+  return metrics;
+}
+
 std::string score_table(const std::vector<Run>& runs) {
   std::vector<const Run*> evaluated;
   for (const Run& run : runs)
@@ -87,17 +96,18 @@ std::string score_table(const std::vector<Run>& runs) {
   if (evaluated.empty()) return "";
   const bool mark_best = evaluated.size() > 1 && comparable(evaluated);
   html::Table t{{"Run", "Gaze", "Images"}, {}, 3};
-  for (const Metric& m : metric_table()) t.head_html.push_back(m.with_unit());
+  const std::vector<const Metric*> metrics = metrics_of_any(evaluated);
+  for (const Metric* m : metrics) t.head_html.push_back(m->with_unit());
   for (size_t i = 0; i < runs.size(); ++i) {
     const Json& eval = runs[i].eval;
     if (!runs[i].evaluated()) continue;
     t.rows_html.push_back({label(runs, i), gaze_badge(runs[i]),
                            str_cat(whole(eval["images"]), " ", escape(eval["split"].get<std::string>()))});
-    for (const Metric& m : metric_table())
-      t.rows_html.back().push_back(mean_std(eval, m, mark_best && is_best(runs[i], m, evaluated)));
+    for (const Metric* m : metrics)
+      t.rows_html.back().push_back(mean_std(eval, *m, mark_best && is_best(runs[i], *m, evaluated)));
     if (!eval.contains("untrained")) continue;
     t.rows_html.push_back({"<span class=\"quiet\">untrained</span>", "", ""});
-    for (const Metric& m : metric_table()) t.rows_html.back().push_back(mean_std(eval["untrained"], m, false));
+    for (const Metric* m : metrics) t.rows_html.back().push_back(mean_std(eval["untrained"], *m, false));
   }
   return "<h2>Scores</h2>\n" + html::table(t) +
          str_cat("<p class=\"quiet small\">Mean \u00b1 standard deviation over images.", metric_notes(false),
@@ -220,14 +230,15 @@ std::string cases(const Run& run) {
 
 std::string all_images(const Run& run) {
   html::Table t{{"Image"}, {}, 1};
-  for (const Metric& m : metric_table()) t.head_html.push_back(m.name);
+  const std::vector<const Metric*> metrics = metrics_of_any({&run});
+  for (const Metric* m : metrics) t.head_html.push_back(m->with_unit());
   std::vector<Json> images = run.eval["per_image"];
   std::stable_sort(images.begin(), images.end(),
                    [](const Json& a, const Json& b) { return a["dice"].get<double>() > b["dice"].get<double>(); });
   for (const Json& image : images) {
     t.rows_html.push_back({escape(image["name"].get<std::string>())});
-    for (const Metric& m : metric_table())
-      t.rows_html.back().push_back(image.contains(m.key) ? fixed(image[m.key], m.decimals) : dash());
+    for (const Metric* m : metrics)
+      t.rows_html.back().push_back(image.contains(m->key) ? fixed(image[m->key], m->decimals) : dash());
   }
   return str_cat("<details><summary>All ", images.size(), " images by Dice</summary>", html::table(t), "</details>\n");
 }

@@ -13,6 +13,7 @@
 #include "tools/run_config.h"
 #include "tools/shell.h"
 #include "tools/signals.h"
+#include "tools/tensorboard.h"
 
 namespace gt {
 namespace {
@@ -92,11 +93,26 @@ std::vector<std::string> continue_arguments(const Options& o) {
   return words;
 }
 
+/// Adds what is passed to the observer to a log for TensorBoard too.
+void observe(TrainingObserver& observer, TensorBoardLog& log) {
+  observer.log = [print = observer.log, &log](const TrainReport& r) {
+    log.add(r);
+    print(r);
+  };
+  observer.validation = [print = observer.validation, &log](const ValidationReport& v) {
+    log.add(v);
+    print(v);
+  };
+}
+
 /// Trains in the folder o.out. Returns false if a signal stopped it and the run is saved.
 bool train_run(const Options& o, const Config& config, Device device) {
   std::unique_ptr<ProgressBar> bar;
   try {
-    return Trainer(config, observe(bar, config), device).run(o.out, o.resume);
+    TensorBoardLog tensorboard(o.out, o.resume);
+    TrainingObserver observer = observe(bar, config);
+    if (config.train.tensorboard) observe(observer, tensorboard);
+    return Trainer(config, observer, device).run(o.out, o.resume);
   } catch (const Interrupted&) {
     bar.reset();
     fail("interrupted before the training began; start again with: ", shell_command(continue_arguments(o)));
@@ -148,6 +164,8 @@ void add_train_command(CLI::App& app) {
       "Writes these files to the output folder:\n"
       "  config.yaml       every key of the configuration\n"
       "  metrics.jsonl     losses and validation scores, one JSON object per line\n"
+      "  metrics.csv       the same numbers as a table, as of the last checkpoint\n"
+      "  tensorboard/      event files for TensorBoard, with train.tensorboard=true\n"
       "  best.safetensors  the network with the best validation Dice\n"
       "  last.safetensors  the state to resume from\n"
       "Ctrl-C and the signals TERM, HUP and USR1 save the run and end it with status 1. --resume continues it\n"
