@@ -47,8 +47,27 @@ struct TiledAffines {
   const T* shift(int64_t image) const { return shifts.data() + (image - first) * tile; }
 };
 
-/// Writes the statistics of group k of (B,G), and its channels' sums of x, from the sums of x and x^2 over each channel
-/// of each image (B,2,C).
+/// The value of a channel's first pixel, x0. Sums are those of x - x0, so that adding a few terms in f32 loses no
+/// digits that matter.
+template <class T>
+double origin_of(const NormInputs<T>& in, int64_t image, int64_t channel) {
+  return double(in.x[image * in.norm.shape.pixels * in.norm.shape.channels + channel]);
+}
+
+/// x0 of images [first, last), once for each element of a tile: (last-first,tile).
+template <class T>
+std::vector<T> tiled_origins(const NormInputs<T>& in, int64_t first, int64_t last) {
+  const ImageShape& shape = in.norm.shape;
+  std::vector<T> origins;
+  for (int64_t b = first; b < last; ++b) {
+    const std::vector<T> of_image = tiled<T>(shape, in.x + b * shape.pixels * shape.channels);
+    origins.insert(origins.end(), of_image.begin(), of_image.end());
+  }
+  return origins;
+}
+
+/// Writes the statistics of group k of (B,G), and its channels' sums of x, from the sums of x - x0 and (x - x0)^2 over
+/// each channel of each image (B,2,C).
 template <class T>
 void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int64_t k) {
   const Norm& norm = in.norm;
@@ -56,9 +75,12 @@ void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int6
                 first = k % norm.groups * norm.group_channels();
   Moments group;
   for (int64_t c = first; c < first + norm.group_channels(); ++c) {
-    const Moments m{sums[size_t(2 * image * channels + c)], sums[size_t((2 * image + 1) * channels + c)]};
+    const double n = double(norm.shape.pixels);
+    const Moments m =
+        Moments{sums[size_t(2 * image * channels + c)], sums[size_t((2 * image + 1) * channels + c)]}.plus(
+            origin_of(in, image, c), n);
     in.sums[image * channels + c] = m.sum;
-    group += m.plus(in.bias_of(c), double(norm.shape.pixels));
+    group += m.plus(in.bias_of(c), n);
   }
   in.stats[k] = statistics(group, norm.group_size(), norm.eps);
 }
@@ -79,9 +101,10 @@ void norm_forward(const NormInputs<T>& in, T* y) {
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
   for_images<T>(shape, 1, [&](int64_t first, int64_t last) {
-    const auto moments = [=](int64_t) {
-      return [=](int64_t i, int64_t) {
-        const double v = double(x[i]);
+    const std::vector<T> origins = tiled_origins(in, first, last);
+    const auto moments = [&, first = first](int64_t image) {
+      return [x, origin = origins.data() + (image - first) * tile_elements(shape)](int64_t i, int64_t j) {
+        const T v = x[i] - origin[j];
         return std::array{v, v * v};
       };
     };
@@ -103,7 +126,7 @@ struct ParameterSums {
 };
 
 /// Adds images [first_image, last_image) to `parameters` (C), and returns gradient_affine() of each of their channels.
-/// sums (B,2,C) are those of dz and dz x over each channel.
+/// sums (B,2,C) are those of dz and dz (x - x0) over each channel.
 template <class T>
 TiledAffines<T> finish_sums(const NormInputs<T>& in, int64_t first_image, int64_t last_image,
                             const std::vector<double>& sums, std::vector<ParameterSums>& parameters) {
@@ -115,7 +138,8 @@ TiledAffines<T> finish_sums(const NormInputs<T>& in, int64_t first_image, int64_
     GradientMeans of_group;
     for (int64_t c = first; c < first + norm.group_channels(); ++c) {
       const double dz = sums[size_t(2 * b * channels + c)];
-      const double dz_xhat = sum_with_xhat(in.channel(b, c), sums[size_t((2 * b + 1) * channels + c)], dz);
+      const double dz_x = sums[size_t((2 * b + 1) * channels + c)] + origin_of(in, b, c) * dz;
+      const double dz_xhat = sum_with_xhat(in.channel(b, c), dz_x, dz);
       parameters[size_t(c)].dz += dz;
       parameters[size_t(c)].dz_xhat += dz_xhat;
       of_group += in.mean_terms(c, dz, dz_xhat);
@@ -145,10 +169,12 @@ void norm_backward(const NormInputs<T>& in, const T* dy, const NormGradients<T>&
         return activation_gradient(dy[i], Affine<T>{scale[j], shift[j]}(x[i]), slope);
       };
     };
-    const auto gradient_sums = [=](int64_t image) {
-      return [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
-        const double dz = double(dz_at(i, j));
-        return std::array{dz, dz * double(x[i])};
+    const std::vector<T> origins = tiled_origins(in, first, last);
+    const auto gradient_sums = [&, first = first](int64_t image) {
+      return [x, dz_at = dz_of(image), origin = origins.data() + (image - first) * tile_elements(shape)](int64_t i,
+                                                                                                         int64_t j) {
+        const T dz = dz_at(i, j);
+        return std::array{dz, dz * (x[i] - origin[j])};
       };
     };
     reduce_pixels<2>(shape, first, last, gradient_sums, sums);

@@ -13,8 +13,8 @@
 // In a channel of an image, z is an affine function of x, and dx is gamma r dz plus another one. So a pass takes one or
 // two multiply-adds an element. The bias only shifts a channel's mean, and its gradient follows from the channel's sums
 // of x and dz, so both cost nothing. Behind a convolution the gradient would take another pass over dx. Sums are in
-// double, so that E[x^2] - E[x]^2 loses no digits that matter. Where CUDA adds a few terms in f32, it adds those of
-// x - x0, with x0 a value of the channel (norm_cuda.cuh).
+// double, so that E[x^2] - E[x]^2 loses no digits that matter. Where a few terms are added in f32, they are those of
+// x - x0, with x0 a value of the channel.
 #pragma once
 
 #include <cmath>

@@ -433,6 +433,29 @@ TEST_CASE("cli: commands replace files only with --force, and never their inputs
   check_error("prepare kvasir-seg " + w.data + " " + w.data, {"exists already, expected a folder OUT"});
 }
 
+TEST_CASE("cli: maps draws several images with the options of a configuration", "[cli]") {
+  const Workplace w;
+  std::string images;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < 3; ++i) {
+    names.push_back(image_name(read_lines(w.data + "/train.txt")[i].text));
+    images += " " + w.data + "/images/" + names.back() + ".png";
+  }
+  const std::string maps = "maps --gaze " + w.data + "/gaze.csv --image" + images + " --out " + w.tmp / "maps";
+  const Result plain = run(maps);
+  INFO(plain.err);
+  REQUIRE(plain.status == 0);
+  CHECK(has(plain.out, "level1: "));
+  for (const std::string& name : names) CHECK(std::filesystem::exists(w.tmp / ("maps/" + name + "/level4.png")));
+  const Image sheet = read_image(w.tmp / "maps/overview.png", 3),
+              one = read_image(w.tmp / ("maps/" + names[0] + "/full.png"), 3);
+  CHECK(sheet.width > sheet.height);
+  CHECK(run(maps + " --force --config " + w.config + " --set maps.mix=1 maps.gamma=0.9").status == 0);
+  CHECK(read_image(w.tmp / ("maps/" + names[0] + "/full.png"), 3).pixels != one.pixels);
+  check_error(maps + " --force --set maps.mix=1", {"--set: expected --config too"});
+  check_error(maps + " --force --config " + w.config + " --set maps.mixx=1", {"maps.mixx"});
+}
+
 TEST_CASE("cli: eval warns of images that were trained on, and a report replaces reports alone", "[cli][outputs]") {
   const Workplace w;
   const std::string trained = w.tmp / "run", eval = "eval " + trained + " --panels 0";

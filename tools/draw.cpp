@@ -181,6 +181,22 @@ Image add_caption(const Image& rgb, const std::string& words) {
   return out;
 }
 
+Image stacked(const std::vector<Image>& images, int gap) {
+  int64_t height = 0, width = 0;
+  for (const Image& image : images) {
+    check_rgb(image);
+    height += image.height + (height > 0 ? gap : 0);
+    width = std::max(width, image.width);
+  }
+  Image out(height, width, 3, 24);
+  int64_t top = 0;
+  for (const Image& image : images) {
+    for (int64_t y = 0; y < image.height; ++y) std::copy_n(image.at(y, 0), 3 * image.width, out.at(top + y, 0));
+    top += image.height + gap;
+  }
+  return out;
+}
+
 Image side_by_side(const std::vector<Image>& images, int gap) {
   int64_t height = 0, width = 0;
   for (const Image& image : images) {

@@ -54,6 +54,9 @@ void draw_track(Image& rgb, const Track& track);
 /// The image below a strip with `words`. Text that is wider than the image is clipped.
 Image add_caption(const Image& rgb, const std::string& words);
 
+/// RGB images in one column with their left sides aligned and `gap` pixels between them.
+Image stacked(const std::vector<Image>& images, int gap);
+
 /// RGB images in one row with their tops aligned and `gap` pixels between them.
 Image side_by_side(const std::vector<Image>& images, int gap);
 
