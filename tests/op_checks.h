@@ -34,10 +34,11 @@ inline void add_op_tests(const std::string& prefix, const std::vector<OpCheck>& 
 /// Checks a row's gradients against finite differences, on at most `max_elements` elements of each input.
 inline void check_op_gradients(const OpCase& c, Device device, int64_t max_elements) {
   for (const Sizes& sizes : c.sizes) {
-    const GradCheck result = check_gradients(c, sizes, device, max_elements);
+    const GradCheck result = check_gradients(c, sizes, device, {.max_elements = max_elements});
     INFO("sizes " << Shape(sizes) << ": " << result.where);
     CHECK(result.elements > 0);
     CHECK(result.worst < 1e-6);
+    CHECK(result.differing == "");
   }
 }
 

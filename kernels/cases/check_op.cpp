@@ -21,79 +21,167 @@ double project(const Tensors& y, const Tensors& u) {
   return s;
 }
 
+/// Gives x (f64) new values, on either device.
+void set_values(Tensor x, const std::vector<double>& values) {
+  copy_bytes(x.data<double>(), x.device(), values.data(), Device::cpu, values.size() * sizeof(double));
+}
+
 /// Sets element i of x (f64), on either device.
 void set_element(Tensor x, int64_t i, double value) {
   copy_bytes(x.data<double>() + i, x.device(), &value, Device::cpu, sizeof value);
 }
 
+std::vector<double> gradient_of(const Tensor& x) {
+  return x.grad().defined() ? x.grad().values<double>() : std::vector<double>(size_t(x.size()), 0.0);
+}
+
+/// A scalar function of the inputs: the sum of all outputs, each with random weights.
+class Projection {
+ public:
+  Projection(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs) : op_(op), inputs_(inputs) {}
+
+  /// Computes the gradients of the inputs. Returns the function's value. The first call draws the weights.
+  double backward(Random random) {
+    for (Tensor x : inputs_) x.clear_grad();
+    const Tensors y = op_(inputs_);
+    weights_.resize(y.size());
+    Tensor total;
+    for (size_t k = 0; k < y.size(); ++k) {
+      if (!y[k].requires_grad()) continue;
+      if (!weights_[k].defined()) weights_[k] = Maker{DType::f64, random}.normal(y[k].shape()).to(y[k].device());
+      random.bits();
+      const Tensor part = sum(mul(y[k], weights_[k]));
+      total = total.defined() ? add(total, part) : part;
+    }
+    GT_CHECK(total.defined(), "check_gradients: no output is differentiable, expected at least one");
+    gt::backward(total);
+    return total.item();
+  }
+
+  double value() const { return project(op_(inputs_), weights_); }
+
+ private:
+  const std::function<Tensors(const Tensors&)>& op_;
+  const Tensors& inputs_;
+  Tensors weights_;
+};
+
+/// A derivative by differences, compared with backward's.
+struct Comparison {
+  double error = std::numeric_limits<double>::infinity();  // relative, the smallest of all steps
+  double numeric = 0;                                      // of that step
+  double kink = 0;                                         // see GradCheck
+};
+
+/// `f` is the function of an offset. `scale` is the least magnitude that an error is relative to.
+template <class F>
+Comparison compare(F&& f, double analytic, double scale, double rounding, const std::vector<double>& steps) {
+  constexpr double small_error = 1e-7;  // then no further step is tried
+  Comparison best;
+  double best_step = 0, largest_wrong = 0;
+  for (const double h : steps) {
+    if (best.error < small_error) break;
+    const double numeric = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
+    const double relative_to = std::max({std::fabs(numeric), std::fabs(analytic), scale, 1e6 * rounding / h, 1e-9});
+    const double error = std::fabs(numeric - analytic) / relative_to;
+    if (error > 1e-4 || std::isnan(error)) largest_wrong = std::max(largest_wrong, h);
+    if (error < best.error) best = {error, numeric, 0}, best_step = h;
+  }
+  if (best.error < small_error && best_step < largest_wrong) best.kink = 2 * largest_wrong;
+  return best;
+}
+
+/// Takes a comparison into the result.
+void take(const Comparison& c, double analytic, const std::string& where, GradCheck& result) {
+  ++result.elements;
+  result.kink = std::max(result.kink, c.kink);
+  if (c.error <= result.worst) return;
+  result.worst = c.error;
+  result.where = str_cat(where, ": backward ", analytic, ", differences ", c.numeric);
+}
+
+/// Compares elements of an input, evenly spread.
+void check_elements(const Projection& projection, const Tensor& x, const std::string& name, double rounding,
+                    const GradCheckOptions& options, GradCheck& result) {
+  const std::vector<double> analytic = gradient_of(x), values = x.values<double>();
+  double largest = 0;
+  for (const double g : analytic) largest = std::max(largest, std::fabs(g));
+  const int64_t stride = std::max<int64_t>(1, x.size() / options.max_elements);
+  for (int64_t i = 0; i < x.size(); i += stride) {
+    const auto f = [&](double offset) {
+      set_element(x, i, values[size_t(i)] + offset);
+      return projection.value();
+    };
+    const Comparison c = compare(f, analytic[size_t(i)], 0.01 * largest, rounding, options.steps);
+    set_element(x, i, values[size_t(i)]);
+    take(c, analytic[size_t(i)], str_cat(name, " element ", i), result);
+  }
+}
+
+/// Compares the derivative along a random direction with elements of -1 and 1.
+void check_direction(const Projection& projection, const Tensor& x, const std::string& name, double rounding,
+                     Random random, const GradCheckOptions& options, GradCheck& result) {
+  const std::vector<double> gradient = gradient_of(x), values = x.values<double>();
+  std::vector<double> direction(values.size()), moved(values.size());
+  double analytic = 0, squares = 0;
+  for (size_t i = 0; i < direction.size(); ++i) {
+    direction[i] = random.chance(0.5) ? 1 : -1;
+    analytic += gradient[i] * direction[i];
+    squares += gradient[i] * gradient[i];
+  }
+  const auto f = [&](double offset) {
+    for (size_t i = 0; i < moved.size(); ++i) moved[i] = values[i] + offset * direction[i];
+    set_values(x, moved);
+    return projection.value();
+  };
+  const Comparison c = compare(f, analytic, 0.01 * std::sqrt(squares), rounding, options.steps);
+  set_values(x, values);
+  take(c, analytic, name + " along a random direction", result);
+}
+
 }  // namespace
 
 GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
-                          int64_t max_elements, const std::vector<double>& steps) {
-  for (Tensor x : inputs) x.clear_grad();
-  const Tensors y = op(inputs);
-  Tensors u(y.size());
-  Tensor total;
-  for (size_t k = 0; k < y.size(); ++k) {
-    if (!y[k].requires_grad()) continue;
-    u[k] = Maker{DType::f64, random}.normal(y[k].shape()).to(y[k].device());
-    random.bits();
-    const Tensor part = sum(mul(y[k], u[k]));
-    total = total.defined() ? add(total, part) : part;
-  }
-  GT_CHECK(total.defined(), "check_gradients: no output is differentiable, expected at least one");
-  backward(total);
-
-  constexpr double small_error = 1e-7;  // then no further step is tried
-  const double rounding = 2 * std::numeric_limits<double>::epsilon() * std::fabs(total.item());
+                          const GradCheckOptions& options) {
+  Projection projection(op, inputs);
   GradCheck result;
+  const auto name_of = [&](size_t k) { return str_cat("input ", k, " ", inputs[k].shape()); };
+  projection.backward(random);
+  std::vector<std::vector<double>> first;
+  for (const Tensor& x : inputs) first.push_back(x.requires_grad() ? gradient_of(x) : std::vector<double>());
+  const double total = projection.backward(random);
+  for (size_t k = 0; k < inputs.size() && result.differing.empty(); ++k)
+    if (inputs[k].requires_grad() && inputs[k].size() > 0) {
+      const std::vector<double> second = gradient_of(inputs[k]);
+      if (std::memcmp(first[k].data(), second.data(), second.size() * sizeof(double)) != 0)
+        result.differing = name_of(k);
+    }
+  const double rounding = 2 * std::numeric_limits<double>::epsilon() * std::fabs(total);
   const NoGrad no_grad;
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Tensor& x = inputs[k];
     if (!x.requires_grad() || x.size() == 0) continue;
-    const std::vector<double> analytic =
-        x.grad().defined() ? x.grad().values<double>() : std::vector<double>(size_t(x.size()), 0.0);
-    double largest = 0;
-    for (const double g : analytic) largest = std::max(largest, std::fabs(g));
-    const int64_t step = std::max<int64_t>(1, x.size() / max_elements);
-    const std::vector<double> values = x.values<double>();
-    for (int64_t i = 0; i < x.size(); i += step) {
-      ++result.elements;
-      const double at = values[size_t(i)];
-      const auto f = [&](double offset) {
-        set_element(x, i, at + offset);
-        return project(op(inputs), u);
-      };
-      double error = std::numeric_limits<double>::infinity(), closest = 0;
-      for (const double h : steps) {
-        if (error < small_error) break;
-        const double numeric = (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
-        const double scale =
-            std::max({std::fabs(numeric), std::fabs(analytic[size_t(i)]), 0.01 * largest, 1e6 * rounding / h, 1e-9});
-        const double e = std::fabs(numeric - analytic[size_t(i)]) / scale;
-        if (e < error) error = e, closest = numeric;
-      }
-      set_element(x, i, at);
-      if (!(error <= result.worst)) {
-        result.worst = error;
-        result.where = str_cat("input ", k, " ", x.shape(), " element ", i, ": backward ", analytic[size_t(i)],
-                               ", differences ", closest);
-      }
-    }
+    if (options.directional)
+      check_direction(projection, x, name_of(k), rounding, Random(options.seed, k, 1), options, result);
+    else
+      check_elements(projection, x, name_of(k), rounding, options, result);
   }
   return result;
 }
 
-Tensors inputs_of(const OpCase& c, const Sizes& sizes, DType dtype, Device device) {
-  Maker maker{dtype, Random(7, hash64(c.name))};
+Tensors inputs_of(const OpCase& c, const Sizes& sizes, DType dtype, Device device, uint64_t seed) {
+  Maker maker{dtype, Random(seed << 8 | 7, hash64(c.name))};
   Tensors inputs = c.inputs(sizes, maker);
   for (Tensor& x : inputs)
     if (x.defined() && x.device() != device) x = x.to(device).set_requires_grad(x.requires_grad());
   return inputs;
 }
 
-GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device device, int64_t max_elements) {
-  return check_gradients(c.op, inputs_of(c, sizes, DType::f64, device), Random(11, hash64(c.name)), max_elements);
+Random projection_of(const OpCase& c, uint64_t seed) { return Random(seed << 8 | 11, hash64(c.name)); }
+
+GradCheck check_gradients(const OpCase& c, const Sizes& sizes, Device device, const GradCheckOptions& options) {
+  return check_gradients(c.op, inputs_of(c, sizes, DType::f64, device, options.seed), projection_of(c, options.seed),
+                         options);
 }
 
 double largest(const Tensor& x) {
@@ -140,6 +228,15 @@ Tensors run_with_gradients(const std::function<Tensors(const Tensors&)>& op, con
     if (x.requires_grad() && x.grad().defined()) result.push_back(x.grad());
   for (Tensor x : inputs) x.clear_grad();
   return result;
+}
+
+std::vector<std::pair<size_t, Tensor>> input_gradients(const std::function<Tensors(const Tensors&)>& op,
+                                                       const Tensors& inputs, Random random) {
+  Projection(op, inputs).backward(random);
+  std::vector<std::pair<size_t, Tensor>> gradients;
+  for (size_t k = 0; k < inputs.size(); ++k)
+    if (inputs[k].requires_grad() && inputs[k].grad().defined()) gradients.emplace_back(k, inputs[k].grad());
+  return gradients;
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
