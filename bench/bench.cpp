@@ -1,13 +1,16 @@
 // gradtrack_bench: times every op of the op table at the sizes of a training step, forward, and forward with backward.
 // It compares the times with the device's lower bound, with the op's composed twin, and CUDA with the CPU. An op is
 // timed only if it agrees with its twin and between devices at the row's last small size. Exit status: 0 done, 1 a row
-// failed or another error, 2 wrong usage.
+// failed or another error, 2 wrong usage, 3 a row is slower than --fail-over allows.
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
 
 #include "bench/loader.h"
+#include "bench/once.h"
+#include "bench/passes.h"
 #include "bench/report.h"
+#include "bench/roofline_page.h"
 #include "bench/step_cases.h"
 #include "core/config.h"
 #include "core/dry_run.h"
@@ -25,19 +28,18 @@ struct Options {
   ReportOptions report;
   int threads = 0;
   bool quick = false;
-  bool predict = false;  // counts bytes, operations and launches in dry runs instead
-  std::string loader;    // folder of a data set whose loading is timed instead
+  bool predict = false;              // counts bytes, operations and launches in dry runs instead
+  std::string loader;                // folder of a data set whose loading is timed instead
+  std::vector<std::string> sizes;    // replace those of the rows
+  bool once = false, range = false;  // call each row once instead, in a range for profilers
+  std::string render;                // file of results to make the page of, instead of measuring
+  std::string fail_over;             // text of report.fail_over
+  std::string command;               // the command line
 
   double budget() const { return quick ? 0.03 : 0.2; }  // seconds per measurement
 };
 
 using Op = std::function<Tensors(const Tensors&)>;
-
-std::string label(const Sizes& sizes) {
-  std::string all;
-  for (const int64_t s : sizes) all += (all.empty() ? "" : "x") + std::to_string(s);
-  return all;
-}
 
 Tensors on_device(const Tensors& tensors, Device device) {
   Tensors moved = tensors;
@@ -91,28 +93,6 @@ std::map<std::string, double> rounding_errors(const OpCase& c, const Tensors& in
 
 // ---- Timing ---------------------------------------------------------------------------------------------------------
 
-std::function<void()> forward_pass(const Op& op, const Tensors& inputs) {
-  return [=] {
-    const NoGrad no_grad;
-    op(inputs);
-  };
-}
-
-/// Forward, then backward from all outputs at once, through a node that gives each output a gradient of ones.
-std::function<void()> both_passes(const Op& op, const Tensors& inputs) {
-  Tensors ones;
-  for (const Tensor& y : op(inputs))
-    if (y.defined() && y.requires_grad()) ones.push_back(Tensor::full(y.shape(), 1, y.dtype()).to(y.device()));
-  return [=] {
-    for (Tensor x : inputs)
-      if (x.defined()) x.clear_grad();
-    Tensors outputs;
-    for (const Tensor& y : op(inputs))
-      if (y.defined() && y.requires_grad()) outputs.push_back(y);
-    backward(record("all outputs", Tensor::zeros({}), outputs, [&](const Tensor&) { return ones; }));
-  };
-}
-
 /// The row's bytes and operations of a pass in f32; 0 if the row does not state them.
 Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
   if (!c.cost || (pass == "both" && !c.backward)) return {};
@@ -123,10 +103,6 @@ Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
     all.flops += more.flops;
   }
   return all;
-}
-
-bool has_gradients(const Tensors& inputs) {
-  return std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return x.defined() && x.requires_grad(); });
 }
 
 /// The types that a row's activations may have on a device.
@@ -166,7 +142,7 @@ class Bench {
       verify(c, devices_);
       for (const Sizes& sizes : c.large) run(c, sizes);
     } catch (const std::exception& e) {
-      Row row{c.name, label(c.sizes.back()), "check", devices_.back()};
+      Row row{c.name, size_label(c.sizes.back()), "check", devices_.back()};
       row.failed = e.what();
       report_.add(row);
     }
@@ -182,7 +158,7 @@ class Bench {
         const Tensors inputs = dtype == DType::f32 ? on_device(made, device) : inputs_of(c, sizes, dtype, device);
         for (const char* pass : {"forward", "both"}) {
           if (pass == std::string("both") && !has_gradients(inputs)) continue;
-          Row row{c.name, label(sizes), pass, device, dtype};
+          Row row{c.name, size_label(sizes), pass, device, dtype};
           if (device == Device::cpu) {
             const Cost work = cost(c, sizes, pass);
             row.bytes = work.bytes, row.flops = work.flops;
@@ -224,11 +200,11 @@ void predict(const std::vector<OpCase>& cases, const ReportOptions& options) {
               "size", "type", "pass", "MB", "GFLOP", "kernels", "calls", "copies");
   const auto row = [&](const OpCase& c, const Sizes& sizes, DType dtype, const char* pass, const Profile::Total& t) {
     std::printf("%-*s %-*s %-5s %-8s %11.3f %9.3f %8lld %6lld %6lld\n", int(options.op_width), c.name.c_str(),
-                int(options.size_width), label(sizes).c_str(), to_string(dtype), pass, 1e-6 * t.bytes, 1e-9 * t.flops,
-                (long long)t.kernels, (long long)t.library_calls, (long long)t.copies);
+                int(options.size_width), size_label(sizes).c_str(), to_string(dtype), pass, 1e-6 * t.bytes,
+                1e-9 * t.flops, (long long)t.kernels, (long long)t.library_calls, (long long)t.copies);
     std::fflush(stdout);
     rows.push_back({{"op", c.name},
-                    {"size", label(sizes)},
+                    {"size", size_label(sizes)},
                     {"type", to_string(dtype)},
                     {"pass", pass},
                     {"bytes", t.bytes},
@@ -246,6 +222,20 @@ void predict(const std::vector<OpCase>& cases, const ReportOptions& options) {
             row(c, sizes, dtype, pass, work_on_cuda(c, sizes, dtype, pass));
     }
   if (!options.json.empty()) write_file(options.json, rows.dump(1) + "\n");
+}
+
+/// Calls each pass of each row once after some calls to warm up.
+void call_each_once(const std::vector<OpCase>& cases, const std::vector<Device>& devices, const Options& options) {
+  for (const OpCase& c : cases)
+    for (const Sizes& sizes : c.large)
+      for (const Device device : devices)
+        for (const DType dtype : types_of(c, device)) {
+          const Tensors inputs = inputs_of(c, sizes, dtype, device);
+          const std::string name = str_cat(c.name, " ", size_label(sizes), " ", dtype, " ", to_string(device));
+          call_once(name + " forward", device, forward_pass(c.op, inputs), options.range);
+          if (has_gradients(inputs)) call_once(name + " both", device, both_passes(c.op, inputs), options.range);
+        }
+  if (options.range) print_profiler_commands(options.command);
 }
 
 // ---- The command ----------------------------------------------------------------------------------------------------
@@ -288,32 +278,51 @@ std::vector<OpCase> chosen(const std::vector<std::string>& words) {
   return cases;
 }
 
-size_t bench(Options options) {
+/// Replaces the sizes to time of each row.
+void set_sizes(std::vector<OpCase>& cases, const std::vector<std::string>& sizes) {
+  for (OpCase& c : cases) {
+    const Sizes like = c.large.front();
+    c.large.clear();
+    for (const std::string& text : sizes) c.large.push_back(read_sizes(text, like, c.name));
+  }
+}
+
+int status_of(const Report::Outcome& outcome) { return outcome.failed > 0 ? 1 : outcome.slower > 0 ? 3 : 0; }
+
+/// Returns the exit status.
+int bench(Options options) {
+  if (!options.render.empty()) {
+    write_file(options.report.html, roofline_page(read_results(options.render)));
+    return 0;
+  }
+  if (!options.fail_over.empty()) options.report.fail_over = read_share(options.fail_over);
   if (!options.loader.empty()) {
     const int threads = options.threads > 0 ? options.threads : num_threads();
     return time_loader(options.loader, 224, threads, 10 * options.budget(), options.report.json), 0;
   }
-  const std::vector<OpCase> cases = chosen(options.ops);
+  std::vector<OpCase> cases = chosen(options.ops);
+  if (!options.sizes.empty()) set_sizes(cases, options.sizes);
   for (const OpCase& c : cases) {
     options.report.op_width = std::max(options.report.op_width, c.name.size());
     for (const Sizes& sizes : c.large)
-      options.report.size_width = std::max(options.report.size_width, label(sizes).size());
+      options.report.size_width = std::max(options.report.size_width, size_label(sizes).size());
   }
   if (options.predict) return predict(cases, options.report), 0;
   const std::vector<Device> devices = devices_of(options.device);
   if (options.threads > 0) set_num_threads(options.threads);
+  if (options.once) return call_each_once(cases, devices, options), 0;
   std::map<Device, Roof> roofs;
   for (const Device device : devices) roofs[device] = measure_roof(device);
   Report report(options.report, this_machine(devices.back() == Device::cuda), roofs);
   Bench rows(options, devices, report);
   for (const OpCase& c : cases) rows.run(c);
-  return report.finish();
+  return status_of(report.finish());
 }
 
 void add_options(CLI::App& app, Options& o) {
   app.add_option("--device", o.device, "cpu, cuda, or all: the CPU and the CUDA device if there is one")
       ->capture_default_str();
-  app.add_option("--op", o.ops, "only ops whose name contains NAME; may be repeated")->type_name("NAME");
+  auto* op = app.add_option("--op", o.ops, "only ops whose name contains NAME; may be repeated")->type_name("NAME");
   app.add_option("--threads", o.threads, "threads of the CPU; all processors by default")->check(CLI::Range(1, 4096));
   app.add_flag("--quick", o.quick, "fewer repetitions, for a first impression");
   app.add_flag("--predict", o.predict,
@@ -322,13 +331,45 @@ void add_options(CLI::App& app, Options& o) {
       ->type_name("DIR");
   app.add_flag("--errors", o.report.errors, "add a column: largest relative difference of f32 from double, on the CPU");
   app.add_option("--json", o.report.json, "file to write the results to")->type_name("FILE");
-  app.add_option("--compare", o.report.compare, "a file of --json from an earlier run: adds a column and a summary")
+  app.add_option("--csv", o.report.csv, "file to write the results to, as a table")->type_name("FILE");
+  auto* html = app.add_option("--html", o.report.html, "file to write a page to: the roofline and a table that sorts")
+                   ->type_name("FILE");
+  app.add_option("--render", o.render, "measure nothing, make the page of --html from a file of --json")
+      ->needs(html)
       ->type_name("FILE");
+  auto* compare =
+      app.add_option("--compare", o.report.compare, "a file of --json from an earlier run: adds a column and a summary")
+          ->type_name("FILE");
+  app.add_option("--fail-over", o.fail_over,
+                 "exit with status 3 if a row is slower than earlier by more than this share, such as 5%, and the 95 % "
+                 "intervals of both medians do not overlap")
+      ->needs(compare)
+      ->check([](const std::string& text) {
+        try {
+          return read_share(text), std::string();
+        } catch (const Error& error) {
+          return std::string(error.what());
+        }
+      })
+      ->type_name("SHARE");
+  app.add_option("--sizes", o.sizes, "sizes to time instead of the rows' own, separated by commas; needs --op")
+      ->delimiter(',')
+      ->needs(op)
+      ->type_name("SIZES");
+  auto* once = app.add_flag("--once", o.once, "call each row once, after some calls to warm up, instead of timing it");
+  app.add_flag("--range", o.range,
+               "make that call an NVTX range between cudaProfilerStart and cudaProfilerStop, and print the command "
+               "lines of ncu and nsys")
+      ->needs(once);
   app.add_option("--commit", o.report.commit, "commit to name in the results file")->envname("GRADTRACK_COMMIT");
   app.footer(
       "Example, before and after a change to the convolution:\n"
       "  gradtrack_bench --op conv2d --json before.json\n"
-      "  gradtrack_bench --op conv2d --compare before.json\n\n"
+      "  gradtrack_bench --op conv2d --compare before.json --fail-over 5%\n"
+      "Other sizes, a profiler, and the page of a file of results:\n"
+      "  gradtrack_bench --op 'conv2d 3x3' --sizes 8x112x112x64x64x1,8x56x56x128x128x1 --csv sizes.csv\n"
+      "  gradtrack_bench --op splat --once --range\n"
+      "  gradtrack_bench --render before.json --html roofline.html\n\n"
       "The pass 'both' is forward and backward to every input with a gradient. On cuda, events measure the time on "
       "the\n"
       "device, and the L2 cache is overwritten before each call.");
@@ -343,7 +384,8 @@ int main(int argc, char** argv) {
   gt::add_options(app, options);
   try {
     app.parse(argc, argv);
-    return gt::bench(options) == 0 ? 0 : 1;
+    for (int i = 0; i < argc; ++i) options.command += (i > 0 ? " " : "") + std::string(argv[i]);
+    return gt::bench(options);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   } catch (const std::exception& e) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bench/clock.h"
+#include "bench/gate.h"
 #include "core/check.h"
 
 namespace gt {
@@ -12,7 +13,7 @@ namespace {
 
 constexpr double min_repetition_seconds = 5e-4;  // a repetition of a fast op has many calls
 
-/// Keeps the times of the repetitions and their median.
+/// Keeps the times of the repetitions.
 class Collector : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context&) override { return true; }
@@ -21,18 +22,20 @@ class Collector : public benchmark::BenchmarkReporter {
     for (const Run& run : runs) {
       const double seconds = run.GetAdjustedRealTime();
       if (run.error_occurred) error = run.error_message;
-      if (run.run_type == Run::RT_Aggregate) {
-        if (run.aggregate_name == "median") timing.median = seconds;
-        continue;
-      }
-      timing.min = timing.repetitions == 0 ? seconds : std::min(timing.min, seconds);
-      timing.max = std::max(timing.max, seconds);
-      timing.calls = run.iterations;
-      ++timing.repetitions;
+      if (run.run_type == Run::RT_Aggregate) continue;
+      repetitions.push_back(seconds);
+      calls = run.iterations;
     }
   }
 
-  Timing timing;
+  Timing timing() const {
+    const MedianTime median = median_time(repetitions);
+    const auto [min, max] = std::minmax_element(repetitions.begin(), repetitions.end());
+    return {median.median, *min, *max, median.low, median.high, int64_t(repetitions.size()), calls};
+  }
+
+  std::vector<double> repetitions;  // seconds of a call
+  int64_t calls = 0;
   std::string error;
 };
 
@@ -73,7 +76,7 @@ Timing measure(const std::string& name, Device device, const std::function<void(
   benchmark::RunSpecifiedBenchmarks(&collector, ".");
   benchmark::ClearRegisteredBenchmarks();
   if (!collector.error.empty()) fail(collector.error);
-  return collector.timing;
+  return collector.timing();
 }
 
 }  // namespace gt

@@ -11,6 +11,7 @@ namespace gt {
 /// Seconds of one call, over several repetitions of a fixed number of calls.
 struct Timing {
   double median = 0, min = 0, max = 0;
+  double low = 0, high = 0;            // 95 % confidence interval of the median
   int64_t repetitions = 0, calls = 0;  // calls in each repetition
 };
 

@@ -3,21 +3,18 @@
 #include <cmath>
 #include <cstdio>
 
+#include "bench/roofline_page.h"
 #include "core/check.h"
+#include "core/csv.h"
 #include "core/io.h"
 #include "core/parallel.h"
 
 namespace gt {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string key(const std::string& device, const std::string& type, const std::string& op, const std::string& size,
-                const std::string& pass) {
-  return device + " " + type + ", " + op + " " + size + ", " + pass;
+std::string key(const Row& row) {
+  return row_key(to_string(row.device), to_string(row.dtype), row.op, row.size, row.pass);
 }
-
-std::string key(const Row& row) { return key(to_string(row.device), to_string(row.dtype), row.op, row.size, row.pass); }
 
 /// A number in a column of width 9; a dash for 0, which stands for unknown.
 std::string cell(const char* format, double value) {
@@ -34,7 +31,7 @@ std::string times_cell(double times) { return cell(times_format(times), times); 
 
 double rate(double amount, double seconds) { return 1e-9 * amount / seconds; }
 
-Json to_json(const Row& row, double floor) {
+Json to_json(const Row& row, double floor, const std::optional<MedianTime>& earlier) {
   Json json = {{"device", to_string(row.device)},
                {"op", row.op},
                {"size", row.size},
@@ -48,6 +45,8 @@ Json to_json(const Row& row, double floor) {
   json.update({{"ms", 1e3 * t.median},
                {"min_ms", 1e3 * t.min},
                {"max_ms", 1e3 * t.max},
+               {"low_ms", 1e3 * t.low},
+               {"high_ms", 1e3 * t.high},
                {"repetitions", t.repetitions},
                {"calls", t.calls}});
   if (row.bytes > 0) json.update({{"bytes", row.bytes}, {"gb_per_s", rate(row.bytes, t.median)}});
@@ -56,7 +55,40 @@ Json to_json(const Row& row, double floor) {
   if (row.composed > 0) json.update({{"composed_ms", 1e3 * row.composed}, {"x_composed", row.composed / t.median}});
   if (row.error > 0) json["error"] = row.error;
   if (row.cpu > 0) json.update({{"cpu_ms", 1e3 * row.cpu}, {"x_cpu", row.cpu / t.median}});
+  if (earlier)
+    json.update({{"earlier_ms", 1e3 * earlier->median},
+                 {"earlier_low_ms", 1e3 * earlier->low},
+                 {"earlier_high_ms", 1e3 * earlier->high},
+                 {"x_earlier", earlier->median / t.median}});
   return json;
+}
+
+/// The rows of a report as a table: a column for each key.
+std::string rows_csv(const Json& rows) {
+  const std::vector<std::string> columns = {"device",         "op",
+                                            "size",           "type",
+                                            "pass",           "ms",
+                                            "low_ms",         "high_ms",
+                                            "min_ms",         "max_ms",
+                                            "repetitions",    "calls",
+                                            "bytes",          "gb_per_s",
+                                            "flops",          "gflop_per_s",
+                                            "floor_ms",       "share_of_floor",
+                                            "composed_ms",    "x_composed",
+                                            "error",          "cpu_ms",
+                                            "x_cpu",          "earlier_ms",
+                                            "earlier_low_ms", "earlier_high_ms",
+                                            "x_earlier",      "failed"};
+  std::string table = csv_row(columns);
+  for (const Json& row : rows) {
+    std::vector<std::string> fields;
+    for (const std::string& column : columns)
+      fields.push_back(!row.contains(column)     ? ""
+                       : row[column].is_string() ? row[column].get<std::string>()
+                                                 : row[column].dump());
+    table += csv_row(fields);
+  }
+  return table;
 }
 
 }  // namespace
@@ -64,17 +96,9 @@ Json to_json(const Row& row, double floor) {
 Report::Report(ReportOptions options, Machine machine, std::map<Device, Roof> roofs)
     : options_(std::move(options)), machine_(std::move(machine)), roofs_(std::move(roofs)) {
   if (!options_.compare.empty()) {
-    const Json earlier = Json::parse(read_file(options_.compare), nullptr, false);
-    if (!earlier.is_object() || !earlier.contains("rows"))
-      fail(options_.compare, ": expected a file that --json wrote");
-    for (const Json& row : earlier["rows"])
-      if (row.contains("ms"))
-        earlier_[key(row.value("device", ""), row.value("type", "f32"), row.value("op", ""), row.value("size", ""),
-                     row.value("pass", ""))] = 1e-3 * row["ms"].get<double>();
-    const Json facts = earlier.value("machine", Json::object());
-    earlier_facts_ = str_cat("commit ", facts.value("commit", "?"), ", ", facts.value("date", "?"));
+    earlier_.emplace(options_.compare);
     for (const auto& [fact, now] : {std::pair{"cpu", machine_.cpu}, std::pair{"gpu", machine_.gpu}})
-      if (const std::string before = facts.value(fact, ""); before != now && !before.empty() && !now.empty())
+      if (const std::string before = earlier_->machine(fact); before != now && !before.empty() && !now.empty())
         std::printf("note: %s was measured on another %s: %s\n", options_.compare.c_str(), fact, before.c_str());
   }
   print_head();
@@ -101,11 +125,6 @@ void Report::print_head() const {
   std::fflush(stdout);
 }
 
-double Report::earlier_seconds(const Row& row) const {
-  const auto found = earlier_.find(key(row));
-  return found == earlier_.end() ? 0 : found->second;
-}
-
 void Report::print(const Row& row, double speedup) const {
   std::printf("%-*s  %-*s  %-4s  %-7s  %-4s ", int(options_.op_width), row.op.c_str(), int(options_.size_width),
               row.size.c_str(), to_string(row.dtype), row.pass.c_str(), to_string(row.device));
@@ -124,17 +143,26 @@ void Report::print(const Row& row, double speedup) const {
 }
 
 void Report::add(const Row& row) {
-  const double before = earlier_seconds(row), speedup = row.failed.empty() ? before / row.time.median : 0;
-  if (speedup > 0) changes_.push_back({key(row), speedup});
+  const std::optional<MedianTime> before = earlier_ && row.failed.empty() ? earlier_->find(key(row)) : std::nullopt;
+  const double speedup = before ? before->median / row.time.median : 0;
+  if (before) changes_.push_back({key(row), speedup});
+  const MedianTime now{row.time.median, row.time.low, row.time.high};
+  if (before && options_.fail_over && is_slower(now, *before, *options_.fail_over)) {
+    char line[256];
+    std::snprintf(line, sizeof line, "%.4g ms (%.4g to %.4g), before %.4g ms (%.4g to %.4g), %+.1f %%",
+                  1e3 * now.median, 1e3 * now.low, 1e3 * now.high, 1e3 * before->median, 1e3 * before->low,
+                  1e3 * before->high, 100 * (now.median / before->median - 1));
+    too_slow_.push_back("SLOWER: " + key(row) + ": " + line);
+  }
   failed_ += !row.failed.empty();
   unsteady_ += row.time.median > 1.5 * row.time.min;
-  rows_.push_back(to_json(row, row.failed.empty() ? roofs_.at(row.device).floor(row.bytes, row.flops, row.unit) : 0));
+  rows_.push_back(
+      to_json(row, row.failed.empty() ? roofs_.at(row.device).floor(row.bytes, row.flops, row.unit) : 0, before));
   print(row, speedup);
   write(false);
 }
 
-void Report::write(bool complete) const {
-  if (options_.json.empty()) return;
+Json Report::json(bool complete) const {
   Json json = {{"machine",
                 {{"cpu", machine_.cpu},
                  {"threads", num_threads()},
@@ -150,34 +178,48 @@ void Report::write(bool complete) const {
     json["roofs"][to_string(device)] = {{"gb_per_s", 1e-9 * roof.bytes_per_second},
                                         {"gflop_per_s", 1e-9 * roof.flops_per_second},
                                         {"bf16_products_gflop_per_s", 1e-9 * roof.bf16_products_per_second}};
-  write_file(options_.json, json.dump(1) + "\n");
+  if (earlier_) json["earlier"] = earlier_->facts();
+  return json;
 }
 
-size_t Report::finish() {
+void Report::write(bool complete) const {
+  if (!options_.json.empty()) write_file(options_.json, json(complete).dump(1) + "\n");
+  if (!options_.csv.empty()) write_file(options_.csv, rows_csv(rows_));
+}
+
+void Report::print_comparison() const {
+  double logs = 0;
+  size_t faster = 0, slower = 0;
+  const Change* worst = nullptr;
+  for (const Change& change : changes_) {
+    logs += std::log(change.speedup);
+    faster += change.speedup > 1.1;
+    slower += change.speedup < 1 / 1.1;
+    if (worst == nullptr || change.speedup < worst->speedup) worst = &change;
+  }
+  if (worst == nullptr) {
+    std::printf("%s has no row in common\n", options_.compare.c_str());
+    return;
+  }
+  std::printf(
+      "relative to %s (%s): %.2fx as fast in the geometric mean of %zu rows; %zu faster and %zu slower by more "
+      "than 10 %%; slowest: %s, %.2fx\n",
+      options_.compare.c_str(), earlier_->facts().c_str(), std::exp(logs / double(changes_.size())), changes_.size(),
+      faster, slower, worst->what.c_str(), worst->speedup);
+  for (const std::string& line : too_slow_) std::printf("%s\n", line.c_str());
+  if (options_.fail_over)
+    std::printf("%zu of %zu rows are slower by more than %g %%, beyond the noise of both runs\n", too_slow_.size(),
+                changes_.size(), 100 * *options_.fail_over);
+}
+
+Report::Outcome Report::finish() {
   write(true);
+  if (!options_.html.empty()) write_file(options_.html, roofline_page(json(true)));
   std::printf("\n%zu rows, %zu failed\n", rows_.size(), failed_);
   if (unsteady_ > 0)
     std::printf("%zu have a median above 1.5 times their minimum: other programs were running\n", unsteady_);
-  if (!options_.compare.empty()) {
-    double logs = 0;
-    size_t faster = 0, slower = 0;
-    const Change* worst = nullptr;
-    for (const Change& change : changes_) {
-      logs += std::log(change.speedup);
-      faster += change.speedup > 1.1;
-      slower += change.speedup < 1 / 1.1;
-      if (worst == nullptr || change.speedup < worst->speedup) worst = &change;
-    }
-    if (worst == nullptr)
-      std::printf("%s has no row in common\n", options_.compare.c_str());
-    else
-      std::printf(
-          "relative to %s (%s): %.2fx as fast in the geometric mean of %zu rows; %zu faster and %zu slower by more "
-          "than 10 %%; slowest: %s, %.2fx\n",
-          options_.compare.c_str(), earlier_facts_.c_str(), std::exp(logs / double(changes_.size())), changes_.size(),
-          faster, slower, worst->what.c_str(), worst->speedup);
-  }
-  return failed_;
+  if (earlier_) print_comparison();
+  return {failed_, too_slow_.size()};
 }
 
 }  // namespace gt

@@ -3,9 +3,11 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/gate.h"
 #include "bench/machine.h"
 #include "bench/measure.h"
 #include "bench/roof.h"
@@ -29,26 +31,33 @@ struct Row {
 
 struct ReportOptions {
   size_t op_width = 2, size_width = 4;
-  std::string json;     ///< file to write; empty for none
-  std::string compare;  ///< file of an earlier run; empty for none
-  std::string commit;   ///< named in the file
-  bool errors = false;  ///< print a column of rounding errors
+  std::string json, csv, html;      ///< files to write; empty for none
+  std::string compare;              ///< file of an earlier run; empty for none
+  std::optional<double> fail_over;  ///< share by which a row may be slower than earlier, see is_slower()
+  std::string commit;               ///< named in the file
+  bool errors = false;              ///< print a column of rounding errors
 };
 
-/// Prints rows as they are added, and keeps the JSON file up to date.
+/// Prints rows as they are added, and keeps the JSON and CSV files up to date.
 class Report {
  public:
   /// Prints the head of the table. Throws Error if the earlier run cannot be read.
   Report(ReportOptions options, Machine machine, std::map<Device, Roof> roofs);
   void add(const Row& row);
-  /// Prints counts and a summary of the comparison. Returns the number of rows that failed.
-  size_t finish();
+  /// What went wrong, in numbers of rows.
+  struct Outcome {
+    size_t failed = 0;  ///< without times
+    size_t slower = 0;  ///< than options.fail_over allows
+  };
+  /// Prints counts and a summary of the comparison, with a line for each row that is too slow. Writes the page.
+  Outcome finish();
 
  private:
   void print_head() const;
   void print(const Row& row, double speedup) const;
+  nlohmann::ordered_json json(bool complete) const;
   void write(bool complete) const;
-  double earlier_seconds(const Row& row) const;
+  void print_comparison() const;
 
   struct Change {
     std::string what;
@@ -58,9 +67,9 @@ class Report {
   ReportOptions options_;
   Machine machine_;
   std::map<Device, Roof> roofs_;
-  std::map<std::string, double> earlier_;  // median seconds of the earlier run's rows, by key
-  std::string earlier_facts_;
+  std::optional<EarlierRun> earlier_;
   std::vector<Change> changes_;
+  std::vector<std::string> too_slow_;  // a line for each row
   nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
   size_t failed_ = 0, unsteady_ = 0;
 };
