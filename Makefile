@@ -23,7 +23,7 @@ demo: all ## make synthetic images and simulated gaze, train, evaluate, and writ
 	$(BUILD)/gradtrack report runs/demo
 	@echo "open runs/demo/report.html"
 
-test: ## build and run all tests on the CPU; the last line counts them
+test: ## build and run all tests on the CPU; the last line counts them, BUILD/junit.xml holds the results
 	@.ci/packages catch2
 	@$(call configure,$(BUILD),-DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -91,8 +91,14 @@ bench-peers: $(PEERS)/made ## compare the speed of GradTrack and PyTorch (option
 	@cmake --build $(BUILD) --target gradtrack_peer -j $(JOBS)
 	@$(PEERS)/bin/python bench/peers/peers.py --program $(BUILD)/gradtrack_peer --json $(BUILD)/bench-peers.json $(ARGS)
 
-fixtures: $(FIXTURES)/made ## recompute the references of MONAI and PyTorch in tests/fixtures
+fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch and TensorBoard in tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
+	@$(FIXTURES)/bin/python tests/fixtures/make_events.py tests/fixtures
+	@rm -rf $(FIXTURES)/data $(FIXTURES)/run
+	@$(BUILD)/gradtrack synth --out $(FIXTURES)/data --count 40 --size 48
+	@$(BUILD)/gradtrack train configs/demo.yaml data.root=$(FIXTURES)/data train.iterations=20 train.log_every=5 \
+	  train.val_every=10 train.checkpoint_every=10 train.tensorboard=true --out $(FIXTURES)/run
+	@$(FIXTURES)/bin/python tests/fixtures/check_events.py $(FIXTURES)/run
 
 performance: ## write the predicted GPU times of docs/performance.md and bench/results by dry runs (ARGS=--check: fail if stale)
 	@.ci/packages libbenchmark-dev libboost-context-dev
