@@ -18,6 +18,7 @@
 #include "core/parallel.h"
 #include "core/profile.h"
 #include "kernels/cases/check_op.h"
+#include "tools/shell.h"
 
 namespace gt {
 namespace {
@@ -384,7 +385,7 @@ int main(int argc, char** argv) {
   gt::add_options(app, options);
   try {
     app.parse(argc, argv);
-    for (int i = 0; i < argc; ++i) options.command += (i > 0 ? " " : "") + std::string(argv[i]);
+    options.command = gt::shell_words({argv, argv + argc});
     return gt::bench(options);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;

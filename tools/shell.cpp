@@ -37,10 +37,14 @@ std::string quote(const std::string& word) {
 
 }  // namespace
 
-std::string shell_command(const std::vector<std::string>& words) {
-  std::string line = "gradtrack";
-  for (const std::string& word : words) line += " " + quote(word);
+std::string shell_words(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + quote(word);
   return line;
+}
+
+std::string shell_command(const std::vector<std::string>& words) {
+  return words.empty() ? "gradtrack" : "gradtrack " + shell_words(words);
 }
 
 }  // namespace gt
