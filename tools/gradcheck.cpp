@@ -43,10 +43,7 @@ RowResult check_row(const GradCheckRow& row, const GradCheckRun& run) {
     const GradCheck one = row.check({.steps = run.steps, .directional = run.fast, .seed = run.seed + uint64_t(i)});
     ++result.runs;
     result.wrong += !(one.worst < run.limit);
-    result.check.elements += one.elements;
-    result.check.kink = std::max(result.check.kink, one.kink);
-    if (result.check.differing.empty()) result.check.differing = one.differing;
-    if (!(one.worst <= result.check.worst)) result.check.worst = one.worst, result.check.where = one.where;
+    result.check.add(one);
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

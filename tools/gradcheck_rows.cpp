@@ -16,14 +16,7 @@ GradCheck check_op(const OpCase& c, Device device, GradCheckOptions options) {
     options.steps = options.directional ? std::vector{1e-4, 1e-5, 1e-6} : std::vector{1e-4, 1e-3};
   options.max_elements = device == Device::cpu ? 200 : 10;  // the check on the CPU is thorough
   GradCheck all;
-  for (const Sizes& sizes : c.sizes) {
-    const GradCheck one = check_gradients(c, sizes, device, options);
-    all.elements += one.elements;
-    all.kink = std::max(all.kink, one.kink);
-    if (all.differing.empty() && !one.differing.empty())
-      all.differing = str_cat("sizes ", Shape(sizes), " ", one.differing);
-    if (!(one.worst <= all.worst)) all.worst = one.worst, all.where = one.where;
-  }
+  for (const Sizes& sizes : c.sizes) all.add(check_gradients(c, sizes, device, options));
   return all;
 }
 

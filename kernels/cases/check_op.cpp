@@ -141,6 +141,13 @@ void check_direction(const Projection& projection, const Tensor& x, const std::s
 
 }  // namespace
 
+void GradCheck::add(const GradCheck& other) {
+  elements += other.elements;
+  kink = std::max(kink, other.kink);
+  if (differing.empty()) differing = other.differing;
+  if (other.worst > worst) worst = other.worst, where = other.where;
+}
+
 GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
                           const GradCheckOptions& options) {
   Projection projection(op, inputs);

@@ -19,6 +19,9 @@ struct GradCheck {
   /// Largest distance at which differences disagreed with a gradient that smaller steps confirm: a kink is nearer than
   /// this. 0 if no difference did.
   double kink = 0;
+
+  /// Takes the result of further inputs in: the larger error, all elements.
+  void add(const GradCheck& other);
 };
 
 struct GradCheckOptions {
