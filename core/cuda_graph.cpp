@@ -6,6 +6,9 @@
 
 #include "core/cuda.h"
 #include "core/dry_run.h"
+#if GT_EMULATE
+#include "core/emulation/emulation.h"
+#endif
 
 namespace gt {
 
@@ -85,6 +88,29 @@ void Upload::operator()(const Tensor& from) {
   check_cuda(cudaEventRecord(slot.free, cuda_stream()), "cudaEventRecord");
 }
 
+#elif GT_EMULATE
+
+struct CudaGraph::State {
+  std::optional<emulation::Graph> graph;
+};
+
+void CudaGraph::record(const std::function<void()>& work) {
+  GT_CHECK(!recorded(), "CudaGraph::record: expected no recording, got a second one");
+  emulation::Graph graph;
+  {
+    const emulation::Recording recording(graph);
+    work();
+  }
+  state_->graph = std::move(graph);
+}
+
+bool CudaGraph::recorded() const { return state_->graph.has_value(); }
+
+void CudaGraph::replay() {
+  GT_CHECK(recorded(), "CudaGraph::replay: nothing is recorded");
+  for (const std::function<void()>& work : state_->graph->work) work();
+}
+
 #else
 
 struct CudaGraph::State {
@@ -100,6 +126,10 @@ void CudaGraph::replay() {
   GT_CHECK(recorded(), "CudaGraph::replay: nothing is recorded");
   state_->work();
 }
+
+#endif
+
+#if !GT_CUDA || GT_EMULATE
 
 struct Upload::State {};
 

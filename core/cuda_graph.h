@@ -1,5 +1,5 @@
 // Device work that is recorded once and replayed by one launch, and uploads of batches that the host need not wait for.
-// The CPU and the emulated device run the work again and copy at once.
+// On the emulated device a replay runs the recorded launches with copies of their arguments, and uploads copy at once.
 #pragma once
 
 #include <functional>

@@ -130,12 +130,27 @@ void* allocate_host(size_t& bytes) {
   return data;
 }
 
-/// A block of exactly `bytes`, filled with NaN. A sanitizer then sees an access one byte beyond the end.
+/// A block of exactly `bytes`, filled with NaN. A sanitizer then sees an access one byte beyond the end. If a graph is
+/// recorded, each replay fills the block again.
 [[maybe_unused]] void* allocate_emulated(size_t bytes) {
   void* data = nullptr;
   if (posix_memalign(&data, alignment, bytes == 0 ? 1 : bytes) != 0) fail("out of memory: ", bytes, " bytes");
   std::memset(data, 0xFF, bytes);
+#if GT_EMULATE
+  if (emulation::recorded_graph() != nullptr) emulation::submit([=] { std::memset(data, 0xFF, bytes); });
+#endif
   return data;
+}
+
+/// Frees a block, or leaves it to the graph that is recorded, whose replays use it.
+[[maybe_unused]] void free_emulated(void* data) {
+#if GT_EMULATE
+  if (emulation::Graph* const graph = emulation::recorded_graph(); graph != nullptr) {
+    graph->memory.emplace_back(data, std::free);
+    return;
+  }
+#endif
+  std::free(data);
 }
 
 /// Address space without memory behind it. It reads as zeros.
@@ -273,19 +288,27 @@ Buffer::~Buffer() {
   else if (device_ == Device::cpu)
     host_memory().free(data_, capacity_);
   else
-    std::free(data_);
+    free_emulated(data_);
   count_bytes(device_, -int64_t(bytes_));
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
   if (bytes == 0) return;
   count_copy(to_device, from_device);
-  if (!dry_run()) std::memcpy(to, from, bytes);
+  if (dry_run()) return;
+#if GT_EMULATE
+  if (to_device == Device::cuda && from_device == Device::cuda)
+    return emulation::submit([=] { std::memcpy(to, from, bytes); });
+  if (to_device != from_device) emulation::require_no_recording("a copy between host and device");
+#endif
+  std::memcpy(to, from, bytes);
 }
 
 void synchronize([[maybe_unused]] Device device) {
 #if GT_EMULATE
-  if (device == Device::cuda && !dry_run()) emulation::throw_late_error();
+  if (device != Device::cuda || dry_run()) return;
+  emulation::require_no_recording("synchronize()");
+  emulation::throw_late_error();
 #endif
 }
 #endif

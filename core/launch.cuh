@@ -102,10 +102,12 @@ void launch(const Launch& launch, void (*kernel)(Parameters...), const Arguments
   if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::kernel);
   if (dry_run()) return;
 #if GT_EMULATE
-  const auto thread = [&] { std::apply(kernel, values); };
-  emulation::run(
-      {launch.grid, launch.block, launch.shared_bytes, {launch.file, launch.line}},
-      [](const void* f) { (*static_cast<decltype(&thread)>(f))(); }, &thread);
+  emulation::submit([launch, kernel, values] {
+    const auto thread = [&] { std::apply(kernel, values); };
+    emulation::run(
+        {launch.grid, launch.block, launch.shared_bytes, {launch.file, launch.line}},
+        [](const void* f) { (*static_cast<decltype(&thread)>(f))(); }, &thread);
+  });
 #else
   std::apply(
       [&](auto&... value) {

@@ -23,8 +23,8 @@ namespace {
 
 constexpr unsigned max_threads = 1024;  // per block
 constexpr size_t stack_bytes = 64 * 1024, guard_bytes = 4096;
-constexpr size_t guarded_blocks = 16;  // a process may have 65530 mappings, and each guarded stack takes two
-constexpr int vote = -1;               // as Thread::source: the operation is a vote
+constexpr size_t guarded_blocks = 16;   // a process may have 65530 mappings, and each guarded stack takes two
+constexpr int vote = -1, barrier = -2;  // as Thread::source: the operation is a vote or __syncwarp()
 
 enum class Wait { nothing, block, warp, other_blocks };
 
@@ -34,7 +34,7 @@ struct Thread : Fiber {
   Wait waits = Wait::nothing;
   Site site;           // where it waits
   uint64_t value = 0;  // its operand of a warp operation, then the result
-  int source = 0;      // the lane that it reads, or vote
+  int source = 0;      // the lane that it reads, vote or barrier
 };
 
 /// A warp operation that some lanes of its mask have reached.
@@ -124,7 +124,7 @@ class Machine {
   void run_next();
   void switch_to(Fiber& fiber);
   void after_switch();
-  void release_warp(unsigned warp, unsigned mask);
+  void release_warp(unsigned warp, unsigned mask, bool is_barrier);
   std::string describe_deadlock() const;
 
   std::mutex mutex_;
@@ -402,7 +402,7 @@ uint64_t Machine::sync_warp(unsigned mask, uint64_t value, int source, Site site
   const auto wrong = [&](const auto&... what) { fail(describe(thread), " at ", show(site), ": ", what...); };
   if (!(mask >> lane & 1)) wrong("the mask lacks the calling lane");
   if (mask & ~warp.present) wrong("the mask names a lane that has returned or does not exist");
-  if (source != vote && !(mask >> source & 1)) wrong("shuffle reads lane ", source, ", outside of its mask");
+  if (source >= 0 && !(mask >> source & 1)) wrong("shuffle reads lane ", source, ", outside of its mask");
   auto m =
       std::find_if(warp.pending.begin(), warp.pending.end(), [&](const WarpOperation& o) { return o.mask == mask; });
   if (m == warp.pending.end()) m = warp.pending.insert(m, {mask, 0, site});
@@ -414,13 +414,14 @@ uint64_t Machine::sync_warp(unsigned mask, uint64_t value, int source, Site site
   m->arrived |= 1u << lane;
   if (m->arrived == mask) {
     warp.pending.erase(m);
-    release_warp(thread.id / 32, mask);
+    release_warp(thread.id / 32, mask, source == barrier);
   }
   run_next();
   return thread.value;
 }
 
-void Machine::release_warp(unsigned warp, unsigned mask) {
+/// Only __syncwarp() orders memory. Votes and shuffles exchange values, but are no barriers to the race detector.
+void Machine::release_warp(unsigned warp, unsigned mask, bool is_barrier) {
   Thread* const lanes = &block_->threads[warp * 32];
   std::array<uint64_t, 32> values;
   uint64_t votes = 0;
@@ -430,8 +431,8 @@ void Machine::release_warp(unsigned warp, unsigned mask) {
     votes |= uint64_t(values[i] != 0) << i;
   }
   for (unsigned i = 0; i < 32; ++i)
-    if (mask >> i & 1) lanes[i].value = lanes[i].source == vote ? votes : values[unsigned(lanes[i].source)];
-  detector::warp_barrier(warp, mask);
+    if (mask >> i & 1) lanes[i].value = lanes[i].source < 0 ? votes : values[unsigned(lanes[i].source)];
+  if (is_barrier) detector::warp_barrier(warp, mask);
   make_ready(warp, mask);
 }
 
@@ -450,11 +451,33 @@ void run(const Grid& grid, void (*thread)(const void*), const void* argument) {
   }
 }
 
+namespace {
+
+thread_local Graph* recording = nullptr;
+
+}  // namespace
+
+void submit(std::function<void()> work) {
+  if (recording == nullptr) return work();
+  recording->work.push_back(std::move(work));
+}
+
+Recording::Recording(Graph& graph) { recording = &graph; }
+Recording::~Recording() { recording = nullptr; }
+
+Graph* recorded_graph() { return recording; }
+
+void require_no_recording(const char* what) {
+  if (recording != nullptr) fail(what, " while a CUDA graph is recorded");
+}
+
 void throw_late_error() {
   if (machine().late_error) std::rethrow_exception(std::exchange(machine().late_error, nullptr));
 }
 
 int sync_block(bool predicate, Site site) { return machine().sync_block(predicate, site); }
+
+void sync_warp(unsigned mask, Site site) { machine().sync_warp(mask, 0, barrier, site); }
 
 unsigned ballot(unsigned mask, bool predicate, Site site) {
   return unsigned(machine().sync_warp(mask, predicate, vote, site));

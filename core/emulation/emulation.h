@@ -17,6 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -66,12 +68,39 @@ struct Grid {
   Site launch;
 };
 
+/// Runs work for the device now, or appends it to the graph that this thread records.
+void submit(std::function<void()> work);
+
+/// Recorded work and the memory that was allocated for it, which is freed with the graph.
+struct Graph {
+  std::vector<std::function<void()>> work;
+  std::vector<std::unique_ptr<void, void (*)(void*)>> memory;
+};
+
+/// While one is alive, submit() on this thread appends to `graph`.
+class Recording {
+ public:
+  explicit Recording(Graph& graph);
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+};
+
+/// The graph that this thread records, or null.
+Graph* recorded_graph();
+
+/// Throws Error, naming `what`, if this thread records a graph: CUDA refuses to wait for the device then.
+void require_no_recording(const char* what);
+
 /// Calls thread(argument) for every thread of the grid. Throws what a thread throws; later launches are unaffected.
 /// Grids that several host threads launch run one after the other.
 void run(const Grid& grid, void (*thread)(const void*), const void* argument);
 
 /// Waits for all threads of the block. Returns the number of threads with a true `predicate`.
 int sync_block(bool predicate, Site site);
+
+/// Waits for the lanes of `mask`, which then see what the others have written.
+void sync_warp(unsigned mask, Site site);
 
 /// Waits for the lanes of `mask`. Returns the lanes with a true `predicate`.
 unsigned ballot(unsigned mask, bool predicate, Site site);
@@ -155,7 +184,7 @@ inline int __syncthreads_and(int predicate, gt::emulation::Site at = gt::emulati
   return gt::emulation::sync_block(predicate == 0, at) == 0;
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu, gt::emulation::Site at = gt::emulation::Site::here()) {
-  gt::emulation::ballot(mask, false, at);
+  gt::emulation::sync_warp(mask, at);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate, gt::emulation::Site at = gt::emulation::Site::here()) {
   return gt::emulation::ballot(mask, predicate != 0, at);

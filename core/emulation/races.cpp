@@ -6,10 +6,10 @@
 // Two accesses of one address race if two threads of a grid make them, at least one of them writes, not both are
 // atomic, and nothing orders them. These order accesses:
 //   - __syncthreads(), for the threads of a block;
-//   - a warp operation, for the lanes of its mask;
-//   - atomics of two blocks at one address, if the first block called __threadfence() before its atomic: its accesses
-//     before the fence precede those of the second block after its atomic (as when the last block sums partial
-//     results);
+//   - __syncwarp(), for the lanes of its mask; shuffles and votes order nothing;
+//   - atomics of two blocks at one address, if the first block called __threadfence() before its atomic and the second
+//     one after its own: the first block's accesses before its fence precede those of the second block after its fence
+//     (as when the last block sums partial results);
 //   - launches.
 // A read of shared memory that the block has not written is reported too.
 //
@@ -90,8 +90,10 @@ thread_local int running = -1;  // the emulated thread that runs on this host th
 struct BlockClocks {
   uint32_t block = 0, epoch = 0;
   std::unordered_map<uint32_t, std::vector<Acquired>> acquired;  // by the other block
-  std::array<std::array<uint32_t, 32>, 1024> clocks{};  // per thread: the clock it has seen of each lane of its warp
-  std::array<Moment, 1024> fences{};                    // the last __threadfence() of each thread
+  std::array<std::array<uint32_t, 32>, 1024> clocks{};     // per thread: the clock it has seen of each lane of its warp
+  std::array<Moment, 1024> fences{};                       // the last __threadfence() of each thread
+  std::array<std::map<const void*, size_t>, 1024> seen{};  // per thread: how many of the moments released at an
+                                                           // address its atomics have seen since that fence
 
   Moment now(uint32_t me) const { return {block, me, epoch, clocks[me][me % 32]}; }
 };
@@ -122,7 +124,7 @@ struct Detector {
   void access(const void* p, size_t bytes, detector::Access kind, uint32_t me, const void* pc) {
     const bool shared = shared_memory().contains(p);
     const Stamp stamp{current->now(me), pc};
-    if (kind == detector::Access::atomic) acquire_and_release(p, me);
+    if (kind == detector::Access::atomic) see_and_release(p, me);
     const auto begin = reinterpret_cast<uintptr_t>(p);
     for (uintptr_t address = begin; address < begin + bytes;) {
       Page& page = pages[address / Page::bytes];
@@ -159,10 +161,17 @@ struct Detector {
     if (std::none_of(from.begin(), from.end(), known)) from.push_back({moment, current->now(me)});
   }
 
-  void acquire_and_release(const void* p, uint32_t me) {
-    if (const auto r = released.find(p); r != released.end())
-      for (const Moment& moment : r->second)
-        if (moment.block != current->block) acquire(moment, me);
+  void fence(uint32_t me) {
+    for (const auto& [p, count] : std::exchange(current->seen[me], {}))
+      for (size_t i = 0; i < count; ++i)
+        if (const Moment& moment = released[p][i]; moment.block != current->block) acquire(moment, me);
+    current->fences[me] = current->now(me);
+    ++current->clocks[me][me % 32];
+  }
+
+  /// An atomic releases what precedes the thread's last fence. What it sees is acquired at the thread's next fence.
+  void see_and_release(const void* p, uint32_t me) {
+    if (const auto r = released.find(p); r != released.end()) current->seen[me][p] = r->second.size();
     const Moment& fence = current->fences[me];
     if (fence.clock == 0) return;
     std::vector<Moment>& moments = released[p];
@@ -265,6 +274,7 @@ void begin_block(unsigned block, unsigned threads) {
     b.clocks[t] = {};
     b.clocks[t][t % 32] = 1;
     b.fences[t] = {};
+    b.seen[t].clear();
   }
 }
 
@@ -294,10 +304,9 @@ void warp_barrier(unsigned warp, unsigned mask) {
 }
 
 void fence() {
-  const auto me = uint32_t(running);
-  BlockClocks& b = *global_detector.current;
-  b.fences[me] = b.now(me);
-  ++b.clocks[me][me % 32];
+  const int me = std::exchange(running, -1);
+  global_detector.fence(uint32_t(me));
+  running = me;
 }
 
 void access(const void* p, size_t bytes, Access kind, const void* pc) {

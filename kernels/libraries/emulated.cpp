@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/dry_run.h"
+#include "core/emulation/emulation.h"
 #include "kernels/cpu/convolution.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/libraries/cublas.h"
@@ -94,45 +95,54 @@ struct Operands {
 
 bool forward(const Convolution& c, const void* x, const void* w, const void*, void* y) {
   if (only_counted()) return false;
-  Operands o(c, x, w, y);
-  const float* no_bias = nullptr;
-  correlate(o.convolution.correlation, read(o.convolution.x), read(o.convolution.w), no_bias, o.y_view);
-  o.y.store();
+  emulation::submit([=] {
+    Operands o(c, x, w, y);
+    const float* no_bias = nullptr;
+    correlate(o.convolution.correlation, read(o.convolution.x), read(o.convolution.w), no_bias, o.y_view);
+    o.y.store();
+  });
   return false;
 }
 
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx) {
   if (only_counted()) return;
-  Operands o(c, dx, w, dy);
-  Correlation size = o.convolution.correlation;
-  std::swap(size.in, size.out);
-  const auto& [data, out, in, row, column] = o.convolution.w;
-  const WeightView<const float> flipped{data + (size.kernel - 1) * (row + column), in, out, -row, -column};
-  const float* no_bias = nullptr;
-  correlate(size, read(o.y_view), flipped, no_bias, o.convolution.x);
-  o.x.store();
+  emulation::submit([=] {
+    Operands o(c, dx, w, dy);
+    Correlation size = o.convolution.correlation;
+    std::swap(size.in, size.out);
+    const auto& [data, out, in, row, column] = o.convolution.w;
+    const WeightView<const float> flipped{data + (size.kernel - 1) * (row + column), in, out, -row, -column};
+    const float* no_bias = nullptr;
+    correlate(size, read(o.y_view), flipped, no_bias, o.convolution.x);
+    o.x.store();
+  });
 }
 
 void weight_gradient(const Convolution& c, const void* x, const void* dy, void* dw) {
   if (only_counted()) return;
-  Operands o(c, x, dw, dy);
-  float* no_bias = nullptr;
-  correlate_weight_gradient(o.convolution.correlation, read(o.convolution.x), read(o.y_view), o.convolution.w, no_bias);
-  o.w.store();
+  emulation::submit([=] {
+    Operands o(c, x, dw, dy);
+    float* no_bias = nullptr;
+    correlate_weight_gradient(o.convolution.correlation, read(o.convolution.x), read(o.y_view), o.convolution.w,
+                              no_bias);
+    o.w.store();
+  });
 }
 
 }  // namespace cudnn
 
 void cublas::multiply(const Product& p, const void* a, const void* b, void* y) {
   if (only_counted()) return;
-  const auto run = [&]<class T>(const T* a_, const T* b_, T* y_) {
-    gt::multiply(p.m, p.n, p.k, a_, p.transpose_a, b_, p.transpose_b, y_);
-  };
-  if (p.dtype == DType::f64)
-    return run(static_cast<const double*>(a), static_cast<const double*>(b), static_cast<double*>(y));
-  Floats from_a(p.dtype, a, p.m * p.k), from_b(p.dtype, b, p.k * p.n), to(p.dtype, y, p.m * p.n);
-  run(static_cast<const float*>(from_a.data()), static_cast<const float*>(from_b.data()), to.data());
-  to.store();
+  emulation::submit([=] {
+    const auto run = [&]<class T>(const T* a_, const T* b_, T* y_) {
+      gt::multiply(p.m, p.n, p.k, a_, p.transpose_a, b_, p.transpose_b, y_);
+    };
+    if (p.dtype == DType::f64)
+      return run(static_cast<const double*>(a), static_cast<const double*>(b), static_cast<double*>(y));
+    Floats from_a(p.dtype, a, p.m * p.k), from_b(p.dtype, b, p.k * p.n), to(p.dtype, y, p.m * p.n);
+    run(static_cast<const float*>(from_a.data()), static_cast<const float*>(from_b.data()), to.data());
+    to.store();
+  });
 }
 
 }  // namespace gt

@@ -47,6 +47,24 @@ __global__ void missing_syncwarp(const float* in, float* out) {  // assumes that
 }
 
 template <bool faulty>
+__global__ void shuffle_as_barrier(const float* in, float* out) {  // a shuffle orders no memory
+  GT_SHARED(float, s, [block]);
+  s[thread()] = in[element()];
+  const float own = __shfl_xor_sync(full_mask, in[element()], 0);
+  if (!faulty) __syncwarp();
+  out[element()] = s[thread() ^ 1] + own;
+}
+
+template <bool faulty>
+__global__ void vote_as_barrier(const float* in, float* out) {  // nor does a vote
+  GT_SHARED(float, s, [block]);
+  s[thread()] = in[element()];
+  const bool all = __all_sync(full_mask, in[element()] > 0);
+  if (!faulty) __syncwarp();
+  out[element()] = all ? s[thread() ^ 1] : 0;
+}
+
+template <bool faulty>
 __global__ void syncwarp_for_a_block(const float* in, float* out) {
   GT_SHARED(float, s, [block]);
   s[thread()] = in[element()];
@@ -113,6 +131,7 @@ __global__ void missing_fence(const float* in, float* out) {  // the last block 
     out[1 + blockIdx.x] = in[blockIdx.x];
     if (!faulty) __threadfence();
     last = atomicAdd(&out[0], 1.0f) == float(gridDim.x - 1);
+    __threadfence();
   }
   __syncthreads();
   if (last && thread() < 2) out[10 + thread()] = out[1 + thread()] + out[2 + thread()];
@@ -125,9 +144,36 @@ __global__ void missing_fence_before_waiting(const float* in, float* out) {  // 
     if (!faulty) __threadfence();
     atomicAdd(&out[0], 1.0f);
     while (atomicAdd(&out[0], 0.0f) < float(gridDim.x)) __nanosleep(20);
+    __threadfence();
   }
   __syncthreads();
   if (thread() < 3) out[10 + blockIdx.x * 3 + thread()] = out[1 + thread()];
+}
+
+template <bool faulty>
+__global__ void missing_fence_after_waiting(const float* in, float* out) {  // reads may be older than the loop's end
+  if (thread() == 0) {
+    out[1 + blockIdx.x] = in[blockIdx.x];
+    __threadfence();
+    atomicAdd(&out[0], 1.0f);
+    while (atomicAdd(&out[0], 0.0f) < float(gridDim.x)) __nanosleep(20);
+    if (!faulty) __threadfence();
+  }
+  __syncthreads();
+  if (thread() < 3) out[10 + blockIdx.x * 3 + thread()] = out[1 + thread()];
+}
+
+template <bool faulty>
+__global__ void missing_fence_of_last_block(const float* in, float* out) {  // the last block reads the values of all
+  GT_SHARED(bool, last);
+  if (thread() == 0) {
+    out[1 + blockIdx.x] = in[blockIdx.x];
+    __threadfence();
+    last = atomicAdd(&out[0], 1.0f) == float(gridDim.x - 1);
+    if (!faulty) __threadfence();
+  }
+  __syncthreads();
+  if (last && thread() < 2) out[10 + thread()] = out[1 + thread()] + out[2 + thread()];
 }
 
 template <bool faulty>
@@ -291,6 +337,8 @@ const std::vector<Fault>& faults() {
       FAULT(missing_barrier, wrong, none, none, "read after unordered write"),
       FAULT(missing_barrier_in_loop, wrong, none, none, "write after unordered read"),
       FAULT(missing_syncwarp, wrong, none, none, "read after unordered write"),
+      FAULT(shuffle_as_barrier, right, none, none, "read after unordered write"),
+      FAULT(vote_as_barrier, right, none, none, "read after unordered write"),
       FAULT(syncwarp_for_a_block, depend_on_order, none, none, "read after unordered write"),
       FAULT(syncwarp_of_too_few, depend_on_order, none, none, "read after unordered write"),
       FAULT(unwritten_shared, wrong, none, none, unwritten),
@@ -300,6 +348,8 @@ const std::vector<Fault>& faults() {
       FAULT(blocks_overlap, right, none, none, "write after unordered write"),
       FAULT(missing_fence, right, none, none, "read after unordered write"),
       FAULT(missing_fence_before_waiting, right, none, none, "read after unordered write"),
+      FAULT(missing_fence_after_waiting, right, none, none, "read after unordered write"),
+      FAULT(missing_fence_of_last_block, right, none, none, "read after unordered write"),
       FAULT(waiting_for_one_more, wrong, "waits for other blocks", none, none),
       FAULT(trapping, wrong, "called __trap()", none, none),
       FAULT(past_static_shared, right, none, "index 64 out of bounds for type 'float [64]'", none),

@@ -35,6 +35,7 @@ __global__ void throws() {
   if (threadIdx.x == 5) fail("thread 5 throws");
   __syncthreads();
 }
+__global__ void store(int value, int* to) { *to = value; }
 __global__ void odd_width() { __shfl_sync(full_mask, 1, 0, 5); }
 
 __global__ void note_order(int* next, int* order) {
@@ -82,6 +83,7 @@ long launches_of_host_threads(int threads, int launches) {
 void launch_in_a_kernel() { launch({1, 1}, launches); }
 void barrier_outside_of_a_kernel() { __syncthreads(); }
 void throw_in_a_kernel() { launch({3, 64}, throws); }
+void store_in_a_kernel(int value, int* to) { launch({1, 1}, store, value, to); }
 void shuffle_of_odd_width() { launch({1, 32}, odd_width); }
 void argument_out_of_range(long long value) { launch({1, 1}, nothing, value); }
 

@@ -10,6 +10,9 @@ long sum_in_host_code(int n);
 /// sum_in_host_code(). Returns the number of emulated threads that ran.
 long launches_of_host_threads(int threads, int launches);
 
+/// Sets *to on the device.
+void store_in_a_kernel(int value, int* to);
+
 // Misuse, which must throw Error.
 void launch_in_a_kernel();
 void barrier_outside_of_a_kernel();

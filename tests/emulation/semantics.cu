@@ -269,6 +269,7 @@ __global__ void sum_by_last_block(int n, const float* in, float* partial, unsign
     partial[blockIdx.x] = sum;
     __threadfence();
     last = atomicAdd(count, 1u) == gridDim.x - 1;
+    __threadfence();
   }
   __syncthreads();
   if (!last) return;

@@ -5,8 +5,10 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "core/cuda_graph.h"
 #include "core/launch.cuh"
 #include "core/profile.h"
+#include "kernels/ops.h"
 #include "tests/catch.h"
 #include "tests/emulation/faults.h"
 #include "tests/emulation/host_code.h"
@@ -123,6 +125,33 @@ TEST_CASE("emulation: an error on the device is thrown by a profiled op", "[emul
   CHECK(error_of([&] { op([] { throw_in_a_kernel(); }); }).find("thread 5 throws") != std::string::npos);
   CHECK(error_of([&] { op([] { fail("the body fails"); }); }) == "the body fails");
   CHECK(OpRange("op", Device::cuda)([] { return 3; }) == 3);
+}
+
+TEST_CASE("emulation: a CUDA graph replays its launches with copies of their arguments", "[emulation]") {
+  int value = 1, calls = 0, result = 0;
+  const Tensor x = Tensor::zeros({4}, DType::f32, Device::cuda), y = Tensor::zeros({4}, DType::f32, Device::cuda);
+  CudaGraph graph;
+  graph.record([&] {
+    ++calls;
+    store_in_a_kernel(value, &result);
+    const Tensor sum = add(x, x);
+    copy_bytes(y.raw(), Device::cuda, sum.raw(), Device::cuda, sum.bytes());
+  });
+  CHECK(result == 0);
+  value = 2;
+  for (const double fill : {3.0, 4.0}) {
+    result = 0;
+    Upload{x}(Tensor::full({4}, fill));
+    graph.replay();
+    CHECK(result == 1);
+    CHECK(y.values<float>() == std::vector<float>(4, float(2 * fill)));
+  }
+  CHECK(calls == 1);
+  CudaGraph other;
+  CHECK(error_of([&] { other.record([&] { x.values<float>(); }); }).find("while a CUDA graph is recorded") !=
+        std::string::npos);
+  CHECK_FALSE(other.recorded());
+  CHECK(x.values<float>().size() == 4);
 }
 
 TEST_CASE("emulation: blocks_for() covers all items", "[emulation]") {
