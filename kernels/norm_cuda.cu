@@ -20,11 +20,18 @@ namespace {
 
 using namespace gpu;
 
+/// x0 of W channels from c on, in the block of pixels that starts at `begin`.
+template <int W, class S>
+__device__ Vector<S, W> first_pixel(const NormInputs<S>& in, int64_t begin, int64_t c) {
+  return load<W>(in.x + begin * in.norm.shape.channels + c);
+}
+
 template <class S, int W, class T = compute_t<S>>
 __global__ void __launch_bounds__(row_threads, 4)
     moments_kernel(NormInputs<S> in, PixelPartition partition, double* partial) {
   store_partials<2, W, 4, T>(partition, in.norm.shape.channels, partial, [=](int64_t, int64_t c, T(&sums)[2][W]) {
-    return moments_pass(sums, first_pixel<W>(in, partition, c), [=](int64_t, int64_t i) { return load<W>(in.x + i); });
+    return moments_pass(sums, first_pixel<W>(in, partition.begin(), c),
+                        [=](int64_t, int64_t i) { return load<W>(in.x + i); });
   });
 }
 
@@ -60,7 +67,9 @@ __global__ void __launch_bounds__(row_threads, 1)
   const Moments all =
       reduce_group<Moments>(blocks, group.count, pairs + blockIdx.x * blocks, [&](int64_t b, int64_t i) {
         const double* const of_block = partial + (group.image * blocks + b) * 2 * channels + group.first + i;
-        return PixelBlock<S>(in, partition, group.image, b).moments(group.first + i, {of_block[0], of_block[channels]});
+        const int64_t c = group.first + i, begin = partition.begin(group.image, b);
+        return moments_of(in, c, double(first_pixel<1>(in, begin, c).v[0]),
+                          double(partition.end(group.image, b) - begin), {of_block[0], of_block[channels]});
       });
   const Statistics stats = statistics(all, in.norm.group_size(), in.norm.eps);
   if (threadIdx.x == 0) in.stats[blockIdx.x] = stats;
@@ -87,7 +96,7 @@ __global__ void __launch_bounds__(row_threads, 3)
   const int64_t channels = in.norm.shape.channels;
   store_partials<channel_sums, W, 2, T>(
       partition, channels, partial, [=](int64_t image, int64_t first, T(&sums)[channel_sums][W]) {
-        return gradient_sums_pass(sums, first_pixel<W>(in, partition, first),
+        return gradient_sums_pass(sums, first_pixel<W>(in, partition.begin(), first),
                                   load<W>(in.affines + image * channels + first), T(in.norm.slope),
                                   [=](int64_t, int64_t i) {
                                     return XAndGradient<S, W>{load<W>(in.x + i), load<W>(dy + i)};
@@ -108,17 +117,17 @@ __global__ void __launch_bounds__(row_threads)
   };
   const GradientMeans means =
       reduce_group<GradientMeans>(blocks, group.count, pairs + blockIdx.x * blocks, [&](int64_t b, int64_t i) {
-        const int64_t c = group.first + i;
-        const double dz = sums(b, of_dz)[c];
-        double& dz_xhat = sums(b, of_dz_xhat)[c];
-        dz_xhat = PixelBlock<S>(in, partition, group.image, b).dz_xhat(c, dz_xhat, dz);
-        return in.mean_terms(c, dz, dz_xhat);
+        const int64_t c = group.first + i, begin = partition.begin(group.image, b);
+        return means_of(in, group.image, c, double(first_pixel<1>(in, begin, c).v[0]),
+                        double(partition.end(group.image, b) - begin), sums(b, of_dz)[c], sums(b, of_dz_xhat)[c],
+                        sums(b, of_dx)[c]);
       });
   for (int64_t k = threadIdx.x; k < blocks * group.count; k += row_threads) {
     const int64_t b = k / group.count, c = group.first + k % group.count;
     const Affine<double> affine = gradient_affine(in.channel(group.image, c), means);
     double& dx = sums(b, of_dx)[c];
-    dx = PixelBlock<S>(in, partition, group.image, b).dx(c, sums(b, of_dz)[c], affine, dx);
+    dx = sum_of_gradients(in.affine(group.image, c).scale, sums(b, of_dz)[c], affine, dx,
+                          double(partition.end(group.image, b) - partition.begin(group.image, b)));
     if (b == 0) gradient_affines[group.image * channels + c] = {T(affine.scale), T(affine.shift)};
   }
 }

@@ -28,12 +28,6 @@ struct XAndGradient {
   gpu::Vector<S, W> x, dy;
 };
 
-/// x0 of W channels from c on, in the running block.
-template <int W, class S>
-__device__ gpu::Vector<S, W> first_pixel(const NormInputs<S>& in, const gpu::PixelPartition& partition, int64_t c) {
-  return gpu::load<W>(in.x + partition.begin() * in.norm.shape.channels + c);
-}
-
 /// Adds to the sums of x - x0 and of its square.
 template <int W, class T, class S, class Read>
 __device__ auto moments_pass(T (&sums)[2][W], const gpu::Vector<S, W>& x0, const Read& read) {
@@ -56,7 +50,7 @@ __device__ auto normalise_pass(const ChannelAffines<T, W>& z, T slope, S* y, con
 }
 
 /// A channel's sums that the parameters' gradients follow from: of dz, dz xhat and dx. The latter two are sums of
-/// dz (x - x0) and x - x0 until the group's means are known.
+/// dz (x - x0) and x - x0 first; that of dx is one of x until the group's means are known.
 enum ChannelSum { of_dz, of_dz_xhat, of_dx, channel_sums };
 inline constexpr int of_dz_x = of_dz_xhat, of_x = of_dx;
 
@@ -91,32 +85,21 @@ __device__ auto input_gradient_pass(const ChannelAffines<T, W>& z, const Channel
 
 // ---- What follows from a block's sums -------------------------------------------------------------------------------
 
-/// A block of pixels of an image.
+/// The moments of x + bias over n pixels of channel c, from those of x - x0.
 template <class S>
-struct PixelBlock {
-  const NormInputs<S>& in;
-  int64_t image, begin;  // its first pixel, counted through all images
-  double pixels;
+__device__ Moments moments_of(const NormInputs<S>& in, int64_t c, double x0, double n, const Moments& m) {
+  return m.plus(x0 + in.bias_of(c), n);
+}
 
-  __device__ PixelBlock(const NormInputs<S>& in, const gpu::PixelPartition& partition, int64_t image, int64_t block)
-      : in(in),
-        image(image),
-        begin(partition.begin(image, block)),
-        pixels(double(partition.end(image, block) - begin)) {}
-
-  /// x0 of channel c.
-  __device__ double x0(int64_t c) const { return double(in.x[begin * in.norm.shape.channels + c]); }
-  /// The moments of x + bias in channel c, from those of x - x0.
-  __device__ Moments moments(int64_t c, const Moments& m) const { return m.plus(x0(c) + in.bias_of(c), pixels); }
-  /// The sum of dz xhat in channel c, from those of dz (x - x0) and dz.
-  __device__ double dz_xhat(int64_t c, double dz_x, double dz) const {
-    return sum_with_xhat(in.channel(image, c).less(x0(c)), dz_x, dz);
-  }
-  /// The sum of dx in channel c, from those of dz and x - x0.
-  __device__ double dx(int64_t c, double dz, const Affine<double>& affine, double x) const {
-    return sum_of_gradients(in.affine(image, c).scale, dz, affine, x + pixels * x0(c), pixels);
-  }
-};
+/// Turns the sums over n pixels of channel c of dz (x - x0) and of x - x0 into those of dz xhat and of x. Returns what
+/// the channel adds to its group's means.
+template <class S>
+__device__ GradientMeans means_of(const NormInputs<S>& in, int64_t image, int64_t c, double x0, double n, double dz,
+                                  double& dz_xhat, double& x) {
+  dz_xhat = sum_with_xhat(in.channel(image, c).less(x0), dz_xhat, dz);
+  x += n * x0;
+  return in.mean_terms(c, dz, dz_xhat);
+}
 
 /// The warp's sum of f(i) over i in [0, n), in every lane. A Pair is two doubles.
 template <class Pair, class F>

@@ -33,6 +33,9 @@ struct SharedTile {
   /// The W elements from the tensor's element i on, which is in pixel p.
   __device__ Vector<S, W> at(int64_t p, int64_t i) const { return load<W>(elements + index(p, i)); }
 
+  /// The W channels from c on of the first pixel. Another thread may have fetched them.
+  __device__ Vector<S, W> first_pixel(int64_t c) const { return load<W>(elements + (c - channels.first)); }
+
   /// Starts to copy the elements that the thread will read from the tensor.
   __device__ void fetch(const PixelPartition& partition, const S* tensor) const {
     for_channels<W, 1>(partition, channels, [&](int64_t, int64_t) {
@@ -87,16 +90,18 @@ __global__ void __launch_bounds__(row_threads, 3)
   x.fetch(partition, in.x);
   const auto read = [=](int64_t p, int64_t i) { return x.at(p, i); };
   wait_for_copies();
+  __syncthreads();  // every thread reads the first pixel
 
   block_reduce_pixels<2, W, 2, T>(
       partition, channels,
-      [&](int64_t, int64_t c, T(&sums)[2][W]) { return moments_pass(sums, first_pixel<W>(in, partition, c), read); },
+      [&](int64_t, int64_t c, T(&sums)[2][W]) { return moments_pass(sums, x.first_pixel(c), read); },
       [=](int n, int64_t i, double sum) { arena.sums[n * channels.count + i] = sum; });
-  const PixelBlock<S> block(in, partition, partition.image(), partition.block());
+  const int pixels = int(partition.end() - partition.begin());
   reduce_image(
       barrier, partition, groups.count, norm.group_channels(), partial,
       [&](int64_t i) {
-        return block.moments(channels.first + i, {arena.sums[i], arena.sums[channels.count + i]});
+        return moments_of(in, channels.first + i, double(x.elements[i]), pixels,
+                          {arena.sums[i], arena.sums[channels.count + i]});
       },
       [&](int64_t g, const Moments& m) {
         arena.stats[g] = statistics(m, norm.group_size(), norm.eps);
@@ -118,7 +123,7 @@ __global__ void __launch_bounds__(row_threads, 3)
 /// dx, unless it is null, and the blocks' channel sums (B,blocks,channel_sums,C), for the launch's groups. partial
 /// (B,blocks,G) is workspace.
 template <class S, int W, class T = compute_t<S>>
-__global__ void __launch_bounds__(row_threads, 3)
+__global__ void __launch_bounds__(row_threads, W == 1 ? 2 : 3)  // of single elements, more would spill registers
     norm_gradients_kernel(NormInputs<S> in, GroupRange groups, PixelPartition all, const S* dy, GradientMeans* partial,
                           double* block_sums, S* dx) {
   GT_DYNAMIC_SHARED(char, shared);
@@ -136,33 +141,32 @@ __global__ void __launch_bounds__(row_threads, 3)
   const int64_t image = partition.image();
   const auto affines_of_z = [=](int64_t c) { return load<W>(in.affines + image * channels.stride + c); };
   wait_for_copies();
+  __syncthreads();  // every thread reads the first pixel
 
   block_reduce_pixels<channel_sums, W, 2, T>(
       partition, channels,
       [&](int64_t, int64_t c, T(&sums)[channel_sums][W]) {
-        return gradient_sums_pass(sums, first_pixel<W>(in, partition, c), affines_of_z(c), T(norm.slope), read);
+        return gradient_sums_pass(sums, x.first_pixel(c), affines_of_z(c), T(norm.slope), read);
       },
       [=](int n, int64_t i, double sum) { arena.sums[n * channels.count + i] = sum; });
-  const PixelBlock<S> block(in, partition, image, partition.block());
+  const int pixels = int(partition.end() - partition.begin());
   const auto sums = [=](ChannelSum which) { return arena.sums + which * channels.count; };
   reduce_image(
       barrier, partition, groups.count, norm.group_channels(), partial,
       [&](int64_t i) {
-        const int64_t c = channels.first + i;
-        double& dz_xhat = sums(of_dz_xhat)[i];  // here still the sum of dz (x - x0)
-        dz_xhat = block.dz_xhat(c, dz_xhat, sums(of_dz)[i]);
-        return in.mean_terms(c, sums(of_dz)[i], dz_xhat);
+        return means_of(in, image, channels.first + i, double(x.elements[i]), pixels, sums(of_dz)[i],
+                        sums(of_dz_xhat)[i], sums(of_dx)[i]);
       },
       [&](int64_t g, const GradientMeans& means) { arena.means[g] = means; });
   double* const to = block_sums + (image * partition.blocks + partition.block()) * channel_sums * channels.stride;
   for (int64_t i = threadIdx.x; i < channels.count; i += row_threads) {
     const int64_t c = channels.first + i;
     const Affine<double> affine = gradient_affine(in.channel(image, c), arena.means[norm.group_of(i)]);
-    const double dz = sums(of_dz)[i];
+    const double dz = sums(of_dz)[i], x_sum = sums(of_dx)[i];
     arena.affines[i] = {T(affine.scale), T(affine.shift)};
     to[of_dz * channels.stride + c] = dz;
     to[of_dz_xhat * channels.stride + c] = sums(of_dz_xhat)[i];
-    to[of_dx * channels.stride + c] = block.dx(c, dz, affine, sums(of_dx)[i]);
+    to[of_dx * channels.stride + c] = sum_of_gradients(in.affine(image, c).scale, dz, affine, x_sum, pixels);
   }
   __syncthreads();
   if (dx != nullptr)
