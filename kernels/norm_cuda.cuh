@@ -1,7 +1,7 @@
 // What the norms on CUDA have in common in one pass (norm_cuda_one_pass.cu) and in two (norm_cuda.cu): the partition of
 // their pixels, what a pass does with a pixel's elements, and what follows from a block's sums. Both ways add the same
-// terms in the same order, and so give the same bits. A pass reads elements by its argument `read`, from device memory
-// or from shared memory.
+// terms in the same order, and so give the same bits. std::fma leaves compilers no choice of which products they round.
+// A pass reads elements by its argument `read`, from device memory or from shared memory.
 //
 // A block's sums of x are those of x - x0, with x0 the channel's value in the block's first pixel. A thread adds some
 // terms in f32. The squares of x itself would lose the digits of the variance where the mean is far above it.
