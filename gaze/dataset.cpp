@@ -20,6 +20,7 @@
 #include "core/random.h"
 #include "gaze/folds.h"
 #include "gaze/readers.h"
+#include "gaze/recorded_shape.h"
 
 namespace gt {
 namespace {
@@ -54,17 +55,6 @@ void settle_missing_gaze(std::vector<ListEntry>& entries, const Gaze& gaze, cons
          "image are dropped); data.missing_gaze=skip leaves such images out");
   if (hooks.warn) hooks.warn(what + "; they are skipped");
   std::erase_if(entries, missing);
-}
-
-/// Throws Error if the gaze was recorded on an image of another shape. A resized copy is fine.
-void check_shape(const Track& track, const Image& image, const std::string& path, const DataOptions& options) {
-  if (track.image_height <= 0 || track.image_width <= 0) return;
-  constexpr double tolerance = 0.02;  // of height / width: sizes on screens are rounded
-  const double recorded = double(track.image_height) / double(track.image_width);
-  const double shown = double(image.height) / double(image.width);
-  if (std::abs(recorded / shown - 1) > tolerance)
-    fail(gaze_path(options), ": gaze on an image of ", track.image_height, "x", track.image_width, ", but ", path,
-         " is ", image.height, "x", image.width, ": expected one shape");
 }
 
 // ---- Samples --------------------------------------------------------------------------------------------------------
@@ -137,7 +127,7 @@ Loaded load_sample(const ListEntry& entry, const Sources& sources, const DataOpt
   sample.normalisation = normalisation_of(sample.image, options);
   if (masked) load_mask(entry, sources, path, options, needs, loaded);
   if (const auto track = sources.gaze.tracks.find(entry.name); track != sources.gaze.tracks.end()) {
-    check_shape(track->second, loaded.image, path, options);
+    check_recorded_shape(track->second, gaze_path(options), loaded.image, path);
     sample.track = track->second;
     degrade(sample.track, options.degrade, needs.seed);
   }
@@ -172,9 +162,12 @@ std::vector<bool> masked_entries(const std::vector<ListEntry>& entries, const Da
     return chosen_names(names, count);
   }
   std::vector<bool> masked(names.size());
-  for (const ListEntry& entry : read_list((fs::path(options.root) / options.masks).string())) {
+  const std::string list = (fs::path(options.root) / options.masks).string();
+  if (!path_exists(list)) fail("data.masks: expected a number of images or a list of names, there is no file ", list);
+  for (const ListEntry& entry : read_list(list)) {
     const auto at = std::find(names.begin(), names.end(), entry.name);
-    if (at == names.end()) fail(entry.where, ": '", entry.name, "' is no training image");
+    if (at == names.end())
+      fail(entry.where, ": '", entry.name, "' is not among the ", names.size(), " training images in use");
     masked[size_t(at - names.begin())] = true;
   }
   return masked;
@@ -224,7 +217,7 @@ std::string list_path(const DataOptions& options, const std::string& split) {
   if (!is_folder(options.root))
     fail("data.root: no folder '", options.root,
          "', expected one with images/, masks/, and train.txt, val.txt or test.txt");
-  return options.root + "/" + (options.lists.empty() ? "" : options.lists + "/") + split + ".txt";
+  return (fs::path(options.root) / options.lists / (split + ".txt")).string();
 }
 
 std::string gaze_path(const DataOptions& options) { return (fs::path(options.root) / options.gaze).string(); }

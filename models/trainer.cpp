@@ -145,6 +145,8 @@ struct Trainer::State {
     if (!validates()) observer.message("no masks to validate on: the last network is kept");
     if (needs.pseudo)
       observer.message(str_cat("pseudo masks: ", train.samples[0].pseudo.size(), " per training image"));
+    if (!config.data.masks.empty() && !needs.some_masks)
+      observer.message(str_cat("data.masks is not for recipe ", config.recipe, ", which does not read it"));
     if (needs.some_masks)
       observer.message(str_cat("hand-drawn masks: of ", train.masks, " training images, in place of pseudo masks"));
   }

@@ -71,6 +71,36 @@ TEST_CASE("choose: variants are compared by their pseudo masks, with and without
   CHECK(read_file(w.tmp / "again.json") == read_file(w.tmp / "choice.json"));
   check_error(command + " --json " + w.tmp / "choice.json", {"choice.json: exists already", "--force"});
 
+  // data.images chooses first, and no arm changes what the images and masks are.
+  const auto scores_of = [&](const std::string& more) {
+    const std::string file = w.tmp / "more.json";
+    const Result some = run("choose " + w.config + " data.root=" + w.data + " " + more + " --force --json " + file);
+    INFO(some.err);
+    REQUIRE(some.status == 0);
+    return nlohmann::json::parse(read_file(file));
+  };
+  const auto few = scores_of("data.images=3"), five = scores_of("--images 5");
+  REQUIRE(few["images"].size() == 3);
+  for (size_t i = 0; i < 3; ++i) {
+    const auto at = std::find(five["images"].begin(), five["images"].end(), few["images"][i]) - five["images"].begin();
+    REQUIRE(at < 5);
+    CHECK(few["arms"][0]["dice"][i] == five["arms"][0]["dice"][size_t(at)]);
+  }
+  for (const char* arm : {"data.labels.foreground=[7]", "data.stretch=full", "data.lists=none", "data.images=2"})
+    check_error("choose " + w.config + " data.root=" + w.data + " --arm 'other: " + arm + "'",
+                {"arm 'other': ", "expected the base's data"});
+  check_error(command + " seed=3", {"expected --seed N"});
+  CHECK(has(run("choose " + w.config + " data.root=" + w.data + " --images 3 --axis train.batch=2").out,
+            "the same masks as those of base: train.batch=2"));
+  const auto drop = [&](int seed) {
+    return scores_of(str_cat("--images 4 --arm 'half: data.degrade.drop=0.5' --seed ", seed))["arms"][1]["dice"];
+  };
+  CHECK(drop(1) != drop(2));
+  std::filesystem::remove(w.data + "/masks/" + std::string(five["images"][0]) + ".png");
+  const Result partly = run("choose " + w.config + " data.root=" + w.data + " --images 5");
+  CHECK(partly.status == 0);
+  CHECK(has(partly.err, "has no mask of 1 of 5 images, so there is no Dice"));
+
   std::filesystem::remove_all(w.data + "/masks");
   const Result blind = run(command);
   INFO(blind.err);

@@ -452,7 +452,18 @@ TEST_CASE("cli: maps draws several images with the options of a configuration", 
   CHECK(sheet.width > sheet.height);
   CHECK(run(maps + " --force --config " + w.config + " --set maps.mix=1 maps.gamma=0.9").status == 0);
   CHECK(read_image(w.tmp / ("maps/" + names[0] + "/full.png"), 3).pixels != one.pixels);
-  check_error(maps + " --force --set maps.mix=1", {"--set: expected --config too"});
+  const Image track = read_image(w.tmp / ("maps/" + names[0] + "/track.png"), 3);
+  CHECK(run(maps + " --force --config " + w.config + " --set data.degrade.seconds=0.5").status == 0);
+  CHECK(read_image(w.tmp / ("maps/" + names[0] + "/track.png"), 3).pixels != track.pixels);
+  CHECK(run(maps + " --force --set maps.mix=1").status == 2);
+  const std::string again = w.tmp / (names[0] + ".png");
+  std::filesystem::copy(w.data + "/images/" + names[0] + ".png", again);
+  check_error("maps --gaze " + w.data + "/gaze.csv --image" + images + " " + again + " --out " + w.tmp / "twice",
+              {names[0] + ".png: has the same name as ", "expected images of different names"});
+  write_png(again, Image(48, 24, 3, 9));
+  check_error("maps --gaze " + w.data + "/gaze.csv --image " + again + " --out " + w.tmp / "twice",
+              {"gaze on an image of 48x48, but ", "is 48x24: expected one shape"});
+  CHECK(!std::filesystem::exists(w.tmp / "twice"));
   check_error(maps + " --force --config " + w.config + " --set maps.mixx=1", {"maps.mixx"});
 }
 

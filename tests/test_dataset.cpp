@@ -177,7 +177,8 @@ TEST_CASE("dataset: data.images and data.masks choose training images, more of t
   o.masks = "mine.txt";
   CHECK(masked() == std::set{*three.begin()});
   write(tmp / "data/mine.txt", *three.begin() + "\nelsewhere\n");
-  CHECK(error_of([&] { masked(); }) == tmp / "data/mine.txt" + ":2: 'elsewhere' is no training image");
+  CHECK(error_of([&] { masked(); }) ==
+        str_cat(tmp / "data/mine.txt", ":2: 'elsewhere' is not among the ", all, " training images in use"));
   for (const char* number : {"0", "99", "99999999999999999999"}) {
     o.masks = number;
     CHECK(error_of([&] { masked(); }).starts_with("data.masks: expected 1 to "));

@@ -1,5 +1,6 @@
 // `gradtrack eval` as tables, of predictions by any program, and `gradtrack split`.
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/csv.h"
@@ -59,11 +60,14 @@ TEST_CASE("scores: predictions of any program are scored against masks", "[score
   CHECK(has(run(folders + " --list " + tmp / "list.txt" + " --out " + tmp / "one").out, "1 images"));
   const std::string refused = folders + " --out " + tmp / "none";
   write_mask(tmp / "masks/c.png", {"#...", "....", "...."});
-  check_error(refused, {"masks: expected", "pred/c.jpg, .png or .dcm, there is none"});
+  check_error(refused, {"masks: expected a prediction ", "pred/c_mask, there is none"});
   write_mask(tmp / "pred/c.png", {"#..."});
   check_error(refused, {"pred/c.png: is 1x4, expected 3x4 as its mask", "masks/c.png"});
   write_mask(tmp / "pred/c.png", {"#...", "....", "...."});
   check_error(refused, {"pred/c.png: foreground is 255, but 1 in"});
+  write_mask(tmp / "pred/c_mask.png", {"#...", "....", "...."});
+  check_error(refused, {"masks: expected one prediction, there are ", "pred/c and ", "pred/c_mask"});
+  std::filesystem::remove(tmp / "pred/c_mask.png");
   CHECK_FALSE(std::filesystem::exists(tmp / "none"));
   for (const char* wrong : {"eval", "eval run --masks a --predictions b", "eval --masks a", "eval --predictions b",
                             "eval --masks a --predictions b --tta", "eval run --spacing 1"}) {
@@ -105,6 +109,8 @@ TEST_CASE("scores: split writes folds that train reads, and a patient in two lis
   check_error(split, {"folds/1/train.txt: exists already, and 11 more"});
   const std::string before = read_file(w.data + "/folds/2/test.txt");
   REQUIRE(run(split + " --force").status == 0);
+  CHECK(read_file(w.data + "/folds/2/test.txt") == before);
+  check_error("split " + w.data + " --folds 3 --force", {"folds/4: is a fold of another division"});
   CHECK(read_file(w.data + "/folds/2/test.txt") == before);
   const std::string few = " train.iterations=2 train.val_every=2 train.checkpoint_every=2 data.lists=folds/2";
   const Result trained = run(w.train(few, "run"));

@@ -4,12 +4,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "core/autograd.h"
 #include "core/io.h"
 #include "core/json.h"
 #include "core/parallel.h"
 #include "gaze/edge_contrast.h"
+#include "gaze/image_folder.h"
 #include "gaze/metrics.h"
 #include "gaze/pseudo.h"
 #include "models/experiment.h"
@@ -29,7 +31,7 @@ struct Options {
   BaseConfig base;
   std::vector<std::string> axes, arms;
   std::string split = "train", json;
-  int64_t images = 200, threads = 0;
+  int64_t images = 200, threads = 0, seed = 1;
   bool grid = false, tracks = false, force = false;
 };
 
@@ -51,6 +53,13 @@ constexpr const char* track_arms[] = {
 struct ArmScores {
   std::vector<double> contrast, agreement, share;  // edge_contrast(), Dice of the gaze's halves, share of the image
   std::vector<double> dice;                        // with the hand-drawn mask; empty without masks
+
+  bool operator==(const ArmScores&) const = default;
+  /// f(values) for each of the vectors.
+  template <class F>
+  void each(const F& f) {
+    for (std::vector<double>* values : {&contrast, &agreement, &share, &dice}) f(*values);
+  }
 };
 
 /// An arm and how its masks are made. Arms that differ in nothing but thresholds share their maps.
@@ -65,7 +74,11 @@ Maker make_maker(const Arm& arm) {
   if (recipe.pseudo_masks == nullptr || recipe.pseudo_thresholds(arm.config).empty())
     fail("arm '", arm.name, "': recipe ", arm.config.recipe, " with these keys makes no pseudo masks before training, ",
          "expected gradtrack with pseudo.refine=crf, or gazemedseg");
-  Config other_thresholds = arm.config;
+  Config other_thresholds;
+  other_thresholds.recipe = arm.config.recipe;
+  other_thresholds.maps = arm.config.maps;
+  other_thresholds.data.degrade = arm.config.data.degrade;
+  other_thresholds.pseudo = arm.config.pseudo;
   other_thresholds.pseudo.foreground = other_thresholds.pseudo.background = 0.5;
   other_thresholds.pseudo.thresholds = {0.5};
   return {&arm, recipe.pseudo_masks(arm.config), write_config(other_thresholds)};
@@ -85,8 +98,8 @@ struct RefinedMaps {
   Tensor all, halves[2];
 };
 
-RefinedMaps refined_maps(const Maker& maker, Track track, const Image& image) {
-  degrade(track, maker.arm->config.data.degrade, uint64_t(maker.arm->config.seed));
+RefinedMaps refined_maps(const Maker& maker, Track track, const Image& image, uint64_t seed) {
+  degrade(track, maker.arm->config.data.degrade, seed);
   const auto refined = [&](const Track& t) { return refined_map(maker.how, maker.how.map(t, image), image); };
   return {refined(track), {refined(half_of(track, 0)), refined(half_of(track, 1))}};
 }
@@ -94,14 +107,14 @@ RefinedMaps refined_maps(const Maker& maker, Track track, const Image& image) {
 /// Dice of two masks; 1 if both are empty.
 double dice_of(const Image& a, const Image& b) { return score_masks(a, b).at("dice"); }
 
-/// Scores of image `index` for every arm.
-void score_image(const std::vector<Maker>& makers, const Sample& sample, const Image& image, size_t index,
-                 std::vector<ArmScores>& scores) {
+/// Scores of image `index` for every arm. `seed` is that of what the arms change at random.
+void score_image(const std::vector<Maker>& makers, const Sample& sample, const Image& image, uint64_t seed,
+                 size_t index, std::vector<ArmScores>& scores) {
   const NoGrad no_grad;
   std::map<std::string, RefinedMaps> maps;
   for (size_t a = 0; a < makers.size(); ++a) {
     const auto [at, added] = maps.try_emplace(makers[a].map_key);
-    if (added) at->second = refined_maps(makers[a], sample.track, image);
+    if (added) at->second = refined_maps(makers[a], sample.track, image, seed);
     const double threshold = makers[a].how.thresholds[0];
     const Image mask = mask_of(at->second.all, threshold);
     ArmScores& s = scores[a];
@@ -149,6 +162,10 @@ void print_table(const std::vector<Maker>& makers, const std::vector<ArmScores>&
     rows.back().push_back(signed_number(d.interval.low, 4) + " .. " + signed_number(d.interval.high, 4));
   }
   print_rows(rows);
+  std::string same;
+  for (size_t a = 1; a < makers.size(); ++a)
+    if (scores[a] == scores[0]) same += (same.empty() ? "" : ", ") + makers[a].arm->name;
+  if (!same.empty()) std::printf("the same masks as those of base: %s\n", same.c_str());
   if (scores.size() < 2) return;
   std::printf("* highest edge contrast, which needs no hand-drawn mask: %s\n", makers[chosen].arm->name.c_str());
   if (!labels) return;
@@ -168,9 +185,13 @@ Json to_json(const std::vector<Maker>& makers, const std::vector<ArmScores>& sco
                     {"share", scores[a].share}});
     if (!scores[a].dice.empty()) arms.back()["dice"] = scores[a].dice;
   }
-  return {{"config", o.base.path}, {"overrides", o.base.overrides},
-          {"split", o.split},      {"gaze", simulated ? "simulated" : "recorded"},
-          {"images", names},       {"chosen", makers[chosen_arm(scores)].arm->name},
+  return {{"config", o.base.path},
+          {"overrides", o.base.overrides},
+          {"split", o.split},
+          {"seed", o.seed},
+          {"gaze", simulated ? "simulated" : "recorded"},
+          {"images", names},
+          {"chosen", makers[chosen_arm(scores)].arm->name},
           {"arms", arms}};
 }
 
@@ -181,52 +202,85 @@ Experiment arms_of(const Options& o) {
   if (o.tracks)
     for (const char* word : track_arms) variants.push_back(parse_variant(word));
   for (const std::string& word : o.arms) variants.push_back(parse_variant(word));
+  for (const std::string& word : o.base.overrides)
+    if (word.starts_with("seed=")) fail("command line '", word, "': expected --seed N instead");
   load_config_with_warnings(o.base.path, o.base.overrides);  // for its warnings
   return compare_variants(o.base, axes, o.grid, variants);
+}
+
+/// The base's data, which are loaded once for all arms. Throws Error if an arm changes more of them than the gaze.
+DataOptions common_data(const Experiment& experiment) {
+  const Config& base = experiment.arms[0].config;
+  for (const Arm& arm : experiment.arms) {
+    Config other = base;
+    other.data = arm.config.data;
+    other.data.degrade = base.data.degrade;
+    if (const std::string difference = first_difference(base, other); !difference.empty())
+      fail("arm '", arm.name, "': ", difference, ": expected the base's data, of which arms change data.degrade alone");
+  }
+  DataOptions data = base.data;
+  data.degrade = {};  // arms degrade their gaze themselves
+  data.size = 16;     // masks are scored at the images' own size
+  data.channels = 3;
+  return data;
+}
+
+/// Whether every image of a list has a hand-drawn mask. Warns if only some have one.
+bool has_masks(const DataOptions& data, const std::set<std::string>& names) {
+  const std::string folder = data.root + "/masks";
+  if (!is_folder(folder)) return false;
+  const ImageFolder masks(folder);
+  const auto missing = std::count_if(names.begin(), names.end(), [&](const auto& name) { return !masks.has(name); });
+  if (missing > 0 && size_t(missing) < names.size())
+    std::fprintf(stderr, "warning: %s has no mask of %lld of %zu images, so there is no Dice\n", folder.c_str(),
+                 (long long)missing, names.size());
+  return missing == 0;
 }
 
 void choose(const Options& o) {
   const Experiment experiment = arms_of(o);
   std::vector<Maker> makers;
   for (const Arm& arm : experiment.arms) makers.push_back(make_maker(arm));
-  DataOptions data = experiment.arms[0].config.data;
-  data.degrade = {};  // arms degrade their gaze themselves
-  data.size = 16;     // masks are scored at the images' own size
-  data.channels = 3;
-  for (const Arm& arm : experiment.arms)
-    if (arm.config.data.root != data.root || arm.config.data.gaze != data.gaze)
-      fail("arm '", arm.name, "': has other data than the base, expected one data.root and data.gaze");
+  DataOptions data = common_data(experiment);
   Outputs outputs(o.force);
   if (!o.json.empty()) outputs.writes(o.json);
   outputs.check();
+  make_parent_folder(o.json);
   set_num_threads(int(o.threads));
 
-  const bool has_labels = is_folder(data.root + "/masks");
+  // Of the training images data.images chooses, of others this command.
   const std::vector<std::string> names = split_names(data, o.split);
-  const std::vector<bool> chosen = chosen_names(names, o.images);
-  std::vector<ArmScores> all(makers.size());
-  for (ArmScores& s : all)
-    for (std::vector<double>* values : {&s.contrast, &s.agreement, &s.share, &s.dice}) values->resize(names.size());
-  std::optional<ProgressBar> bar(std::in_place, "choose", int64_t(names.size()));
+  int64_t count = std::min(o.images, int64_t(names.size()));
+  const bool training = o.split == "train";
+  if (training && data.images > 0) count = std::min(count, data.images);
+  if (training) data.images = count;
+  const std::vector<bool> chosen = chosen_names(names, count);
+  std::set<std::string> to_score;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (chosen[i]) to_score.insert(names[i]);
+
+  const bool labels = has_masks(data, to_score);
+  std::vector<ArmScores> scores(makers.size());
+  for (ArmScores& s : scores) s.each([&](auto& values) { values.resize(names.size()); });
+  std::optional<ProgressBar> bar(std::in_place, "choose", training ? count : int64_t(names.size()));
   LoadHooks hooks;
   hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
-    if (chosen[i]) score_image(makers, dataset.samples[i], image, i, all);
+    const Sample& sample = dataset.samples[i];
+    if (to_score.count(sample.name)) score_image(makers, sample, image, uint64_t(o.seed), i, scores);
   };
   hooks.progress = [&](int64_t done, int64_t) { bar->update(done, "images"); };
-  const Dataset dataset = load_dataset(data, o.split, {.labels = has_labels, .gaze = true}, hooks);
+  const Dataset dataset = load_dataset(data, o.split, {.labels = labels, .gaze = true}, hooks);
   bar.reset();
 
-  std::vector<ArmScores> scores(makers.size());
   std::vector<std::string> scored;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (!chosen[i]) continue;
-    scored.push_back(names[i]);
-    for (size_t a = 0; a < makers.size(); ++a) {
-      scores[a].contrast.push_back(all[a].contrast[i]);
-      scores[a].agreement.push_back(all[a].agreement[i]);
-      scores[a].share.push_back(all[a].share[i]);
-      if (has_labels) scores[a].dice.push_back(all[a].dice[i]);
-    }
+  for (size_t i = 0; i < dataset.samples.size(); ++i) {
+    if (!to_score.count(dataset.samples[i].name)) continue;
+    for (ArmScores& s : scores) s.each([&](auto& values) { values[scored.size()] = values[i]; });
+    scored.push_back(dataset.samples[i].name);
+  }
+  for (ArmScores& s : scores) {
+    s.each([&](auto& values) { values.resize(scored.size()); });
+    if (!labels) s.dice.clear();
   }
   std::printf("pseudo masks of %zu images of %s.txt%s\n", scored.size(), o.split.c_str(),
               dataset.simulated_gaze ? ", SIMULATED gaze" : "");
@@ -253,11 +307,14 @@ void add_choose_command(CLI::App& app) {
   command->add_flag("--tracks", o->tracks, "what is in a track: arms without its order, durations or beginning");
   command->add_option("--split", o->split, "images, listed in data.root/SPLIT.txt")->capture_default_str();
   command->add_option("--images", o->images, "how many of them, chosen by their names")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
   command->add_option("--json", o->json, "file for the scores of each image")->type_name("FILE");
+  command->add_option("--seed", o->seed, "seed of what data.degrade changes at random")
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 48))
+      ->capture_default_str();
   command->add_option("--threads", o->threads, "compute threads; 0 uses all processors")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   add_force_option(*command, o->force);
   command->footer(
@@ -265,7 +322,7 @@ void add_choose_command(CLI::App& app) {
       "training. Two columns need no hand-drawn masks: how strong the images' edges are along the masks, as a\n"
       "multiple of their mean, and the Dice of masks from every other fixation with those from the rest. If\n"
       "there are hand-drawn masks, their Dice and its difference from the base follow. A choice by that column\n"
-      "is supervision by masks. docs/comparing.md says what a choice by edges costs.\n\n"
+      "is supervision by masks.\n\n"
       "Examples:\n"
       "  gradtrack choose configs/kvasir_small.yaml data.root=kvasir --grid --axis maps.spread_exponent=0.2,0.4,0.6 "
       "--axis pseudo.crf.bilateral=1,3\n"

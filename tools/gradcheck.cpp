@@ -1,7 +1,6 @@
 // gradtrack gradcheck
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <sstream>
 
 #include "core/config.h"
@@ -9,6 +8,7 @@
 #include "tools/commands.h"
 #include "tools/gradcheck_report.h"
 #include "tools/gradcheck_rows.h"
+#include "tools/outputs.h"
 
 namespace gt {
 namespace {
@@ -58,13 +58,9 @@ void print_row(const RowResult& row) {
   std::fflush(stdout);
 }
 
-void make_parent(const std::string& path) {
-  if (const auto parent = std::filesystem::path(path).parent_path(); !parent.empty()) make_folder(parent.string());
-}
-
 void check(const Options& o, Device device) {
   const GradCheckRun& run = o.run;
-  for (const std::string& path : {o.json, o.junit}) make_parent(path);
+  for (const std::string& path : {o.json, o.junit}) make_parent_folder(path);
   const std::vector<GradCheckRow> rows = chosen_rows(o.op, device);
   std::printf("%-28s %6s   %9s   %8s   limit %.0e, in double, on %s\n", "op", "sizes", "worst", "kink", run.limit,
               to_string(device));
@@ -108,8 +104,9 @@ void add_gradcheck_command(CLI::App& app) {
   auto* command = app.add_subcommand("gradcheck", "Compare the gradient of every op with finite differences");
   auto o = std::make_shared<Options>();
   GradCheckRun& run = o->run;
-  command->add_option("--op", o->op, "check only rows whose name contains this; 'network' checks whole losses")
-      ->type_name("NAME");
+  auto* op =
+      command->add_option("--op", o->op, "check only rows whose name contains this; 'network' checks whole losses")
+          ->type_name("NAME");
   command->add_option("--device", o->device, "device: auto, cpu or cuda")->capture_default_str();
   command->add_flag("--fast", run.fast, "compare one random direction of each input instead of its elements");
   command->add_option("--limit", run.limit, "largest relative error that passes")
@@ -122,19 +119,24 @@ void add_gradcheck_command(CLI::App& app) {
   command->add_option("--seed", run.seed, "seed of the inputs and of the gradients of outputs")
       ->check(CLI::Range(uint64_t(0), uint64_t(1) << 48))
       ->capture_default_str();
-  command->add_option("--repeat", run.repeat, "check with N seeds, from --seed on, and count those that fail")
-      ->check(CLI::Range(1, 100000))
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--json", o->json, "write the results to this file, also if a gradient is wrong")
-      ->type_name("FILE");
-  command->add_option("--junit", o->junit, "write the results to this file for a CI system")->type_name("FILE");
+  auto* repeat =
+      command->add_option("--repeat", run.repeat, "check with N seeds, from --seed on, and count those that fail")
+          ->check(CLI::Range(1, 100000))
+          ->type_name("N")
+          ->capture_default_str();
+  auto* json = command->add_option("--json", o->json, "write the results to this file, also if a gradient is wrong")
+                   ->type_name("FILE");
+  auto* junit =
+      command->add_option("--junit", o->junit, "write the results to this file for a CI system")->type_name("FILE");
   auto* dump = command->add_option("--dump", o->dump, "check nothing, write the gradients to DIR/gradients.safetensors")
                    ->type_name("DIR");
-  command->add_option("--diff", o->diff, "check nothing, compare the gradients of two such folders, worst first")
-      ->expected(2)
-      ->type_name("A B")
-      ->excludes(dump);
+  auto* diff =
+      command->add_option("--diff", o->diff, "check nothing, compare the gradients of two such folders, worst first")
+          ->expected(2)
+          ->type_name("A B")
+          ->excludes(dump)
+          ->excludes(op);
+  for (auto* option : {json, junit, repeat}) option->excludes(dump)->excludes(diff);
   command->footer(
       "Computes each gradient in double at several sizes and prints the largest relative error. Verdicts: ok;\n"
       "FAILED, an error above the limit; FLAKY, such an error for some of the seeds; DIFFERS, two runs gave\n"

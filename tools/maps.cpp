@@ -1,6 +1,7 @@
 // gradtrack maps
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 
 #include "core/autograd.h"
@@ -8,6 +9,7 @@
 #include "gaze/image.h"
 #include "gaze/maps.h"
 #include "gaze/readers.h"
+#include "gaze/recorded_shape.h"
 #include "models/gradtrack.h"
 #include "tools/commands.h"
 #include "tools/draw.h"
@@ -53,14 +55,17 @@ struct MapSettings {
   MapOptions maps;
   double heat_sigma = PseudoOptions().sigma;
   int64_t size = 224;
+  DegradeOptions degrade = {};
+  uint64_t seed = 1;
 };
 
 MapSettings settings_of(const Options& o) {
   MapSettings settings;
   if (!o.config.empty()) {
     const Config config = load_config_with_warnings(o.config, o.overrides);
-    settings = {config.maps, config.pseudo.sigma, config.data.size};
+    settings = {config.maps, config.pseudo.sigma, config.data.size, config.data.degrade, uint64_t(config.seed)};
   }
+  if (o.size % 16 != 0) fail("--size: expected a multiple of 16, got ", o.size);
   if (o.size > 0) settings.size = o.size;
   return settings;
 }
@@ -101,9 +106,12 @@ Sheet make_sheet(const Options& o, const std::string& path, const Gaze& gaze, co
   if (track == gaze.tracks.end())
     fail(o.gaze, ": expected fixations on image ", name, ", found fixations on ", gaze.tracks.size(), " other images",
          gaze.tracks.empty() ? "" : ", such as " + gaze.tracks.begin()->first);
+  Track degraded = track->second;
+  degrade(degraded, settings.degrade, settings.seed);
   Image rgb = read_image(path, 3, o.picture);
+  check_recorded_shape(degraded, o.gaze, rgb, path);
   if (std::max(rgb.height, rgb.width) < min_side) rgb = with_longer_side(rgb, min_side);
-  return {name, path, o.images.size() == 1 ? o.out : o.out + "/" + name, draw(track->second, rgb, settings)};
+  return {name, path, o.images.size() == 1 ? o.out : o.out + "/" + name, draw(degraded, rgb, settings)};
 }
 
 void check_outputs(const Options& o, const std::vector<Sheet>& sheets) {
@@ -130,11 +138,15 @@ Image write_sheet(const Sheet& sheet, const std::string& label, int64_t side) {
 
 void write_maps(const Options& o) {
   const NoGrad no_grad;
-  if (!o.overrides.empty() && o.config.empty()) fail("--set: expected --config too");
   const MapSettings settings = settings_of(o);
   const Gaze gaze = read_gaze(o.gaze, o.reading);
   std::vector<Sheet> sheets;
-  for (const std::string& path : o.images) sheets.push_back(make_sheet(o, path, gaze, settings));
+  std::map<std::string, std::string> path_of;
+  for (const std::string& path : o.images) {
+    const auto [at, added] = path_of.emplace(image_name(path), path);
+    if (!added) fail(path, ": has the same name as ", at->second, ", expected images of different names");
+    sheets.push_back(make_sheet(o, path, gaze, settings));
+  }
   check_outputs(o, sheets);
 
   make_folder(o.out);
@@ -167,16 +179,19 @@ void add_maps_command(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   command->add_option("--out", o->out, "folder for the pictures (PNG)")->required()->type_name("DIR");
-  command->add_option("--config", o->config, "configuration with the options of the maps (default: the defaults)")
-      ->type_name("CONFIG.yaml");
-  command->add_option("--set", o->overrides, "keys that override the configuration")->type_name("key=value ...");
+  auto* config =
+      command->add_option("--config", o->config, "configuration with the options of the maps (default: the defaults)")
+          ->type_name("CONFIG.yaml");
+  command->add_option("--set", o->overrides, "keys that override the configuration")
+      ->type_name("key=value ...")
+      ->needs(config);
   command
       ->add_option("--size", o->size,
                    "side of the network's input, pixels; determines the sizes of the maps (default: data.size, or 224)")
       ->check(CLI::Range(16, 4096));
   add_reading_options(*command, o->reading);
   command->add_option("--max-pixels", o->picture.max_pixels, "refuse a larger image")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t(1), int64_t(10'000'000'000)))
       ->capture_default_str()
       ->type_name("N");
   add_force_option(*command, o->force);

@@ -58,4 +58,8 @@ void add_force_option(CLI::App& command, bool& force) {
   command.add_flag("--force", force, "replace files that exist; without it nothing is written if one exists");
 }
 
+void make_parent_folder(const std::string& path) {
+  if (const fs::path parent = fs::path(path).parent_path(); !parent.empty()) make_folder(parent.string());
+}
+
 }  // namespace gt

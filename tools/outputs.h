@@ -28,6 +28,9 @@ class Outputs {
 /// Writes a page with page_header(). Throws Error if the file exists and is no such page, unless `force`.
 void write_page(const std::string& path, const std::string& page, bool force);
 
+/// Makes the folder that a file goes to. "" is no file.
+void make_parent_folder(const std::string& path);
+
 /// Adds the option --force.
 void add_force_option(CLI::App& command, bool& force);
 

@@ -24,8 +24,11 @@ std::vector<ListEntry> entries_to_score(const FolderScoring& scoring, const Imag
 /// The prediction NAME or, as `gradtrack predict` calls it, NAME_mask.
 std::string find_prediction(const ImageFolder& predictions, const ListEntry& entry) {
   const ListEntry with_suffix{entry.name + "_mask", entry.where};
-  const bool named_so = !predictions.has(entry.name) && predictions.has(with_suffix.name);
-  return predictions.find(named_so ? with_suffix : entry);
+  const bool named = predictions.has(entry.name), named_mask = predictions.has(with_suffix.name);
+  const std::string stem = predictions.path() + "/" + entry.name;
+  if (named && named_mask) fail(entry.where, ": expected one prediction, there are ", stem, " and ", stem, "_mask");
+  if (!named && !named_mask) fail(entry.where, ": expected a prediction ", stem, " or ", stem, "_mask, there is none");
+  return predictions.find(named_mask ? with_suffix : entry);
 }
 
 struct Pair {

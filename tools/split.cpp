@@ -46,6 +46,8 @@ void split(const Options& o) {
       outputs.writes(files.back().first);
     }
   outputs.check();
+  if (const std::string other = str_cat(folder, "/", folds.size() + 1); path_exists(other))
+    fail(other, ": is a fold of another division, expected a folder without more than ", folds.size(), " folds");
   for (size_t f = 0; f < folds.size(); ++f) make_folder(str_cat(folder, "/", f + 1));
   for (const auto& [path, lines] : files) write_file(path, lines);
   std::printf("fold  train    val   test\n");
