@@ -59,9 +59,10 @@ void set_pixels(const std::string& path, std::vector<T> stored, const StoredImag
   using Grey = std::conditional_t<narrow, uint8_t, int32_t>;
   const size_t n = size_t(picture.channels);
   if (picture.has_alpha()) check_alpha(path, stored, n);
-  bool grey = true;
+  unsigned differences = 0;
   for (size_t i = 0; i < stored.size() && n >= 3; i += n)
-    grey = grey && stored[i] == stored[i + 1] && stored[i] == stored[i + 2];
+    differences |= unsigned(stored[i] ^ stored[i + 1]) | unsigned(stored[i] ^ stored[i + 2]);
+  const bool grey = differences == 0;
   if (!grey && !narrow) fail(path, ": has colours of ", picture.bits, " bits, expected a mask of grey values");
   if constexpr (narrow)
     if (n == 1) return void(v.pixels = std::move(stored));
@@ -95,11 +96,15 @@ Values values_of(const std::string& path, DicomSlice slice) {
 }
 
 std::map<int32_t, size_t> counts_of(const std::vector<uint8_t>& pixels) {
-  std::array<size_t, 256> histogram = {};
-  for (const uint8_t pixel : pixels) ++histogram[pixel];
+  // Several counters of a value: adding to one waits for the addition before, and neighbouring pixels are alike.
+  std::array<std::array<size_t, 256>, 8> histograms = {};
+  for (size_t i = 0; i < pixels.size(); ++i) ++histograms[i % 8][pixels[i]];
   std::map<int32_t, size_t> counts;
-  for (size_t value = 0; value < histogram.size(); ++value)
-    if (histogram[value] > 0) counts[int32_t(value)] = histogram[value];
+  for (size_t value = 0; value < 256; ++value) {
+    size_t count = 0;
+    for (const auto& histogram : histograms) count += histogram[value];
+    if (count > 0) counts[int32_t(value)] = count;
+  }
   return counts;
 }
 
@@ -166,6 +171,8 @@ int brightness(const std::array<uint8_t, 4>& colour) { return 299 * colour[0] + 
 using Meaning = std::map<int32_t, uint8_t>;
 
 std::vector<uint8_t> meant(std::vector<uint8_t> pixels, const Meaning& meaning) {
+  const auto is_same = [](const auto& entry) { return entry.first == entry.second; };
+  if (std::all_of(meaning.begin(), meaning.end(), is_same)) return pixels;
   std::array<uint8_t, 256> means = {};
   for (const auto& [value, of_value] : meaning) means[size_t(value)] = of_value;
   for (uint8_t& pixel : pixels) pixel = means[pixel];
