@@ -15,9 +15,9 @@ constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
 // ---- Distances between boundaries -----------------------------------------------------------------------------------
 
-/// Squared distances d(p) = min_q s^2 (p - q)^2 + f(q) for samples at the spacing s, the lower envelope of parabolas
-/// rooted at (q, f(q)), in linear time (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions",
-/// Theory of Computing 8, 2012).
+/// Squared distances d(p) = min_q s^2 (p - q)^2 + f(q) for samples at the spacing s. They are the lower envelope of
+/// parabolas rooted at (q, f(q)), found in linear time. Source: Felzenszwalb and Huttenlocher, "Distance transforms of
+/// sampled functions", Theory of Computing 8, 2012.
 class LowerEnvelope {
  public:
   explicit LowerEnvelope(int64_t n) : f_(size_t(n)), root_(size_t(n)), from_(size_t(n)) {}

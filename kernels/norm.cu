@@ -66,8 +66,8 @@ std::vector<T> tiled_origins(const NormInputs<T>& in, int64_t first, int64_t las
   return origins;
 }
 
-/// Writes the statistics of group k of (B,G), and its channels' sums of x, from the sums of x - x0 and (x - x0)^2 over
-/// each channel of each image (B,2,C).
+/// Writes the statistics of group k of (B,G), and its channels' sums of x. `sums` (B,2,C) are those of x - x0 and of
+/// (x - x0)^2 over each channel of each image.
 template <class T>
 void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int64_t k) {
   const Norm& norm = in.norm;

@@ -1,6 +1,7 @@
 // gradtrack choose
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,10 +15,10 @@
 #include "gaze/image_folder.h"
 #include "gaze/metrics.h"
 #include "gaze/pseudo.h"
-#include "models/experiment.h"
 #include "models/recipes.h"
 #include "models/statistics.h"
 #include "tools/commands.h"
+#include "tools/experiment.h"
 #include "tools/html/page.h"
 #include "tools/outputs.h"
 #include "tools/progress.h"
@@ -29,10 +30,10 @@ namespace {
 
 struct Options {
   BaseConfig base;
-  std::vector<std::string> axes, arms;
+  VariantOptions variants;
   std::string split = "train", json;
   int64_t images = 200, threads = 0, seed = 1;
-  bool grid = false, tracks = false, force = false;
+  bool tracks = false, force = false;
 };
 
 /// What `--tracks` changes, one arm each.
@@ -128,22 +129,22 @@ void score_image(const std::vector<Maker>& makers, const Sample& sample, const I
 
 double mean_of(const std::vector<double>& values) { return mean_std(values).mean; }
 
-/// The arm whose masks are chosen without hand-drawn ones: the one with the highest edge contrast.
-size_t chosen_arm(const std::vector<ArmScores>& scores) {
+/// The arm with the highest mean of a score.
+size_t highest(const std::vector<ArmScores>& scores, std::vector<double> ArmScores::*score) {
   size_t best = 0;
   for (size_t a = 1; a < scores.size(); ++a)
-    if (mean_of(scores[a].contrast) > mean_of(scores[best].contrast)) best = a;
+    if (mean_of(scores[a].*score) > mean_of(scores[best].*score)) best = a;
   return best;
 }
 
-size_t best_by_dice(const std::vector<ArmScores>& scores) {
-  size_t best = 0;
-  for (size_t a = 1; a < scores.size(); ++a)
-    if (mean_of(scores[a].dice) > mean_of(scores[best].dice)) best = a;
-  return best;
-}
+/// The arm whose masks are chosen without hand-drawn ones.
+size_t chosen_arm(const std::vector<ArmScores>& scores) { return highest(scores, &ArmScores::contrast); }
 
-std::string signed_number(double value, int decimals) { return (value < 0 ? "" : "+") + html::fixed(value, decimals); }
+std::string with_sign(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%+.4f", value);
+  return text;
+}
 
 void print_table(const std::vector<Maker>& makers, const std::vector<ArmScores>& scores) {
   const bool labels = !scores[0].dice.empty();
@@ -158,8 +159,8 @@ void print_table(const std::vector<Maker>& makers, const std::vector<ArmScores>&
     rows.back().push_back(html::fixed(mean_of(s.dice), 4));
     if (a == 0) continue;
     const PairedDifference d = paired_difference({s.dice}, {scores[0].dice});
-    rows.back().push_back(signed_number(d.mean, 4));
-    rows.back().push_back(signed_number(d.interval.low, 4) + " .. " + signed_number(d.interval.high, 4));
+    rows.back().push_back(with_sign(d.mean));
+    rows.back().push_back(with_sign(d.interval.low) + " .. " + with_sign(d.interval.high));
   }
   print_rows(rows);
   std::string same;
@@ -169,7 +170,7 @@ void print_table(const std::vector<Maker>& makers, const std::vector<ArmScores>&
   if (scores.size() < 2) return;
   std::printf("* highest edge contrast, which needs no hand-drawn mask: %s\n", makers[chosen].arm->name.c_str());
   if (!labels) return;
-  const size_t best = best_by_dice(scores);
+  const size_t best = highest(scores, &ArmScores::dice);
   std::printf("highest Dice, which needs them: %s. Choosing without masks costs %.4f\n", makers[best].arm->name.c_str(),
               mean_of(scores[best].dice) - mean_of(scores[chosen].dice));
 }
@@ -196,16 +197,12 @@ Json to_json(const std::vector<Maker>& makers, const std::vector<ArmScores>& sco
 }
 
 Experiment arms_of(const Options& o) {
-  std::vector<ConfigAxis> axes;
-  for (const std::string& word : o.axes) axes.push_back(parse_axis(word));
-  std::vector<ConfigVariant> variants;
-  if (o.tracks)
-    for (const char* word : track_arms) variants.push_back(parse_variant(word));
-  for (const std::string& word : o.arms) variants.push_back(parse_variant(word));
+  VariantOptions variants = o.variants;
+  if (o.tracks) variants.arms.insert(variants.arms.begin(), std::begin(track_arms), std::end(track_arms));
   for (const std::string& word : o.base.overrides)
     if (word.starts_with("seed=")) fail("command line '", word, "': expected --seed N instead");
   load_config_with_warnings(o.base.path, o.base.overrides);  // for its warnings
-  return compare_variants(o.base, axes, o.grid, variants);
+  return experiment_of(o.base, variants);
 }
 
 /// The base's data, which are loaded once for all arms. Throws Error if an arm changes more of them than the gaze.
@@ -297,13 +294,7 @@ void add_choose_command(CLI::App& app) {
   auto o = std::make_shared<Options>();
   command->add_option("config", o->base.path, "YAML configuration, see configs/")->required()->type_name("CONFIG.yaml");
   command->add_option("overrides", o->base.overrides, "keys that override the file")->type_name("key=value ...");
-  command->add_option("--axis", o->axes, "a key and the values to try for it")
-      ->allow_extra_args(false)
-      ->type_name("KEY=v1,v2,...");
-  command->add_option("--arm", o->arms, "a named variant that sets several keys")
-      ->allow_extra_args(false)
-      ->type_name("'NAME: KEY=VALUE ...'");
-  command->add_flag("--grid", o->grid, "try every combination of the axes' values instead of one axis at a time");
+  add_variant_options(*command, o->variants, false);
   command->add_flag("--tracks", o->tracks, "what is in a track: arms without its order, durations or beginning");
   command->add_option("--split", o->split, "images, listed in data.root/SPLIT.txt")->capture_default_str();
   command->add_option("--images", o->images, "how many of them, chosen by their names")

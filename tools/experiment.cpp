@@ -135,6 +135,27 @@ Comparison collect_results(const std::vector<PlannedRun>& plans, const std::vect
 
 }  // namespace
 
+void add_variant_options(CLI::App& command, VariantOptions& o, bool required) {
+  auto* what = command.add_option_group(
+      "Variants", required ? "give at least one of these options; each can be repeated" : "each can be repeated");
+  if (required) what->require_option(1, 0);
+  what->add_option("--axis", o.axes, "a key and the values to try for it")
+      ->allow_extra_args(false)
+      ->type_name("KEY=v1,v2,...");
+  what->add_option("--arm", o.arms, "a named variant that sets several keys")
+      ->allow_extra_args(false)
+      ->type_name("'NAME: KEY=VALUE ...'");
+  command.add_flag("--grid", o.grid, "try every combination of the axes' values instead of one axis at a time");
+}
+
+Experiment experiment_of(const BaseConfig& base, const VariantOptions& o) {
+  std::vector<ConfigAxis> axes;
+  for (const std::string& word : o.axes) axes.push_back(parse_axis(word));
+  std::vector<ConfigVariant> variants;
+  for (const std::string& word : o.arms) variants.push_back(parse_variant(word));
+  return compare_variants(base, axes, o.grid, variants);
+}
+
 void add_experiment_options(CLI::App& command, ExperimentOptions& o) {
   command.add_option("config", o.base.path, "YAML configuration, see configs/")->required()->type_name("CONFIG.yaml");
   command.add_option("overrides", o.base.overrides, "keys that override the file in every run")

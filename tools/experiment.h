@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "models/experiment.h"
 
@@ -20,6 +21,19 @@ struct ExperimentOptions {
 
 /// Adds the arguments CONFIG and key=value and the options of `o` to a subcommand. `o` must outlive the parsing.
 void add_experiment_options(CLI::App& command, ExperimentOptions& o);
+
+/// Which variants of a configuration there are, as words of the command line.
+struct VariantOptions {
+  std::vector<std::string> axes, arms;  // see parse_axis() and parse_variant()
+  bool grid = false;
+};
+
+/// Adds --axis, --arm and --grid to a subcommand. `required`: at least one of the first two. `o` must outlive the
+/// parsing.
+void add_variant_options(CLI::App& command, VariantOptions& o, bool required);
+
+/// The experiment that compares these variants with the base: see compare_variants(). Throws Error.
+Experiment experiment_of(const BaseConfig& base, const VariantOptions& o);
 
 /// Trains and evaluates every arm with every seed in the folder o.out/ARM/seedN. Work that is done already is skipped.
 /// Then writes compare.json and report.html to o.out and prints the tables. `subcommand` is the name of the subcommand,

@@ -32,9 +32,9 @@ struct GradCheckOptions {
 };
 
 /// Compares the gradients of `op` from backward() with central differences of fourth order, for f64 inputs. An error is
-/// relative to the larger of the two values, but at least to 1 % of the input's largest gradient (its norm, along a
-/// direction), and to a million times what rounding of the outputs does to a difference. The smallest error over the
-/// steps counts. A large step may cross a kink of a network, and a small one drowns in rounding. A wrong gradient is
+/// relative to the larger of the two values. It is relative at least to 1 % of the input's largest gradient (its norm,
+/// along a direction), and to a million times the rounding error of a difference. The smallest error over the steps
+/// counts. A large step may cross a kink of a network, and a small one drowns in rounding. A wrong gradient is
 /// wrong for all steps. A second run shows whether all gradients have the same bits.
 GradCheck check_gradients(const std::function<Tensors(const Tensors&)>& op, const Tensors& inputs, Random random,
                           const GradCheckOptions& options = {});

@@ -94,38 +94,6 @@ void pack_weights(const Correlation& n, const WeightView<const T>& w, const std:
 
 // ---- Correlation ----------------------------------------------------------------------------------------------------
 
-/// Computes the V vectors of output channels from `first` on in one row, y. x is the packed row h rows above. Segments
-/// and w are those of the kernel rows inside the image.
-template <class T, int V>
-void correlate_row(const Correlation& n, const T* x, const Segment* begin, const Segment* end, const T* w,
-                   const T* bias, int64_t first, T* y, const PixelView<T>& view) {
-  constexpr int64_t width = V * lanes<T>;
-  const bool whole = first + width <= n.out && view.together(first, width);
-  for_parts(n.width, tile_limit(V), [&](int64_t p, int64_t count) {
-    const auto kernel = forward_tiles<T, V>[size_t(count - 1)];
-    T* to = y + p * view.pixel;
-    if (whole) {
-      kernel(x + p * block, begin, end, w, bias, 0, to + view.channel(first), view.pixel);
-      return;
-    }
-    T part[tile_limit(V) * width];
-    kernel(x + p * block, begin, end, w, bias, 0, part, width);
-    for (int64_t i = 0; i < count; ++i)
-      for (int64_t k = 0; k < std::min(width, n.out - first); ++k)
-        to[i * view.pixel + view.channel(first + k)] = part[i * width + k];
-  });
-}
-
-/// f(i, address) for `count` pixels of a view, counted through rows and images, from `first` on.
-template <class T, class F>
-void for_pixels(const Correlation& n, const PixelView<T>& view, int64_t first, int64_t count, const F& f) {
-  for (int64_t i = 0; i < count;) {
-    const int64_t row = (first + i) / n.width, p = (first + i) % n.width;
-    T* at = view.at(row / n.height, row % n.height, p);
-    for (const int64_t end = std::min(count, i + n.width - p); i < end; ++i, at += view.pixel) f(i, at);
-  }
-}
-
 /// Copies `count` channels from `first` on of the pixel at `from`.
 template <class T>
 void copy_channels(const PixelView<const T>& view, const T* from, int64_t first, int64_t count, T* to) {
@@ -144,6 +112,37 @@ void store_channels(const PixelView<T>& view, const T* from, int64_t first, int6
     return;
   }
   for (int64_t c = 0; c < count; ++c) to[view.channel(first + c)] = from[c];
+}
+
+/// Computes the V vectors of output channels from `first` on in one row, y. x is the packed row h rows above. Segments
+/// and w are those of the kernel rows inside the image.
+template <class T, int V>
+void correlate_row(const Correlation& n, const T* x, const Segment* begin, const Segment* end, const T* w,
+                   const T* bias, int64_t first, T* y, const PixelView<T>& view) {
+  constexpr int64_t width = V * lanes<T>;
+  const bool whole = first + width <= n.out && view.together(first, width);
+  for_parts(n.width, tile_limit(V), [&](int64_t p, int64_t count) {
+    const auto kernel = forward_tiles<T, V>[size_t(count - 1)];
+    T* to = y + p * view.pixel;
+    if (whole) {
+      kernel(x + p * block, begin, end, w, bias, 0, to + view.channel(first), view.pixel);
+      return;
+    }
+    T part[tile_limit(V) * width];
+    kernel(x + p * block, begin, end, w, bias, 0, part, width);
+    for (int64_t i = 0; i < count; ++i)
+      store_channels(view, part + i * width, first, std::min(width, n.out - first), to + i * view.pixel);
+  });
+}
+
+/// f(i, address) for `count` pixels of a view, counted through rows and images, from `first` on.
+template <class T, class F>
+void for_pixels(const Correlation& n, const PixelView<T>& view, int64_t first, int64_t count, const F& f) {
+  for (int64_t i = 0; i < count;) {
+    const int64_t row = (first + i) / n.width, p = (first + i) % n.width;
+    T* at = view.at(row / n.height, row % n.height, p);
+    for (const int64_t end = std::min(count, i + n.width - p); i < end; ++i, at += view.pixel) f(i, at);
+  }
 }
 
 /// correlate() with a 1 x 1 kernel where rows do not fill a tile: the product of pixels, whichever their rows and
