@@ -24,7 +24,7 @@ demo: all ## make synthetic images and simulated gaze, train, evaluate, and writ
 	@echo "open runs/demo/report.html"
 
 test: ## build and run all tests on the CPU; the last line counts them, BUILD/junit.xml holds the results
-	@.ci/packages catch2
+	@.ci/packages catch2 libopenmpi-dev openmpi-bin procps
 	@$(call configure,$(BUILD),-DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD) -j $(JOBS)
 	@tests/run $(BUILD)
@@ -33,7 +33,7 @@ gradcheck: all ## compare every op's gradient with finite differences
 	@$(BUILD)/gradtrack gradcheck
 
 asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@.ci/packages catch2
+	@.ci/packages catch2 libopenmpi-dev openmpi-bin procps
 	@$(call configure,$(BUILD)/asan,-DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON -DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
@@ -55,7 +55,7 @@ faults: ## kill, starve and damage trainings, and check that nothing is lost: 3 
 
 emulate performance: CUDA = EMULATE
 emulate: ## run the CUDA kernels on the CPU: several thread orders, sanitizers, race detector
-	@.ci/packages catch2 libboost-context-dev
+	@.ci/packages catch2 libboost-context-dev libopenmpi-dev openmpi-bin
 	@$(call configure,$(BUILD)/emulate,-DGRADTRACK_TESTS=ON)
 	@$(call configure,$(BUILD)/emulate-asan,-DGRADTRACK_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON)
 	@$(call configure,$(BUILD)/emulate-races,-DGRADTRACK_TESTS=ON -DGRADTRACK_RACES=ON)

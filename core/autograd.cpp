@@ -5,6 +5,7 @@
 #include <optional>
 #include <ostream>
 #include <queue>
+#include <set>
 #include <utility>
 
 #include "core/elementwise.h"
@@ -134,7 +135,57 @@ Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Ten
                 Backward([backward = std::move(backward)](const Tensors& dy) { return backward(dy[0]); }))[0];
 }
 
-void backward(const Tensor& output, const Tensor& seed) {
+namespace {
+
+/// Calls f with every node that `start` leads to, the start's first, each once.
+template <class F>
+void visit_nodes(const Edge& start, const F& f) {
+  std::set<const Node*> seen;
+  std::vector<const Edge*> pending{&start};
+  while (!pending.empty()) {
+    const Node* node = pending.back()->node.get();
+    pending.pop_back();
+    if (node == nullptr || !seen.insert(node).second) continue;
+    f(*node);
+    for (const Edge& edge : node->inputs) pending.push_back(&edge);
+  }
+}
+
+/// The leaves of a graph, and the number of their uses whose gradients are still to come.
+class PendingLeaves {
+ public:
+  explicit PendingLeaves(const Edge& start) {
+    visit_nodes(start, [this](const Node& node) {
+      for (const Edge& edge : node.inputs)
+        if (edge.leaf.requires_grad()) add(edge.leaf);
+    });
+  }
+
+  /// One gradient of the leaf came, or will not. Returns whether it was the last one.
+  bool take(const Tensor& leaf) { return --leaves_[places_.at(leaf.raw())].second == 0; }
+
+  /// The leaves whose gradients are still to come, in the order of the graph.
+  Tensors left() const {
+    Tensors left;
+    for (const auto& [leaf, uses] : leaves_)
+      if (uses > 0) left.push_back(leaf);
+    return left;
+  }
+
+ private:
+  void add(const Tensor& leaf) {
+    const auto [at, is_new] = places_.emplace(leaf.raw(), leaves_.size());
+    if (is_new) leaves_.emplace_back(leaf, 0);
+    ++leaves_[at->second].second;
+  }
+
+  std::vector<std::pair<Tensor, int>> leaves_;
+  std::map<const void*, size_t> places_;  // by the elements' address
+};
+
+}  // namespace
+
+void backward(const Tensor& output, const Tensor& seed, const std::function<void(const Tensor&)>& complete) {
   GT_CHECK(output.requires_grad(), "backward: the output does not depend on a tensor that requires a gradient");
   GT_CHECK(seed.defined() || output.size() == 1, "backward: an output of shape ", output.shape(), " needs a seed");
   const auto older = [](const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) { return a->id < b->id; };
@@ -153,11 +204,17 @@ void backward(const Tensor& output, const Tensor& seed) {
   accumulate(Autograd::edge(output),
              seed.defined() ? seed : Tensor::full(output.shape(), 1, output.dtype(), output.device()), "backward");
   const NoGrad no_grad;
+  std::optional<PendingLeaves> leaves;
+  if (complete) leaves.emplace(Autograd::edge(output));
   const auto step = [&](const Node& node, const Tensors& grads) {
     GT_CHECK(grads.size() == node.inputs.size(), node.name, ": expected ", node.inputs.size(),
              " gradients, one per input, got ", grads.size());
-    for (size_t i = 0; i < grads.size(); ++i)
-      if (grads[i].defined() && node.inputs[i].requires_grad()) accumulate(node.inputs[i], grads[i], node.name);
+    for (size_t i = 0; i < grads.size(); ++i) {
+      if (!node.inputs[i].requires_grad()) continue;
+      if (grads[i].defined()) accumulate(node.inputs[i], grads[i], node.name);
+      const Tensor& leaf = node.inputs[i].leaf;
+      if (leaves && leaf.defined() && leaves->take(leaf)) complete(leaf);
+    }
   };
   try {
     while (!ready.empty()) {
@@ -170,18 +227,14 @@ void backward(const Tensor& output, const Tensor& seed) {
     for (; !ready.empty(); ready.pop()) ready.top()->backward = nullptr;  // their gradients are incomplete
     throw;
   }
+  if (!leaves) return;
+  for (const Tensor& leaf : leaves->left()) complete(leaf);
 }
 
 std::vector<RecordedOp> recorded_ops(const Tensor& output) {
   std::map<uint64_t, const Node*> seen;
   const Edge start = Autograd::edge(output);
-  std::vector<const Edge*> pending{&start};
-  while (!pending.empty()) {
-    const Node* node = pending.back()->node.get();
-    pending.pop_back();
-    if (node == nullptr || !seen.emplace(node->id, node).second) continue;
-    for (const Edge& edge : node->inputs) pending.push_back(&edge);
-  }
+  visit_nodes(start, [&seen](const Node& node) { seen.emplace(node.id, &node); });
   std::vector<RecordedOp> ops;
   for (const auto& [id, node] : seen) {
     std::vector<RecordedInput> inputs;

@@ -29,8 +29,10 @@ Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Ten
 
 /// Adds d(output)/d(leaf), multiplied by `seed`, to the gradient of every leaf that requires one. `seed` has the shape
 /// of `output` and defaults to 1 for one element. A graph can be used once. Throws Error with the op's name if a
-/// gradient differs from its tensor in shape, type or device.
-void backward(const Tensor& output, const Tensor& seed = {});
+/// gradient differs from its tensor in shape, type or device. `complete`, if given, is called once for each such leaf:
+/// as soon as its gradient is complete or, if none reached it, at the end.
+void backward(const Tensor& output, const Tensor& seed = {},
+              const std::function<void(const Tensor& leaf)>& complete = nullptr);
 
 /// An input of an op as it was recorded.
 struct RecordedInput {

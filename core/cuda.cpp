@@ -30,10 +30,16 @@ std::string kernel_name(const void* kernel) {
   return name;
 }
 
+int current_device() {
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  return device;
+}
+
 /// The pool of cudaMallocAsync().
 cudaMemPool_t memory_pool() {
   cudaMemPool_t pool = nullptr;
-  check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "cudaDeviceGetDefaultMemPool");
+  check_cuda(cudaDeviceGetDefaultMemPool(&pool, current_device()), "cudaDeviceGetDefaultMemPool");
   return pool;
 }
 
@@ -56,7 +62,7 @@ cudaError_t allow_shared(const void* kernel, size_t bytes) {
 
 int device_attribute(cudaDeviceAttr attribute) {
   int value = 0;
-  check_cuda(cudaDeviceGetAttribute(&value, attribute, 0), "cudaDeviceGetAttribute");
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, current_device()), "cudaDeviceGetAttribute");
   return value;
 }
 
@@ -78,6 +84,12 @@ void check_cuda(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // clears the error, which the next launch would report again
   fail(what, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
+}
+
+void use_cuda_device(int place) {
+  int count = 0;
+  check_cuda(cudaGetDeviceCount(&count), "cudaGetDeviceCount");
+  check_cuda(cudaSetDevice(place % count), "cudaSetDevice");
 }
 
 cudaStream_t cuda_stream() {

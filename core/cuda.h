@@ -10,6 +10,10 @@ namespace gt {
 /// Throws Error with `what` and the runtime's message unless the status is cudaSuccess.
 void check_cuda(cudaError_t status, const char* what);
 
+/// Makes the `place`-th of this machine's devices the one that this process uses; places beyond the last start again.
+/// To be called before the first use of CUDA.
+void use_cuda_device(int place);
+
 /// The stream of all kernels, copies and library calls. It is created on first use and does not synchronise with the
 /// default stream.
 cudaStream_t cuda_stream();

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/communicator.h"
 #include "core/config.h"
 #include "gaze/degrade.h"
 #include "gaze/fixation.h"
@@ -201,12 +203,13 @@ Tensor stack_images(const std::vector<const Image*>& images);
 std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Normalisation*>& normalisations);
 
 /// Prepares the batches of iterations first, first + 1, ... in options.threads threads. Batch k depends only on the
-/// data and (seed, k). Epoch e visits the samples in an order drawn from (seed, e); the samples left at its end start
-/// the next batch. The data set must outlive the loader.
+/// data and (seed, k). Only the items of `slice` are prepared, for a training by several processes. Epoch e visits the
+/// samples in an order drawn from (seed, e); the samples left at its end start the next batch. The data set must
+/// outlive the loader.
 class Loader {
  public:
   Loader(const Dataset& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
-         int64_t batch, uint64_t seed, int64_t first);
+         int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice = {});
   ~Loader();
   /// The next batch. Rethrows what the thread that prepared it threw.
   Batch next();

@@ -83,10 +83,11 @@ std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
   return order;
 }
 
-/// The samples of an iteration: `batch` items from item iteration * batch of the epochs' concatenated orders.
-std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, int64_t count, uint64_t seed) {
+/// The samples of a slice of an iteration's batch: `batch` items from item iteration * batch of the epochs'
+/// concatenated orders.
+std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, const Slice& slice, int64_t count, uint64_t seed) {
   std::vector<int64_t> index, order;
-  for (int64_t at = iteration * batch; at < (iteration + 1) * batch; ++at) {
+  for (int64_t at = iteration * batch + slice.begin; at < iteration * batch + slice.end; ++at) {
     if (order.empty() || at % count == 0) order = epoch_order(count, seed, at / count);
     index.push_back(order[size_t(at % count)]);
   }
@@ -140,6 +141,7 @@ struct Loader::State {
   const AugmentOptions augment;
   const MapOptions maps;
   const int64_t batch;
+  const Slice slice;  // of the batch
   const uint64_t seed;
   int64_t next_made, next_given;  // the next iteration to prepare and the next to return
 
@@ -161,7 +163,8 @@ struct Loader::State {
 Batch Loader::State::make(int64_t iteration) const {
   Batch b;
   b.iteration = iteration;
-  b.index = samples_of(iteration, batch, int64_t(dataset.samples.size()), seed);
+  b.index = samples_of(iteration, batch, slice, int64_t(dataset.samples.size()), seed);
+  const int64_t count = slice.size();
   std::vector<const Image*> images, masks;
   std::vector<const Track*> tracks;
   for (const int64_t i : b.index) {
@@ -171,18 +174,18 @@ Batch Loader::State::make(int64_t iteration) const {
     if (!sample.track.fixations.empty()) tracks.push_back(&sample.track);
   }
   b.images = stack_images(images);
-  if (!masks.empty()) b.masks = stack_images(masks).view({batch, data.size, data.size});
+  if (!masks.empty()) b.masks = stack_images(masks).view({count, data.size, data.size});
   if (!masks.empty() && dataset.ignores_pixels) take_ignored(b);
   for (size_t k = 0; k < dataset.samples[0].pseudo.size(); ++k) {
     std::vector<const Image*> pseudo;
     for (const int64_t i : b.index) pseudo.push_back(&dataset.samples[size_t(i)].pseudo[k]);
-    b.pseudo.push_back(stack_images(pseudo).view({batch, data.size, data.size}));
+    b.pseudo.push_back(stack_images(pseudo).view({count, data.size, data.size}));
   }
 
-  b.geometry = Tensor({batch, 2, 3});
-  b.colour = Tensor({batch, data.channels, data.channels + 1});
-  for (int64_t i = 0; i < batch; ++i) {
-    const Augmentation a = draw(augment, seed, iteration, i);
+  b.geometry = Tensor({count, 2, 3});
+  b.colour = Tensor({count, data.channels, data.channels + 1});
+  for (int64_t i = 0; i < count; ++i) {
+    const Augmentation a = draw(augment, seed, iteration, slice.begin + i);
     write_geometry(a, b.geometry.data<float>() + i * 6);
     write_colour(a, dataset.samples[size_t(b.index[size_t(i)])].normalisation,
                  b.colour.data<float>() + i * data.channels * (data.channels + 1));
@@ -215,7 +218,10 @@ void Loader::State::work(std::stop_token stop) {
 }
 
 Loader::Loader(const Dataset& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
-               int64_t batch, uint64_t seed, int64_t first) {
+               int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice) {
+  const Slice part = slice.value_or(Slice{0, batch});
+  GT_CHECK(0 <= part.begin && part.begin < part.end && part.end <= batch, "Loader: items ", part.begin, " .. ",
+           part.end, " of a batch of ", batch);
   GT_CHECK(!dataset.samples.empty() && batch > 0 && first >= 0 && data.threads > 0, "Loader: ", dataset.samples.size(),
            " samples, batch ", batch, ", first ", first, ", threads ", data.threads);
   const Sample& one = dataset.samples[0];
@@ -227,7 +233,7 @@ Loader::Loader(const Dataset& dataset, const DataOptions& data, const AugmentOpt
                  sample.track.fixations.empty() == one.track.fixations.empty() &&
                  sample.pseudo.size() == one.pseudo.size(),
              "Loader: sample '", sample.name, "' was not loaded like the others and with these options");
-  state_.reset(new State{dataset, data, augment, maps, batch, seed, first, first});
+  state_.reset(new State{dataset, data, augment, maps, batch, part, seed, first, first});
   for (int64_t t = 0; t < data.threads; ++t)
     state_->threads.emplace_back([state = state_.get()](std::stop_token stop) { state->work(stop); });
 }

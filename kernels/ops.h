@@ -28,6 +28,7 @@ Tensor mul(const Tensor& a, const Tensor& b);                     ///< a b; a an
 Tensor scale(const Tensor& x, double factor, double offset = 0);  ///< factor x + offset
 Tensor exp(const Tensor& x);                                      ///< e^x
 Tensor square(const Tensor& x);                                   ///< x^2
+Tensor reciprocal(const Tensor& x);                               ///< 1 / x; 0 where x is 0
 Tensor sigmoid(const Tensor& x);                                  ///< 1 / (1 + e^-x)
 Tensor softplus(const Tensor& x);                                 ///< log(1 + e^x)
 Tensor leaky_relu(const Tensor& x, double slope);                 ///< x where x > 0, else slope x; slope >= 0

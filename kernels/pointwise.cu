@@ -58,6 +58,18 @@ struct Square {
   }
 };
 
+struct Reciprocal {
+  static constexpr Of saved = Of::output;
+  template <class T>
+  GT_HD T f(T x) const {
+    return x == 0 ? T(0) : 1 / x;
+  }
+  template <class T>
+  GT_HD T df(T y) const {
+    return -y * y;
+  }
+};
+
 struct Sigmoid {
   static constexpr Of saved = Of::output;
   template <class T>
@@ -386,6 +398,7 @@ Tensor mul(const Tensor& a, const Tensor& b) { return binary("mul", Mul{}, a, b)
 Tensor scale(const Tensor& x, double factor, double offset) { return unary("scale", Scale{factor, offset}, x); }
 Tensor exp(const Tensor& x) { return unary("exp", Exp{}, x); }
 Tensor square(const Tensor& x) { return unary("square", Square{}, x); }
+Tensor reciprocal(const Tensor& x) { return unary("reciprocal", Reciprocal{}, x); }
 Tensor sigmoid(const Tensor& x) { return unary("sigmoid", Sigmoid{}, x); }
 Tensor softplus(const Tensor& x) { return unary("softplus", Softplus{}, x); }
 

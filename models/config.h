@@ -44,6 +44,7 @@ struct TrainOptions {
   double ema = 0;
   bool tensorboard = false;
   bool cuda_graph = true;
+  std::string reduce = "f32";
 
   template <class V>
   void visit(V& v) {
@@ -61,6 +62,7 @@ struct TrainOptions {
       Help{"decay of the moving average of the weights, which is what is validated; 0 for none"});
     v("tensorboard", tensorboard, Help{"write event files for TensorBoard to the run's folder tensorboard/"});
     v("cuda_graph", cuda_graph, Help{"CUDA: record a training step once as a graph and replay it"});
+    v("reduce", reduce, OneOf{"f32", "bf16"}, Help{"several processes: number format in which gradients are sent"});
   }
 };
 

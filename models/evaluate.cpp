@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/autograd.h"
 #include "core/parallel.h"
@@ -93,34 +94,70 @@ Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
   return mask;
 }
 
+namespace {
+
+/// The scores of the samples first .. first + count - 1, predicted at once.
+std::vector<ImageScores> evaluate_batch(const Model& model, const Dataset& dataset, int64_t first, int64_t count) {
+  std::vector<const Sample*> samples;
+  for (int64_t i = first; i < first + count; ++i) samples.push_back(&dataset.samples[size_t(i)]);
+  const Tensor logits = model.predict(network_input(samples, model.device())).logits.to(Device::cpu);
+  const int64_t pixels = logits.dim(1) * logits.dim(2);
+  std::vector<Image> masks;
+  for (int64_t i = 0; i < count; ++i) {
+    const Sample& sample = *samples[size_t(i)];
+    Tensor one({logits.dim(1), logits.dim(2)});
+    std::copy_n(logits.data<float>() + i * pixels, pixels, one.data<float>());
+    try {
+      masks.push_back(predicted_mask(one, sample.label.height, sample.label.width));
+    } catch (const Error& error) {
+      fail("image '", sample.name, "': ", error.what());
+    }
+  }
+  std::vector<ImageScores> result(static_cast<size_t>(count));
+  parallel_for(count, 1, [&](int64_t i, int64_t) {
+    const Sample& sample = *samples[size_t(i)];
+    result[size_t(i)] = {sample.name, score_masks(masks[size_t(i)], sample.label)};
+  });
+  return result;
+}
+
+/// Fills in the scores that other processes have. owner(i) is the process that has those of image i.
+template <class F>
+void exchange_scores(std::vector<ImageScores>& images, const Communicator& processes, const F& owner) {
+  const size_t values = metric_table().size();
+  std::string own;
+  for (size_t i = 0; i < images.size(); ++i)
+    if (owner(i) == processes.rank())
+      own.append(reinterpret_cast<const char*>(images[i].scores.values.data()), values * sizeof(double));
+  const std::vector<std::string> all = processes.gather(own);
+  std::vector<size_t> at(all.size(), 0);
+  for (size_t i = 0; i < images.size(); ++i) {
+    const size_t rank = size_t(owner(i));
+    images[i].scores.values.resize(values);
+    GT_CHECK(at[rank] + values * sizeof(double) <= all[rank].size(), "evaluate_model: process ", rank, " sent ",
+             all[rank].size(), " bytes, expected more");
+    std::memcpy(images[i].scores.values.data(), all[rank].data() + at[rank], values * sizeof(double));
+    at[rank] += values * sizeof(double);
+  }
+}
+
+}  // namespace
+
 std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
-                                        const std::function<void(int64_t)>& progress) {
+                                        const std::function<void(int64_t)>& progress, const Communicator& processes) {
   const NoGrad no_grad;
   const int64_t n = int64_t(dataset.samples.size());
-  std::vector<ImageScores> result(dataset.samples.size());
-  for (int64_t first = 0; first < n; first += batch) {
+  std::vector<ImageScores> result;
+  for (const Sample& sample : dataset.samples) result.push_back({sample.name, {}});
+  // Whole batches, so that each network sees the images together that one process would show it.
+  for (int64_t first = processes.rank() * batch; first < n; first += batch * processes.size()) {
     const int64_t count = std::min(batch, n - first);
-    std::vector<const Sample*> samples;
-    for (int64_t i = first; i < first + count; ++i) samples.push_back(&dataset.samples[size_t(i)]);
-    const Tensor logits = model.predict(network_input(samples, model.device())).logits.to(Device::cpu);
-    const int64_t pixels = logits.dim(1) * logits.dim(2);
-    std::vector<Image> masks;
-    for (int64_t i = 0; i < count; ++i) {
-      const Sample& sample = dataset.samples[size_t(first + i)];
-      Tensor one({logits.dim(1), logits.dim(2)});
-      std::copy_n(logits.data<float>() + i * pixels, pixels, one.data<float>());
-      try {
-        masks.push_back(predicted_mask(one, sample.label.height, sample.label.width));
-      } catch (const Error& error) {
-        fail("image '", sample.name, "': ", error.what());
-      }
-    }
-    parallel_for(count, 1, [&](int64_t i, int64_t) {
-      const Sample& sample = dataset.samples[size_t(first + i)];
-      result[size_t(first + i)] = {sample.name, score_masks(masks[size_t(i)], sample.label)};
-    });
-    if (progress) progress(first + count);
+    const std::vector<ImageScores> scores = evaluate_batch(model, dataset, first, count);
+    std::copy(scores.begin(), scores.end(), result.begin() + first);
+    if (progress) progress(std::min(n, first + count * processes.size()));
   }
+  if (processes.size() > 1)
+    exchange_scores(result, processes, [&](size_t i) { return int(int64_t(i) / batch % processes.size()); });
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/communicator.h"
 #include "gaze/metrics.h"
 #include "models/model.h"
 
@@ -36,10 +37,12 @@ struct ImageScores {
 };
 
 /// The scores of every image of a data set, in its order. Masks are compared at the size of the label, so the data set
-/// must have labels. `batch` images are predicted at once. `progress` is called with the number of images done. Throws
-/// Error, naming the image, if the network's output is not finite.
+/// must have labels. `batch` images are predicted at once. Several processes share the batches, and each gets all
+/// scores, which are those of one process. `progress` is called with the number of images done. Throws Error, naming
+/// the image, if the network's output is not finite.
 std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
-                                        const std::function<void(int64_t done)>& progress = nullptr);
+                                        const std::function<void(int64_t done)>& progress = nullptr,
+                                        const Communicator& processes = {});
 
 /// The metrics that are known for all images.
 std::vector<const Metric*> known_metrics(const std::vector<ImageScores>& images);

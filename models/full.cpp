@@ -24,7 +24,8 @@ FullMasks::FullMasks(const Config& config, DType dtype, Device device)
 Prediction FullMasks::predict(const Tensor& images) const { return {as_compute(unet_(as_activation(images))), {}}; }
 
 Losses FullMasks::losses(const SupervisedBatch& batch) const {
-  return {{{"segmentation", segmentation_loss(predict(batch.images).logits, batch.masks, batch.counted, loss_)}}};
+  return {{{"segmentation",
+            segmentation_loss(predict(batch.images).logits, batch.masks, batch.counted, loss_, batch.share)}}};
 }
 
 }  // namespace gt

@@ -90,12 +90,13 @@ Losses GazeMedSeg::losses(const SupervisedBatch& batch) const {
     const Tensor features = levels_[i].features(x);
     direct.push_back(logits(levels_[i], features));
     if (has_consistency()) own.push_back(propagate ? propagated(levels_[i], features) : direct.back());
-    const Tensor loss = segmentation_loss(direct.back(), batch.pseudo[i], {}, loss_);
+    const Tensor loss = segmentation_loss(direct.back(), batch.pseudo[i], {}, loss_, batch.share);
     segmentation = i == 0 ? loss : add(segmentation, loss);
   }
   Losses losses{{{"segmentation", segmentation}}};
   if (has_consistency())
-    losses.terms.push_back({"consistency", cross_level_loss(own, direct), loss_.consistency_weight});
+    losses.terms.push_back(
+        {"consistency", batch.share.of_images(cross_level_loss(own, direct)), loss_.consistency_weight});
   return losses;
 }
 

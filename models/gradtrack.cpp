@@ -150,12 +150,14 @@ Losses GradTrack::losses(const SupervisedBatch& batch) const {
   const Tensors maps = track_maps(batch.tracks, maps_, track_map_sizes(batch.images.dim(1), batch.images.dim(2)));
   PseudoMask pseudo = batch.pseudo.empty() ? gt::pseudo_mask(maps.back(), pseudo_) : pseudo_mask(batch.pseudo);
   if (batch.average_logits.defined()) pseudo = filled(pseudo, batch.average_logits, pseudo_.sure);
-  const Output out = run(batch.images, targets(maps, pseudo));
+  const std::vector<AttentionTarget> attention = targets(maps, pseudo);
+  const Output out = run(batch.images, attention);
   Losses losses;
-  losses.terms.push_back({"segmentation", segmentation_loss(out.logits, pseudo.target, pseudo.counted, loss_)});
+  losses.terms.push_back(
+      {"segmentation", segmentation_loss(out.logits, pseudo.target, pseudo.counted, loss_, batch.share)});
   for (size_t l = 0; l < out.track_losses.size(); ++l)
-    losses.terms.push_back(
-        {str_cat("track_", l + 1), out.track_losses[l], batch.attention_supervised ? loss_.lambda[l] : 0});
+    losses.terms.push_back({str_cat("track_", l + 1), batch.share.of_counted(out.track_losses[l], attention[l].counted),
+                            batch.attention_supervised ? loss_.lambda[l] : 0});
   return losses;
 }
 

@@ -26,11 +26,20 @@ Model::Model(const Config& config, DType dtype, Device device)
     : parameters_(uint64_t(config.seed), dtype, device, numerics_of(config)),
       activation_dtype_(config.precision == "bf16" && device == Device::cuda ? DType::bf16 : dtype) {}
 
-Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted,
-                         const LossOptions& options) {
+Tensor BatchShare::of_images(const Tensor& mean) const { return images == 1 ? mean : scale(mean, images); }
+
+Tensor BatchShare::of_counted(const Tensor& mean, const Tensor& counted) const {
+  if (processes.size() == 1 || !counted.defined()) return of_images(mean);
+  const Tensor own = sum(counted.detach()), all = own.clone();
+  processes.sum(all);
+  return mul(mean, mul(own, reciprocal(all)));
+}
+
+Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options,
+                         const BatchShare& share) {
   const Tensor z = reshape(logits, target.shape());
-  return add(scale(dice_loss(z, target, counted), options.dice),
-             scale(bce_with_logits(z, target, counted), options.bce));
+  return add(scale(share.of_images(dice_loss(z, target, counted)), options.dice),
+             scale(share.of_counted(bce_with_logits(z, target, counted), counted), options.bce));
 }
 
 }  // namespace gt

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/communicator.h"
 #include "gaze/maps.h"
 #include "kernels/ops.h"
 #include "layers/module.h"
@@ -33,6 +34,19 @@ struct Prediction {
   Tensors attention;  // A_l (B,H_l,W_l), coarsest first; empty for recipes without Track Attention
 };
 
+/// The part of each batch that this process has, in a training by several processes. It turns a mean over the own
+/// images into the own part of the mean over all images of the batch. The sum of the parts over the processes is that
+/// mean.
+struct BatchShare {
+  Communicator processes = {};  // that share the batch
+  double images = 1;            // the share of its images that this process has
+
+  /// The part of a mean over images, or over pixels of images of one size. mean ().
+  Tensor of_images(const Tensor& mean) const;
+  /// The part of a mean over counted elements. mean (), counted (..) of 0 and 1; undefined if all count.
+  Tensor of_counted(const Tensor& mean, const Tensor& counted) const;
+};
+
 /// A batch of training images with their supervision, on the model's device.
 struct SupervisedBatch {
   Tensor images;          // (B,S,S,C)
@@ -42,6 +56,7 @@ struct SupervisedBatch {
   PackedTracks tracks;    // undefined tensors unless the recipe needs gaze
   Tensor average_logits;  // logits (B,S,S,1) of the averaged network; undefined unless needs_average_logits()
   bool attention_supervised = true;  // false: the losses of Track Attention have weight 0
+  BatchShare share = {};             // of which these images are a part
 };
 
 /// A network with its parameters and its loss. Each recipe has one subclass, see models/recipes.h.
@@ -52,7 +67,8 @@ class Model {
   /// Predicts from normalised images (B,S,S,C) on the model's device, S a multiple of 16. Needs no gaze and no masks.
   virtual Prediction predict(const Tensor& images) const = 0;
 
-  /// The losses of a batch, with the terms in the order of loss_terms(). The batch must have what the recipe needs.
+  /// The losses of a batch, with the terms in the order of loss_terms(). The batch must have what the recipe needs. If
+  /// it is a part of a batch, so are the losses: their sums over the processes are the losses of the whole batch.
   virtual Losses losses(const SupervisedBatch& batch) const = 0;
 
   /// Whether losses() needs the logits of the averaged network (train.ema).
@@ -83,7 +99,9 @@ class Model {
 };
 
 /// The loss of logits (B,H,W,1) against target (B,H,W), a scalar: options.dice * Dice loss + options.bce * binary cross
-/// entropy. Only pixels where counted (B,H,W) is 1 contribute; if it is undefined, all do.
-Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options);
+/// entropy. Only pixels where counted (B,H,W) is 1 contribute; if it is undefined, all do. Of a part of a batch it is
+/// the part of the loss.
+Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options,
+                         const BatchShare& share = {});
 
 }  // namespace gt

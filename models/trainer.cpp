@@ -11,6 +11,7 @@
 #include "core/io.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
+#include "models/cooperation.h"
 #include "models/recipes.h"
 #include "models/run_log.h"
 
@@ -84,17 +85,25 @@ struct Trainer::State {
   std::string folder;
   TrainingObserver observer;
   Device device;
+  Communicator processes;
   Dataset train, val;
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
   std::unique_ptr<Model> averaged;  // with the averages as parameters; null without train.ema
   std::optional<WeightAverage> average;
+  std::optional<GradientSum> gradients;  // of several processes
   std::optional<TrainingStep> step;
   std::optional<FolderLock> lock;
   std::optional<MetricsLog> log;
   RunCounters counters;
   bool from_simulated = false;  // train.init has seen simulated gaze
+  bool stopped = false;         // the processes agree to stop
   Clock::time_point start = Clock::now();
+
+  /// Whether this process writes the files of the run.
+  bool writes() const { return processes.rank() == 0; }
+  /// The items of each batch that this process has.
+  Slice slice() const { return slice_of(config.train.batch, processes.rank(), processes.size()); }
 
   /// The network that is validated and kept as the best.
   const Model& final_model() const { return averaged ? *averaged : *model; }
@@ -105,6 +114,8 @@ struct Trainer::State {
   void end_if_asked() const {
     if (stop_asked()) throw Interrupted("interrupted");
   }
+  /// Several processes stop after the same iteration: when the losses are next summed.
+  bool stop_agreed() const { return processes.size() == 1 ? stop_asked() : stopped; }
 
   /// The images that are validated on.
   const char* validation_split() const { return config.train.select == "test" ? "test" : "val"; }
@@ -115,6 +126,7 @@ struct Trainer::State {
   }
 
   void load_data() {
+    require_same_config(processes, config);
     DataNeeds needs = data_needs(config);
     needs.training = true;
     LoadHooks hooks;
@@ -125,7 +137,7 @@ struct Trainer::State {
       hooks.sample = [this, how = recipe_of(config).pseudo_masks(config)](Dataset& dataset, size_t i,
                                                                           const Image& image) {
         this->end_if_asked();
-        add_pseudo_masks(dataset.samples[i], image, config.data.size, how);
+        if (makes_pseudo_masks_of(processes, i)) add_pseudo_masks(dataset.samples[i], image, config.data.size, how);
       };
       hooks.progress = observer.pseudo_masks;
     }
@@ -134,6 +146,9 @@ struct Trainer::State {
     if (validates())
       val = load_dataset(config.data, validation_split(), {.labels = true, .training = true},
                          {.sample = end_if_asked, .progress = {}, .warn = observer.message});
+    require_same_files(processes, config.data.root, files());
+    if (needs.pseudo)
+      exchange_pseudo_masks(processes, train, recipe_of(config).pseudo_thresholds(config).size(), config.data.size);
     warn_of_same_pictures(train, val, observer.message);
     MaskValues values = train.mask_values;
     values.add(val.mask_values);
@@ -153,13 +168,22 @@ struct Trainer::State {
 
   void open(const std::string& path, bool resume) {
     folder = path;
-    make_folder(folder);
-    lock.emplace(folder, "gradtrack train");
-    require_free_folder(folder, resume);
-    remove_stale_temporaries(folder);
-    if (path_exists(file("last.safetensors"))) return restore();
-    require_no_progress(folder, config);
+    if (writes()) {
+      make_folder(folder);
+      lock.emplace(folder, "gradtrack train");
+      require_free_folder(folder, resume);
+      remove_stale_temporaries(folder);
+    }
+    const bool restores =
+        processes.broadcast(writes() && path_exists(file("last.safetensors")) ? "yes" : "no") == "yes";
+    restores ? restore() : begin();
+    require_same_start(processes, counters.iteration, model->parameters());
+  }
+
+  void begin() {
+    if (writes()) require_no_progress(folder, config);
     take_initial_parameters();
+    if (!writes()) return;
     write_file(file("config.yaml"), write_config(config));
     log.emplace(file("metrics.jsonl"));
     log->add({{"run", facts()}});
@@ -180,7 +204,8 @@ struct Trainer::State {
   /// The batches from the next iteration on.
   Loader loader() const {
     return {
-        train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), counters.iteration};
+        train,  config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), counters.iteration,
+        slice()};
   }
 
   /// The gaze that this run is trained on: none, simulated or recorded.
@@ -201,6 +226,7 @@ struct Trainer::State {
             {"gaze", gaze_source()},
             {"device", to_string(device)},
             {"threads", num_threads()},
+            {"processes", processes.size()},
             {"version", GT_VERSION}};
   }
 
@@ -217,6 +243,7 @@ struct Trainer::State {
     model->parameters().load(checkpoint, path);
     optimizer->restore(checkpoint, counters.iteration, path);
     if (average) average->restore(checkpoint, counters.iteration, path);
+    if (!writes()) return;
     log.emplace(file("metrics.jsonl"), counters, config.train);
     if (!path_exists(file("config.yaml"))) write_file(file("config.yaml"), write_config(config));
     if (observer.message) observer.message(str_cat("resuming after iteration ", counters.iteration));
@@ -263,6 +290,7 @@ struct Trainer::State {
   }
 
   void save() {
+    if (!writes()) return;
     log->sync();  // a checkpoint never survives a power failure without its log
     NamedTensors state = optimizer->state();
     if (average)
@@ -276,7 +304,7 @@ struct Trainer::State {
   int64_t fixations_of_batch() const {
     std::vector<int64_t> counts;
     for (const Sample& sample : train.samples) counts.push_back(int64_t(sample.track.fixations.size()));
-    return max_fixations(counts, config.train.batch);
+    return max_fixations(counts, slice().size());
   }
 
   void put_losses(const StepLosses& losses, TrainReport& report) const {
@@ -289,7 +317,8 @@ struct Trainer::State {
   /// Adds the losses that are known now to the sums, and writes the latest into the report.
   void take_losses(TrainReport& report) {
     int64_t iteration = counters.iteration - step->pending();
-    for (const StepLosses& losses : step->take_losses()) {
+    stopped = stop_asked();
+    for (const StepLosses& losses : sum_losses(processes, step->take_losses(), &stopped)) {
       ++iteration;
       if (!std::isfinite(losses.total))
         fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (now ", config.optimizer.lr,
@@ -302,6 +331,8 @@ struct Trainer::State {
   /// Logs the mean losses since the last line.
   void write(TrainReport& r) {
     put_losses(std::exchange(counters.losses, {}).mean(), r);
+    if (observer.log) observer.log(r);
+    if (!writes()) return;
     Json terms = Json::object();
     for (const auto& [name, value] : r.terms) terms[name] = value;
     log->add({{"iteration", r.iteration},
@@ -310,7 +341,6 @@ struct Trainer::State {
               {"terms", terms},
               {"images_per_s", r.images_per_second},
               {"seconds", seconds()}});
-    if (observer.log) observer.log(r);
   }
 
   void validate() {
@@ -320,11 +350,13 @@ struct Trainer::State {
       counters.validation_due = false;
       return;
     }
-    const std::vector<ImageScores> scores =
-        evaluate_model(final_model(), val, config.train.batch, [this](int64_t) { end_if_asked(); });
+    const auto progress = [this](int64_t) {
+      if (processes.size() == 1) end_if_asked();  // several stop together, after this validation
+    };
+    const std::vector<ImageScores> scores = evaluate_model(final_model(), val, config.train.batch, progress, processes);
     Json means;
     for (const Metric* m : known_metrics(scores)) means[m->key] = summarize_scores(scores, *m).mean;
-    log->add({{"iteration", counters.iteration}, {"val", means}, {"seconds", seconds()}});
+    if (writes()) log->add({{"iteration", counters.iteration}, {"val", means}, {"seconds", seconds()}});
     const bool best = config.train.select == "last" ? counters.iteration == config.train.iterations
                                                     : means["dice"] > counters.best_dice;
     ValidationReport report{counters.iteration, means["dice"], means["iou"], best};
@@ -337,6 +369,7 @@ struct Trainer::State {
 
   void keep_best(const ValidationReport& report) {
     counters.best_dice = report.dice;
+    if (!writes()) return;
     const Json facts = {{"iteration", report.iteration}, {"val_dice", report.dice}};
     write_checkpoint("best.safetensors", final_model(), {{"best", facts.dump()}});
   }
@@ -360,7 +393,7 @@ struct Trainer::State {
       if (log || device == Device::cpu) take_losses(report);  // waits for a GPU
       report.images_per_second = double(since * t.batch) / seconds_since(window);
       if (observer.iteration) observer.iteration(report);
-      const bool stop = stop_asked();
+      const bool stop = stop_agreed();
       if (stop) take_losses(report);
       if (log) write(report);
       counters.validation_due = last || report.iteration % t.val_every == 0;
@@ -386,14 +419,21 @@ void require_precision(const Config& config, Device device) {
     fail("precision '", config.precision, "': expected f32 on the CPU; f32, tf32 and bf16 are for device cuda");
 }
 
-Trainer::Trainer(const Config& config, TrainingObserver observer, Device device) : state_(std::make_unique<State>()) {
+Trainer::Trainer(const Config& config, TrainingObserver observer, Device device, const Communicator& processes)
+    : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.config = config;
+  s.processes = processes;
   s.observer = std::move(observer);
   s.device = device;
   require_precision(config, device);
-  set_num_threads(int(config.threads));
-  if (s.observer.message) s.observer.message(str_cat("device ", device, ", ", num_threads(), " threads"));
+  if (processes.size() > config.train.batch)
+    fail("train.batch ", config.train.batch, ": expected at least an image for each of the ", processes.size(),
+         " processes");
+  set_num_threads(config.threads == 0 && processes.size() > 1 ? processes.processors() : int(config.threads));
+  if (s.observer.message)
+    s.observer.message(str_cat(processes.size() == 1 ? "" : str_cat(processes.size(), " processes, each with "),
+                               "device ", device, ", ", num_threads(), " threads"));
   s.load_data();
   s.model = make_model(config, DType::f32, device);
   s.optimizer.emplace(config.optimizer, s.model->parameters());
@@ -403,6 +443,9 @@ Trainer::Trainer(const Config& config, TrainingObserver observer, Device device)
     s.average.emplace(config.train.ema, s.model->parameters(), s.averaged->parameters());
     s.step->keep_average(*s.average, *s.averaged);
   }
+  if (processes.size() == 1) return;
+  s.gradients.emplace(processes, s.model->parameters(), config.train.reduce == "bf16" ? DType::bf16 : DType::f32);
+  s.step->share_batches({processes, double(s.slice().size()) / double(config.train.batch)}, *s.gradients);
 }
 
 Trainer::~Trainer() = default;
@@ -416,9 +459,11 @@ bool Trainer::run(const std::string& folder, bool resume) {
     s.save();
     return false;
   }
-  s.require_best();
+  if (s.writes()) s.require_best();
   return true;
 }
+
+SumTimes Trainer::sum_times() const { return state_->gradients ? state_->gradients->times() : SumTimes(); }
 
 RunProgress saved_progress(const std::string& folder, const Config& config) {
   const std::string checkpoint = folder + "/last.safetensors", yaml = folder + "/config.yaml";

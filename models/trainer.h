@@ -6,7 +6,7 @@
 //   last.safetensors   the state to resume from: parameters, optimiser state, counters
 //   best.safetensors   the parameters with the best validation Dice so far
 //
-// One process at a time works in the folder. A run that is killed and resumed gives the metrics (except times) and
+// One training at a time works in the folder. A run that is killed and resumed gives the metrics (except times) and
 // parameters of an uninterrupted run.
 #pragma once
 
@@ -16,7 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/communicator.h"
 #include "core/profile.h"
+#include "layers/gradient_sum.h"
 #include "models/evaluate.h"
 #include "models/model.h"
 
@@ -74,8 +76,11 @@ void require_precision(const Config& config, Device device);
 class Trainer {
  public:
   /// Loads the data, computes the pseudo masks that the recipe trains on, and makes the network on the device. Sets the
-  /// number of threads of the process to config.threads. Throws Interrupted if observer.stop() returns true.
-  Trainer(const Config& config, TrainingObserver observer, Device device = Device::cpu);
+  /// number of threads of the process to config.threads. Several processes share pseudo masks, batches and validations;
+  /// rank 0 writes the files. Throws Interrupted if observer.stop() returns true, and Error if the configuration or the
+  /// data of another process differ from rank 0's.
+  Trainer(const Config& config, TrainingObserver observer, Device device = Device::cpu,
+          const Communicator& processes = {});
   ~Trainer();
 
   /// Locks the folder and trains to the last iteration, or until observer.stop() returns true; then it saves the run
@@ -86,6 +91,9 @@ class Trainer {
 
   /// Profiles `iterations` training iterations after `warm_up` iterations. Writes no files.
   std::unique_ptr<Profile> profile(int64_t warm_up, int64_t iterations);
+
+  /// How the gradients of the last step were summed over several processes.
+  SumTimes sum_times() const;
 
  private:
   struct State;

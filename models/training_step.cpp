@@ -39,6 +39,12 @@ TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Confi
   history_ = Tensor::zeros({history, values}, DType::f32, model.device());
 }
 
+void TrainingStep::share_batches(const BatchShare& share, GradientSum& gradients) {
+  share_ = share;
+  gradients_ = &gradients;
+  replays_ = replays_ && share.processes.sums_on_device();
+}
+
 /// On the CPU the batch is used directly. On CUDA it is copied to fixed buffers, because a recorded step reads fixed
 /// addresses and shapes.
 void TrainingStep::upload(const Batch& batch) {
@@ -67,6 +73,7 @@ void TrainingStep::compute() {
   for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
   supervised.tracks = input_.tracks;
   supervised.attention_supervised = attention_supervised_;
+  supervised.share = share_;
   if (averaged_ != nullptr && model_.needs_average_logits()) {
     const NamedRange range("averaged network");
     const NoGrad no_grad;
@@ -85,8 +92,12 @@ void TrainingStep::compute() {
     copy_bytes(losses_.data<float>() + i, losses_.device(), all[i].data<float>(), all[i].device(), sizeof(float));
   {
     const NamedRange range("backward");
-    backward(all[0]);
+    if (gradients_ == nullptr)
+      backward(all[0]);
+    else
+      backward(all[0], {}, [this](const Tensor& parameter) { gradients_->complete(parameter); });
   }
+  if (gradients_ != nullptr) gradients_->finish();
   const NamedRange range("update");
   optimizer_.update();
   if (average_ != nullptr) average_->update();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/cuda_graph.h"
+#include "layers/gradient_sum.h"
 #include "models/model.h"
 
 namespace gt {
@@ -31,6 +32,10 @@ class TrainingStep {
   /// From now on steps also update the average of the weights, which `averaged` predicts with. Both must outlive this.
   void keep_average(WeightAverage& average, const Model& averaged) { average_ = &average, averaged_ = &averaged; }
 
+  /// From now on the batches are the parts that this process has, and their gradients are summed over the processes.
+  /// `gradients` must outlive this.
+  void share_batches(const BatchShare& share, GradientSum& gradients);
+
   /// One update with learning rate lr, with or without the losses of Track Attention. Throws Error if the losses of
   /// `history` steps are already stored.
   void run(const Batch& batch, double lr, bool attention_supervised = true);
@@ -38,7 +43,7 @@ class TrainingStep {
   /// Number of steps whose losses are stored.
   int64_t pending() const { return pending_; }
 
-  /// Returns and clears the stored losses, oldest first. Waits for the device.
+  /// Returns and clears the stored losses, oldest first. They are those of this process's parts. Waits for the device.
   std::vector<StepLosses> take_losses();
 
  private:
@@ -49,8 +54,10 @@ class TrainingStep {
   Optimizer& optimizer_;
   WeightAverage* average_ = nullptr;
   const Model* averaged_ = nullptr;
+  BatchShare share_;
+  GradientSum* gradients_ = nullptr;
   const int64_t fixations_;
-  const bool replays_;
+  bool replays_;
   std::vector<Upload> uploads_;
   Batch input_;                       // on the device; every step uses these tensors
   Tensor losses_;                     // (1 + terms): total and terms of the last step

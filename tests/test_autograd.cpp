@@ -338,3 +338,20 @@ TEST_CASE("autograd: several threads build and differentiate graphs at once", "[
   for (std::thread& t : threads) t.join();
   CHECK(results == Doubles{0x1p20, 0x1p21, 0x1p22, 0x1p23});
 }
+
+TEST_CASE("autograd: a leaf is complete once, after its last gradient", "[autograd]") {
+  const Tensor a = leaf({1}, {2}), b = leaf({1}, {3}), unreached = leaf({1}, {5});
+  // y = a (a b), and an op that gives `unreached` no gradient
+  const Tensor product = times(a, times(a, b));
+  const Tensor y = record("no_gradient_of_b", product.clone(), {product, unreached}, [](const Tensor& dy) -> Tensors {
+    return {dy, {}};
+  });
+  std::vector<const void*> order;
+  std::vector<double> gradients;
+  backward(y, {}, [&](const Tensor& leaf) {
+    order.push_back(leaf.raw());
+    gradients.push_back(leaf.grad().defined() ? leaf.grad().item() : -1);
+  });
+  CHECK(order == std::vector<const void*>{unreached.raw(), a.raw(), b.raw()});
+  CHECK(gradients == Doubles{-1, 12, 4});
+}

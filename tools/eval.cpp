@@ -3,11 +3,13 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/communicator.h"
 #include "core/folder_lock.h"
 #include "core/io.h"
 #include "core/json.h"
 #include "core/parallel.h"
 #include "models/checkpoint.h"
+#include "models/cooperation.h"
 #include "models/evaluate.h"
 #include "models/recipes.h"
 #include "models/trainer.h"
@@ -37,9 +39,11 @@ struct Options {
 };
 
 std::vector<ImageScores> evaluate_with_progress(const char* title, const Model& model, const Dataset& dataset,
-                                                const Config& config) {
+                                                const Config& config, const Communicator& processes) {
+  if (processes.rank() > 0) return evaluate_model(model, dataset, config.train.batch, nullptr, processes);
   ProgressBar bar(title, int64_t(dataset.samples.size()));
-  return evaluate_model(model, dataset, config.train.batch, [&bar](int64_t done) { bar.update(done, "images"); });
+  const auto progress = [&bar](int64_t done) { bar.update(done, "images"); };
+  return evaluate_model(model, dataset, config.train.batch, progress, processes);
 }
 
 /// Writes pictures of the best, median and worst cases to folder/panels, and their paths to the entries of `per_image`.
@@ -77,14 +81,28 @@ void compare_with_training(const DataOptions& data, const std::string& split, co
   });
 }
 
-void evaluate_run(const Options& o) {
+void evaluate_run(const Options& o, const Communicator& processes) {
   if (o.split.find('/') != o.split.npos) fail("--split: expected a name without '/', got '", o.split, "'");
   LoadedModel loaded = load_model(o.model, choose_device(o.device));
   Config& config = loaded.config;
   if (o.tta) loaded.model = mirror_averaged(std::move(loaded.model), config);
   if (!o.data.empty()) config.data.root = o.data;
+  const bool first = processes.rank() == 0;  // the one that reports and writes
   const DataNeeds needs = {.labels = true, .optional_gaze = true, .seed = uint64_t(config.seed)};
-  Dataset dataset = load_dataset(config.data, o.split, needs, {.sample = {}, .progress = {}, .warn = print_warning});
+  LoadHooks hooks;
+  if (first) hooks.warn = print_warning;
+  Dataset dataset = load_dataset(config.data, o.split, needs, hooks);
+  require_same_files(processes, config.data.root, dataset.files);
+  require_same_start(processes, 0, loaded.model->parameters());
+  const auto evaluate = [&](const char* title, const Model& model) {
+    return evaluate_with_progress(title, model, dataset, config, processes);
+  };
+  const auto untrained = [&] { return evaluate("untrained", *make_model(config, DType::f32, loaded.model->device())); };
+  if (!first) {
+    evaluate("eval", *loaded.model);
+    if (o.untrained) untrained();
+    return;
+  }
   compare_with_training(config.data, o.split, dataset);
   if (o.spacing.known())
     for (Sample& sample : dataset.samples) sample.label.spacing = o.spacing;
@@ -94,7 +112,7 @@ void evaluate_run(const Options& o) {
   const FolderLock lock(folder, "gradtrack eval");
   remove_stale_temporaries(folder);
 
-  const std::vector<ImageScores> scores = evaluate_with_progress("eval", *loaded.model, dataset, config);
+  const std::vector<ImageScores> scores = evaluate("eval", *loaded.model);
   // Scores by mirror images do not replace the others: they have another split name.
   const std::string split = o.tta ? o.split + "_tta" : o.split;
   Json result = {{"checkpoint", loaded.path}, {"data", config.data.root}, {"split", split},
@@ -102,9 +120,7 @@ void evaluate_run(const Options& o) {
   if (config.train.select == "test") result["warning"] = selected_on_test;
   const Json means = summary_json(scores);
   result.update(means);
-  if (o.untrained)
-    result["untrained"] = summary_json(
-        evaluate_with_progress("untrained", *make_model(config, DType::f32, loaded.model->device()), dataset, config));
+  if (o.untrained) result["untrained"] = summary_json(untrained());
   Json& per_image = result["per_image"] = per_image_json(scores);
   write_panels(loaded, dataset, scores, size_t(o.panels), folder, per_image);
 
@@ -179,10 +195,13 @@ void add_eval_command(CLI::App& app) {
       "  gradtrack eval runs/demo --split val\n"
       "  gradtrack eval --masks runs/demo-data/masks --predictions runs/demo-data/masks --out runs/scores");
   command->callback([o] {
-    set_num_threads(int(o->threads));
+    const Communicator processes = connect_processes();
+    set_num_threads(o->threads == 0 && processes.size() > 1 ? processes.processors() : int(o->threads));
+    if (!o->folders.masks.empty() && processes.size() > 1)
+      fail("--masks: expected one process, ", processes.size(), " were started together");
     if (!o->folders.masks.empty()) return score_folders(o->folders, o->spacing, o->out);
     if (o->model.empty()) throw CLI::RequiredError("RUN_OR_CHECKPOINT, or --masks and --predictions");
-    evaluate_run(*o);
+    evaluate_run(*o, processes);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "core/communicator.h"
 #include "core/device.h"
 #include "core/parallel.h"
 #include "gaze/dicom.h"
@@ -64,6 +65,8 @@ void info() {
 #if GT_CUDA && !GT_EMULATE
   row("cuDNN", cudnn::version());
 #endif
+  row("MPI", mpi_version().empty() ? "not built: MPI was not found" : mpi_version());
+  row("NCCL", nccl_version().empty() ? "not built" : nccl_version());
   row("PNG", png_decoder());
   row("JPEG", jpeg_decoder());
   row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
@@ -92,12 +95,26 @@ void add_info_command(CLI::App& app) {
       ->capture_default_str()
       ->needs(plan);
   command->add_option("--json", o->json, "also write the plan to this JSON file")->type_name("FILE")->needs(plan);
+  auto* ranks =
+      command->add_option("--ranks", o->scaling.ranks, "predict the step in these numbers of processes instead")
+          ->delimiter(',')
+          ->check(CLI::Range(1, 1 << 20))
+          ->type_name("N,N...")
+          ->needs(plan);
+  command->add_option("--network", o->scaling.network, "network that joins the processes")
+      ->check(CLI::IsMember(scaling_networks()))
+      ->default_str("nvlink")
+      ->needs(ranks);
+  command->add_option("--step", o->scaling.step_ms, "measured time of the step in one process, which --ranks needs")
+      ->type_name("MS")
+      ->needs(ranks);
   command->footer(
       "Prints version, compiler, processor, CUDA state and library versions. With --plan, goes through one\n"
       "training step without computing it. A plan needs no data, no GPU, and not the memory that it counts.\n\n"
       "Examples:\n"
       "  gradtrack info\n"
-      "  gradtrack info --plan configs/kvasir.yaml train.batch=64 precision=bf16");
+      "  gradtrack info --plan configs/kvasir.yaml train.batch=64 precision=bf16\n"
+      "  gradtrack info --plan configs/kvasir.yaml --ranks 1,2,4,8,64 --network ib400 --step 7.3");
   command->callback([o] { o->config.empty() ? info() : print_step_plan(*o); });
 }
 

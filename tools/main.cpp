@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/communicator.h"
 #include "core/config.h"
 #include "tools/commands.h"
 #include "tools/signals.h"
@@ -36,6 +37,18 @@ std::string suggestion(const CLI::App& app, const std::vector<std::string>& argu
       return "keys have no dashes, did you mean: " + argument.substr(2);
   }
   return "";
+}
+
+/// Throws Error if several processes were started together for a subcommand that each of them would run alone.
+void require_alone(const std::vector<std::string>& arguments) {
+  const int processes = gt::launched_processes();
+  if (processes == 1 || arguments.empty() || arguments[0].starts_with("-")) return;
+  for (const char* shared : {"train", "eval", "info", "help"})
+    if (arguments[0] == shared) return;
+  for (const std::string& argument : arguments)
+    if (argument == "--help" || argument == "-h") return;
+  gt::fail("gradtrack ", arguments[0], " runs in one process, but ", processes,
+           " were started together; mpirun and srun are for train and eval");
 }
 
 }  // namespace
@@ -67,6 +80,7 @@ int main(int argc, char** argv) {
   gt::add_info_command(app);
   gt::add_help_command(app);
   try {
+    require_alone({argv + 1, argv + argc});
     app.parse(argc, argv);
     flush_output();
   } catch (const CLI::ParseError& e) {
@@ -75,7 +89,8 @@ int main(int argc, char** argv) {
       std::cerr << hint << std::endl;
     return 2;
   } catch (const std::exception& e) {
-    std::cerr << "gradtrack: " << e.what() << std::endl;
+    const std::string line = "gradtrack: " + gt::process_label() + e.what() + "\n";
+    gt::end_processes([&] { std::cerr << line << std::flush; });
     return 1;
   }
   return 0;

@@ -128,6 +128,7 @@ void print_step_plan(const StepPlanOptions& options) {
 #if GT_CUDA && !GT_EMULATE
   cudnn::set_planned_device(cudnn::description_of(options.gpu));
 #endif
+  if (!options.scaling.ranks.empty()) return print_scaling(options.scaling, config, device);
   const StepPlan plan = plan_step(config, device);
   const std::vector<Profile::Total> work = work_of(plan);
   std::printf("one step: recipe %s, %lld pixels, batch %lld, %s on %s\n\n", config.recipe.c_str(),

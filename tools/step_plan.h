@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/scaling.h"
+
 namespace gt {
 
 /// Options of `gradtrack info --plan`.
@@ -13,6 +15,7 @@ struct StepPlanOptions {
   std::string device = "auto";         // auto is cuda if the program was built with it, even without a GPU
   std::string gpu = "h200";            // GPU for whose plans cuDNN reports workspaces
   std::string json;                    // JSON file to write, "" for none
+  ScalingOptions scaling;              // over processes
 };
 
 /// Prints memory, work and launches of one training step on stdout. Throws Error if training would.

@@ -74,13 +74,30 @@ TrainingObserver observe(std::unique_ptr<ProgressBar>& bar, const Config& config
   return observer;
 }
 
-void profile(Config config, Device device, const Options& o) {
+/// What a process other than rank 0 reports: nothing.
+TrainingObserver silent_observer() {
+  TrainingObserver observer;
+  observer.stop = [] { return StopSignals::asked(); };
+  return observer;
+}
+
+/// How the gradients of the last step were summed, and how much of that other work hid.
+void print_sum_times(const SumTimes& t, int processes) {
+  const double hidden = t.total > 0 ? 1 - t.waiting / t.total : 1;
+  std::printf("gradients: %.1f MB sent by each of %d processes, %.2f ms in all, %.2f ms waited for, %.0f %% hidden\n",
+              double(t.bytes) / 1e6, processes, 1e3 * t.total, 1e3 * t.waiting, 100 * hidden);
+}
+
+void profile(Config config, Device device, const Options& o, const Communicator& processes) {
   constexpr int64_t warm_up = 3;
   config.train.cuda_graph = false;  // a replayed graph has no ranges of ops
   ProgressBar bar("profile", warm_up + o.profile);
   TrainingObserver observer;
-  observer.iteration = [&](const TrainReport& r) { bar.update(r.iteration, ""); };
-  const std::unique_ptr<Profile> profile = Trainer(config, observer, device).profile(warm_up, o.profile);
+  if (processes.rank() == 0) observer.iteration = [&](const TrainReport& r) { bar.update(r.iteration, ""); };
+  Trainer trainer(config, observer, device, processes);
+  const std::unique_ptr<Profile> profile = trainer.profile(warm_up, o.profile);
+  if (processes.rank() > 0) return;
+  if (processes.size() > 1) print_sum_times(trainer.sum_times(), processes.size());
   make_folder(o.out);
   write_profile(*profile, o.out + "/trace.json");
 }
@@ -106,13 +123,14 @@ void observe(TrainingObserver& observer, TensorBoardLog& log) {
 }
 
 /// Trains in the folder o.out. Returns false if a signal stopped it and the run is saved.
-bool train_run(const Options& o, const Config& config, Device device) {
+bool train_run(const Options& o, const Config& config, Device device, const Communicator& processes) {
   std::unique_ptr<ProgressBar> bar;
   try {
+    if (processes.rank() > 0) return Trainer(config, silent_observer(), device, processes).run(o.out, o.resume);
     TensorBoardLog tensorboard(o.out, o.resume);
     TrainingObserver observer = observe(bar, config);
     if (config.train.tensorboard) observe(observer, tensorboard);
-    return Trainer(config, observer, device).run(o.out, o.resume);
+    return Trainer(config, observer, device, processes).run(o.out, o.resume);
   } catch (const Interrupted&) {
     bar.reset();
     fail("interrupted before the training began; start again with: ", shell_command(continue_arguments(o)));
@@ -120,23 +138,30 @@ bool train_run(const Options& o, const Config& config, Device device) {
 }
 
 void train(const Options& o) {
-  const Config config = load_config_with_warnings(o.config, o.overrides);
+  const Communicator processes = connect_processes();
+  const bool first = processes.rank() == 0;  // the one that reports
+  const Config config = first ? load_config_with_warnings(o.config, o.overrides) : load_config(o.config, o.overrides);
   if (o.print_config) {
-    std::printf("%s", write_config(config, true).c_str());
+    if (first) std::printf("%s", write_config(config, true).c_str());
     return;
   }
   std::string why;
   const Device device = choose_device(o.device, &why);
-  if (!why.empty()) std::fprintf(stderr, "device %s: %s\n", to_string(device), why.c_str());
-  std::fprintf(stderr, "recipe %s, %s in %s\n", config.recipe.c_str(), o.profile > 0 ? "trace" : "run", o.out.c_str());
-  if (o.profile > 0) return profile(config, device, o);
-  require_unlocked(o.out);
-  require_free_folder(o.out, o.resume);
+  if (first && !why.empty()) std::fprintf(stderr, "device %s: %s\n", to_string(device), why.c_str());
+  if (first)
+    std::fprintf(stderr, "recipe %s, %s in %s\n", config.recipe.c_str(), o.profile > 0 ? "trace" : "run",
+                 o.out.c_str());
+  if (o.profile > 0) return profile(config, device, o, processes);
+  if (first) {
+    require_unlocked(o.out);
+    require_free_folder(o.out, o.resume);
+  }
   const StopSignals signals;
-  if (!train_run(o, config, device))
+  if (!train_run(o, config, device, processes))
     fail("interrupted; the run is saved, continue with: ", shell_command(continue_arguments(o)));
-  std::fprintf(stderr, "done: %s/best.safetensors; evaluate with: %s\n", o.out.c_str(),
-               shell_command({"eval", o.out}).c_str());
+  if (first)
+    std::fprintf(stderr, "done: %s/best.safetensors; evaluate with: %s\n", o.out.c_str(),
+                 shell_command({"eval", o.out}).c_str());
 }
 
 }  // namespace
@@ -170,8 +195,10 @@ void add_train_command(CLI::App& app) {
       "  last.safetensors  the state to resume from\n"
       "Ctrl-C and the signals TERM, HUP and USR1 save the run and end it with status 1. --resume continues it\n"
       "with the results of an uninterrupted run. One process at a time can work in the folder.\n\n"
+      "mpirun and srun start one training in several processes, which share each batch: see docs/cluster.md.\n\n"
       "Examples:\n  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg seed=2 --out runs/kvasir_2\n"
-      "  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg --profile --out runs/profile");
+      "  gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg --profile --out runs/profile\n"
+      "  mpirun -np 4 gradtrack train configs/kvasir_small.yaml data.root=data/kvasir-seg");
   command->callback([o] {
     if (o->out.empty()) o->out = "runs/" + std::filesystem::path(o->config).stem().string();
     train(*o);

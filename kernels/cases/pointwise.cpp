@@ -145,6 +145,10 @@ std::vector<OpCase> functor_cases() {
   unary(
       "exp", 1, [](auto& x) { return exp(x); }, [](auto& x) { return map_by_loops(x, std::exp, std::exp); });
   unary("square", 1, square, [](auto& x) { return mul(x, x); });
+  unary("reciprocal", 1, reciprocal, [](auto& x) {
+    return map_by_loops(
+        x, [](double v) { return 1 / v; }, [](double v) { return -1 / (v * v); });
+  });
   unary("sigmoid", 20, sigmoid, [](auto& x) { return exp(scale(softplus(scale(x, -1)), -1)); });
   unary("softplus", 40, softplus, [](auto& x) { return map_by_loops(x, softplus_of, sigmoid_of); });
   unary(

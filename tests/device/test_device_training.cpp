@@ -1,7 +1,11 @@
 // Whole training steps on device cuda, real or emulated, against the CPU.
 #include <cmath>
+#include <filesystem>
+#include <optional>
 
+#include "core/communicator.h"
 #include "core/random.h"
+#include "models/cooperation.h"
 #include "models/recipes.h"
 #include "models/training_step.h"
 #include "tests/catch.h"
@@ -64,7 +68,8 @@ struct Run {
   std::vector<float> weights;  // of all parameters, at the end
 };
 
-Run train(const Config& config, Device device, int64_t steps) {
+/// Trains by these processes, which share each batch. Alone, by this one.
+Run train(const Config& config, Device device, int64_t steps, const Communicator& processes = {}) {
   Dataset dataset = tiny_dataset();
   const DataNeeds needs = data_needs(config);
   for (Sample& s : dataset.samples) {
@@ -75,10 +80,17 @@ Run train(const Config& config, Device device, int64_t steps) {
   const std::unique_ptr<Model> model = make_model(config, DType::f32, device);
   Optimizer optimizer(config.optimizer, model->parameters());
   TrainingStep step(*model, optimizer, config, 6 * batch_size, steps);
-  Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0);
+  const Slice slice = slice_of(batch_size, processes.rank(), processes.size());
+  std::optional<GradientSum> gradients;
+  if (processes.size() > 1) {
+    gradients.emplace(processes, model->parameters(), config.train.reduce == "bf16" ? DType::bf16 : DType::f32);
+    step.share_batches({processes, double(slice.size()) / batch_size}, *gradients);
+  }
+  Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0, slice);
   for (int64_t k = 0; k < steps; ++k)
     step.run(loader.next(), cosine_lr(config.optimizer, k, steps, batch_size, int64_t(dataset.samples.size())));
-  Run run{step.take_losses(), {}};
+  bool stop = false;
+  Run run{sum_losses(processes, step.take_losses(), &stop), {}};
   for (const Tensor& p : model->parameters().tensors()) {
     const std::vector<float> values = p.values<float>();
     run.weights.insert(run.weights.end(), values.begin(), values.end());
@@ -139,4 +151,33 @@ TEST_CASE("device: predictions agree with the CPU", "[device]") {
   const std::vector<float> a = cuda.logits.values<float>(), b = cpu.logits.values<float>();
   for (size_t i = 0; i < a.size(); ++i) CHECK(a[i] == Approx(b[i]).margin(1e-5));
   CHECK(cuda.attention.size() == 4);
+}
+
+// Processes on one real GPU cannot use NCCL, so that this test needs two GPUs, or an emulated one.
+TEST_CASE("device: two processes train the network of one, with and without a CUDA graph", "[device]") {
+  if (std::system("command -v mpirun >/dev/null") != 0) GT_SKIP_TEST("mpirun is not installed");
+  if (mpi_version().empty()) GT_SKIP_TEST("built without MPI");
+  if (!GT_EMULATE && std::system("test $(nvidia-smi -L | wc -l) -ge 2") != 0) GT_SKIP_TEST("expected two GPUs");
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  const std::string command =
+      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none "
+      "OMPI_MCA_rmaps_base_oversubscribe=1 mpirun --bind-to none -np 2 " +
+      program + " \"device: one of two processes\"";
+  CHECK(std::system(command.c_str()) == 0);
+}
+
+TEST_CASE("device: one of two processes", "[.]") {
+  const Communicator processes = connect_processes();
+  REQUIRE(processes.size() == 2);
+  for (const char* recipe : {"gradtrack", "gazemedseg", "full"})
+    for (const bool graph : {false, true}) {
+      Config config = tiny_config(recipe);
+      config.attention.target = "pseudo";  // whose loss counts some of the pixels
+      config.train.cuda_graph = graph;
+      INFO(recipe << (graph ? " with" : " without") << " a CUDA graph");
+      const Run one = train(config, Device::cpu, 10), two = train(config, Device::cuda, 10, processes);
+      check_curves(two, one, 1e-4);
+      const Run again = train(config, Device::cuda, 10, processes);
+      CHECK(again.weights == two.weights);
+    }
 }
