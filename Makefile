@@ -8,7 +8,7 @@ CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
 configure = mkdir -p $(1) && { cmake -S . -G Ninja -B $(1) -DGRADTRACK_CUDA=$(CUDA) $(2) >$(1)/configure.log 2>&1 || { cat $(1)/configure.log; exit 1; }; }
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan fuzz faults emulate cuda-check bench bench-peers fixtures performance gpu format tidy help clean
+.PHONY: all demo test gradcheck asan fuzz faults emulate slurm-check cuda-check bench bench-peers fixtures performance gpu format tidy help clean
 
 all: ## build the program, BUILD/gradtrack (BUILD is build by default)
 	@.ci/packages
@@ -62,6 +62,10 @@ emulate: ## run the CUDA kernels on the CPU: several thread orders, sanitizers, 
 	@for flavour in emulate emulate-asan emulate-races; do \
 	  cmake --build $(BUILD)/$$flavour --target device_tests -j $(JOBS) || exit 1; done
 	@tests/run -L device $(BUILD)/emulate $(BUILD)/emulate-asan $(BUILD)/emulate-races
+
+slurm-check: all ## run experiments through a real Slurm of one node, started on this machine's loopback (root)
+	@.ci/packages slurmctld slurmd slurm-client munge libpmix2 || true
+	@tests/check_slurm $(BUILD)/gradtrack
 
 cuda-check: ## check the CUDA back end without a GPU: nvcc, register spills, cuDNN plans, errors
 	@.ci/packages catch2 libbenchmark-dev

@@ -324,6 +324,10 @@ namespace {
 /// NCCL's group of these processes, made at the first call.
 NcclGroup& nccl_of(const Communicator& processes, std::unique_ptr<NcclGroup>& group) {
   if (group == nullptr) {
+    const std::vector<std::string> gpus = processes.gather(NcclGroup::gpu());
+    for (size_t i = 0; i < gpus.size(); ++i)
+      if (const size_t first = size_t(std::find(gpus.begin(), gpus.end(), gpus[i]) - gpus.begin()); first < i)
+        fail("ranks ", first, " and ", i, " have the same GPU, expected one for each; start fewer processes");
     const std::string id = processes.broadcast(processes.rank() == 0 ? NcclGroup::new_id() : "");
     group = std::make_unique<NcclGroup>(id, processes.rank(), processes.size());
   }

@@ -46,6 +46,14 @@ std::string NcclGroup::version() {
   return str_cat(version / 10000, ".", version / 100 % 100, ".", version % 100);
 }
 
+std::string NcclGroup::gpu() {
+  int device = 0;
+  cudaDeviceProp properties;
+  check_cuda(cudaGetDevice(&device), "cudaGetDevice");
+  check_cuda(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  return {properties.uuid.bytes, sizeof properties.uuid.bytes};
+}
+
 std::string NcclGroup::new_id() {
   ncclUniqueId id;
   check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");

@@ -15,6 +15,9 @@ class NcclGroup {
  public:
   static std::string version();
 
+  /// What tells this process's GPU from all others.
+  static std::string gpu();
+
   /// What rank 0 makes, and all processes pass to the constructor.
   static std::string new_id();
 

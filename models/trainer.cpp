@@ -457,6 +457,7 @@ bool Trainer::run(const std::string& folder, bool resume) {
     s.train_on();
   } catch (const Interrupted&) {
     s.save();
+    s.processes.broadcast("saved");  // no process ends the others before rank 0 has saved
     return false;
   }
   if (s.writes()) s.require_best();

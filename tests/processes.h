@@ -4,17 +4,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "tests/mpirun.h"
 #include "tests/program.h"
 
 namespace gt {
-
-/// The start of a command that runs in `count` processes on this machine.
-inline std::string mpirun(int count) {
-  // Containers run as root, with fewer processors than processes, and do not let processes read each other's memory.
-  return "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none "
-         "OMPI_MCA_rmaps_base_oversubscribe=1 mpirun --bind-to none -np " +
-         std::to_string(count) + " ";
-}
 
 /// Why no test can start several processes; "" if it can.
 inline std::string why_one_process() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 
 #include "core/folder_lock.h"
 #include "core/io.h"
@@ -16,6 +17,7 @@
 #include "tools/progress.h"
 #include "tools/run_config.h"
 #include "tools/shell.h"
+#include "tools/text_table.h"
 
 namespace gt {
 namespace {
@@ -107,6 +109,94 @@ bool complete_runs(std::vector<PlannedRun>& plans, const ExperimentOptions& o, s
   return run_jobs(jobs, o.jobs, observer);
 }
 
+// ---- Runs as jobs of Slurm ------------------------------------------------------------------------------------------
+
+/// What a run's job is doing: a state of Slurm's, or of its files.
+std::string state_of(const PlannedRun& p, const ExperimentOptions& o, size_t place,
+                     const std::map<size_t, std::string>& jobs) {
+  if (next_command(p, o).empty()) return "finished";
+  if (const auto job = jobs.find(place); job != jobs.end()) {
+    if (job->second == "PENDING") return "queued";
+    if (job->second == "RUNNING") return "running";
+    return job->second;
+  }
+  return p.done > 0 ? "unfinished" : "not begun";
+}
+
+/// The last line of a run's output that is an error; "" if its last line is none.
+std::string last_error(const PlannedRun& p) {
+  const std::string log = p.folder + "/log.txt";
+  if (!path_exists(log)) return "";
+  const std::vector<TextLine> lines = read_lines(log);
+  return lines.empty() || !lines.back().text.starts_with("gradtrack: ") ? "" : lines.back().text;
+}
+
+void print_status(const std::vector<PlannedRun>& plans, const ExperimentOptions& o) {
+  const SlurmJobs jobs = submitted_jobs(o.out);
+  const std::map<size_t, std::string> states = array_states(jobs.array);
+  std::vector<std::vector<std::string>> rows = {{"run", "state", "iterations", "last error"}};
+  std::map<std::string, int64_t> counts;
+  for (size_t i = 0; i < plans.size(); ++i) {
+    const PlannedRun& p = plans[i];
+    const std::string state = state_of(p, o, i, states);
+    ++counts[state];
+    const int64_t done = std::max(p.done, logged_iterations(p.folder + "/metrics.jsonl"));
+    rows.push_back({p.name, state, str_cat(done, "/", p.config.train.iterations),
+                    state == "unfinished" || state == "not begun" ? last_error(p) : ""});
+  }
+  if (!jobs.array.empty())
+    std::printf("Slurm's jobs: %s, then %s for the tables\n", jobs.array.c_str(), jobs.tables.c_str());
+  print_rows(rows);
+  std::string summary;
+  for (const auto& [state, count] : counts) summary += str_cat(summary.empty() ? "" : ", ", count, " ", state);
+  std::printf("%zu runs: %s\n", plans.size(), summary.c_str());
+}
+
+/// Submits a job for each run that is not finished. Returns false if all are.
+bool submit_runs(const std::vector<PlannedRun>& plans, const ExperimentOptions& o,
+                 const std::vector<std::string>& command) {
+  const SlurmJobs before = submitted_jobs(o.out);
+  if (!array_states(before.array).empty())
+    fail(o.out, ": its runs are queued already, as job ", before.array, "; --status shows them, scancel ", before.array,
+         " ends them");
+  std::vector<size_t> places;
+  for (size_t i = 0; i < plans.size(); ++i)
+    if (!next_command(plans[i], o).empty()) places.push_back(i);
+  if (places.empty()) return false;
+  std::vector<std::string> tables = command;
+  tables.push_back("--tables");
+  const SlurmJobs jobs = submit_jobs(o.out, places, command, tables, plans[0].config.threads, o.slurm);
+  std::printf("submitted %zu runs as job %s, and the tables as job %s; output in %s/slurm\n", places.size(),
+              jobs.array.c_str(), jobs.tables.c_str(), o.out.c_str());
+  std::vector<std::string> status = command;
+  status.push_back("--status");
+  std::printf("see them with: %s\n", shell_command(status).c_str());
+  return true;
+}
+
+/// Completes one run.
+void complete_run(std::vector<PlannedRun>& plans, const ExperimentOptions& o) {
+  if (o.run >= int64_t(plans.size()))
+    fail("--run ", o.run, ": expected a number below ", plans.size(), ", the number of runs");
+  std::vector<PlannedRun> one = {std::move(plans[size_t(o.run)])};
+  std::vector<Job> jobs;
+  if (!complete_runs(one, o, jobs)) fail("interrupted; ", one[0].name, " is saved");
+  if (!jobs[0].failure.empty()) fail(one[0].name, " failed: ", jobs[0].failure);
+}
+
+// ---- Results --------------------------------------------------------------------------------------------------------
+
+/// Jobs without work: those of unfinished runs have failed.
+std::vector<Job> collected_jobs(const std::vector<PlannedRun>& plans, const ExperimentOptions& o) {
+  std::vector<Job> jobs;
+  for (const PlannedRun& p : plans) {
+    jobs.push_back({p.name, p.folder + "/log.txt", nullptr});
+    if (!next_command(p, o).empty())
+      jobs.back().failure = str_cat("stopped after ", p.done, " of ", p.config.train.iterations, " iterations");
+  }
+  return jobs;
+}
+
 /// Whether no validation was better than that of the untrained network.
 bool best_is_untrained(const Run& run) {
   if (run.fact("select") == "last") return false;
@@ -174,6 +264,24 @@ void add_experiment_options(CLI::App& command, ExperimentOptions& o) {
       ->type_name("DIR");
   command.add_option("--split", o.split, "images to evaluate, listed in ROOT/SPLIT.txt")->capture_default_str();
   command.add_option("--device", o.device, "device: auto, cpu or cuda")->capture_default_str();
+  command.add_flag("--status", o.status, "print the state of each run instead of training");
+  auto* launcher = command.add_option("--launcher", o.launcher, "who starts the runs: local, or slurm for a job each")
+                       ->check(CLI::IsMember({"local", "slurm"}))
+                       ->capture_default_str();
+  command.add_option("--partition", o.slurm.partition, "Slurm: partition of the jobs")->type_name("P")->needs(launcher);
+  command.add_option("--time", o.slurm.time, "Slurm: time of a run's job; a longer run is saved and queued again")
+      ->type_name("T")
+      ->needs(launcher);
+  command.add_option("--gpus-per-run", o.slurm.gpus, "Slurm: GPUs of a run's job")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("G")
+      ->needs(launcher);
+  command.add_option("--sbatch", o.slurm.options, "Slurm: one more option of sbatch, such as --sbatch=--account=A")
+      ->allow_extra_args(false)
+      ->type_name("OPTION")
+      ->needs(launcher);
+  command.add_option("--run", o.run)->group("");      // for the jobs that Slurm starts
+  command.add_flag("--tables", o.tables)->group("");  // likewise
 }
 
 void run_experiment(const Experiment& experiment, ExperimentOptions o, const std::string& subcommand,
@@ -189,12 +297,20 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
     overrides.insert(overrides.end(), arm.overrides.begin(), arm.overrides.end());
     load_config_with_warnings(o.base.path, overrides);
   }
+  std::vector<PlannedRun> plans = plan_runs(experiment, o);  // refuses folders of other runs before any work
+  if (o.status) return print_status(plans, o);
+  if (o.run >= 0) return complete_run(plans, o);
   make_folder(o.out);
   const FolderLock lock(o.out, str_cat("gradtrack ", subcommand, " or a command that it started"),
                         FolderLock::Programs::keep);
-  std::vector<PlannedRun> plans = plan_runs(experiment, o);  // refuses folders of other runs before any work
+  std::vector<std::string> with_device = command;
+  with_device.insert(with_device.end(), {"--device", o.device});
+  if (o.launcher == "slurm" && submit_runs(plans, o, with_device)) return;
   std::vector<Job> jobs;
-  if (!complete_runs(plans, o, jobs)) fail("interrupted; all runs are saved, continue with: ", shell_command(command));
+  if (o.tables)
+    jobs = collected_jobs(plans, o);
+  else if (!complete_runs(plans, o, jobs))
+    fail("interrupted; all runs are saved, continue with: ", shell_command(command));
   Comparison c = collect_results(plans, jobs, experiment, o);
   c.command = shell_command(command);
   const std::string results = o.out + "/compare.json";

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/experiment.h"
+#include "tools/slurm.h"
 
 namespace gt {
 
@@ -17,6 +18,13 @@ struct ExperimentOptions {
   std::string out;              // folder; "" is runs/SUBCOMMAND-<name of the configuration>
   std::string split = "test";   // images of the evaluation
   std::string device = "auto";  // auto, cpu or cuda
+
+  std::string launcher = "local";  // who starts the runs: local (this program) or slurm
+  SlurmOptions slurm;
+  bool status = false;  // print the state of the runs instead
+  // For the jobs that Slurm starts:
+  int64_t run = -1;     // the only run to complete; -1 for all
+  bool tables = false;  // collect what is finished, without completing runs
 };
 
 /// Adds the arguments CONFIG and key=value and the options of `o` to a subcommand. `o` must outlive the parsing.
@@ -36,9 +44,10 @@ void add_variant_options(CLI::App& command, VariantOptions& o, bool required);
 Experiment experiment_of(const BaseConfig& base, const VariantOptions& o);
 
 /// Trains and evaluates every arm with every seed in the folder o.out/ARM/seedN. Work that is done already is skipped.
-/// Then writes compare.json and report.html to o.out and prints the tables. `subcommand` is the name of the subcommand,
-/// `arguments` its arguments that are not in `o`; both are recorded. Throws Error if a folder holds a run of another
-/// configuration, on interruption, and at the end if a run failed.
+/// With launcher slurm, jobs do this after the call. Then writes compare.json and report.html to o.out and prints the
+/// tables. `subcommand` is the name of the subcommand, `arguments` its arguments that are not in `o`; both are
+/// recorded. Throws Error if a folder holds a run of another configuration, on interruption, and at the end if a run
+/// failed.
 void run_experiment(const Experiment& experiment, ExperimentOptions o, const std::string& subcommand,
                     const std::vector<std::string>& arguments);
 

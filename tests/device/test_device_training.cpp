@@ -9,6 +9,7 @@
 #include "models/recipes.h"
 #include "models/training_step.h"
 #include "tests/catch.h"
+#include "tests/mpirun.h"
 
 using namespace gt;
 
@@ -159,10 +160,7 @@ TEST_CASE("device: two processes train the network of one, with and without a CU
   if (mpi_version().empty()) GT_SKIP_TEST("built without MPI");
   if (!GT_EMULATE && std::system("test $(nvidia-smi -L | wc -l) -ge 2") != 0) GT_SKIP_TEST("expected two GPUs");
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command =
-      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none "
-      "OMPI_MCA_rmaps_base_oversubscribe=1 mpirun --bind-to none -np 2 " +
-      program + " \"device: one of two processes\"";
+  const std::string command = mpirun(2) + program + " \"device: one of two processes\"";
   CHECK(std::system(command.c_str()) == 0);
 }
 
