@@ -27,6 +27,8 @@ void add_split_command(CLI::App& app);
 void add_pseudo_command(CLI::App& app);
 /// Adds `gradtrack choose`: compares variants of a configuration by their pseudo masks.
 void add_choose_command(CLI::App& app);
+/// Adds `gradtrack register`: moves gaze tracks to where a network sees their objects.
+void add_register_command(CLI::App& app);
 /// Adds `gradtrack gradcheck`: checks gradients.
 void add_gradcheck_command(CLI::App& app);
 /// Adds `gradtrack compare`: compares recipes.
