@@ -438,7 +438,7 @@ std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {
   report.iterations = warm_up + iterations;
   for (; report.iteration < report.iterations; ++report.iteration) {
     if (s.observer.iteration) s.observer.iteration(report);
-    if (report.iteration == warm_up) profile = std::make_unique<Profile>();
+    if (report.iteration == warm_up) profile = std::make_unique<Profile>(s.device);
     const NamedRange range("step");
     const Batch batch = [&] {
       const NamedRange waiting("wait for batch");

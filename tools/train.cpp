@@ -82,7 +82,7 @@ void profile(Config config, Device device, const Options& o) {
   observer.iteration = [&](const TrainReport& r) { bar.update(r.iteration, ""); };
   const std::unique_ptr<Profile> profile = Trainer(config, observer, device).profile(warm_up, o.profile);
   make_folder(o.out);
-  write_profile(*profile, o.out + "/trace.json");
+  write_profile(*profile, device, o.out + "/trace.json");
 }
 
 /// The arguments that continue a run, or start it again if it was ended before it began.
