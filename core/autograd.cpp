@@ -54,6 +54,7 @@ struct Node {
 namespace {
 
 thread_local bool recording = true;
+thread_local Trace* current_trace = nullptr;
 std::atomic<uint64_t> last_id{0};
 
 }  // namespace
@@ -118,21 +119,35 @@ bool will_record(const Tensors& inputs) {
   return false;
 }
 
-Tensors record(const char* name, Tensors outputs, Tensors inputs, Backward backward) {
+Tensors record(const OpCall& call, Tensors outputs, Tensors inputs, Backward backward) {
+  if (current_trace != nullptr) current_trace->ops_.push_back({call.name, call.attributes, inputs, outputs});
   if (!will_record(inputs)) return outputs;
   std::vector<Edge> edges;
   for (const Tensor& x : inputs) edges.push_back(Autograd::edge(x));
   const auto node =
-      std::shared_ptr<Node>(new Node{++last_id, name, outputs.size(), std::move(edges), std::move(backward)});
+      std::shared_ptr<Node>(new Node{++last_id, call.name, outputs.size(), std::move(edges), std::move(backward)});
   for (size_t i = 0; i < outputs.size(); ++i) Autograd::attach(outputs[i], node, int(i));
   return outputs;
 }
 
-Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Tensors(const Tensor&)> backward) {
-  if (!will_record(inputs)) return output;
-  return record(name, Tensors{std::move(output)}, std::move(inputs),
+Tensor record(const OpCall& call, Tensor output, Tensors inputs, std::function<Tensors(const Tensor&)> backward) {
+  if (current_trace == nullptr && !will_record(inputs)) return output;
+  return record(call, Tensors{std::move(output)}, std::move(inputs),
                 Backward([backward = std::move(backward)](const Tensors& dy) { return backward(dy[0]); }))[0];
 }
+
+double TracedOp::attribute(const std::string& key) const {
+  for (const auto& [name_of_number, number] : attributes)
+    if (name_of_number == key) return number;
+  fail(name, ": the op has no attribute '", key, "'");
+}
+
+Trace::Trace() {
+  GT_CHECK(current_trace == nullptr, "Trace: this thread has one");
+  current_trace = this;
+}
+
+Trace::~Trace() { current_trace = nullptr; }
 
 void backward(const Tensor& output, const Tensor& seed) {
   GT_CHECK(output.requires_grad(), "backward: the output does not depend on a tensor that requires a gradient");
