@@ -1,7 +1,6 @@
 #include "core/autograd.h"
 
 #include <atomic>
-#include <map>
 #include <optional>
 #include <ostream>
 #include <queue>
@@ -185,26 +184,6 @@ void backward(const Tensor& output, const Tensor& seed) {
     for (; !ready.empty(); ready.pop()) ready.top()->backward = nullptr;  // their gradients are incomplete
     throw;
   }
-}
-
-std::vector<RecordedOp> recorded_ops(const Tensor& output) {
-  std::map<uint64_t, const Node*> seen;
-  const Edge start = Autograd::edge(output);
-  std::vector<const Edge*> pending{&start};
-  while (!pending.empty()) {
-    const Node* node = pending.back()->node.get();
-    pending.pop_back();
-    if (node == nullptr || !seen.emplace(node->id, node).second) continue;
-    for (const Edge& edge : node->inputs) pending.push_back(&edge);
-  }
-  std::vector<RecordedOp> ops;
-  for (const auto& [id, node] : seen) {
-    std::vector<RecordedInput> inputs;
-    for (const Edge& edge : node->inputs)
-      inputs.push_back({edge.of.has_value(), edge.of ? edge.of->shape : Shape{}, edge.requires_grad(), edge.leaf});
-    ops.push_back({node->name, std::move(inputs)});
-  }
-  return ops;
 }
 
 NoGrad::NoGrad() : before_(std::exchange(recording, false)) {}

@@ -46,23 +46,6 @@ Tensor record(const OpCall& call, Tensor output, Tensors inputs, std::function<T
 /// gradient differs from its tensor in shape, type or device.
 void backward(const Tensor& output, const Tensor& seed = {});
 
-/// An input of an op as it was recorded.
-struct RecordedInput {
-  bool defined;
-  Shape shape;
-  bool requires_grad;
-  Tensor leaf;  // the input itself, if it is a leaf that requires a gradient
-};
-
-/// An op as it was recorded.
-struct RecordedOp {
-  const char* name;
-  std::vector<RecordedInput> inputs;
-};
-
-/// The ops that `output` depends on, in the order in which they ran.
-std::vector<RecordedOp> recorded_ops(const Tensor& output);
-
 /// An op that ran, with its tensors.
 struct TracedOp {
   const char* name;

@@ -116,11 +116,16 @@ Names concat_nodes(const Call& c) {
   return {c.graph.add("Concat", {c.image(0), b}, {{"axis", int64_t(1)}})};
 }
 
-Names conv2d_nodes(const Call& c) {
+/// A convolution that pads by half its kernel.
+Names convolution_nodes(const Call& c, int64_t stride) {
   const int64_t kernel = c.op.inputs[1].dim(2), pad = kernel / 2;
   return {c.graph.add("Conv", {c.image(0), c.constant(1), c.constant(2)},
-                      {{"kernel_shape", std::vector{kernel, kernel}}, {"pads", std::vector{pad, pad, pad, pad}}})};
+                      {{"kernel_shape", std::vector{kernel, kernel}},
+                       {"pads", std::vector{pad, pad, pad, pad}},
+                       {"strides", std::vector{stride, stride}}})};
 }
+Names conv2d_nodes(const Call& c) { return convolution_nodes(c, 1); }
+Names conv2d_strided_nodes(const Call& c) { return convolution_nodes(c, c.integer("stride")); }
 
 Names conv_transpose_nodes(const Call& c) {
   const std::vector<int64_t> two = {2, 2};
@@ -133,6 +138,10 @@ std::string max_pool_node(const Call& c) {
   return c.graph.add("MaxPool", {c.image(0)}, {{"kernel_shape", two}, {"strides", two}});
 }
 Names max_pool_nodes(const Call& c) { return {max_pool_node(c)}; }
+Names max_pool3x3_nodes(const Call& c) {
+  const std::vector<int64_t> one = {1, 1, 1, 1}, two = {2, 2}, three = {3, 3};
+  return {c.graph.add("MaxPool", {c.image(0)}, {{"kernel_shape", three}, {"pads", one}, {"strides", two}})};
+}
 Names max_pool_and_skip_nodes(const Call& c) { return {max_pool_node(c), c.image(0)}; }
 
 /// The size goes in beside the batch and the channels of the input, as the batch is not known.
@@ -141,8 +150,9 @@ Names resize_nodes(const Call& c) {
   const std::string x = c.image(0);
   const std::string kept = c.graph.add("Shape", {x}, {{"start", int64_t(0)}, {"end", int64_t(2)}});
   const std::string size = c.graph.add("Concat", {kept, c.graph.integers({to[1], to[2]})}, {{"axis", int64_t(0)}});
-  return {c.graph.add("Resize", {x, "", "", size},
-                      {{"mode", std::string("linear")}, {"coordinate_transformation_mode", std::string("half_pixel")}})};
+  return {
+      c.graph.add("Resize", {x, "", "", size},
+                  {{"mode", std::string("linear")}, {"coordinate_transformation_mode", std::string("half_pixel")}})};
 }
 
 /// Opset 17 has no group normalisation. Each group is one channel of an instance normalisation.
@@ -206,9 +216,11 @@ const std::map<std::string, Names (*)(const Call&)>& op_table() {
       {"reshape", reshape_nodes},
       {"concat", concat_nodes},
       {"conv2d", conv2d_nodes},
+      {"conv2d_strided", conv2d_strided_nodes},
       {"conv_transpose2x2", conv_transpose_nodes},
       {"max_pool2x2", max_pool_nodes},
       {"max_pool2x2_and_skip", max_pool_and_skip_nodes},
+      {"max_pool3x3", max_pool3x3_nodes},
       {"resize_bilinear", resize_nodes},
       {"group_norm", group_norm_nodes},
       {"group_norm_leaky_relu", group_norm_nodes},
