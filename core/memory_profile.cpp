@@ -57,8 +57,8 @@ class MemoryProfile::Replay {
 };
 
 MemoryProfile::BytesByRange MemoryProfile::at_peak() const {
-  const auto peak = std::max_element(events_.begin(), events_.end(),
-                                     [](const Event& a, const Event& b) { return a.live < b.live; });
+  const auto peak =
+      std::max_element(events_.begin(), events_.end(), [](const Event& a, const Event& b) { return a.live < b.live; });
   Replay replay(*this);
   if (peak != events_.end()) replay.advance(size_t(peak - events_.begin()) + 1);
   return replay.bytes();

@@ -37,9 +37,9 @@ class MemoryProfile {
   };
   struct Event {
     double time;
-    size_t buffer;     // no_range: one of before the profile
-    int64_t sign;      // 1 allocates, -1 frees
-    int64_t live;      // bytes on the device afterwards
+    size_t buffer;  // no_range: one of before the profile
+    int64_t sign;   // 1 allocates, -1 frees
+    int64_t live;   // bytes on the device afterwards
   };
   /// The bytes while events are replayed one by one.
   class Replay;

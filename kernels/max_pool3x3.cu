@@ -37,25 +37,24 @@ GT_HD inline bool is_larger(T v, T maximum) {
   return v > maximum || (v != v && maximum == maximum);
 }
 
-/// Calls f(tap, offset) for the pixels inside the image of the window of output (r,p), row by row. offset counts
-/// elements from the beginning of the image.
-template <class F>
-GT_HD inline void for_window(const Windows& n, int64_t r, int64_t p, const F& f) {
-  for (int i = 0; i < 3; ++i)
-    for (int j = 0; j < 3; ++j) {
-      const int64_t u = 2 * r + i - 1, v = 2 * p + j - 1;
-      if (u >= 0 && u < n.height && v >= 0 && v < n.width) f(3 * i + j, (u * n.width + v) * n.channels);
-    }
+/// Where a tap 3i + j of the window of output (r,p) is in the input: elements from the beginning of the image; -1 for
+/// outside.
+GT_HD inline int64_t offset_of_tap(const Windows& n, int64_t r, int64_t p, int tap) {
+  const int64_t u = 2 * r + tap / 3 - 1, v = 2 * p + tap % 3 - 1;
+  return u >= 0 && u < n.height && v >= 0 && v < n.width ? (u * n.width + v) * n.channels : -1;
 }
 
-/// Calls f(tap, offset) for the windows that input pixel (u,v) is in. offset counts elements of the output from the
-/// beginning of the image.
-template <class F>
-GT_HD inline void for_windows_of(const Windows& n, int64_t u, int64_t v, const F& f) {
-  for (int64_t r = u / 2; r <= (u + 1) / 2; ++r)
-    for (int64_t p = v / 2; p <= (v + 1) / 2; ++p)
-      if (r < n.out_height() && p < n.out_width())
-        f(int(3 * (u - 2 * r + 1) + v - 2 * p + 1), (r * n.out_width() + p) * n.channels);
+/// A window that an input pixel is in.
+struct Membership {
+  int tap;         // the pixel's place in the window; -1: there is no such window
+  int64_t offset;  // of the window's output: elements from the beginning of the image
+};
+
+/// The k-th of the windows, at most 4, that input pixel (u,v) is in.
+GT_HD inline Membership window_of(const Windows& n, int64_t u, int64_t v, int k) {
+  const int64_t r = u / 2 + k / 2, p = v / 2 + k % 2;
+  if (2 * r > u + 1 || 2 * p > v + 1 || r >= n.out_height() || p >= n.out_width()) return {-1, 0};
+  return {int(3 * (u - 2 * r + 1) + v - 2 * p + 1), (r * n.out_width() + p) * n.channels};
 }
 
 // ---- CPU ------------------------------------------------------------------------------------------------------------
@@ -75,14 +74,15 @@ void max_pool3x3_forward(const Windows& n, const T* x, T* y, uint8_t* index) {
       uint8_t* const at = index + pixel * n.channels;
       std::fill_n(to, n.channels, -std::numeric_limits<T>::infinity());
       std::fill_n(at, n.channels, uint8_t(4));  // the middle, which is inside: for a window of -infinity
-      for_window(n, row % n.out_height(), pixel % columns, [&](int tap, int64_t offset) {
-        for (int64_t c = 0; c < n.channels; ++c) {
+      for (int tap = 0; tap < 9; ++tap) {
+        const int64_t offset = offset_of_tap(n, row % n.out_height(), pixel % columns, tap);
+        for (int64_t c = 0; c < n.channels && offset >= 0; ++c) {
           const T v = image[offset + c];
           const bool larger = is_larger(v, to[c]);
           to[c] = larger ? v : to[c];
           at[c] = larger ? uint8_t(tap) : at[c];
         }
-      });
+      }
     }
   });
 }
@@ -94,10 +94,12 @@ void max_pool3x3_backward(const Windows& n, const T* dy, const uint8_t* index, T
       const int64_t row = pixel / n.width, first = row / n.height * n.out_height() * n.out_width() * n.channels;
       T* const sum = dx + pixel * n.channels;
       std::fill_n(sum, n.channels, T(0));
-      for_windows_of(n, row % n.height, pixel % n.width, [&](int tap, int64_t offset) {
-        for (int64_t c = 0; c < n.channels; ++c)
-          sum[c] += index[first + offset + c] == tap ? dy[first + offset + c] : T(0);
-      });
+      for (int k = 0; k < 4; ++k) {
+        const Membership in = window_of(n, row % n.height, pixel % n.width, k);
+        const int64_t from = first + in.offset;
+        for (int64_t c = 0; c < n.channels && in.tap >= 0; ++c)
+          sum[c] += index[from + c] == in.tap ? dy[from + c] : T(0);
+      }
     }
   });
 }
@@ -121,11 +123,13 @@ __global__ void __launch_bounds__(RowPartition::threads)
     C maxima[N];
     Vector<uint8_t, N> indices;
     for (int k = 0; k < N; ++k) maxima[k] = -std::numeric_limits<C>::infinity(), indices.v[k] = 4;
-    for_window(n, row % height, column, [&](int tap, int64_t offset) {
+    for (int tap = 0; tap < 9; ++tap) {
+      const int64_t offset = offset_of_tap(n, row % height, column, tap);
+      if (offset < 0) continue;
       const auto values = load<N>(x + image + offset + c);
       for (int k = 0; k < N; ++k)
         if (const C v = C(values.v[k]); is_larger(v, maxima[k])) maxima[k] = v, indices.v[k] = uint8_t(tap);
-    });
+    }
     Vector<T, N> largest;
     for (int k = 0; k < N; ++k) largest.v[k] = T(maxima[k]);
     store(y + to + c, largest);
@@ -142,12 +146,14 @@ __global__ void __launch_bounds__(RowPartition::threads)
   const int64_t image = row / n.height * n.out_height() * n.out_width() * n.channels;
   for (int64_t c = partition.lane() * N; c < n.channels; c += partition.lanes * N) {
     C sums[N] = {};
-    for_windows_of(n, row % n.height, column, [&](int tap, int64_t offset) {
-      const auto gradient = load<N>(dy + image + offset + c);
-      const auto indices = load<N>(index + image + offset + c);
+    for (int w = 0; w < 4; ++w) {
+      const Membership in = window_of(n, row % n.height, column, w);
+      if (in.tap < 0) continue;
+      const auto gradient = load<N>(dy + image + in.offset + c);
+      const auto indices = load<N>(index + image + in.offset + c);
       for (int k = 0; k < N; ++k)
-        if (indices.v[k] == tap) sums[k] += C(gradient.v[k]);
-    });
+        if (indices.v[k] == in.tap) sums[k] += C(gradient.v[k]);
+    }
     Vector<T, N> total;
     for (int k = 0; k < N; ++k) total.v[k] = T(sums[k]);
     store(dx + (row * n.width + column) * n.channels + c, total);

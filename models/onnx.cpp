@@ -57,8 +57,7 @@ void check_generality(const std::vector<TracedOp>& one, const Tensor& image, con
     for (size_t i = 0; same && i < one[k].inputs.size(); ++i) {
       const Tensor &a = one[k].inputs[i], &b = two[k].inputs[i];
       same = a.defined() == b.defined() && of_one.contains(a) == of_two.contains(b);
-      if (same && a.defined())
-        same = of_one.contains(a) ? differ_in_batch(a.shape(), b.shape()) : equal_values(a, b);
+      if (same && a.defined()) same = of_one.contains(a) ? differ_in_batch(a.shape(), b.shape()) : equal_values(a, b);
     }
     if (!same) fail("the op '", one[k].name, "' depends on the images in a way that ONNX cannot express");
   }
@@ -75,8 +74,8 @@ std::string append_normalisation(OnnxGraph& graph, const std::string& image, con
   const std::string centred = graph.add("Sub", {image, graph.add("ReduceMean", {image}, all)});
   const std::string variance = graph.add("ReduceMean", {graph.add("Mul", {centred, centred})}, all);
   const std::string varies = graph.add("Greater", {variance, graph.constant("", {}, {float(least_variance)})});
-  return graph.add("Div", {centred, graph.add("Where", {varies, graph.add("Sqrt", {variance}),
-                                                        graph.constant("", {}, {1})})});
+  return graph.add("Div",
+                   {centred, graph.add("Where", {varies, graph.add("Sqrt", {variance}), graph.constant("", {}, {1})})});
 }
 
 void set_metadata(OnnxGraph& graph, const LoadedModel& loaded) {

@@ -38,7 +38,10 @@ void set_value(onnx::AttributeProto& attribute, const std::vector<int64_t>& valu
 
 }  // namespace
 
-std::string onnx_versions() { return str_cat("built: opset ", opset, ", protobuf ", GOOGLE_PROTOBUF_VERSION / 1000000, ".", GOOGLE_PROTOBUF_VERSION / 1000 % 1000, ".", GOOGLE_PROTOBUF_VERSION % 1000); }
+std::string onnx_versions() {
+  return str_cat("built: opset ", opset, ", protobuf ", GOOGLE_PROTOBUF_VERSION / 1000000, ".",
+                 GOOGLE_PROTOBUF_VERSION / 1000 % 1000, ".", GOOGLE_PROTOBUF_VERSION % 1000);
+}
 
 OnnxGraph::OnnxGraph(const std::string& name) : model_(std::make_unique<onnx::ModelProto>()) {
   model_->set_ir_version(ir_version);

@@ -1,6 +1,6 @@
-// A graph in the ONNX format while it is built: opset 17, IR version 8, by protobuf and the schema of libonnx-dev. It is
-// compiled only if they are found. This file and its body are the only ones that know the format. Source: https://github.com/onnx/onnx, docs/IR.md and
-// docs/Operators.md.
+// A graph in the ONNX format while it is built: opset 17, IR version 8, by protobuf and the schema of libonnx-dev. It
+// is compiled only if they are found. This file and its body are the only ones that know the format. Source:
+// https://github.com/onnx/onnx, docs/IR.md and docs/Operators.md.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,8 @@ class OnnxGraph {
   /// Adds a node of one output. An empty name is an input that is left out. Returns the output's name.
   std::string add(const std::string& type, const std::vector<std::string>& inputs,
                   const OnnxAttributes& attributes = {});
-  /// Adds a constant of f32 values, called `name` or, if that is taken or empty, by a name of its own. Returns the name.
+  /// Adds a constant of f32 values, called `name` or, if that is taken or empty, by a name of its own. Returns the
+  /// name.
   std::string constant(const std::string& name, const Shape& shape, const std::vector<float>& values);
   /// Adds a constant list of integers.
   std::string integers(const std::vector<int64_t>& values);

@@ -119,10 +119,10 @@ Names concat_nodes(const Call& c) {
 /// A convolution that pads by half its kernel.
 Names convolution_nodes(const Call& c, int64_t stride) {
   const int64_t kernel = c.op.inputs[1].dim(2), pad = kernel / 2;
-  return {c.graph.add("Conv", {c.image(0), c.constant(1), c.constant(2)},
-                      {{"kernel_shape", std::vector{kernel, kernel}},
-                       {"pads", std::vector{pad, pad, pad, pad}},
-                       {"strides", std::vector{stride, stride}}})};
+  OnnxAttributes attributes = {{"kernel_shape", std::vector{kernel, kernel}},
+                               {"pads", std::vector{pad, pad, pad, pad}}};
+  if (stride != 1) attributes.emplace_back("strides", std::vector{stride, stride});
+  return {c.graph.add("Conv", {c.image(0), c.constant(1), c.constant(2)}, attributes)};
 }
 Names conv2d_nodes(const Call& c) { return convolution_nodes(c, 1); }
 Names conv2d_strided_nodes(const Call& c) { return convolution_nodes(c, c.integer("stride")); }
