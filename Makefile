@@ -95,9 +95,14 @@ bench-peers: $(PEERS)/made ## compare the speed of GradTrack and PyTorch (option
 	@cmake --build $(BUILD) --target gradtrack_peer -j $(JOBS)
 	@$(PEERS)/bin/python bench/peers/peers.py --program $(BUILD)/gradtrack_peer --json $(BUILD)/bench-peers.json $(ARGS)
 
-fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch and TensorBoard in tests/fixtures
+fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch, torchvision, TensorBoard and onnxruntime in tests/fixtures
+	@.ci/packages catch2 libonnx-dev libprotobuf-dev protobuf-compiler
+	@$(call configure,$(BUILD),-DGRADTRACK_TESTS=ON)
+	@cmake --build $(BUILD) --target gradtrack_tests -j $(JOBS)
+	@GRADTRACK_PYTHON=$(FIXTURES)/bin/python $(BUILD)/gradtrack_tests '[.fixtures]'
 	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_events.py tests/fixtures
+	@$(FIXTURES)/bin/python tests/fixtures/make_resnet.py tests/fixtures
 	@rm -rf $(FIXTURES)/data $(FIXTURES)/run
 	@$(BUILD)/gradtrack synth --out $(FIXTURES)/data --count 40 --size 48
 	@$(BUILD)/gradtrack train configs/demo.yaml data.root=$(FIXTURES)/data train.iterations=20 train.log_every=5 \

@@ -55,6 +55,7 @@ struct Node {
 namespace {
 
 thread_local bool recording = true;
+thread_local Trace* current_trace = nullptr;
 std::atomic<uint64_t> last_id{0};
 
 }  // namespace
@@ -119,46 +120,51 @@ bool will_record(const Tensors& inputs) {
   return false;
 }
 
-Tensors record(const char* name, Tensors outputs, Tensors inputs, Backward backward) {
+Tensors record(const OpCall& call, Tensors outputs, Tensors inputs, Backward backward) {
+  if (current_trace != nullptr) current_trace->ops_.push_back({call.name, call.attributes, inputs, outputs});
   if (!will_record(inputs)) return outputs;
   std::vector<Edge> edges;
   for (const Tensor& x : inputs) edges.push_back(Autograd::edge(x));
   const auto node =
-      std::shared_ptr<Node>(new Node{++last_id, name, outputs.size(), std::move(edges), std::move(backward)});
+      std::shared_ptr<Node>(new Node{++last_id, call.name, outputs.size(), std::move(edges), std::move(backward)});
   for (size_t i = 0; i < outputs.size(); ++i) Autograd::attach(outputs[i], node, int(i));
   return outputs;
 }
 
-Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Tensors(const Tensor&)> backward) {
-  if (!will_record(inputs)) return output;
-  return record(name, Tensors{std::move(output)}, std::move(inputs),
+Tensor record(const OpCall& call, Tensor output, Tensors inputs, std::function<Tensors(const Tensor&)> backward) {
+  if (current_trace == nullptr && !will_record(inputs)) return output;
+  return record(call, Tensors{std::move(output)}, std::move(inputs),
                 Backward([backward = std::move(backward)](const Tensors& dy) { return backward(dy[0]); }))[0];
 }
 
-namespace {
-
-/// Calls f with every node that `start` leads to, the start's first, each once.
-template <class F>
-void visit_nodes(const Edge& start, const F& f) {
-  std::set<const Node*> seen;
-  std::vector<const Edge*> pending{&start};
-  while (!pending.empty()) {
-    const Node* node = pending.back()->node.get();
-    pending.pop_back();
-    if (node == nullptr || !seen.insert(node).second) continue;
-    f(*node);
-    for (const Edge& edge : node->inputs) pending.push_back(&edge);
-  }
+double TracedOp::attribute(const std::string& key) const {
+  for (const auto& [name_of_number, number] : attributes)
+    if (name_of_number == key) return number;
+  fail(name, ": the op has no attribute '", key, "'");
 }
+
+Trace::Trace() {
+  GT_CHECK(current_trace == nullptr, "Trace: this thread has one");
+  current_trace = this;
+}
+
+Trace::~Trace() { current_trace = nullptr; }
+
+namespace {
 
 /// The leaves of a graph, and the number of their uses whose gradients are still to come.
 class PendingLeaves {
  public:
   explicit PendingLeaves(const Edge& start) {
-    visit_nodes(start, [this](const Node& node) {
-      for (const Edge& edge : node.inputs)
-        if (edge.leaf.requires_grad()) add(edge.leaf);
-    });
+    std::set<const Node*> seen;
+    std::vector<const Edge*> pending{&start};
+    while (!pending.empty()) {
+      const Edge& edge = *pending.back();
+      pending.pop_back();
+      if (edge.leaf.requires_grad()) add(edge.leaf);
+      if (edge.node == nullptr || !seen.insert(edge.node.get()).second) continue;
+      for (const Edge& input : edge.node->inputs) pending.push_back(&input);
+    }
   }
 
   /// One gradient of the leaf came, or will not. Returns whether it was the last one.
@@ -229,20 +235,6 @@ void backward(const Tensor& output, const Tensor& seed, const std::function<void
   }
   if (!leaves) return;
   for (const Tensor& leaf : leaves->left()) complete(leaf);
-}
-
-std::vector<RecordedOp> recorded_ops(const Tensor& output) {
-  std::map<uint64_t, const Node*> seen;
-  const Edge start = Autograd::edge(output);
-  visit_nodes(start, [&seen](const Node& node) { seen.emplace(node.id, &node); });
-  std::vector<RecordedOp> ops;
-  for (const auto& [id, node] : seen) {
-    std::vector<RecordedInput> inputs;
-    for (const Edge& edge : node->inputs)
-      inputs.push_back({edge.of.has_value(), edge.of ? edge.of->shape : Shape{}, edge.requires_grad(), edge.leaf});
-    ops.push_back({node->name, std::move(inputs)});
-  }
-  return ops;
 }
 
 NoGrad::NoGrad() : before_(std::exchange(recording, false)) {}

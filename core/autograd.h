@@ -11,6 +11,9 @@
 #pragma once
 
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -20,12 +23,23 @@ namespace gt {
 /// undefined for an input without a gradient.
 using Backward = std::function<Tensors(const Tensors& dy)>;
 
-/// Records `outputs` as the results of op `name` on `inputs`, and returns them. Records nothing if no input requires a
-/// gradient or while NoGrad is alive.
-Tensors record(const char* name, Tensors outputs, Tensors inputs, Backward backward);
+/// Numbers that an op is called with, such as a slope, under their names.
+using Attributes = std::vector<std::pair<const char*, double>>;
+
+/// An op as it is called. Its name and its attributes say what it computes from its inputs.
+struct OpCall {
+  OpCall(const char* op_name) : name(op_name) {}
+  OpCall(const char* op_name, Attributes numbers) : name(op_name), attributes(std::move(numbers)) {}
+  const char* name;
+  Attributes attributes{};
+};
+
+/// Records `outputs` as the results of the op `call` on `inputs`, and returns them. Records nothing if no input
+/// requires a gradient or while NoGrad is alive. A Trace lists the op in any case.
+Tensors record(const OpCall& call, Tensors outputs, Tensors inputs, Backward backward);
 
 /// Records an op of one output.
-Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Tensors(const Tensor& dy)> backward);
+Tensor record(const OpCall& call, Tensor output, Tensors inputs, std::function<Tensors(const Tensor& dy)> backward);
 
 /// Adds d(output)/d(leaf), multiplied by `seed`, to the gradient of every leaf that requires one. `seed` has the shape
 /// of `output` and defaults to 1 for one element. A graph can be used once. Throws Error with the op's name if a
@@ -34,22 +48,32 @@ Tensor record(const char* name, Tensor output, Tensors inputs, std::function<Ten
 void backward(const Tensor& output, const Tensor& seed = {},
               const std::function<void(const Tensor& leaf)>& complete = nullptr);
 
-/// An input of an op as it was recorded.
-struct RecordedInput {
-  bool defined;
-  Shape shape;
-  bool requires_grad;
-  Tensor leaf;  // the input itself, if it is a leaf that requires a gradient
-};
-
-/// An op as it was recorded.
-struct RecordedOp {
+/// An op that ran, with its tensors.
+struct TracedOp {
   const char* name;
-  std::vector<RecordedInput> inputs;
+  Attributes attributes;
+  Tensors inputs, outputs;
+
+  /// Throws Error if there is no such attribute.
+  double attribute(const std::string& key) const;
 };
 
-/// The ops that `output` depends on, in the order in which they ran.
-std::vector<RecordedOp> recorded_ops(const Tensor& output);
+/// Lists the ops that this thread runs, with or without a gradient. It keeps their tensors, so that each element has an
+/// address of its own: two tensors of one buffer and one shape hold the same values.
+class Trace {
+ public:
+  Trace();  ///< throws Error if this thread has one
+  ~Trace();
+  Trace(const Trace&) = delete;
+  Trace& operator=(const Trace&) = delete;
+
+  /// In the order in which they ran.
+  const std::vector<TracedOp>& ops() const { return ops_; }
+
+ private:
+  friend Tensors record(const OpCall&, Tensors, Tensors, Backward);
+  std::vector<TracedOp> ops_;
+};
 
 /// While one is alive, this thread records nothing.
 class NoGrad {

@@ -164,9 +164,9 @@ void* reserve(size_t bytes) {
 void release(void* data, size_t bytes) { munmap(data, std::max<size_t>(bytes, 1)); }
 
 /// Adds to the live bytes: positive for a new buffer, negative for a freed one.
-void count_bytes(Device device, int64_t bytes) {
+void count_bytes(Device device, const void* data, int64_t bytes) {
   const int64_t on_device = live_on[size_t(device)] += bytes, now = live += bytes;
-  if (current_profile != nullptr) profiling::record_live_bytes(device, on_device);
+  if (current_profile != nullptr) profiling::count_buffer(device, data, bytes, on_device);
   int64_t seen = peak;
   while (seen < now && !peak.compare_exchange_weak(seen, now)) {
   }
@@ -243,7 +243,7 @@ Buffer::Buffer(size_t bytes, Device device, bool pinned)
           : device == Device::cuda ? allocate_cuda(bytes)
           : pinned_                ? allocate_pinned(bytes)
                                    : allocate_host(capacity_);
-  count_bytes(device, int64_t(bytes));
+  count_bytes(device, data_, int64_t(bytes));
 }
 
 // Errors of freeing are ignored: at exit the driver may shut down before the last buffers are freed.
@@ -256,7 +256,7 @@ Buffer::~Buffer() {
     cudaFreeHost(data_);
   else
     host_memory().free(data_, capacity_);
-  count_bytes(device_, -int64_t(bytes_));
+  count_bytes(device_, data_, -int64_t(bytes_));
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
@@ -279,7 +279,7 @@ Buffer::Buffer(size_t bytes, Device device, bool)
     : bytes_(bytes), capacity_(bytes), device_(device), pinned_(false), reserved_(dry_run()) {
   require_device(device);
   data_ = reserved_ ? reserve(bytes) : device == Device::cpu ? allocate_host(capacity_) : allocate_emulated(bytes);
-  count_bytes(device, int64_t(bytes));
+  count_bytes(device, data_, int64_t(bytes));
 }
 
 Buffer::~Buffer() {
@@ -289,7 +289,7 @@ Buffer::~Buffer() {
     host_memory().free(data_, capacity_);
   else
     free_emulated(data_);
-  count_bytes(device_, -int64_t(bytes_));
+  count_bytes(device_, data_, -int64_t(bytes_));
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {

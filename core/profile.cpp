@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -55,9 +56,11 @@ void end_range() {
   }
 }
 
-void count_operand(size_t bytes) {
+void count_operand(const void* data, size_t bytes) {
   Profile& p = *current_profile;
-  if (!p.open_.empty()) p.innermost().bytes += double(bytes);
+  if (p.open_.empty()) return;
+  p.innermost().bytes += double(bytes);
+  p.memory_.use(data, p.open_.back());
 }
 
 void count_flops(double flops) { current_profile->innermost().flops += flops; }
@@ -79,10 +82,14 @@ void count_device_call(DeviceCall call) {
   }
 }
 
-void record_live_bytes(Device device, int64_t bytes) {
+void count_buffer(Device device, const void* data, int64_t bytes, int64_t live) {
   Profile& p = *current_profile;
-  if (device != p.device_ || p.open_.empty()) return;
-  p.innermost().max_live = std::max(p.innermost().max_live, bytes);
+  if (device != p.device_) return;
+  const bool in_range = !p.open_.empty();
+  if (in_range) p.innermost().max_live = std::max(p.innermost().max_live, live);
+  if (bytes < 0) return p.memory_.free(data, p.now(), live);
+  p.memory_.allocate(data, bytes, p.now(), in_range ? p.open_.back() : MemoryProfile::no_range,
+                     in_range && p.innermost().op, live);
 }
 
 void label_range(const std::string& label) { current_profile->innermost().label = label; }
@@ -135,6 +142,23 @@ std::vector<Profile::Total> Profile::totals(bool by_label) const {
   return sorted;
 }
 
+std::vector<Profile::Holder> Profile::holders(const MemoryProfile::BytesByRange& bytes, bool by_label) const {
+  std::map<std::pair<std::string, std::string>, Holder> sums;
+  for (const auto& [index, held] : bytes) {
+    const bool known = index != MemoryProfile::no_range;
+    const std::string name = known ? ranges_[index].name : before;
+    const std::string label = known && by_label ? ranges_[index].label : "";
+    Holder& sum = sums[{name, label}];
+    sum = {name, label, sum.bytes + held, known && ranges_[index].op};
+  }
+  std::vector<Holder> sorted;
+  for (auto& [key, sum] : sums) sorted.push_back(std::move(sum));
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Holder& a, const Holder& b) { return a.bytes > b.bytes; });
+  return sorted;
+}
+
+std::vector<Profile::Holder> Profile::peak_holders() const { return holders(memory_.at_peak(), true); }
+
 std::string Profile::trace() const {
   nlohmann::ordered_json events = nlohmann::ordered_json::array();
   for (const ProfiledRange& range : ranges_) {
@@ -143,6 +167,17 @@ std::string Profile::trace() const {
         {"pid", 1},           {"tid", 1},  {"cat", range.op ? "op" : "step"}};
     if (range.op) event["args"] = {{"size", range.label}, {"bytes", range.bytes}, {"flops", range.flops}};
     events.push_back(std::move(event));
+  }
+  std::vector<double> times;
+  for (const ProfiledRange& range : ranges_)
+    if (range.op && std::isfinite(range.end)) times.push_back(range.end);
+  std::sort(times.begin(), times.end());
+  const std::vector<MemoryProfile::BytesByRange> samples = memory_.at(times);
+  for (size_t i = 0; i < times.size(); ++i) {
+    nlohmann::ordered_json series = nlohmann::ordered_json::object();
+    for (const Holder& holder : holders(samples[i], false))
+      series[holder.op ? holder.name : "(" + holder.name + ")"] = holder.bytes;
+    events.push_back({{"name", "bytes in tensors"}, {"ph", "C"}, {"ts", 1e6 * times[i]}, {"pid", 1}, {"args", series}});
   }
   return nlohmann::ordered_json{{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}}.dump() + "\n";
 }

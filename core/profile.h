@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/memory_profile.h"
 
 namespace gt {
 
@@ -55,26 +56,39 @@ class Profile {
   /// Largest time first.
   std::vector<Total> totals(bool by_label) const;
 
-  /// The ranges as JSON in Chrome's trace event format, which chrome://tracing and ui.perfetto.dev show.
+  /// Bytes in buffers at one moment.
+  struct Holder {
+    std::string name, label;  // of the op that they belong to
+    int64_t bytes = 0;
+    bool op = false;  // false: of a range outside ops, or `before` with buffers of before the profile or other threads
+  };
+  static constexpr const char* before = "before";
+  /// What the buffers on the device belonged to when most of their bytes were live. Largest first.
+  std::vector<Holder> peak_holders() const;
+
+  /// The ranges, and the bytes in buffers by op after each op, as JSON in Chrome's trace event format, which
+  /// chrome://tracing and ui.perfetto.dev show.
   std::string trace() const;
 
  private:
   friend void profiling::begin_range(const char*);
   friend void profiling::end_range();
-  friend void profiling::count_operand(size_t);
+  friend void profiling::count_operand(const void*, size_t);
   friend void profiling::count_flops(double);
   friend void profiling::count_device_call(profiling::DeviceCall);
-  friend void profiling::record_live_bytes(Device, int64_t);
+  friend void profiling::count_buffer(Device, const void*, int64_t, int64_t);
   friend void profiling::label_range(const std::string&);
   friend void profiling::begin_op_body(Device);
   friend void profiling::end_op_body(Device);
 
+  std::vector<Holder> holders(const MemoryProfile::BytesByRange& bytes, bool by_label) const;
   double now() const;
   ProfiledRange& innermost() { return ranges_[open_.back()]; }
 
   int64_t start_;  // ns of the steady clock
   Device device_;  // whose memory is followed
   std::vector<ProfiledRange> ranges_;
+  MemoryProfile memory_;
   std::vector<size_t> open_;  // indices of the open ranges, outermost first
 };
 

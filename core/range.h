@@ -29,12 +29,13 @@ enum class DeviceCall { kernel, library_call, copy };
 
 void begin_range(const char* name);
 void end_range();
-void count_operand(size_t bytes);  ///< of a tensor that an op's body reads or writes
+void count_operand(const void* data, size_t bytes);  ///< a tensor that an op's body reads or writes
 void count_flops(double flops);
 void count_device_call(DeviceCall call);
-void record_live_bytes(Device device, int64_t bytes);  ///< bytes in live buffers on the device now
-void label_range(const std::string& label);            ///< sizes, which tell ranges of one name apart
-void begin_op_body(Device device);                     ///< after the operands are counted, before the work
+/// A buffer is allocated (bytes above 0) or freed (below 0). `live` are the bytes in buffers on the device afterwards.
+void count_buffer(Device device, const void* data, int64_t bytes, int64_t live);
+void label_range(const std::string& label);  ///< sizes, which tell ranges of one name apart
+void begin_op_body(Device device);           ///< after the operands are counted, before the work
 void end_op_body(Device device);
 
 }  // namespace profiling

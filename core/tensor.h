@@ -138,7 +138,7 @@ Tensor Tensor::of(Shape shape, const std::vector<T>& values) {
 template <class T>
 T* operand(const Tensor& t) {
   T* const elements = t.data<T>();
-  if (current_profile != nullptr) profiling::count_operand(t.bytes());
+  if (current_profile != nullptr) profiling::count_operand(t.raw(), t.bytes());
   return elements;
 }
 

@@ -237,7 +237,7 @@ Normalisation normalisation_of(const Image& image, const DataOptions& options) {
     squares += double(count[v]) * value * value;
   }
   const double n = double(image.pixels.size()), mean = sum / n, variance = std::max(0.0, squares / n - mean * mean);
-  const double std = variance > 1e-12 ? std::sqrt(variance) : 1;
+  const double std = variance > least_variance ? std::sqrt(variance) : 1;
   return {std::vector(size_t(options.channels), mean), std::vector(size_t(options.channels), std)};
 }
 

@@ -91,6 +91,9 @@ struct Normalisation {
 /// How the images of a data set are read.
 ReadOptions read_options(const DataOptions& options);
 
+/// An image with a variance of its values in [0,1] of at most this is taken to have one value.
+inline constexpr double least_variance = 1e-12;
+
 /// The normalisation of an image: options.mean and options.std or, for `per_image`, its own mean and standard deviation
 /// over all values. GazeMedSeg does the latter for NCI-ISBI (MONAI's NormalizeIntensity). An image of one value gets
 /// the standard deviation 1.

@@ -231,7 +231,8 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
     GT_DISPATCH_ACTIVATION(S, x.device(), norm_forward, inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines),
                            operand<S>(y));
   });
-  return record(name, y, {x, bias, gamma, beta},
+  return record({name, {{"groups", double(norm.groups)}, {"slope", norm.slope}, {"eps", norm.eps}}}, y,
+                {x, bias, gamma, beta},
                 [=, x = x.detach(), bias = detached(bias), gamma = gamma.detach(), beta = beta.detach(),
                  x_needs = x.requires_grad(), bias_needs = bias.requires_grad()](const Tensor& dy) -> Tensors {
                   Tensor dx = empty_gradient(x, x_needs), dbias = empty_gradient(bias, bias_needs);

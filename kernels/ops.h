@@ -62,6 +62,10 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool t
 /// Convolution of stride 1 with zero padding that keeps the size: x (B,H,W,C), w (K,C,R,R) with R 1 or 3, bias (K) ->
 /// (B,H,W,K). bias may be undefined. Weights have PyTorch's layout.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Numerics& numerics = {});
+/// Convolution of a stride, 1 or 2, with zero padding of R/2 on all sides: x (B,H,W,C), w (K,C,R,R) with R 1, 3 or 7,
+/// bias (K) -> (B,ceil(H/stride),ceil(W/stride),K). bias may be undefined. Weights have PyTorch's layout.
+Tensor conv2d_strided(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride,
+                      const Numerics& numerics = {});
 /// Transposed convolution, kernel 2, stride 2: x (B,H,W,C), w (C,K,2,2), bias (K) -> (B,2H,2W,K). bias may be
 /// undefined. Weights have PyTorch's layout.
 Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias, const Numerics& numerics = {});
@@ -70,6 +74,9 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias, c
 Tensor max_pool2x2(const Tensor& x);
 /// {max_pool2x2(x), x}, the second for a skip connection. Backward makes x's gradient from both in one pass.
 Tensors max_pool2x2_and_skip(const Tensor& x);
+/// Maximum of 3 x 3 windows, two apart, padded by one pixel: (B,H,W,C) with H and W even -> (B,H/2,W/2,C). The first of
+/// equal values gets the gradient.
+Tensor max_pool3x3(const Tensor& x);
 /// Bilinear interpolation with pixel centres at (i + 0.5) / n, as PyTorch's with align_corners=False: (B,H,W,C) ->
 /// (B,height,width,C).
 Tensor resize_bilinear(const Tensor& x, int64_t height, int64_t width);

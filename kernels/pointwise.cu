@@ -355,10 +355,10 @@ Tensor apply(const Op& op, const Tensor& x) {
 }
 
 template <class Op>
-Tensor unary(const char* name, const Op& op, const Tensor& x) {
+Tensor unary(const OpCall& call, const Op& op, const Tensor& x) {
   const Tensor y = apply(op, x);
   const Tensor saved = Op::saved == Of::input ? x.detach() : Op::saved == Of::output ? y.detach() : Tensor{};
-  return record(name, y, {x}, [op, saved](const Tensor& dy) -> Tensors {
+  return record(call, y, {x}, [op, saved](const Tensor& dy) -> Tensors {
     Tensor dx(dy.shape(), dy.dtype(), dy.device());
     visit_float(dy.dtype(), [&]<class T>() {
       GT_DISPATCH(dy.device(), unary_backward, op, dy.size(), operand_or_null<T>(saved), operand<T>(dy),
@@ -395,7 +395,9 @@ Tensor add(const Tensor& a, const Tensor& b) { return binary("add", Add{}, a, b)
 Tensor sub(const Tensor& a, const Tensor& b) { return binary("sub", Sub{}, a, b); }
 Tensor mul(const Tensor& a, const Tensor& b) { return binary("mul", Mul{}, a, b); }
 
-Tensor scale(const Tensor& x, double factor, double offset) { return unary("scale", Scale{factor, offset}, x); }
+Tensor scale(const Tensor& x, double factor, double offset) {
+  return unary({"scale", {{"factor", factor}, {"offset", offset}}}, Scale{factor, offset}, x);
+}
 Tensor exp(const Tensor& x) { return unary("exp", Exp{}, x); }
 Tensor square(const Tensor& x) { return unary("square", Square{}, x); }
 Tensor reciprocal(const Tensor& x) { return unary("reciprocal", Reciprocal{}, x); }
@@ -404,12 +406,12 @@ Tensor softplus(const Tensor& x) { return unary("softplus", Softplus{}, x); }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
   GT_CHECK(slope >= 0, "leaky_relu: expected a slope of at least 0, got ", slope);
-  return unary("leaky_relu", LeakyRelu{slope}, x);
+  return unary({"leaky_relu", {{"slope", slope}}}, LeakyRelu{slope}, x);
 }
 
 Tensor gaussian(const Tensor& d, double sigma) {
   GT_CHECK(sigma > 0, "gaussian: expected a sigma above 0, got ", sigma);
-  return unary("gaussian", Gaussian{1 / (2 * sigma * sigma)}, d);
+  return unary({"gaussian", {{"sigma", sigma}}}, Gaussian{1 / (2 * sigma * sigma)}, d);
 }
 
 Tensor cast(const Tensor& x, DType dtype) {

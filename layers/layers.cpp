@@ -4,10 +4,16 @@
 
 namespace gt {
 
-Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel) : numerics(scope.numerics()) {
+Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel, int64_t stride_)
+    : stride(stride_), numerics(scope.numerics()) {
   const double bound = 1 / std::sqrt(double(in * kernel * kernel));
   weight = scope.uniform("weight", {out, in, kernel, kernel}, bound);
   bias = scope.uniform("bias", {out}, bound);
+}
+
+Tensor Conv2d::convolved(const Tensor& x, const Tensor& b) const {
+  if (stride == 1 && weight.dim(2) <= 3) return conv2d(x, weight, b, numerics);
+  return conv2d_strided(x, weight, b, stride, numerics);
 }
 
 ConvTranspose2x2::ConvTranspose2x2(const Scope& scope, int64_t in, int64_t out) : numerics(scope.numerics()) {

@@ -6,14 +6,19 @@
 
 namespace gt {
 
-/// A kernel x kernel convolution that keeps the size: (B,H,W,in) -> (B,H,W,out). kernel is 1 or 3.
+/// A kernel x kernel convolution: (B,H,W,in) -> (B,H/stride,W/stride,out), rounded up. kernel is 1, 3 or 7, stride 1 or
+/// 2.
 struct Conv2d {
-  Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel);
-  Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias, numerics); }
-  Tensor without_bias(const Tensor& x) const { return conv2d(x, weight, {}, numerics); }
+  Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel, int64_t stride = 1);
+  Tensor operator()(const Tensor& x) const { return convolved(x, bias); }
+  Tensor without_bias(const Tensor& x) const { return convolved(x, {}); }
   Tensor weight;  // (out,in,kernel,kernel)
   Tensor bias;    // (out)
+  int64_t stride;
   Numerics numerics;
+
+ private:
+  Tensor convolved(const Tensor& x, const Tensor& b) const;
 };
 
 /// A transposed convolution, kernel 2, stride 2: (B,H,W,in) -> (B,2H,2W,out).

@@ -19,11 +19,30 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
   const auto other = [&](const std::string& key, const auto& value) {
     return str_cat(key, ", ", value, " (", notes.origin(key), ")");
   };
-  require(c.data.size % 16 == 0, "data.size", "expected a multiple of 16, got ", c.data.size);
+  const bool resnet = c.model.encoder != "basic";
+  const int64_t multiple = resnet ? 32 : 16;
+  require(c.data.size % multiple == 0, "data.size", "expected a multiple of ", multiple,
+          resnet ? str_cat(" with ", other("model.encoder", c.model.encoder)) : "", ", got ", c.data.size);
+  require(!resnet || c.precision != "bf16", "precision", "expected f32 or tf32 with ",
+          other("model.encoder", c.model.encoder), ", got bf16");
   require(c.data.channels != 2, "data.channels", "expected 1 or 3, got 2");
   for (const auto& [key, list] : {std::pair("data.mean", &c.data.mean), std::pair("data.std", &c.data.std)})
     require(int64_t(list->size()) == c.data.channels, key, "expected one number per channel, ",
             other("data.channels", c.data.channels), ", got ", list->size());
+  if (!c.model.weights.empty()) {
+    const std::string weights = other("model.weights", c.model.weights);
+    const DataOptions torchvision;  // the defaults are torchvision's normalisation
+    require(resnet, "model.weights", "expected model.encoder resnet18 or resnet34, got ",
+            other("model.encoder", c.model.encoder));
+    require(c.data.channels == 3, "data.channels", "expected 3 with ", weights, ", got ", c.data.channels);
+    require(c.data.normalize == "fixed", "data.normalize", "expected fixed, as torchvision normalises, with ", weights,
+            ", got ", c.data.normalize);
+    require(c.data.mean == torchvision.mean, "data.mean", "expected ", config::format(torchvision.mean),
+            ", as torchvision normalises, with ", weights, ", got ", config::format(c.data.mean));
+    require(c.data.std == torchvision.std, "data.std", "expected ", config::format(torchvision.std),
+            ", as torchvision normalises, with ", weights, ", got ", config::format(c.data.std));
+    require(c.train.init.empty(), "train.init", "expected none with ", weights, ", got ", c.train.init);
+  }
   try {
     Grouping{c.data.group};
   } catch (const Error& error) {
@@ -39,6 +58,9 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
   for (size_t i = 1; i < c.model.features.size(); ++i)
     require((i == 4) || c.model.features[i] % c.attention.groups == 0, "attention.groups", "expected a divisor of ",
             other("model.features", config::format(c.model.features)), " but the fifth, got ", c.attention.groups);
+  require(!resnet || c.attention.use != "skip" || ResNet::channels[0] % c.attention.groups == 0, "attention.groups",
+          "expected a divisor of ", ResNet::channels[0], ", the channels of ", other("model.encoder", c.model.encoder),
+          ", got ", c.attention.groups);
   require(c.pseudo.background <= c.pseudo.foreground, "pseudo.background", "expected at most ",
           other("pseudo.foreground", c.pseudo.foreground), ", got ", c.pseudo.background);
   require(c.pseudo.between == "ignored" || c.train.ema > 0, "pseudo.between", "average needs train.ema above 0, got ",

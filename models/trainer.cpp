@@ -189,8 +189,13 @@ struct Trainer::State {
     log->add({{"run", facts()}});
   }
 
-  /// Loads the parameters of the run that train.init names.
+  /// Loads the encoder's weights that model.weights names, or the parameters of the run that train.init names.
   void take_initial_parameters() {
+    if (!config.model.weights.empty()) {
+      load_torchvision_weights(model->parameters(), config.model.weights);
+      if (average) average->reset();
+      if (observer.message) observer.message(str_cat("the encoder starts with the weights of ", config.model.weights));
+    }
     if (config.train.init.empty()) return;
     const std::string path = checkpoint_path(config.train.init);
     const SafeTensors checkpoint = read_checkpoint(path);
@@ -484,7 +489,7 @@ std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {
   report.iterations = warm_up + iterations;
   for (; report.iteration < report.iterations; ++report.iteration) {
     if (s.observer.iteration) s.observer.iteration(report);
-    if (report.iteration == warm_up) profile = std::make_unique<Profile>();
+    if (report.iteration == warm_up) profile = std::make_unique<Profile>(s.device);
     const NamedRange range("step");
     const Batch batch = [&] {
       const NamedRange waiting("wait for batch");

@@ -304,24 +304,35 @@ TEST_CASE("autograd: backward() visits each op once, with 2^50 paths in the grap
   CHECK(x.grad().item() == 0x1p50);
 }
 
-TEST_CASE("autograd: recorded_ops() lists each op once, in the order of execution", "[autograd]") {
+TEST_CASE("autograd: a trace lists the ops in order, with attributes, recorded or not", "[autograd]") {
   const Tensor x = leaf({2}, {1, 2}), untracked = Tensor::full({2}, 3, DType::f64);
-  const auto named = [](const char* name, const Tensors& inputs) {
-    return record(name, Tensor::full({2}, 0, DType::f64), inputs, [](const Tensor&) -> Tensors { return {}; });
+  const auto named = [](const OpCall& call, const Tensors& inputs) {
+    return record(call, Tensor::full({2}, 0, DType::f64), inputs, [](const Tensor&) -> Tensors { return {}; });
   };
-  const Tensor a = named("a", {x}), b = named("b", {a, untracked}), c = named("c", {a, b});
-  named("unused", {a});
-  const std::vector<RecordedOp> ops = recorded_ops(c);
-  REQUIRE(ops.size() == 3);
-  CHECK(std::string(ops[0].name) + ops[1].name + ops[2].name == "abc");
-  REQUIRE(ops[1].inputs.size() == 2);
-  CHECK(ops[0].inputs[0].leaf.same_buffer(x));
-  CHECK(ops[1].inputs[0].requires_grad);
-  CHECK_FALSE(ops[1].inputs[0].leaf.defined());
-  CHECK(ops[1].inputs[1].shape == untracked.shape());
-  CHECK_FALSE(ops[1].inputs[1].requires_grad);
-  CHECK(recorded_ops(x).empty());
-  CHECK(recorded_ops(untracked).empty());
+  named("before", {x});
+  {
+    const Trace trace;
+    CHECK_THROWS_AS(Trace(), Error);
+    const Tensor a = named("a", {x}), b = named({"b", {{"slope", 0.5}, {"eps", 2}}}, {a, untracked, {}});
+    const NoGrad no_grad;
+    const Tensor c = named("c", {untracked});
+    REQUIRE(trace.ops().size() == 3);
+    const TracedOp &first = trace.ops()[0], &second = trace.ops()[1], &third = trace.ops()[2];
+    CHECK(std::string(first.name) + second.name + third.name == "abc");
+    CHECK(first.inputs[0].same_buffer(x));
+    CHECK(first.outputs[0].same_buffer(a));
+    REQUIRE(second.inputs.size() == 3);
+    CHECK(second.inputs[0].same_buffer(a));
+    CHECK(second.inputs[0].requires_grad());
+    CHECK_FALSE(second.inputs[1].requires_grad());
+    CHECK_FALSE(second.inputs[2].defined());
+    CHECK(second.attribute("slope") == 0.5);
+    CHECK(second.attribute("eps") == 2);
+    CHECK_THROWS_AS(first.attribute("slope"), Error);
+    CHECK_FALSE(third.outputs[0].requires_grad());
+  }
+  const Trace next;
+  CHECK(next.ops().empty());
 }
 
 TEST_CASE("autograd: several threads build and differentiate graphs at once", "[autograd]") {

@@ -136,13 +136,22 @@ TEST_CASE("cli: train --profile writes a table and a trace, and no run", "[cli]"
     CHECK(has(r.out, op));
   }
   const auto trace = nlohmann::json::parse(read_file(w.tmp / "profile/trace.json"));
-  int steps = 0, ops = 0;
+  int steps = 0, ops = 0, samples = 0;
+  int64_t most = 0;
   for (const auto& event : trace["traceEvents"]) {
     steps += event["name"] == "step";
-    ops += event["cat"] == "op";
+    ops += event.value("cat", "") == "op";
+    if (event["ph"] != "C") continue;
+    CHECK(event["name"] == "bytes in tensors");
+    ++samples;
+    most = std::max(most, event["args"].value("conv2d_forward", int64_t(0)));
   }
   CHECK(steps == 2);
   CHECK(ops > 100);
+  CHECK(samples == ops);
+  CHECK(most > 4 * 2 * 32 * 32 * 4 * int64_t(sizeof(float)));  // outputs of the two layers of the finest level
+  CHECK(has(r.out, "MiB in tensors on cpu at the peak"));
+  CHECK(has(r.out, "from before the profile"));
   CHECK_FALSE(std::filesystem::exists(w.tmp / "profile/metrics.jsonl"));
 }
 

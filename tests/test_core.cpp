@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -199,6 +201,41 @@ TEST_CASE("profile: every range has the bytes of its operands, its FLOPs and its
   }
   CHECK(y.values<float>() == std::vector<float>(12, 6));
   CHECK(current_profile == nullptr);
+}
+
+TEST_CASE("profile: a buffer belongs to the op that first has it as an operand, and the peak is the sum", "[profile]") {
+  const Tensor x = Tensor::full({1 << 16}, 3);
+  const int64_t before = live_bytes(Device::cpu);
+  Profile profile;
+  {
+    const NamedRange step("step");
+    Tensor y({x.size()}), unused({100});
+    GT_DISPATCH(Device::cpu, double_values, Work{}, x.size(), operand<float>(x), operand<float>(y));
+    y = {};
+    const Tensor small({10});
+  }
+  profile.end();
+  std::map<std::string, int64_t> held;
+  int64_t sum = 0;
+  for (const Profile::Holder& h : profile.peak_holders()) {
+    held[h.name] += h.bytes;
+    sum += h.bytes;
+    if (h.name == "double_values") CHECK((h.op && h.label == "3x4"));
+  }
+  CHECK(held["double_values"] == 2 * (4 << 16));  // y, and the workspace of the body
+  CHECK(held["step"] == 400);
+  CHECK(held[Profile::before] == before);
+  CHECK(sum == profile.ranges()[0].max_live);
+
+  int samples = 0;
+  const auto trace = nlohmann::json::parse(profile.trace());
+  for (const auto& event : trace["traceEvents"]) {
+    if (event["ph"] != "C") continue;
+    ++samples;
+    CHECK(event["args"]["double_values"] >= 4 << 16);
+    CHECK(event["args"]["(before)"] == before);
+  }
+  CHECK(samples == 2);  // after the op, and after the filling of its workspace
 }
 
 TEST_CASE("device: auto falls back to the CPU and gives the reason, cuda throws it", "[core][device]") {

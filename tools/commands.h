@@ -11,6 +11,10 @@ void add_train_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 /// Adds `gradtrack predict`: segments images.
 void add_predict_command(CLI::App& app);
+/// Adds `gradtrack export`: writes a trained network as ONNX.
+void add_export_command(CLI::App& app);
+/// Adds `gradtrack export-nnunet`: writes a data set with pseudo masks for nnU-Net.
+void add_export_nnunet_command(CLI::App& app);
 /// Adds `gradtrack maps`: draws a gaze track and its maps.
 void add_maps_command(CLI::App& app);
 /// Adds `gradtrack synth`: makes a synthetic data set.

@@ -11,6 +11,7 @@
 #include "gaze/dicom.h"
 #include "gaze/picture.h"
 #include "kernels/libraries/cudnn.h"
+#include "models/onnx.h"
 #include "tools/commands.h"
 #include "tools/step_plan.h"
 
@@ -70,6 +71,7 @@ void info() {
   row("PNG", png_decoder());
   row("JPEG", jpeg_decoder());
   row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
+  row("ONNX", onnx_state());
   row("Eigen", str_cat(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",
       str_cat(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));

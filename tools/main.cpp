@@ -64,6 +64,8 @@ int main(int argc, char** argv) {
   gt::add_train_command(app);
   gt::add_eval_command(app);
   gt::add_predict_command(app);
+  gt::add_export_command(app);
+  gt::add_export_nnunet_command(app);
   gt::add_compare_command(app);
   gt::add_ablate_command(app);
   gt::add_report_command(app);

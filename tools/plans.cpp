@@ -29,28 +29,30 @@ struct PassOfLayer {
   Pass pass;
 };
 
-/// The passes of all convolutions in a training step. They are read from the ops recorded for one image on the CPU.
+/// The passes of all convolutions in a training step. They are read from the ops that run for one image on the CPU.
 std::vector<PassOfLayer> passes_of_network(const Config& config) {
   const std::unique_ptr<Model> model = make_model(config);
-  const Tensor logits =
-      model->predict(Tensor::zeros({1, config.data.size, config.data.size, config.data.channels})).logits;
+  const Trace trace;
+  model->predict(Tensor::zeros({1, config.data.size, config.data.size, config.data.channels}));
   std::vector<PassOfLayer> passes;
-  for (const auto& [op, inputs] : recorded_ops(logits)) {
-    const bool transposed = op == std::string("conv_transpose2x2");
-    if (!transposed && op != std::string("conv2d")) continue;
-    const RecordedInput &x = inputs[0], &w = inputs[1];
+  for (const TracedOp& op : trace.ops()) {
+    const std::string name_of_op = op.name;
+    const bool transposed = name_of_op == "conv_transpose2x2", strided = name_of_op == "conv2d_strided";
+    if (!transposed && !strided && name_of_op != "conv2d") continue;
+    const Tensor &x = op.inputs[0], &w = op.inputs[1];
     std::string layer;
     for (const auto& [name, parameter] : model->parameters().named())
-      if (parameter.same_buffer(w.leaf)) layer = name.substr(0, name.rfind(".weight"));
+      if (parameter.same_buffer(w)) layer = name.substr(0, name.rfind(".weight"));
     Convolution c = (transposed ? gpu::convolution_of_transpose : gpu::convolution_of_conv2d)(
-        x.shape, w.shape, DType::f32, model->parameters().numerics());
+        x.shape(), w.shape(), DType::f32, model->parameters().numerics());
+    if (strided) c.stride = int64_t(op.attribute("stride"));
     if (is_to_one(c)) continue;
     c.images = config.train.batch;
     passes.push_back({layer, "y", c,
-                      transposed          ? Pass::data_gradient
-                      : inputs[2].defined ? Pass::forward_with_bias
-                                          : Pass::forward});
-    if (x.requires_grad) passes.push_back({layer, "dx", c, transposed ? Pass::forward : Pass::data_gradient});
+                      transposed               ? Pass::data_gradient
+                      : op.inputs[2].defined() ? Pass::forward_with_bias
+                                               : Pass::forward});
+    if (x.requires_grad()) passes.push_back({layer, "dx", c, transposed ? Pass::forward : Pass::data_gradient});
     passes.push_back({layer, "dw", c, Pass::weight_gradient});
   }
   return passes;

@@ -33,14 +33,41 @@ struct Columns {
   }
 };
 
+double mebibytes(int64_t bytes) { return double(bytes) / (1 << 20); }
+
+std::string name_of(const Profile::Holder& h) {
+  if (h.name == Profile::before) return "(parameters, optimiser, data: from before the profile)";
+  return h.op ? h.label.empty() ? h.name : h.name + "  " + h.label : "(" + h.name + ", outside ops)";
+}
+
 std::string name_of(const Profile::Total& t) {
   if (!t.op) return t.name == "step" ? "(the rest of the step)" : "(" + t.name + ", outside ops)";
   return t.label.empty() ? t.name : t.name + "  " + t.label;
 }
 
+/// The largest holders of memory when most of it was held.
+void print_holders(const Profile& profile, Device device) {
+  constexpr size_t shown = 5;
+  const std::vector<Profile::Holder> all = profile.peak_holders();
+  int64_t sum = 0, rest = 0;
+  for (const Profile::Holder& h : all) sum += h.bytes;
+  std::printf("\n%.1f MiB in tensors on %s at the peak; the largest holders:\n", mebibytes(sum), to_string(device));
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (i >= shown) {
+      rest += all[i].bytes;
+      continue;
+    }
+    std::printf("%10.1f MiB %5.1f%%  %s\n", mebibytes(all[i].bytes), 100 * double(all[i].bytes) / double(sum),
+                name_of(all[i]).c_str());
+  }
+  if (rest > 0)
+    std::printf("%10.1f MiB %5.1f%%  %zu others\n", mebibytes(rest), 100 * double(rest) / double(sum),
+                all.size() - shown);
+}
+
 }  // namespace
 
-void write_profile(const Profile& profile, const std::string& path) {
+void write_profile(const Profile& profile, Device device, const std::string& path) {
   Columns columns{0, 0, 0};
   for (const ProfiledRange& range : profile.ranges()) {
     if (range.depth > 0) continue;
@@ -58,6 +85,7 @@ void write_profile(const Profile& profile, const std::string& path) {
   for (const Profile::Total& t : sizes)
     if (t.flops > 0) columns.line(name_of(t), t);
   std::printf("\nGB/s counts each operand of an op once. Shares count the time of an op without the ops in it.\n");
+  print_holders(profile, device);
   write_file(path, profile.trace());
   std::printf("written: %s (open it in ui.perfetto.dev or chrome://tracing)\n", path.c_str());
 }

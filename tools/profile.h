@@ -5,8 +5,8 @@
 
 namespace gt {
 
-/// Prints time, share and rates of each op and of each convolution per step. Writes the trace to `path` in the JSON
-/// format of chrome://tracing.
-void write_profile(const Profile& profile, const std::string& path);
+/// Prints time, share and rates of each op and of each convolution per step, and what held most memory of `device` at
+/// the peak. Writes the trace to `path` in the JSON format of chrome://tracing.
+void write_profile(const Profile& profile, Device device, const std::string& path);
 
 }  // namespace gt

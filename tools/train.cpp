@@ -99,7 +99,7 @@ void profile(Config config, Device device, const Options& o, const Communicator&
   if (processes.rank() > 0) return;
   if (processes.size() > 1) print_sum_times(trainer.sum_times(), processes.size());
   make_folder(o.out);
-  write_profile(*profile, o.out + "/trace.json");
+  write_profile(*profile, device, o.out + "/trace.json");
 }
 
 /// The arguments that continue a run, or start it again if it was ended before it began.

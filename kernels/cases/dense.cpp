@@ -2,6 +2,8 @@
 // with sums in double. A list of (output, input, weight) triples gives value and gradients, so that no formula is
 // shared with the ops.
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/cases/op_case.h"
@@ -40,22 +42,23 @@ Tensor sum_of_products(Shape shape, const Triples& each, const Tensor& x, const 
                 });
 }
 
-Tensor naive_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
+Tensor naive_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride = 1) {
   const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3), K = w.dim(0), R = w.dim(2);
+  const int64_t h = (H + stride - 1) / stride, v_count = (W + stride - 1) / stride;
   const auto each = [=](const auto& f) {
     for (int64_t b = 0; b < B; ++b)
-      for (int64_t r = 0; r < H; ++r)
-        for (int64_t p = 0; p < W; ++p)
+      for (int64_t r = 0; r < h; ++r)
+        for (int64_t p = 0; p < v_count; ++p)
           for (int64_t i = 0; i < R; ++i)
             for (int64_t j = 0; j < R; ++j) {
-              const int64_t u = r + i - R / 2, v = p + j - R / 2;
+              const int64_t u = stride * r + i - R / 2, v = stride * p + j - R / 2;
               if (u < 0 || u >= H || v < 0 || v >= W) continue;
               for (int64_t k = 0; k < K; ++k)
                 for (int64_t c = 0; c < C; ++c)
-                  f(((b * H + r) * W + p) * K + k, ((b * H + u) * W + v) * C + c, ((k * C + c) * R + i) * R + j);
+                  f(((b * h + r) * v_count + p) * K + k, ((b * H + u) * W + v) * C + c, ((k * C + c) * R + i) * R + j);
             }
   };
-  return sum_of_products({B, H, W, K}, each, x, w, bias);
+  return sum_of_products({B, h, v_count, K}, each, x, w, bias);
 }
 
 Tensor naive_conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias) {
@@ -96,6 +99,28 @@ Tensor naive_max_pool2x2(const Tensor& x) {
           if (x64.data<double>()[i] > x64.data<double>()[best]) best = i;
         from.push_back(best);
       }
+  const auto each = [from](const auto& f) {
+    for (size_t i = 0; i < from.size(); ++i) f(int64_t(i), from[i], 0);
+  };
+  return sum_of_products({B, H / 2, W / 2, C}, each, x, Tensor::full({1}, 1, x.dtype()), {});
+}
+
+/// Sums only the first largest element of each window, as naive_max_pool2x2().
+Tensor naive_max_pool3x3(const Tensor& x) {
+  const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3);
+  const Tensor x64 = x.cast(DType::f64);
+  const double* v = x64.data<double>();
+  std::vector<int64_t> from;
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t r = 0; r < H; r += 2)
+      for (int64_t p = 0; p < W; p += 2)
+        for (int64_t c = 0; c < C; ++c) {
+          int64_t best = -1;
+          for (int64_t u = std::max<int64_t>(r - 1, 0); u <= std::min(r + 1, H - 1); ++u)
+            for (int64_t q = std::max<int64_t>(p - 1, 0); q <= std::min(p + 1, W - 1); ++q)
+              if (const int64_t i = ((b * H + u) * W + q) * C + c; best < 0 || v[i] > v[best]) best = i;
+          from.push_back(best);
+        }
   const auto each = [from](const auto& f) {
     for (size_t i = 0; i < from.size(); ++i) f(int64_t(i), from[i], 0);
   };
@@ -186,6 +211,72 @@ OpCase conv_transpose_case() {
           .backward = [](const Sizes& s) -> Cost {
             const double pixels = double(s[0] * s[1] * s[2]), in = double(s[3]), out = double(s[4]);
             return {4 * (pixels * (2 * in + 4 * out) + 8 * in * out), 16 * pixels * in * out};
+          },
+          .bf16_activations = true};
+}
+
+/// Sizes: B, H, W, C, K, and 1 with a bias, 0 without.
+OpCase conv2d_strided_case(int64_t kernel, int64_t stride, std::vector<Sizes> large) {
+  const auto products = [=](const Sizes& s) {
+    return double(s[0] * ((s[1] + stride - 1) / stride) * ((s[2] + stride - 1) / stride)) * double(s[3] * s[4]) *
+           double(kernel * kernel);
+  };
+  const auto bytes = [=](const Sizes& s) {
+    const double y = double(s[0] * ((s[1] + stride - 1) / stride) * ((s[2] + stride - 1) / stride) * s[4]);
+    return std::array{double(s[0] * s[1] * s[2] * s[3]), double(s[3] * s[4] * kernel * kernel), y};
+  };
+  return {.name = str_cat("conv2d_strided ", kernel, "x", kernel, " stride ", stride),
+          .sizes = {{1, 1, 1, 1, 1, 1},
+                    {2, 1, 5, 3, 2, 1},
+                    {1, 8, 6, 5, 16, 0},
+                    {2, 9, 7, 17, 33, 1},
+                    {1, 16, 12, 3, 4, 1},
+                    {1, 6, 10, 70, 3, 0}},
+          .large = std::move(large),
+          .inputs = [=](const Sizes& s, Maker& make) -> Tensors {
+            const double deviation = 1 / std::sqrt(double(kernel * kernel * s[3]));
+            Tensors t = {make.param(make.normal({s[0], s[1], s[2], s[3]})),
+                         make.param(make.compute(make.normal({s[4], s[3], kernel, kernel}, deviation)))};
+            t.push_back(s[5] ? make.param(make.compute(make.normal({s[4]}))) : Tensor{});
+            return t;
+          },
+          .op = [=](const Tensors& t) -> Tensors { return {conv2d_strided(t[0], t[1], t[2], stride)}; },
+          .composed = [=](const Tensors& t) -> Tensors { return {naive_conv2d(t[0], t[1], t[2], stride)}; },
+          .wrong =
+              [=] {
+                conv2d_strided(Tensor::zeros({1, 4, 4, 2}), Tensor::zeros({1, 2, 5, 5}), {}, stride);
+              },
+          .cost = [=](const Sizes& s) -> Cost {
+            const auto [x, w, y] = bytes(s);
+            return {4 * (x + w + y), 2 * products(s)};
+          },
+          .backward = [=](const Sizes& s) -> Cost {
+            const auto [x, w, y] = bytes(s);
+            return {4 * (2 * x + 2 * w + y), 4 * products(s)};
+          },
+          .bf16_activations = true};
+}
+
+/// Sizes: B, H, W, C.
+OpCase max_pool3x3_case() {
+  const auto elements = [](const Sizes& s) { return double(s[0] * s[1] * s[2] * s[3]); };
+  return {.name = "max_pool3x3",
+          .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}, {1, 2, 600, 1}, {1, 2, 4, 1040}},
+          .large = {{8, 112, 112, 64}},
+          .inputs = [](const Sizes& s, Maker& make) -> Tensors {
+            return {make.param(make.distinct({s[0], s[1], s[2], s[3]}))};
+          },
+          .op = [](const Tensors& t) -> Tensors { return {max_pool3x3(t[0])}; },
+          .composed = [](const Tensors& t) -> Tensors { return {naive_max_pool3x3(t[0])}; },
+          .wrong =
+              [] {
+                max_pool3x3(Tensor::zeros({1, 3, 4, 2}));
+              },
+          .cost = [=](const Sizes& s) -> Cost {
+            return {21 * elements(s) / 4, 2 * elements(s)};
+          },
+          .backward = [=](const Sizes& s) -> Cost {
+            return {21 * elements(s) / 4, 5 * elements(s) / 4};
           },
           .bf16_activations = true};
 }
@@ -281,9 +372,14 @@ std::vector<OpCase> dense_cases() {
           conv2d_case("conv2d 3x3 winograd", 3, ConvolutionMethod::winograd, conv3x3_sizes()),
           conv2d_case("conv2d 1x1", 1, ConvolutionMethod::direct,
                       {{8, 128, 128, 16, 1, 1}, {8, 224, 224, 128, 1, 1}, {8, 64, 64, 64, 64, 1}}),
+          conv2d_strided_case(1, 2, {{8, 56, 56, 64, 128, 1}}),
+          conv2d_strided_case(3, 2, {{8, 56, 56, 64, 128, 1}}),
+          conv2d_strided_case(7, 1, {{8, 56, 56, 64, 64, 1}}),
+          conv2d_strided_case(7, 2, {{8, 224, 224, 3, 64, 1}}),
           conv_transpose_case(),
           max_pool_case(),
           max_pool_and_skip_case(),
+          max_pool3x3_case(),
           matmul_case()};
 }
 

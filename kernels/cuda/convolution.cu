@@ -20,16 +20,19 @@ constexpr int block = 256;  // threads
 
 // ---- Weights: (K,C,T) <-> (K,T,C) with T = R^2 taps -----------------------------------------------------------------
 
-constexpr int max_run = 256;  // channels of a filter that a block moves
+/// Threads of a block, and the most channels of a filter that it moves. Shared memory holds all taps of each.
+template <int taps>
+constexpr int reorder_threads = taps > 9 ? 64 : block;
 
 /// Reads and writes contiguous runs of channels; the transposition happens in shared memory. A block's threads form
 /// groups of `lanes`, and each group moves a run of `lanes` channels of one filter.
 template <int taps, class From, class To, bool to_channels_last>
-__global__ void __launch_bounds__(block)
+__global__ void __launch_bounds__(reorder_threads<taps>)
     reorder_weights_kernel(int64_t filters, int64_t channels, int lanes, const From* from, To* to) {
-  GT_SHARED(From, tiles, [max_run * taps]);  // for each group (C,T)
+  GT_SHARED(From, tiles, [reorder_threads<taps> * taps]);  // for each group (C,T)
   const int lane = int(threadIdx.x) % lanes, group = int(threadIdx.x) / lanes;
-  const int64_t runs = (channels + lanes - 1) / lanes, filter = blockIdx.x / runs * (block / lanes) + group;
+  const int64_t runs = (channels + lanes - 1) / lanes,
+                filter = blockIdx.x / runs * (reorder_threads<taps> / lanes) + group;
   const int64_t first = blockIdx.x % runs * lanes;
   const int count = filter >= filters ? 0 : int(channels - first < lanes ? channels - first : lanes);
   const int64_t by_channel = (filter * channels + first) * taps, by_tap = filter * taps * channels + first;
@@ -57,15 +60,17 @@ __global__ void __launch_bounds__(block)
 
 template <bool to_channels_last, class From, class To>
 void reorder_weights(const Convolution& n, From* from, To* to) {
-  const int lanes = next_power_of_two(n.in, max_run);
-  const unsigned grid = blocks_for(blocks_for(n.out, block / lanes) * int64_t(blocks_for(n.in, lanes)), 1);
   const auto with_taps = [&]<int taps>() {
-    launch({grid, block}, reorder_weights_kernel<taps, From, To, to_channels_last>, n.out, n.in, lanes, from, to);
+    constexpr int threads = reorder_threads<taps>;
+    const int lanes = next_power_of_two(n.in, threads);
+    const unsigned grid = blocks_for(blocks_for(n.out, threads / lanes) * int64_t(blocks_for(n.in, lanes)), 1);
+    launch({grid, threads}, reorder_weights_kernel<taps, From, To, to_channels_last>, n.out, n.in, lanes, from, to);
   };
   if (n.kernel == 1) return with_taps.template operator()<1>();
   if (n.kernel == 2) return with_taps.template operator()<4>();
-  GT_CHECK(n.kernel == 3, "convolution: the kernel is ", n.kernel, " x ", n.kernel, ", expected at most 3 x 3");
-  with_taps.template operator()<9>();
+  if (n.kernel == 3) return with_taps.template operator()<9>();
+  GT_CHECK(n.kernel == 7, "convolution: the kernel is ", n.kernel, " x ", n.kernel, ", expected 1, 2, 3 or 7");
+  with_taps.template operator()<49>();
 }
 
 Tensor empty_packed_weights(const Convolution& n) {

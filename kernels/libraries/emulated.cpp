@@ -7,6 +7,7 @@
 #include "core/emulation/emulation.h"
 #include "kernels/cpu/convolution.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/strided_convolution.h"
 #include "kernels/libraries/cublas.h"
 #include "kernels/libraries/cudnn.h"
 
@@ -78,15 +79,29 @@ WeightView<const T> read(const WeightView<T>& v) {
   return {v.data, v.out, v.in, v.row, v.column};
 }
 
-/// The tensors of a convolution, as floats, and the correlation of them.
-struct Operands {
-  Operands(const Convolution& c, const void* x_, const void* w_, const void* y_)
+/// The tensors of a convolution, as floats.
+struct FloatTensors {
+  FloatTensors(const Convolution& c, const void* x_, const void* w_, const void* y_)
       : x(c.dtype, x_, c.images * c.height * c.width * c.in),
         w(c.dtype, w_, c.out * c.kernel * c.kernel * c.in),
-        y(c.dtype, y_, c.images * c.out_height() * c.out_width() * c.out),
+        y(c.dtype, y_, c.images * c.out_height() * c.out_width() * c.out) {}
+  Floats x, w, y;
+};
+
+/// Whether a convolution is computed by patches: that is any with an odd kernel which no correlation computes.
+bool takes_patches(const Convolution& c) { return c.kernel % 2 == 1 && (c.stride > 1 || c.kernel > 3); }
+
+StridedConvolution by_patches(const Convolution& c) {
+  GT_CHECK(c.padding == c.kernel / 2, "convolution: no emulation for kernel ", c.kernel, " with padding ", c.padding);
+  return {c.images, c.height, c.width, c.in, c.out, c.kernel, c.stride};
+}
+
+/// The tensors of a convolution, and the correlation of them.
+struct Operands : FloatTensors {
+  Operands(const Convolution& c, const void* x_, const void* w_, const void* y_)
+      : FloatTensors(c, x_, w_, y_),
         convolution(emulate(c, x.data(), w.data())),
         y_view(all_pixels(y.data(), c.out_height(), c.out_width(), c.out)) {}
-  Floats x, w, y;
   EmulatedConvolution convolution;
   PixelView<float> y_view;
 };
@@ -96,8 +111,13 @@ struct Operands {
 bool forward(const Convolution& c, const void* x, const void* w, const void*, void* y) {
   if (only_counted()) return false;
   emulation::submit([=] {
-    Operands o(c, x, w, y);
     const float* no_bias = nullptr;
+    if (takes_patches(c)) {
+      FloatTensors t(c, x, w, y);
+      convolve_patches<float>(by_patches(c), t.x.data(), t.w.data(), no_bias, t.y.data());
+      return t.y.store();
+    }
+    Operands o(c, x, w, y);
     correlate(o.convolution.correlation, read(o.convolution.x), read(o.convolution.w), no_bias, o.y_view);
     o.y.store();
   });
@@ -107,6 +127,11 @@ bool forward(const Convolution& c, const void* x, const void* w, const void*, vo
 void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx) {
   if (only_counted()) return;
   emulation::submit([=] {
+    if (takes_patches(c)) {
+      FloatTensors t(c, dx, w, dy);
+      convolve_patches_data_gradient<float>(by_patches(c), t.y.data(), t.w.data(), t.x.data());
+      return t.x.store();
+    }
     Operands o(c, dx, w, dy);
     Correlation size = o.convolution.correlation;
     std::swap(size.in, size.out);
@@ -121,6 +146,11 @@ void data_gradient(const Convolution& c, const void* dy, const void* w, void* dx
 void weight_gradient(const Convolution& c, const void* x, const void* dy, void* dw) {
   if (only_counted()) return;
   emulation::submit([=] {
+    if (takes_patches(c)) {
+      FloatTensors t(c, x, dw, dy);
+      convolve_patches_weight_gradient<float>(by_patches(c), t.x.data(), t.y.data(), t.w.data());
+      return t.w.store();
+    }
     Operands o(c, x, dw, dy);
     float* no_bias = nullptr;
     correlate_weight_gradient(o.convolution.correlation, read(o.convolution.x), read(o.y_view), o.convolution.w,
