@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 
 #include "models/recipes.h"
 
@@ -110,6 +111,57 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
           make_arm(base, recipes[i] + "-" + d.name, {"recipe=" + recipes[i], str_cat("data.degrade.", d.setting)}));
       experiment.arms.back().degradation = d.words;
     }
+  }
+  return experiment;
+}
+
+namespace {
+
+/// An arm with its cost. A recipe's key must not be set among `overrides`.
+Arm timed_arm(const BaseConfig& base, const std::string& name, const std::string& annotation, double seconds,
+              std::vector<std::string> overrides) {
+  overrides.insert(overrides.begin(), annotation == "masks" ? "recipe=full" : "recipe=gradtrack");
+  Arm arm = make_arm(base, name, overrides);
+  arm.hours = seconds / 3600;
+  arm.annotation = annotation;
+  return arm;
+}
+
+}  // namespace
+
+Experiment compare_annotation_times(const BaseConfig& base, int64_t images, const AnnotationTimes& times) {
+  require_no_seed(base);
+  if (images < 100) fail("--curve: expected at least 100 training images, found ", images);
+  Experiment experiment{base, {}, {}};
+  const auto add = [&](const Arm& arm) {
+    experiment.arms.push_back(arm);
+    return experiment.arms.size() - 1;
+  };
+  const auto masks_of = [&](int64_t count) {
+    return add(timed_arm(base, str_cat("masks_", count), "masks", double(count) * times.mask,
+                         {str_cat("data.images=", count)}));
+  };
+  size_t all_gaze = 0;
+  for (const double share : {0.15, 0.3, 0.6, 1.0}) {
+    const int64_t count = int64_t(std::lround(share * double(images)));
+    all_gaze = add(
+        timed_arm(base, str_cat("gaze_", count), "gaze", double(count) * times.gaze, {str_cat("data.images=", count)}));
+    const int64_t drawn = std::clamp<int64_t>(std::lround(double(count) * times.gaze / times.mask), 1, images);
+    experiment.pairs.emplace_back(all_gaze, masks_of(drawn));
+  }
+  for (const double share : {0.25, 0.5, 1.0}) masks_of(int64_t(std::lround(share * double(images))));
+  for (const int seconds : {3, 5, 10}) {
+    const double each = std::min(times.gaze, double(seconds));
+    const size_t cut = add(timed_arm(base, str_cat("gaze_", seconds, "s"), "first seconds of gaze",
+                                     double(images) * each, {str_cat("data.degrade.seconds=", seconds)}));
+    experiment.pairs.emplace_back(cut, all_gaze);
+  }
+  for (const double share : {0.03, 0.06, 0.12}) {
+    const int64_t drawn = std::lround(share * double(images));
+    const double seconds = double(images - drawn) * times.gaze + double(drawn) * times.mask;
+    const size_t mixed = add(
+        timed_arm(base, str_cat("gaze_and_masks_", drawn), "gaze and masks", seconds, {str_cat("data.masks=", drawn)}));
+    experiment.pairs.emplace_back(mixed, all_gaze);
   }
   return experiment;
 }

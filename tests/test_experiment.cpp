@@ -247,3 +247,23 @@ TEST_CASE(
   degrade(t, {.drop = 1}, 1);
   CHECK(t.fixations.size() == 1);
 }
+
+TEST_CASE("experiment: hours of annotation are those of the images that an arm uses", "[experiment]") {
+  const Experiment e = compare_annotation_times(demo, 810, {});
+  CHECK(names(e) == Words{"gaze_122", "masks_14", "gaze_243", "masks_29", "gaze_486", "masks_57", "gaze_810",
+                          "masks_95", "masks_203", "masks_405", "masks_810", "gaze_3s", "gaze_5s", "gaze_10s",
+                          "gaze_and_masks_24", "gaze_and_masks_49", "gaze_and_masks_97"});
+  CHECK(e.arms[6].hours == Approx(810 * 8.8 / 3600));
+  CHECK(e.arms[10].hours == Approx(810 * 74.8 / 3600));
+  CHECK(e.arms[14].hours == Approx((786 * 8.8 + 24 * 74.8) / 3600));
+  CHECK(e.arms[11].hours == Approx(810 * 3.0 / 3600));
+  CHECK(e.arms[13].hours == e.arms[6].hours);  // longer than the looking took
+  for (const auto& [gaze, masks] : Pairs(e.pairs.begin(), e.pairs.begin() + 4))
+    CHECK(std::fabs(e.arms[gaze].hours - e.arms[masks].hours) <= 74.8 / 2 / 3600);
+  CHECK(e.arms[0].config.recipe == "gradtrack");
+  CHECK(e.arms[0].config.data.images == 122);
+  CHECK(e.arms[1].config.recipe == "full");
+  CHECK(e.arms[14].config.data.masks == "24");
+  CHECK(e.pairs.back() == std::pair<size_t, size_t>(16, 6));
+  CHECK(error_of([] { compare_annotation_times(demo, 99, {}); }).find("at least 100") != std::string::npos);
+}

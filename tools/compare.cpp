@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 
+#include "gaze/dataset.h"
 #include "models/recipes.h"
 #include "tools/commands.h"
 #include "tools/experiment.h"
@@ -13,9 +14,23 @@ namespace {
 struct Options : ExperimentOptions {
   std::vector<std::string> recipes = Config::recipe_names();
   bool degrade = false;
+  bool curve = false;
+  AnnotationTimes times;
 };
 
+/// The number of training images of an experiment.
+int64_t training_images(const BaseConfig& base) {
+  const DataOptions data = base.with({}).data;
+  const int64_t listed = int64_t(split_names(data, "train").size());
+  return data.images > 0 ? std::min(data.images, listed) : listed;
+}
+
 void compare(const Options& o) {
+  if (o.curve) {
+    const std::vector<std::string> what = {"--curve", "--gaze-seconds", str_cat(o.times.gaze), "--mask-seconds",
+                                           str_cat(o.times.mask)};
+    return run_experiment(compare_annotation_times(o.base, training_images(o.base), o.times), o, "compare", what);
+  }
   std::string recipes;
   for (const std::string& recipe : o.recipes) recipes += (recipes.empty() ? "" : ",") + recipe;
   std::vector<std::string> what = {"--recipes", recipes};
@@ -35,14 +50,29 @@ void add_compare_command(CLI::App& app) {
     about += str_cat("  ", recipe.name, std::string(12 - std::min<size_t>(11, std::strlen(recipe.name)), ' '),
                      recipe.about, "\n");
   }
+  auto* curve = command->add_flag("--curve", o->curve,
+                                  "compare hours of annotation instead: gaze of some images, masks of some, both");
+  command->add_option("--gaze-seconds", o->times.gaze, "time that gaze takes for an image")
+      ->check(CLI::Range(0.01, 1e5))
+      ->capture_default_str()
+      ->type_name("S")
+      ->needs(curve);
+  command->add_option("--mask-seconds", o->times.mask, "time that drawing a mask takes")
+      ->check(CLI::Range(0.01, 1e5))
+      ->capture_default_str()
+      ->type_name("S")
+      ->needs(curve);
   command->add_option("--recipes", o->recipes, "recipes to compare")
+      ->excludes(curve)
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("a,b,...")
       ->default_str(names);
-  command->add_flag(
-      "--degrade", o->degrade,
-      "also train on degraded gaze: position noise of 2, 5, 10 % of the image, offset of 5 %, half of the fixations");
+  command
+      ->add_flag("--degrade", o->degrade,
+                 "also train on degraded gaze: position noise of 2, 5, 10 % of the image, offset of 5 %, half of the "
+                 "fixations")
+      ->excludes(curve);
   command->footer(
       "Trains each recipe with the seeds 1 .. N and evaluates every run. Each run is a folder\n"
       "OUT/RECIPE/seedN with the files of gradtrack train and the output in log.txt. Writes all scores to\n"
@@ -53,7 +83,8 @@ void add_compare_command(CLI::App& app) {
       "\n"
       "Examples:\n"
       "  gradtrack compare configs/kvasir_small.yaml data.root=kvasir --seeds 3 --jobs 2\n"
-      "  gradtrack compare configs/kvasir_small.yaml --recipes gradtrack,full --split val --out runs/upper_bound");
+      "  gradtrack compare configs/kvasir_small.yaml --recipes gradtrack,full --split val --out runs/upper_bound\n"
+      "  gradtrack compare configs/kvasir_small.yaml data.root=kvasir --curve --seeds 2 --split val --out runs/hours");
   command->callback([o] { compare(*o); });
 }
 

@@ -22,6 +22,7 @@ Json arm_json(const Comparison& c, size_t i) {
   const Arm& arm = c.arm(i);
   Json json = {
       {"name", arm.name}, {"recipe", arm.config.recipe}, {"overrides", arm.overrides}, {"runs", Json::array()}};
+  if (arm.hours > 0) json["annotation"] = {{"what", arm.annotation}, {"hours", arm.hours}};
   if (const auto p = published_dice(arm))
     json["published_dice"] = {{"data_set", arm.config.data.published}, {"mean", p->mean}, {"std", p->std}};
   if (c.runs[i].empty()) return json;
@@ -51,12 +52,19 @@ std::string mean_and_std(const MeanStd& m, int decimals) {
 
 void print_scores(const Comparison& c) {
   std::vector<std::vector<std::string>> rows = {{"arm", "seeds"}};
+  const bool timed = c.arm(0).hours > 0;
+  if (timed) rows[0].push_back("hours");
   bool any_published = false;
   for (const Metric* m : compared_metrics()) rows[0].push_back(m->with_unit());
   for (size_t i = 0; i < c.runs.size(); ++i) any_published |= published_dice(c.arm(i)).has_value();
   if (any_published) rows[0].push_back("published *");
   for (size_t i = 0; i < c.runs.size(); ++i) {
     rows.push_back({c.arm(i).name, str_cat(c.runs[i].size(), " of ", c.seeds)});
+    if (timed) {
+      char hours[32];
+      std::snprintf(hours, sizeof hours, "%.2f", c.arm(i).hours);
+      rows.back().push_back(hours);
+    }
     for (const Metric* m : compared_metrics())
       rows.back().push_back(c.has(i, *m) ? mean_and_std(c.over_seeds(i, m->key), m->decimals + 1) : "-");
     if (const auto p = published_dice(c.arm(i))) rows.back().push_back(mean_and_std(*p, 4));

@@ -124,6 +124,34 @@ std::string robustness(const Comparison& c) {
          "gaze.</p>\n";
 }
 
+// ---- Hours of annotation
+// ---------------------------------------------------------------------------------------------
+
+/// Dice by the hours that the annotations of each arm take; "" if that is not the question.
+std::string annotation_curve(const Comparison& c) {
+  std::vector<html::Series> series;
+  std::vector<size_t> arms(c.runs.size());
+  for (size_t i = 0; i < arms.size(); ++i) arms[i] = i;
+  std::stable_sort(arms.begin(), arms.end(), [&](size_t a, size_t b) { return c.arm(a).hours < c.arm(b).hours; });
+  html::Table t{{"Arm", "Annotation", "Hours", "Dice"}, {}, 2};
+  for (const size_t i : arms) {
+    const Arm& arm = c.arm(i);
+    if (arm.hours == 0 || c.runs[i].empty()) continue;
+    auto at = std::find_if(series.begin(), series.end(), [&](const auto& s) { return s.name == arm.annotation; });
+    if (at == series.end()) at = series.insert(at, {arm.annotation, {}, {}, int(series.size()), true});
+    at->x.push_back(arm.hours);
+    at->y.push_back(c.over_seeds(i, "dice").mean);
+    t.rows_html.push_back(
+        {arm_label(c, i), escape(arm.annotation), fixed(arm.hours, 2), cell(c.over_seeds(i, "dice"), 3)});
+  }
+  if (series.empty()) return "";
+  return "<h2>What a physician's time is worth</h2>\n" +
+         html::line_chart("Dice by hours of annotation", "hours", series) + html::table(t) +
+         "<p class=\"quiet small\">Hours are those of looking and drawing, from the times of one image. Gaze cut to "
+         "its "
+         "first seconds is counted with these seconds.</p>\n";
+}
+
 // ---- Learning curves ------------------------------------------------------------------------------------------------
 
 template <class F>
@@ -276,8 +304,8 @@ std::string comparison_page(const Comparison& c, const std::string& folder, Devi
       std::filesystem::path(c.experiment.base.path).stem().string() + str_cat(": ", arms, " arms compared");
   return html::page(document_title(title, !simulated.empty()),
                     page_header(title, simulated, simulated.size() == arms) + score_table(c) + differences(c) +
-                        robustness(c) + learning_curves(c) + example_images(c, folder, device) + runs_table(c, folder) +
-                        "<footer>GradTrack " GT_VERSION "</footer>\n");
+                        annotation_curve(c) + robustness(c) + learning_curves(c) + example_images(c, folder, device) +
+                        runs_table(c, folder) + "<footer>GradTrack " GT_VERSION "</footer>\n");
 }
 
 }  // namespace gt

@@ -76,7 +76,8 @@ std::string draw_series(const Frame& f, const Series& s) {
     path += point;
     if (s.marked || s.x.size() == 1)
       marks += str_cat("<circle cx=\"", f.x(s.x[i]), "\" cy=\"", f.y(s.y[i]), "\" r=\"3\"><title>", escape(s.name),
-                       " at ", whole(s.x[i]), ": ", fixed(s.y[i], 4), "</title></circle>");
+                       " at ", s.x[i] == std::floor(s.x[i]) ? whole(s.x[i]) : fixed(s.x[i], 2), ": ", fixed(s.y[i], 4),
+                       "</title></circle>");
   }
   return str_cat("<g fill=\"", css_colour(s.colour), "\" stroke=\"", css_colour(s.colour),
                  "\"><path class=\"line\" d=\"", path, "\"",
