@@ -94,6 +94,7 @@ bench-peers: $(PEERS)/made ## compare the speed of GradTrack and PyTorch (option
 fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch and TensorBoard in tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_events.py tests/fixtures
+	@$(FIXTURES)/bin/python tests/fixtures/make_gaze.py tests/fixtures
 	@rm -rf $(FIXTURES)/data $(FIXTURES)/run
 	@$(BUILD)/gradtrack synth --out $(FIXTURES)/data --count 40 --size 48
 	@$(BUILD)/gradtrack train configs/demo.yaml data.root=$(FIXTURES)/data train.iterations=20 train.log_every=5 \

@@ -11,4 +11,8 @@ namespace gt {
 /// more bytes.
 std::string gunzip(const std::string& path, std::string_view packed, size_t expected);
 
+/// Unpacks gzip or zlib data of an unknown size. Throws Error, naming the path, for damaged and truncated data, and for
+/// more than `limit` bytes.
+std::string gunzip_any(const std::string& path, std::string_view packed, size_t limit);
+
 }  // namespace gt
