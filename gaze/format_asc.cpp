@@ -1,215 +1,15 @@
-// SR Research EyeLink: the text of an EDF file, as edf2asc writes it (EyeLink 1000 Plus User Manual, section "Using ASC
-// files"; messages of EyeLink Data Viewer User Manual, "Protocol for EyeLink Data to Viewer Integration"). Positions
+// SR Research EyeLink: the text of an EDF file, as edf2asc writes it, with the messages of EyeLink Data Viewer User
+// Manual, "Protocol for EyeLink Data to Viewer Integration". Positions
 // are in pixels of the screen. A missing value is a dot.
 #include <algorithm>
-#include <charconv>
-#include <cmath>
+#include <limits>
 
 #include "core/text.h"
+#include "gaze/asc_lines.h"
 #include "gaze/formats.h"
 
 namespace gt {
 namespace {
-
-// ---- Lines ----------------------------------------------------------------------------------------------------------
-
-struct Message {
-  double time = 0;  // ms
-  int64_t line = 0;
-  std::string text;
-};
-
-/// The data between a line START and its END.
-struct Block {
-  double start = 0, end = 0;  // ms
-  int64_t line = 0;           // of START
-  bool left = false, right = false, use_right = false, ended = false;
-  std::vector<Record> records;  // of the eye that is read, x and y in pixels of the screen
-  std::vector<bool> blinks;     // whether the fixation is next to a blink
-  bool blink = false;           // after the last fixation
-};
-
-struct Recording {
-  std::vector<Message> messages;
-  std::vector<Block> blocks;
-  double left = 0, top = 0, width = 0, height = 0;  // the screen; no width: not known
-  int64_t screen_line = 0;
-  bool samples = false;  // records are samples
-};
-
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> words;
-  for (size_t at = 0; (at = line.find_first_not_of(" \t", at)) != line.npos;) {
-    const size_t end = std::min(line.find_first_of(" \t", at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = end;
-  }
-  return words;
-}
-
-std::optional<double> number_of(std::string_view word) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
-/// Reads a file line by line.
-class AscReader {
- public:
-  AscReader(const Table& table, const GazeOptions& options) : path_(table.path()), options_(options) {
-    recording_.samples = !options.detect.method.empty();
-    const std::string_view text = table.text();
-    for (size_t at = 0; at < text.size(); ++line_) {
-      const size_t end = std::min(text.find('\n', at), text.size());
-      read_line(text.substr(at, end - at));
-      at = end + 1;
-    }
-    if (!recording_.blocks.empty() && !recording_.blocks.back().ended)
-      fail(path_, ":", recording_.blocks.back().line, ": START has no END, the file is truncated");
-    if (recording_.blocks.empty()) fail(path_, ": has no line START, expected a recording");
-  }
-  Recording take() { return std::move(recording_); }
-
- private:
-  template <class... Parts>
-  [[noreturn]] void refuse(const Parts&... parts) const {
-    fail(path_, ":", line_, ": ", parts...);
-  }
-
-  double number(std::string_view word, const char* what) const {
-    const std::optional<double> value = number_of(word);
-    if (!value) refuse("expected ", what, ", got ", quoted(abbreviated(std::string(word))));
-    return *value;
-  }
-
-  double coordinate(std::string_view word, const char* what) const {
-    return word == "." ? no_position : number(word, what);
-  }
-
-  Block& open_block(std::string_view event) {
-    if (recording_.blocks.empty() || recording_.blocks.back().ended)
-      refuse(event, " stands outside of a recording, expected a line START before it");
-    return recording_.blocks.back();
-  }
-
-  void read_line(std::string_view line) {
-    const std::vector<std::string_view> words = words_of(line);
-    if (words.empty()) return;
-    const std::string_view first = words[0];
-    if (first == "MSG") {
-      read_message(line, words);
-    } else if (first == "START") {
-      begin(words);
-    } else if (first == "END") {
-      Block& block = open_block(first);
-      block.end = number(words.size() > 1 ? words[1] : "", "END TIME");
-      if (block.end < block.start) refuse("END is before the START of line ", block.line);
-      block.ended = true;
-    } else if (first == "EVENTS" || first == "SAMPLES") {
-      if (words.size() > 1 && words[1] != "GAZE" && (first == "SAMPLES") == recording_.samples)
-        refuse(first, " are in ", words[1], " coordinates, expected GAZE, in pixels of the screen");
-    } else if (first == "EFIX" && !recording_.samples) {
-      read_fixation(words);
-    } else if (first == "EBLINK" && !recording_.samples) {
-      read_blink(words);
-    } else if (first[0] >= '0' && first[0] <= '9' && recording_.samples) {
-      read_sample(words);
-    }
-  }
-
-  void begin(const std::vector<std::string_view>& words) {
-    if (!recording_.blocks.empty() && !recording_.blocks.back().ended)
-      refuse("expected the END of the START of line ", recording_.blocks.back().line, " first");
-    Block block;
-    block.start = number(words.size() > 1 ? words[1] : "", "START TIME");
-    block.line = line_;
-    if (!recording_.blocks.empty() && block.start < recording_.blocks.back().end)
-      refuse("START ", block.start, " is before the END of the recording of line ", recording_.blocks.back().line,
-             ": expected one session's file");
-    for (const std::string_view word : words) block.left |= word == "LEFT", block.right |= word == "RIGHT";
-    if (!block.left && !block.right) refuse("START: expected LEFT, RIGHT or both eyes");
-    block.use_right = options_.eye.empty() ? block.right : options_.eye == "right";
-    if (!(block.use_right ? block.right : block.left))
-      refuse("--eye ", options_.eye, ": only the other eye was recorded here");
-    recording_.blocks.push_back(std::move(block));
-  }
-
-  /// A message's text may begin with a number of ms by which the time stamp is too late.
-  void read_message(std::string_view line, const std::vector<std::string_view>& words) {
-    if (words.size() < 2) refuse("MSG: expected a time and a text");
-    Message message{number(words[1], "MSG TIME"), line_, {}};
-    size_t first = 2;
-    if (words.size() > 3)
-      if (const auto offset = number_of(words[2]); offset && *offset == std::floor(*offset))
-        message.time -= *offset, first = 3;
-    if (words.size() <= first) return;
-    message.text = std::string(trim_blanks(line.substr(size_t(words[first].data() - line.data()))));
-    const bool display = words[first].starts_with("DISPLAY_COORDS");
-    if (display || (words[first].starts_with("GAZE_COORDS") && recording_.width == 0)) {
-      read_screen(words, first);
-    } else {
-      recording_.messages.push_back(std::move(message));
-    }
-  }
-
-  void read_screen(const std::vector<std::string_view>& words, size_t first) {
-    std::vector<double> sides;
-    for (size_t i = first + 1; i < words.size(); ++i)
-      if (words[i] != "=") sides.push_back(number(words[i], "LEFT TOP RIGHT BOTTOM of the screen"));
-    if (sides.size() != 4 || sides[2] <= sides[0] || sides[3] <= sides[1])
-      refuse(words[first], ": expected LEFT TOP RIGHT BOTTOM of the screen");
-    Recording& r = recording_;
-    const double width = sides[2] - sides[0] + 1, height = sides[3] - sides[1] + 1;
-    if (r.width > 0 && (width != r.width || height != r.height || sides[0] != r.left || sides[1] != r.top))
-      refuse("the screen is another than on line ", r.screen_line);
-    r.left = sides[0], r.top = sides[1], r.width = width, r.height = height, r.screen_line = line_;
-  }
-
-  /// Whether an event is one of the eye that is read.
-  bool is_used(const Block& block, std::string_view eye) const {
-    if (eye != "L" && eye != "R") refuse("expected the eye L or R, got ", quoted(abbreviated(std::string(eye))));
-    return (eye == "R") == block.use_right;
-  }
-
-  void read_fixation(const std::vector<std::string_view>& words) {
-    Block& block = open_block("EFIX");
-    if (words.size() < 7)
-      refuse("EFIX: expected an eye, start, end, duration, x and y, got ", words.size() - 1, " fields");
-    if (!is_used(block, words[1])) return;
-    const double start = number(words[2], "the start of EFIX"), end = number(words[3], "the end of EFIX"),
-                 duration = number(words[4], "the duration of EFIX");
-    constexpr double max_interval = 20;  // ms from sample to sample; a duration is to the end of the last one
-    if (end < start || duration < end - start || duration > end - start + max_interval)
-      refuse("EFIX from ", start, " to ", end, " ms has a duration of ", duration, " ms: these do not fit together");
-    if (!block.records.empty() && start <= block.records.back().time)
-      refuse("EFIX starts at ", start, " ms, not after that of line ", block.records.back().line,
-             ": it is given twice or out of order");
-    block.records.push_back(
-        {coordinate(words[5], "the x of EFIX"), coordinate(words[6], "the y of EFIX"), start, duration, 0, line_});
-    block.blinks.push_back(std::exchange(block.blink, false));
-  }
-
-  void read_blink(const std::vector<std::string_view>& words) {
-    Block& block = open_block("EBLINK");
-    if (words.size() < 2 || !is_used(block, words[1])) return;
-    if (!block.blinks.empty()) block.blinks.back() = true;
-    block.blink = true;
-  }
-
-  void read_sample(const std::vector<std::string_view>& words) {
-    Block& block = open_block("a sample");
-    const size_t x = block.use_right && block.left ? 4 : 1;
-    if (words.size() < x + 2) refuse("expected a time and x, y and pupil of each eye, got ", words.size(), " fields");
-    block.records.push_back({coordinate(words[x], "the x of a sample"), coordinate(words[x + 1], "the y of a sample"),
-                             number(words[0], "the time of a sample"), 0, 0, line_});
-  }
-
-  const std::string& path_;
-  const GazeOptions& options_;
-  int64_t line_ = 1;
-  Recording recording_;
-};
 
 // ---- Trials and images ----------------------------------------------------------------------------------------------
 
@@ -217,8 +17,8 @@ class AscReader {
 struct Trial {
   std::string name;
   int64_t line = 0, end_line = 0;  // lines [line, end_line)
-  std::vector<const Message*> messages;
-  std::vector<Block*> blocks;
+  std::vector<const AscMessage*> messages;
+  std::vector<AscBlock*> blocks;
 };
 
 struct ShownImage {
@@ -226,6 +26,7 @@ struct ShownImage {
   double onset = 0, end = 0;  // ms
   Rectangle shown;            // unknown: as the options say
   int64_t line = 0;           // of the message that names it
+  bool first = true;          // of its trial
 };
 
 /// What follows `start` in a message that begins with it, in any case; nothing for another message.
@@ -234,9 +35,9 @@ std::optional<std::string> after(const std::string& message, std::string_view st
   return std::string(trim_blanks(std::string_view(message).substr(start.size())));
 }
 
-std::vector<Trial> trials_of(Recording& recording) {
+std::vector<Trial> trials_of(AscRecording& recording) {
   std::vector<Trial> trials;
-  for (const Message& m : recording.messages)
+  for (const AscMessage& m : recording.messages)
     if (const auto name = after(m.text, "TRIALID")) {
       if (!trials.empty()) trials.back().end_line = m.line;
       trials.push_back({*name, m.line, std::numeric_limits<int64_t>::max(), {}, {}});
@@ -252,9 +53,9 @@ std::vector<Trial> trials_of(Recording& recording) {
     }
   for (Trial& trial : trials) {
     const auto has = [&trial](int64_t line) { return line >= trial.line && line < trial.end_line; };
-    for (const Message& m : recording.messages)
+    for (const AscMessage& m : recording.messages)
       if (has(m.line)) trial.messages.push_back(&m);
-    for (Block& block : recording.blocks)
+    for (AscBlock& block : recording.blocks)
       if (has(block.line)) trial.blocks.push_back(&block);
   }
   return trials;
@@ -263,7 +64,7 @@ std::vector<Trial> trials_of(Recording& recording) {
 /// Finds the images of trials and the times when they were on the screen.
 class ImageFinder {
  public:
-  ImageFinder(const Table& table, const Recording& recording, const GazeOptions& options)
+  ImageFinder(const Table& table, const AscRecording& recording, const GazeOptions& options)
       : path_(table.path()), recording_(recording), options_(options) {}
 
   /// In the order of their times.
@@ -274,10 +75,11 @@ class ImageFinder {
            images[0].line, ": expected one, or --image-message and the messages with which each appears");
     for (size_t i = 0; i < images.size(); ++i) {
       ShownImage& image = images[i];
+      image.first = i == 0;
       const double next = i + 1 < images.size() ? images[i + 1].onset : trial.blocks.back()->end + 1;
       set_onset(trial, image, images.size() == 1, next);
       image.end = next;
-      for (const Message* m : trial.messages)
+      for (const AscMessage* m : trial.messages)
         if (is_off(m->text) && m->time > image.onset) image.end = std::min(image.end, m->time);
     }
     return images;
@@ -298,14 +100,14 @@ class ImageFinder {
     return false;
   }
 
-  std::string name_in(const Message& m, const std::string& text) const {
+  std::string name_in(const AscMessage& m, const std::string& text) const {
     const std::string where = str_cat(path_, ":", m.line), name = image_name(text, where);
     if (name.empty()) fail(where, ": the message names no image, got ", quoted(abbreviated(m.text)));
     return name;
   }
 
   /// The image of "!V IMGLOAD FILL PATH" or "!V IMGLOAD CENTER|TOP_LEFT PATH [X Y [WIDTH HEIGHT]]".
-  ShownImage loaded_image(const Message& m, const std::string& text) const {
+  ShownImage loaded_image(const AscMessage& m, const std::string& text) const {
     std::vector<std::string_view> words = words_of(text);
     if (words.size() < 2) fail(path_, ":", m.line, ": !V IMGLOAD: expected how and which image");
     const std::string_view how = words[0];
@@ -335,7 +137,7 @@ class ImageFinder {
     const double start = trial.blocks.front()->start;
     if (!options_.image.empty()) return {{image_name(options_.image, path_), start, 0, {}, trial.line}};
     const std::string variable = options_.image_column.empty() ? "image" : options_.image_column;
-    for (const Message* m : trial.messages) {
+    for (const AscMessage* m : trial.messages) {
       if (!options_.image_message.empty()) {
         if (const auto text = after(m->text, options_.image_message))
           loaded.push_back({name_in(*m, *text), m->time, 0, {}, m->line});
@@ -358,9 +160,9 @@ class ImageFinder {
     const bool given = !options_.onset_message.empty();
     const std::vector<std::string> usual = {"DISPLAY ON", "DISPLAY_ON", "SYNCTIME"};
     const std::vector<std::string> starts = given ? std::vector<std::string>{options_.onset_message} : usual;
-    const Message* onset = nullptr;
+    const AscMessage* onset = nullptr;
     for (const std::string& start : starts) {
-      for (const Message* m : trial.messages) {
+      for (const AscMessage* m : trial.messages) {
         if (!after(m->text, start) || (!alone && (m->time < image.onset || m->time >= next))) continue;
         if (onset)
           fail(path_, ":", m->line, ": trial ", quoted(trial.name), " has a message ", quoted(start),
@@ -383,7 +185,7 @@ class ImageFinder {
   }
 
   const std::string& path_;
-  const Recording& recording_;
+  const AscRecording& recording_;
   const GazeOptions& options_;
   int64_t with_onset_ = 0, without_onset_ = 0, onset_lacks_ = 0;
   std::string first_without_;
@@ -392,7 +194,7 @@ class ImageFinder {
 // ---- The file -------------------------------------------------------------------------------------------------------
 
 /// The options' view of the screen, completed by the file's size of the screen. Throws Error if they contradict.
-Viewing viewing_of(const Table& table, const Recording& recording, const GazeOptions& options) {
+Viewing viewing_of(const Table& table, const AscRecording& recording, const GazeOptions& options) {
   Viewing viewing = options.viewing;
   if (recording.width == 0) {
     if (viewing.image_width > 0 && !viewing.image.known())
@@ -412,7 +214,7 @@ Viewing viewing_of(const Table& table, const Recording& recording, const GazeOpt
 
 /// Where a trial was recorded, and on which screen.
 struct Scene {
-  const Recording& recording;
+  const AscRecording& recording;
   const Trial& trial;
   const Viewing& viewing;
 };
@@ -437,12 +239,12 @@ void add_image(GazeFile& file, const Table& table, const GazeOptions& options, c
       recording_of(file, str_cat(table.path(), ":", image.line), image.name, "trial " + scene.trial.name, image.onset);
   const Rectangle shown = rectangle_of(table, scene, image);
   recording.shown = shown;
-  for (const Block* block : scene.trial.blocks)
+  for (const AscBlock* block : scene.trial.blocks)
     for (size_t i = 0; i < block->records.size(); ++i) {
       Record r = block->records[i];
       if (r.time >= image.end) continue;
       if (r.time < image.onset) {
-        file.dropped.early += !file.samples;
+        file.dropped.early += !file.samples && image.first;
       } else if (options.drop_blinks && !file.samples && block->blinks[i]) {
         ++file.dropped.blinks;
       } else {
@@ -462,8 +264,8 @@ bool recognises_asc(const Table& header) {
 }
 
 GazeFile read_asc(Table& table, const GazeOptions& options) {
-  Recording recording = AscReader(table, options).take();
-  const auto is_empty = [](const Block& block) { return block.records.empty(); };
+  AscRecording recording = read_asc_lines(table, options);
+  const auto is_empty = [](const AscBlock& block) { return block.records.empty(); };
   if (std::all_of(recording.blocks.begin(), recording.blocks.end(), is_empty))
     fail(table.path(), recording.samples ? ": has no samples, expected lines of a time, x and y"
                                          : ": has no fixations, expected EFIX, or samples and --detect");

@@ -76,4 +76,22 @@ std::string gunzip_any(const std::string& path, std::string_view packed, size_t 
   return std::move(data.bytes);
 }
 
+std::string gzip(std::string_view bytes) {
+  GT_CHECK(bytes.size() < UINT_MAX / 2, "gzip: ", bytes.size(), " bytes are too many");
+  z_stream stream = {};
+  constexpr int gzip_header = 15 + 16, memory_level = 8;
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, gzip_header, memory_level, Z_DEFAULT_STRATEGY) != Z_OK)
+    fail("expected memory to pack ", bytes.size(), " bytes, there is too little");
+  std::string out(deflateBound(&stream, uLong(bytes.size())), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = uInt(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = uInt(out.size());
+  const int result = deflate(&stream, Z_FINISH);
+  out.resize(out.size() - stream.avail_out);
+  deflateEnd(&stream);
+  GT_CHECK(result == Z_STREAM_END, "gzip: zlib returned ", result);
+  return out;
+}
+
 }  // namespace gt

@@ -9,6 +9,7 @@
 #include "core/parallel.h"
 #include "gaze/dicom.h"
 #include "gaze/picture.h"
+#include "gaze/scan.h"
 #include "kernels/libraries/cudnn.h"
 #include "tools/commands.h"
 #include "tools/step_plan.h"
@@ -67,6 +68,7 @@ void info() {
   row("PNG", png_decoder());
   row("JPEG", jpeg_decoder());
   row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
+  row("NIfTI", nifti_built() ? nifti_library() : "not built: libnifti was not found");
   row("Eigen", str_cat(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",
       str_cat(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
