@@ -24,7 +24,7 @@ demo: all ## make synthetic images and simulated gaze, train, evaluate, and writ
 	@echo "open runs/demo/report.html"
 
 test: ## build and run all tests on the CPU; the last line counts them, BUILD/junit.xml holds the results
-	@.ci/packages catch2 libopenmpi-dev openmpi-bin procps
+	@.ci/packages catch2 libopenmpi-dev openmpi-bin procps libnifti2-dev
 	@$(call configure,$(BUILD),-DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD) -j $(JOBS)
 	@tests/run $(BUILD)
@@ -33,7 +33,7 @@ gradcheck: all ## compare every op's gradient with finite differences
 	@$(BUILD)/gradtrack gradcheck
 
 asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@.ci/packages catch2 libopenmpi-dev openmpi-bin procps
+	@.ci/packages catch2 libopenmpi-dev openmpi-bin procps libnifti2-dev
 	@$(call configure,$(BUILD)/asan,-DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_SANITIZE=ON -DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tests/run $(BUILD)/asan
@@ -42,7 +42,7 @@ asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 FUZZ_SECONDS ?= 60
 fuzz: CUDA = OFF
 fuzz: ## fuzz every reader for FUZZ_SECONDS each, 60 by default (clang, libFuzzer, sanitizers; ARGS=TARGET... only these)
-	@.ci/packages clang-14 libclang-rt-14-dev
+	@.ci/packages clang-14 libclang-rt-14-dev libnifti2-dev
 	@$(call configure,$(BUILD)/fuzz,-DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=Debug -DGRADTRACK_NATIVE=OFF -DGRADTRACK_FUZZ=ON)
 	@cmake --build $(BUILD)/fuzz --target gradtrack_fuzz -j $(JOBS)
 	@tests/fuzz/run $(BUILD)/fuzz $(FUZZ_SECONDS) $(ARGS)
@@ -83,7 +83,7 @@ FIXTURES = $(BUILD)/fixtures-venv
 $(PEERS)/made: bench/peers/requirements.txt
 $(FIXTURES)/made: tests/fixtures/requirements.txt
 $(PEERS)/made $(FIXTURES)/made:
-	@.ci/packages python3-venv
+	@.ci/packages python3-venv libnifti2-dev
 	@echo "installing PyTorch in $(@D): about 5 GB on disk"
 	@python3 -m venv $(@D)
 	@$(@D)/bin/pip install -q --progress-bar on -r $<
@@ -95,7 +95,7 @@ bench-peers: $(PEERS)/made ## compare the speed of GradTrack and PyTorch (option
 	@cmake --build $(BUILD) --target gradtrack_peer -j $(JOBS)
 	@$(PEERS)/bin/python bench/peers/peers.py --program $(BUILD)/gradtrack_peer --json $(BUILD)/bench-peers.json $(ARGS)
 
-fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch, torchvision, TensorBoard and onnxruntime in tests/fixtures
+fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch, nibabel, onnxruntime and others in tests/fixtures
 	@.ci/packages catch2 libonnx-dev libprotobuf-dev protobuf-compiler
 	@$(call configure,$(BUILD),-DGRADTRACK_TESTS=ON)
 	@cmake --build $(BUILD) --target gradtrack_tests -j $(JOBS)
@@ -103,11 +103,14 @@ fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch, to
 	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_events.py tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_resnet.py tests/fixtures
+	@$(FIXTURES)/bin/python tests/fixtures/make_gaze.py tests/fixtures
+	@$(FIXTURES)/bin/python tests/fixtures/make_volumes.py tests/fixtures
 	@rm -rf $(FIXTURES)/data $(FIXTURES)/run
 	@$(BUILD)/gradtrack synth --out $(FIXTURES)/data --count 40 --size 48
 	@$(BUILD)/gradtrack train configs/demo.yaml data.root=$(FIXTURES)/data train.iterations=20 train.log_every=5 \
 	  train.val_every=10 train.checkpoint_every=10 train.tensorboard=true --out $(FIXTURES)/run
 	@$(FIXTURES)/bin/python tests/fixtures/check_events.py $(FIXTURES)/run
+	@tests/fixtures/check_volumes $(BUILD)/gradtrack $(FIXTURES)/run $(FIXTURES)
 
 performance: ## write the predicted GPU times of docs/performance.md and bench/results by dry runs (ARGS=--check: fail if stale)
 	@.ci/packages libbenchmark-dev libboost-context-dev
@@ -123,7 +126,7 @@ format: ## format all sources by clang-format
 
 tidy: CUDA = OFF
 tidy: ## check all sources but the tests by clang-tidy with the list in .clang-tidy (ARGS=FILE... checks only these)
-	@.ci/packages clang-tidy catch2 libbenchmark-dev
+	@.ci/packages clang-tidy catch2 libbenchmark-dev libnifti2-dev
 	@$(call configure,$(BUILD)/tidy,-DGRADTRACK_TESTS=ON -DGRADTRACK_BENCH=ON)
 	@tests/check_tidy $(BUILD)/tidy $(JOBS) $(ARGS)
 

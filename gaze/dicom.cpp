@@ -18,6 +18,7 @@
 #include <cstdlib>
 
 #include "core/io.h"
+#include "gaze/dicom_dcmtk.h"
 #include "gaze/dicom_file.h"
 #include "gaze/picture_files.h"
 #endif
@@ -52,13 +53,6 @@ void set_up_dcmtk() {
     return true;
   }();
   (void)done;
-}
-
-void load(const std::string& path, DcmFileFormat& file, const ReadOptions& options) {
-  set_up_dcmtk();
-  check_dicom_structure(path, read_file(path), options.max_pixels);
-  const OFCondition loaded = file.loadFile(path.c_str());
-  if (loaded.bad()) fail(path, ": cannot read the DICOM file: ", loaded.text());
 }
 
 // ---- Fields ---------------------------------------------------------------------------------------------------------
@@ -116,14 +110,12 @@ Format format_of(const std::string& path, DcmDataset& data, const ReadOptions& o
   return f;
 }
 
-void check_one_grey_frame(const std::string& path, DcmDataset& data) {
+void check_grey(const std::string& path, DcmDataset& data) {
   const std::string photometry = word(data, DCM_PhotometricInterpretation);
   if (photometry != "MONOCHROME1" && photometry != "MONOCHROME2")
     fail(path, ": is ", photometry.empty() ? "of unknown colours" : photometry, ", expected a grey DICOM image");
   if (const int samples = number(path, data, DCM_SamplesPerPixel, "SamplesPerPixel"); samples != 1)
     fail(path, ": has ", samples, " samples per pixel, expected a grey DICOM image");
-  const double frames = decimal(path, data, DCM_NumberOfFrames, "NumberOfFrames").value_or(1);
-  if (frames != 1) fail(path, ": has ", frames, " frames, expected one slice");
   if (photometry == "MONOCHROME2" && word(data, DCM_PresentationLUTShape) == "INVERSE")
     fail(path, ": is MONOCHROME2 with PresentationLUTShape INVERSE, which contradict each other");
 }
@@ -236,11 +228,11 @@ DcmPixelData& pixels_of(const std::string& path, DcmDataset& data) {
 
 /// The decoded pixels as little-endian bytes.
 std::vector<uint8_t> pixel_bytes(const std::string& path, DcmPixelData& pixels, size_t expected) {
-  std::vector<uint8_t> bytes(expected);
   const size_t got = pixels.getLength();
   if (got < expected) fail(path, ": is truncated, expected ", expected, " bytes of pixels, got ", got);
   if (got >= 2 * expected && expected > 1)
     fail(path, ": has ", got, " bytes of pixels, expected ", expected, " for one frame of Rows x Columns");
+  std::vector<uint8_t> bytes(expected);
   Uint16* words = nullptr;
   Uint8* single = nullptr;
   if (pixels.getUint16Array(words).good() && words) {
@@ -343,11 +335,41 @@ std::optional<SlicePlace> place_of(const std::string& path, DcmDataset& data) {
   return place;
 }
 
+int64_t frames_of(const std::string& path, DcmDataset& data) {
+  const double frames = decimal(path, data, DCM_NumberOfFrames, "NumberOfFrames").value_or(1);
+  constexpr double max_frames = 1 << 16;
+  if (frames != std::floor(frames) || frames < 1 || frames > max_frames)
+    fail(path, ": field NumberOfFrames: expected a number from 1 to ", max_frames, ", got ", frames);
+  return int64_t(frames);
+}
+
+/// The values of some frames, raw or decoded.
+DicomSlice read_pixels(const std::string& path, DcmDataset& data, int64_t frames, const ReadOptions& options) {
+  const Format f = format_of(path, data, options);
+  if (f.allocated == 32 && DcmXfer(data.getOriginalXfer()).getByteOrder() == EBO_BigEndian)
+    fail(path, ": has big-endian values of 32 bits, expected little-endian ones");
+  DicomSlice slice{f.height, f.width, {}, {}, false, {}};
+  const size_t expected = size_t(frames * f.height * f.width * (f.allocated / 8));
+  slice.values = stored_values(pixel_bytes(path, pixels_of(path, data), expected), f);
+  mark_padding(data, f, slice);
+  const bool inverts = !apply_modality_lut(path, data, f, slice.values) && slope_inverts(path, data);
+  slice.inverted = inverts != (word(data, DCM_PhotometricInterpretation) == "MONOCHROME1");
+  slice.spacing = spacing_of(path, data);
+  return slice;
+}
+
 }  // namespace
+
+void load_dicom(const std::string& path, DcmFileFormat& file, const ReadOptions& options) {
+  set_up_dcmtk();
+  check_dicom_structure(path, read_file(path), options.max_pixels);
+  const OFCondition loaded = file.loadFile(path.c_str());
+  if (loaded.bad()) fail(path, ": cannot read the DICOM file: ", loaded.text());
+}
 
 DicomHeader read_dicom_header(const std::string& path) {
   DcmFileFormat file;
-  load(path, file, {});
+  load_dicom(path, file, {});
   DcmDataset& data = *file.getDataset();
   DicomHeader header;
   header.patient = word(data, DCM_PatientID);
@@ -359,16 +381,19 @@ DicomHeader read_dicom_header(const std::string& path) {
   Sint32 instance = 0;
   if (data.findAndGetSint32(DCM_InstanceNumber, instance).good()) header.instance = instance;
   header.place = place_of(path, data);
+  header.frames = frames_of(path, data);
   return header;
 }
 
 DicomSlice read_dicom(const std::string& path, const ReadOptions& options) {
   DcmFileFormat file;
-  load(path, file, options);
+  load_dicom(path, file, options);
   check_syntax(path, file);
   DcmDataset& data = *file.getDataset();
   DcmPixelData& pixels = pixels_of(path, data);
-  check_one_grey_frame(path, data);
+  check_grey(path, data);
+  if (const int64_t frames = frames_of(path, data); frames != 1)
+    fail(path, ": has ", frames, " frames, expected one slice");
   const Format packed = format_of(path, data, options);
   const DcmXfer syntax(data.getOriginalXfer());
   if (syntax.isEncapsulated()) {
@@ -376,16 +401,23 @@ DicomSlice read_dicom(const std::string& path, const ReadOptions& options) {
     if (const OFCondition decoded = data.chooseRepresentation(EXS_LittleEndianExplicit, nullptr); decoded.bad())
       fail(path, ": cannot decode the DICOM image: ", decoded.text());
   }
+  return read_pixels(path, data, 1, options);
+}
+
+DicomFrames read_dicom_frames(const std::string& path, const ReadOptions& options) {
+  DcmFileFormat file;
+  load_dicom(path, file, options);
+  check_syntax(path, file);
+  DcmDataset& data = *file.getDataset();
+  check_grey(path, data);
+  if (DcmXfer(data.getOriginalXfer()).isEncapsulated())
+    fail(path, ": has several frames that are compressed, expected raw ones");
+  const int64_t frames = frames_of(path, data);
   const Format f = format_of(path, data, options);
-  if (f.allocated == 32 && syntax.getByteOrder() == EBO_BigEndian)
-    fail(path, ": has big-endian values of 32 bits, expected little-endian ones");
-  DicomSlice slice{f.height, f.width, {}, {}, false, {}};
-  slice.values = stored_values(pixel_bytes(path, pixels, size_t(f.height * f.width * (f.allocated / 8))), f);
-  mark_padding(data, f, slice);
-  const bool inverts = !apply_modality_lut(path, data, f, slice.values) && slope_inverts(path, data);
-  slice.inverted = inverts != (word(data, DCM_PhotometricInterpretation) == "MONOCHROME1");
-  slice.spacing = spacing_of(path, data);
-  return slice;
+  constexpr int64_t max_voxels = 500'000'000;
+  if (f.height * f.width > max_voxels / frames)
+    fail(path, ": is ", frames, "x", f.height, "x", f.width, ", expected at most ", max_voxels, " voxels");
+  return {frames, read_pixels(path, data, frames, options)};
 }
 
 #else
@@ -398,6 +430,7 @@ namespace {
 
 DicomHeader read_dicom_header(const std::string& path) { not_built(path); }
 DicomSlice read_dicom(const std::string& path, const ReadOptions&) { not_built(path); }
+DicomFrames read_dicom_frames(const std::string& path, const ReadOptions&) { not_built(path); }
 
 #endif
 

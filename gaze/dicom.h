@@ -30,6 +30,7 @@ struct DicomHeader {
   std::string patient, series;      // PatientID, SeriesInstanceUID
   std::optional<int64_t> instance;  // InstanceNumber, the slice's place in its series
   int64_t height = 0, width = 0;    // 0: the file is no image
+  int64_t frames = 1;
   std::optional<SlicePlace> place;  // ImagePositionPatient and ImageOrientationPatient
 };
 
@@ -43,6 +44,13 @@ struct DicomSlice {
   bool inverted = false;            // the largest value is black
   PixelSpacing spacing;             // PixelSpacing, if it is two positive numbers
 };
+
+/// The frames of a grey image, raw. Throws Error as read_dicom() does, and for compressed frames.
+struct DicomFrames {
+  int64_t count = 0;
+  DicomSlice pixels;  // values and is_padding (count,height,width)
+};
+DicomFrames read_dicom_frames(const std::string& path, const ReadOptions& options = {});
 
 /// Reads a grey slice: raw, RLE, JPEG or JPEG-LS. Values are as stored, or of the modality LUT. Slope and intercept do
 /// not change their order, except that a negative slope inverts the slice, as MONOCHROME1 does. The viewing window is

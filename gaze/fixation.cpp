@@ -24,8 +24,11 @@ std::string number_text(double value) {
 
 /// The extension of an image or table file that ends a name, or "". Other endings belong to the name.
 std::string_view extension_of(std::string_view name) {
-  static constexpr std::string_view extensions[] = {".jpg",  ".jpeg", ".png", ".bmp", ".tif",
-                                                    ".tiff", ".gif",  ".dcm", ".csv", ".tsv"};
+  static constexpr std::string_view extensions[] = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff",
+                                                    ".gif", ".dcm",  ".csv", ".tsv", ".nii"};
+  constexpr std::string_view packed = ".nii.gz";
+  if (name.size() > packed.size() && lower(std::string(name)).ends_with(packed))
+    return name.substr(name.size() - packed.size());
   const size_t dot = name.rfind('.');
   if (dot == name.npos || dot == 0) return {};
   const std::string extension = lower(std::string(name.substr(dot)));

@@ -1,6 +1,5 @@
 // SMI BeGaze: the event export (BeGaze 2.3 Manual, section 8.2.2) and the metrics export "Event Statistics - Single".
 // Of a file with both eyes, the right eye is read. Positions are in pixels.
-#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -33,9 +32,7 @@ using Shown = std::map<std::pair<std::string, double>, std::string>;
 std::string image_in_message(const std::string& description, const std::string& path) {
   const std::string mark = "# Message: ";
   if (!description.starts_with(mark)) return "";
-  const std::string file = description.substr(mark.size()), name = image_name(file, path);
-  const bool has_extension = name != std::filesystem::path(file).filename().string();
-  return has_extension ? name : "";
+  return image_file_name(description.substr(mark.size()), path);
 }
 
 Shown images_in_messages(Table& table) {

@@ -1,6 +1,6 @@
 // The table of gaze formats. A format is its own file, gaze/format_NAME.cpp, and one row of the table in formats.cpp.
 // Its file defines two functions:
-//   bool recognises_NAME(const Table& header)                            whether a file with this header has the format
+//   bool recognises_NAME(const Table& header)                            whether a file of this header or name has it
 //   GazeFile read_NAME(Table& table, const GazeOptions& options)         its rows, read by the helpers of gaze_file.h
 #pragma once
 
@@ -23,7 +23,11 @@ struct GazeFormat {
     detect = 16,
     drop_blinks = 32,
     unit = 64,
-    time_unit = 128
+    time_unit = 128,
+    eye = 256,
+    messages = 512,
+    images = 1024,
+    image_size = 2048  // --image-size needs no --screen: the file gives it, or has positions in pixels of the image
   };
 
   const char* name;         // as --format takes it

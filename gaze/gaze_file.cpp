@@ -1,8 +1,16 @@
 #include "gaze/gaze_file.h"
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
 
 namespace gt {
+
+namespace {
+
+bool is_share(double x, double y) { return x >= 0 && x <= 1 && y >= 0 && y <= 1; }
+
+}  // namespace
 
 Rectangle image_rectangle(const Viewing& viewing) {
   if (viewing.image.known()) return viewing.image;
@@ -38,12 +46,29 @@ std::string_view time_unit(GazeFile& file, const Table& table, const GazeOptions
   return unit;
 }
 
+Position placed(GazeFile& file, double x, double y, const Rectangle& shown, bool on_screen, bool declared,
+                int64_t line) {
+  PositionCounts& counts = file.positions;
+  if (counts.all++ == 0)
+    counts.on_screen = on_screen, counts.declared = declared, counts.line = line, counts.shown = shown;
+  counts.in_share += is_share(x, y);
+  counts.beyond += x > 2 || y > 2;
+  if (!on_screen) return {x, y};
+  return {(x - shown.x) / shown.width, (y - shown.y) / shown.height};
+}
+
+void place_on_image(GazeFile& file, Record& record, const Rectangle& shown) {
+  record.lost = record.x == 0 && record.y == 0;
+  const bool missing = record.lost || std::isnan(record.x) || std::isnan(record.y);
+  const Position at = missing ? Position() : placed(file, record.x, record.y, shown, true, true, record.line);
+  record.x = at.x, record.y = at.y;
+}
+
 Position position_in(GazeFile& file, const Table& table, const PositionColumns& columns, const Rectangle& shown) {
   const auto x = table.number_if_any(columns.x), y = table.number_if_any(columns.y);
   if (!x || !y) return {};
   if (*x == 0 && *y == 0) return {no_position, no_position, true};
-  const bool in_share = *x >= 0 && *x <= 1 && *y >= 0 && *y <= 1;
-  if (columns.on_screen && !shown.known() && in_share && !columns.declared)
+  if (columns.on_screen && !shown.known() && is_share(*x, *y) && !columns.declared)
     table.fail("column ", table.columns()[columns.x].label, ": ", *x,
                " was expected in pixels of the screen and looks like image sides: expected gradtrack fixations "
                "--unit share, or --unit px and the image's place on the screen");
@@ -51,14 +76,7 @@ Position position_in(GazeFile& file, const Table& table, const PositionColumns& 
     table.fail("column ", table.columns()[columns.x].label,
                " is in pixels of the screen: expected the image's place there (gradtrack fixations --image-rect, "
                "--image-size or --screen)");
-  PositionCounts& counts = file.positions;
-  if (counts.all++ == 0)
-    counts.on_screen = columns.on_screen, counts.declared = columns.declared, counts.line = table.line(),
-    counts.shown = shown;
-  counts.in_share += in_share;
-  counts.beyond += *x > 2 || *y > 2;
-  if (!columns.on_screen) return {*x, *y};
-  return {(*x - shown.x) / shown.width, (*y - shown.y) / shown.height};
+  return placed(file, *x, *y, shown, columns.on_screen, columns.declared, table.line());
 }
 
 void check_positions(const std::string& path, const PositionCounts& p) {
@@ -74,6 +92,7 @@ void check_positions(const std::string& path, const PositionCounts& p) {
 std::string assumed_text(const GazeFile& file) {
   const PositionCounts& p = file.positions;
   std::string text = "positions in image sides";
+  if (!file.positions_text.empty()) text = file.positions_text;
   if (p.on_screen)
     text = str_cat("positions in pixels of the screen, image of line ", p.line, " at ", p.shown.x, ",", p.shown.y, " ",
                    p.shown.width, "x", p.shown.height);
@@ -85,6 +104,11 @@ std::string image_in(const Table& table, size_t column) {
   if (name.empty())
     table.fail("column ", table.columns()[column].label, ": expected a name, got '", table.word(column), "'");
   return name;
+}
+
+std::string image_file_name(const std::string& text, const std::string& where) {
+  const std::string name = image_name(text, where);
+  return name != std::filesystem::path(text).filename().string() ? name : "";
 }
 
 double median(std::vector<double> values) {
@@ -99,12 +123,17 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 
 ImageRecording& recording_of(GazeFile& file, const Table& table, const std::string& image, const std::string& source,
                              double time) {
+  return recording_of(file, str_cat(table.path(), ":", table.line()), image, source, time);
+}
+
+ImageRecording& recording_of(GazeFile& file, const std::string& where, const std::string& image,
+                             const std::string& source, double time) {
   const auto [at, added] = file.recordings.try_emplace(image);
   ImageRecording& recording = at->second;
   if (added) recording.track.image = image, recording.source = source, recording.onset = time;
   if (recording.source != source)
-    table.fail("image ", image, " was looked at in ", source, ", after ", recording.source,
-               ": expected one recording of each image (--recording NAME reads one alone)");
+    fail(where, ": image ", image, " was looked at in ", source, ", after ", recording.source,
+         ": expected one recording of each image (--recording NAME reads one alone)");
   return recording;
 }
 

@@ -63,10 +63,11 @@ struct GazeFile {
   bool samples = false;                              // records are samples, else fixations
   bool has_times = true;                             // else fixations follow one another without gaps
   bool simulated = false;
-  Dropped dropped;            // fixations that the reader dropped
-  PositionCounts positions;   // counted by position_in()
-  std::string clock = "ms";   // unit of the time column, for the summary
-  bool sure_of_clock = true;  // the file, the format or an option gives the unit
+  Dropped dropped;             // fixations that the reader dropped
+  PositionCounts positions;    // counted by position_in()
+  std::string positions_text;  // how positions were understood, if position counts do not tell it
+  std::string clock = "ms";    // unit of the time column, for the summary
+  bool sure_of_clock = true;   // the file, the format or an option gives the unit
 };
 
 /// The image's rectangle on the screen as the options give it: options.image, else the whole screen, else unknown.
@@ -92,6 +93,14 @@ PositionColumns columns_by_unit(const Table& table, const GazeOptions& options, 
 std::string_view time_unit(GazeFile& file, const Table& table, const GazeOptions& options, std::optional<size_t> column,
                            std::string_view format_unit);
 
+/// A position as it stands in the file, neither missing nor (0, 0), in image sides. `shown` is the image's rectangle on
+/// the screen, if `on_screen`. Counts what it looks like in file.positions; `declared`: the file gives the unit.
+Position placed(GazeFile& file, double x, double y, const Rectangle& shown, bool on_screen, bool declared,
+                int64_t line);
+
+/// Turns a record's position in pixels of the screen, whose unit the file gives, into image sides; (0, 0) becomes lost.
+void place_on_image(GazeFile& file, Record& record, const Rectangle& shown);
+
 /// The position in the current row, in image sides; no_position where it is missing or lost. `shown` is the image's
 /// rectangle on the screen. Counts what it looks like in file.positions. Throws Error if the columns are in pixels and
 /// the rectangle is unknown.
@@ -106,14 +115,20 @@ std::string assumed_text(const GazeFile& file);
 /// The image's name in a column of the current row. Throws Error if there is none.
 std::string image_in(const Table& table, size_t column);
 
+/// The name of an image whose file a text names; "" if the text does not end like one.
+std::string image_file_name(const std::string& text, const std::string& where);
+
 /// The value in the middle of at least one; of two, the greater.
 double median(std::vector<double> values);
 
 /// Whether the word is one of these.
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
 
-/// The image's entry in the file; a new one starts at `time` (ms). Throws Error if the image has an entry of another
-/// source: a track is one recording's.
+/// The image's entry in the file; a new one starts at `time` (ms). Throws Error, beginning with `where`, if the image
+/// has an entry of another source: a track is one recording's.
+ImageRecording& recording_of(GazeFile& file, const std::string& where, const std::string& image,
+                             const std::string& source, double time);
+/// As above, at the table's current line.
 ImageRecording& recording_of(GazeFile& file, const Table& table, const std::string& image, const std::string& source,
                              double time);
 

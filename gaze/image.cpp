@@ -185,6 +185,14 @@ Image read_image(const std::string& path, int channels, const ReadOptions& optio
   }
 }
 
+Image grey_image(const std::vector<uint16_t>& values, int64_t height, int64_t width, int channels, Stretch stretch) {
+  Image image;
+  image.height = height, image.width = width, image.channels = channels;
+  image.pixels = stretched(converted(values, 1, size_t(channels), 1), stretch);
+  image.coarse = is_coarse(values, image.pixels);
+  return image;
+}
+
 std::string coarse_text(const std::string& path) {
   return path + ": its values became less than 32 grey levels, because a few are far from the rest; " +
          "data.stretch=percentile, or other files, may help";

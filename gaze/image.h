@@ -32,6 +32,9 @@ inline bool is_foreground(uint8_t pixel) { return pixel > 127; }
 /// their bits. Throws Error with the path and the reason.
 Image read_image(const std::string& path, int channels, const ReadOptions& options = {});
 
+/// An image of grey values (height,width) of 16 bits, stretched to 8, with 1 or 3 equal channels.
+Image grey_image(const std::vector<uint16_t>& values, int64_t height, int64_t width, int channels, Stretch stretch);
+
 /// A warning of an image from this file that is `coarse`.
 std::string coarse_text(const std::string& path);
 
@@ -41,6 +44,9 @@ Image resize_image(const Image& image, int64_t height, int64_t width);
 
 /// The bytes of a PNG file of an image with 1, 3 or 4 channels.
 std::string encode_png(const Image& image);
+
+/// The bytes of a grey PNG file of 16 bits: values (height,width).
+std::string encode_png16(const std::vector<uint16_t>& values, int64_t height, int64_t width);
 
 /// Writes a PNG file of an image with 1, 3 or 4 channels, atomically. Throws Error with the path and the reason.
 void write_png(const std::string& path, const Image& image);

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "core/check.h"
+#include "gaze/image.h"
 #include "gaze/picture_files.h"
 
 namespace gt {
@@ -47,6 +48,18 @@ Chunk take_chunk(const std::string& path, std::string_view& bytes) {
     fail(path, ": is damaged, the checksum of chunk ", chunk.type, " is wrong");
   bytes.remove_prefix(overhead + length);
   return chunk;
+}
+
+/// The bytes as zlib packs them.
+std::string packed(const std::string& bytes) {
+  uLongf size = compressBound(uLong(bytes.size()));
+  std::string out(size, '\0');
+  const int result =
+      compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()),
+                uLong(bytes.size()), Z_DEFAULT_COMPRESSION);
+  if (result != Z_OK) fail("expected memory to pack a PNG image of ", bytes.size(), " bytes, there is too little");
+  out.resize(size);
+  return out;
 }
 
 int channels_of(const std::string& path, int type, int bits) {
@@ -181,6 +194,29 @@ PngFile read_png_file(const std::string& path, std::string_view bytes, const Rea
   check_packed(path, file, packed);
   append_chunk(file.essential, "IEND", "");
   return file;
+}
+
+std::string encode_png16(const std::vector<uint16_t>& values, int64_t height, int64_t width) {
+  GT_CHECK(height > 0 && width > 0 && int64_t(values.size()) == height * width, "encode_png16: ", values.size(),
+           " values for ", height, "x", width);
+  std::string rows;
+  rows.reserve(values.size() * 2 + size_t(height));
+  for (int64_t y = 0; y < height; ++y) {
+    rows += '\0';  // no filter
+    for (int64_t x = 0; x < width; ++x) {
+      const uint16_t value = values[size_t(y * width + x)];
+      rows += char(value >> 8);
+      rows += char(value & 0xFF);
+    }
+  }
+  constexpr char grey_of_16_bits[] = {16, type_grey, 0, 0, 0};
+  std::string png(png_start);
+  append_chunk(
+      png, "IHDR",
+      big_endian_bytes(uint32_t(width)) + big_endian_bytes(uint32_t(height)) + std::string(grey_of_16_bits, 5));
+  append_chunk(png, "IDAT", packed(rows));
+  append_chunk(png, "IEND", "");
+  return png;
 }
 
 }  // namespace gt

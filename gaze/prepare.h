@@ -39,4 +39,10 @@ Prepared prepare_kvasir_seg(const PrepareOptions& options, const PrepareProgress
 /// fitting series, and two volumes of one patient.
 Prepared prepare_nci_isbi(const PrepareOptions& options, const PrepareProgress& progress = {});
 
+/// Prepares volumes raw/images/NAME.nii, .nii.gz or .dcm and label volumes raw/masks/NAME.*, of the same voxels and
+/// place. A slice with a label of 1 or more becomes the image NAME_zNNN, a PNG of 16 bits, and its mask. A tenth of the
+/// volumes, chosen by a hash of their names, is the test; validation holds out volumes. Throws Error, naming the file,
+/// for a volume without labels, and for labels of other voxels, of another place or that are no whole numbers.
+Prepared prepare_volumes(const PrepareOptions& options, const PrepareProgress& progress = {});
+
 }  // namespace gt

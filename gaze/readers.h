@@ -20,12 +20,22 @@ struct Viewing {
   double screen_width = 0, screen_height = 0;  // pixels; 0 if unknown
   Rectangle image;                             // filled by the whole image; if unknown, the file's or the screen
   double screen_mm = 0, distance_mm = 0;       // the screen's width and its distance from the eye, for degrees
+  double image_width = 0, image_height = 0;    // pixels of the image's side; 0 if unknown
+
+  /// Places an image of image_width x image_height in the middle of the screen.
+  void centre_image() {
+    image = {(screen_width - image_width) / 2, (screen_height - image_height) / 2, image_width, image_height};
+  }
 };
 
 struct GazeOptions {
   std::string format = "auto";    // a format's name, or auto: recognised by the header
   std::string image;              // name of the image, for formats that do not give it
+  std::string images;             // folder of the images, for formats whose positions are in pixels of the image
   std::string image_column;       // EyeLink: the trial variable that names the image, if not IMAGE
+  std::string image_message;      // EyeLink .asc: what begins the message that names the image; "" is the usual ones
+  std::string onset_message;      // EyeLink .asc: what begins the message of its appearance; "" is the usual ones
+  std::string eye;                // left or right; "" is the right one, else the left one
   std::string unit;               // of positions whose column does not say it: px or share; "" is the format's
   std::string time_unit;          // of times whose column does not say it: s, ms, us or ns; "" is the format's
   std::string decimal = "auto";   // decimal mark: auto (by the file's numbers), point or comma

@@ -7,13 +7,14 @@
 
 #include "core/encoding.h"
 #include "core/io.h"
+#include "gaze/gunzip.h"
 #include "gaze/number_text.h"
 
 namespace gt {
 
 namespace {
 
-constexpr size_t max_columns = 4096;
+constexpr size_t max_columns = 4096, max_text = 1 << 30;
 
 std::string lower(std::string_view s) {
   std::string out(s);
@@ -63,13 +64,38 @@ bool is_preamble(std::string_view line) {
   return trim_blanks(line).empty() || line.starts_with('#') || lower(line.substr(0, 4)) == "sep=";
 }
 
+/// The bytes of a file of gaze, unpacked. Throws Error for EyeLink's binary files.
+std::string text_file(const std::string& path) {
+  std::string bytes = read_file(path);
+  if (bytes.starts_with("\x1F\x8B")) bytes = gunzip_any(path, bytes, max_text);
+  const bool binary = bytes.find('\0') != bytes.npos;
+  if (bytes.starts_with("SR_RESEARCH") || (binary && lower(path).ends_with(".edf")))
+    fail(path, ": is a binary EDF file of EyeLink: expected its text, which SR Research's program edf2asc makes of it");
+  return bytes;
+}
+
 }  // namespace
 
 std::string abbreviated(const std::string& s) { return s.size() <= 60 ? s : s.substr(0, 60) + "..."; }
 
 Table::Table(const std::string& path, const std::string& encoding, const std::string& decimal)
-    : path_(path), text_(decode_text(read_file(path), path, encoding, &assumed_latin1_)), decimal_(decimal) {
+    : path_(path), text_(decode_text(text_file(path), path, encoding, &assumed_latin1_)), decimal_(decimal) {
   if (!read_header()) gt::fail(path, ": expected a fixation table, the file is empty");
+}
+
+void Table::set_columns(const std::vector<std::string>& given) {
+  columns_.clear();
+  std::set<std::string> labels;
+  for (const std::string& label : given) {
+    columns_.push_back(column_of(label));
+    columns_.back().repeated = !label.empty() && !labels.insert(lower(label)).second;
+  }
+}
+
+void Table::use_header(const std::vector<std::string>& labels) {
+  set_columns(labels);
+  separator_ = '\t';
+  at_ = 0, lines_read_ = 0;
 }
 
 bool Table::read_header() {
@@ -82,11 +108,7 @@ bool Table::read_header() {
   while (!fields_.empty() && fields_.back().empty()) fields_.pop_back();
   if (fields_.empty()) fail("expected a header with names of columns, got separators alone");
   if (fields_.size() > max_columns) fail("expected at most ", max_columns, " columns, the header has ", fields_.size());
-  std::set<std::string> labels;
-  for (const std::string& label : fields_) {
-    columns_.push_back(column_of(label));
-    columns_.back().repeated = !label.empty() && !labels.insert(lower(label)).second;
-  }
+  set_columns(fields_);
   return true;
 }
 

@@ -22,8 +22,8 @@ namespace gt {
 /// blanks. Every error names the file, the line and, if a field is wrong, the column.
 class Table {
  public:
-  /// Reads the file and its header. `encoding` is as in decode_text(); `decimal` is the decimal mark: auto, point or
-  /// comma. Throws Error if the file is empty or has more than 4096 columns.
+  /// Reads the file, which gzip may have packed, and its header. `encoding` is as in decode_text(); `decimal` is the
+  /// decimal mark: auto, point or comma. Throws Error if the file is empty or has more than 4096 columns.
   explicit Table(const std::string& path, const std::string& encoding = "auto", const std::string& decimal = "auto");
 
   /// Whether the text was taken for Latin-1, see decode_text().
@@ -36,6 +36,12 @@ class Table {
   /// file's start; false if there is none. The line after the title is the header. Rows are the lines that begin with
   /// `row`. Throws Error as the constructor does.
   bool open_section(std::string_view title, std::string_view row);
+
+  /// The whole text, for formats that are not tables.
+  std::string_view text() const { return text_; }
+
+  /// For a file without a header: the names of the columns, which tabs separate. Reading starts at the first line.
+  void use_header(const std::vector<std::string>& labels);
 
   /// What follows `key` on the first line of the file that begins with it; "" if there is none.
   std::string text_after(std::string_view key) const;
@@ -86,6 +92,7 @@ class Table {
  private:
   std::optional<std::string_view> next_line();
   bool read_header();
+  void set_columns(const std::vector<std::string>& labels);
   void read_fields(std::string_view line);            // of a row that begins with this line of text_
   size_t read_quoted(size_t at, std::string& field);  // from behind its quote; returns the offset of the field's end
 

@@ -80,8 +80,13 @@ Tensor predict_probability(const Model& model, const DataOptions& data, const Im
   const NoGrad no_grad;
   const Tensor logits = model.predict(network_input(image, data, Device::cpu)).logits;
   require_finite(logits);
-  const Tensor z = resize_bilinear(reshape(logits, {1, data.size, data.size, 1}), image.height, image.width);
-  return reshape(sigmoid(z), {image.height, image.width});
+  return foreground_probability(reshape(logits, {data.size, data.size}), image.height, image.width);
+}
+
+Tensor foreground_probability(const Tensor& logits, int64_t height, int64_t width) {
+  const NoGrad no_grad;
+  const Tensor z = resize_bilinear(logits.view({1, logits.dim(0), logits.dim(1), 1}), height, width);
+  return reshape(sigmoid(z), {height, width});
 }
 
 Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {

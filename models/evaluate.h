@@ -22,6 +22,9 @@ Tensor network_input(const Image& image, const DataOptions& data, Device device)
 /// model must be on the CPU. Throws Error if the network's output is not finite.
 Tensor predict_probability(const Model& model, const DataOptions& data, const Image& image);
 
+/// The probability of foreground of logits (h,w), resized bilinearly: (height,width).
+Tensor foreground_probability(const Tensor& logits, int64_t height, int64_t width);
+
 /// The model with logits that are the mean over an image and its mirror images: left-right, up-down and both. For
 /// prediction alone: it has no parameters and no loss. Attention maps are those of the image itself.
 std::unique_ptr<Model> mirror_averaged(std::unique_ptr<Model> model, const Config& config);

@@ -41,6 +41,8 @@ TEST_CASE("cli: fixations converts an eye tracker's export, and maps reads the e
 
   check_error("fixations " + report + " --out " + tmp / "g.csv",
               {"report.txt:2: column CURRENT_FIX_X is in pixels of the screen", "--image-rect"});
+  check_error("fixations " + report + " --image-size 5x5 --out " + tmp / "g.csv",
+              {"report.txt: --image-size: expected --screen WxH too"});
   const auto usage = [&](const std::string& options, const std::string& message) {
     const Result bad = run("fixations " + report + " --out " + tmp / "g.csv " + options);
     INFO(options << ": " << bad.err);
@@ -51,7 +53,6 @@ TEST_CASE("cli: fixations converts an eye tracker's export, and maps reads the e
   usage("--screen 1920x-5", "expected WIDTHxHEIGHT in pixels");
   usage("--image-rect 1,2,3", "expected X,Y,WIDTH,HEIGHT in pixels");
   usage("--image-rect 1,2,3,4,5", "expected X,Y,WIDTH,HEIGHT in pixels");
-  usage("--image-size 5x5", "expected --screen WxH too");
   usage("--format smi", "--format");
   usage("--detect idt", "expected --screen-mm and --distance for a threshold in degrees, or --dispersion in pixels");
   usage("--velocity 30", "--detect");

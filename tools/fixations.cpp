@@ -81,6 +81,10 @@ void add_fixations_command(CLI::App& app) {
       ->add_option("--image", o->gaze.image,
                    format_list(GazeFormat::image) + ": name of the image, if the file does not contain it")
       ->type_name("NAME");
+  command
+      ->add_option("--images", o->gaze.images,
+                   format_list(GazeFormat::images) + ": folder of the original images, for their sizes")
+      ->type_name("DIR");
   command->add_flag("--drop-blinks", o->gaze.drop_blinks,
                     format_list(GazeFormat::drop_blinks) + ": drop fixations next to a blink");
   command
@@ -95,6 +99,7 @@ void add_fixations_command(CLI::App& app) {
       "--detect, the file holds samples and fixations are detected in them.\n\n"
       "Examples:\n"
       "  gradtrack fixations report.txt --screen 1920x1080 --image-size 768x768 --out gaze.csv   (EyeLink)\n"
+      "  gradtrack fixations p01.asc --image-size 768x768 --out gaze.csv                         (EyeLink's text)\n"
       "  gradtrack fixations export.tsv --recording P01 --out gaze.csv                           (Tobii Pro Lab)\n"
       "  gradtrack fixations export.tsv --detect ivt --velocity 30 --screen 1920x1080 --screen-mm 527\n"
       "    --distance 650 --out gaze.csv                                                         (samples)\n\n"

@@ -41,8 +41,8 @@ void add_reading_options(CLI::App& command, GazeOptions& options) {
           "--image-size",
           [&v](const std::string& text) {
             const auto n = parse_numbers("--image-size", text, 'x', 2, "WIDTHxHEIGHT in pixels, such as 768x768");
-            if (v.screen_width == 0) throw CLI::ValidationError("--image-size", "expected --screen WxH too");
-            v.image = {(v.screen_width - n[0]) / 2, (v.screen_height - n[1]) / 2, n[0], n[1]};
+            v.image_width = n[0], v.image_height = n[1];
+            if (v.screen_width > 0) v.centre_image();
           },
           "size of the image in the centre of the screen, pixels")
       ->excludes(rect)
@@ -63,6 +63,18 @@ void add_reading_options(CLI::App& command, GazeOptions& options) {
       .add_option("--image-column", options.image_column,
                   format_list(GazeFormat::image_column) + ": trial variable with the name of the image (default IMAGE)")
       ->type_name("NAME");
+  command
+      .add_option("--image-message", options.image_message,
+                  format_list(GazeFormat::messages) +
+                      ": beginning of the messages that name the image (default !V IMGLOAD and others)")
+      ->type_name("TEXT");
+  command
+      .add_option("--onset-message", options.onset_message,
+                  format_list(GazeFormat::messages) +
+                      ": beginning of the message with which the image appeared (default DISPLAY ON or SYNCTIME)")
+      ->type_name("TEXT");
+  choice("--eye", options.eye, {"left", "right"},
+         format_list(GazeFormat::eye) + ": of recordings of both eyes (default the right one)");
   command
       .add_option("--recording", options.recording,
                   format_list(GazeFormat::recording) + ": recording to read, if the file has several")

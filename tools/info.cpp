@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 #include "gaze/dicom.h"
 #include "gaze/picture.h"
+#include "gaze/scan.h"
 #include "kernels/libraries/cudnn.h"
 #include "models/onnx.h"
 #include "tools/commands.h"
@@ -72,6 +73,7 @@ void info() {
   row("JPEG", jpeg_decoder());
   row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
   row("ONNX", onnx_state());
+  row("NIfTI", nifti_built() ? nifti_library() : "not built: libnifti was not found");
   row("Eigen", str_cat(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",
       str_cat(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));

@@ -49,7 +49,10 @@ PredictedView predict_view(const Model& model, const DataOptions& data, const Im
   const NoGrad no_grad;
   const Prediction p = model.predict(network_input(image, data, model.device()));
   PredictedView v;
-  v.mask = predicted_mask(p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)}), image.height, image.width);
+  const Tensor logits = p.logits.to(Device::cpu).view({p.logits.dim(1), p.logits.dim(2)});
+  v.mask = predicted_mask(logits, image.height, image.width);
+  const Tensor probability = foreground_probability(logits, image.height, image.width);
+  v.probability.assign(probability.data<float>(), probability.data<float>() + probability.size());
   for (const Tensor& a : p.attention) v.attention.push_back(map_picture(a.to(Device::cpu), image.height, image.width));
   return v;
 }

@@ -16,8 +16,9 @@ std::vector<std::pair<size_t, const char*>> cases_to_show(const std::vector<doub
 
 /// A prediction as pictures of the image's size.
 struct PredictedView {
-  Image mask;                    // 0 and 255
-  std::vector<Image> attention;  // attention maps A_l in colour, coarsest first; empty if the recipe has none
+  Image mask;                      // 0 and 255
+  std::vector<float> probability;  // of foreground, (height,width)
+  std::vector<Image> attention;    // attention maps A_l in colour, coarsest first; empty if the recipe has none
 };
 
 /// Predicts one image of any size.

@@ -57,6 +57,12 @@ void add_prepare_command(CLI::App& app) {
       "RAW contains DICOM slices and NRRD label volumes of the training and test parts. docs/data.md says where\n"
       "to download them.\n\n"
       "Example:\n  gradtrack prepare nci-isbi NCI-ISBI-2013/raw data/nci-isbi --gaze nci-isbi_fixation.csv");
+  add_data_set(
+      *command, "volumes", "volumes with label volumes, as axial slices: NIfTI, DICOM of several frames",
+      prepare_volumes, "volumes", false,
+      "RAW contains images/NAME.nii.gz (.nii, .dcm) and masks/NAME.nii.gz, labels of the same voxels. Slices with\n"
+      "a label of 1 or more become NAME_z000 and so on.\n\n"
+      "Example:\n  gradtrack prepare volumes scans data/scans --gaze fixations.csv");
   command->footer(
       "Writes images/, masks/, the lists train.txt, val.txt and test.txt, and with --gaze gaze.csv.\n\n"
       "Example:\n  gradtrack prepare kvasir-seg --help");

@@ -1,6 +1,7 @@
 #include "gaze/dicom.h"
 
 #include "gaze/image.h"
+#include "gaze/scan.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace gt::fuzz {
@@ -13,6 +14,10 @@ void fuzz_dicom(std::string_view bytes) {
   options.max_pixels = 1 << 14;  // so that the time goes into different inputs, not into large ones
   DicomHeader header;
   DicomSlice slice;
+  Scan scan;
+  if (reads(path, [&] { scan = read_dicom_scan(path, options); }) &&
+      int64_t(scan.values.size()) != scan.geometry.voxels())
+    report_finding("a volume has another number of values than its sizes say");
   const bool has_header = reads(path, [&] { header = read_dicom_header(path); });
   if (!reads(path, [&] { slice = read_dicom(path, options); })) return;
   const size_t size = size_t(slice.height * slice.width);

@@ -21,13 +21,15 @@ void fuzz_dicom(std::string_view bytes);
 void fuzz_gaze(std::string_view bytes);
 void fuzz_image(std::string_view bytes);
 void fuzz_lists(std::string_view bytes);
+void fuzz_nifti(std::string_view bytes);
 void fuzz_nrrd(std::string_view bytes);
 void fuzz_run_files(std::string_view bytes);
 void fuzz_safetensors(std::string_view bytes);
 
 inline constexpr Target targets[] = {
-    {"config", fuzz_config}, {"dicom", fuzz_dicom}, {"gaze", fuzz_gaze},           {"image", fuzz_image},
-    {"lists", fuzz_lists},   {"nrrd", fuzz_nrrd},   {"run_files", fuzz_run_files}, {"safetensors", fuzz_safetensors}};
+    {"config", fuzz_config}, {"dicom", fuzz_dicom},         {"gaze", fuzz_gaze},
+    {"image", fuzz_image},   {"lists", fuzz_lists},         {"nifti", fuzz_nifti},
+    {"nrrd", fuzz_nrrd},     {"run_files", fuzz_run_files}, {"safetensors", fuzz_safetensors}};
 
 /// The target of this name, or null.
 const Target* find_target(std::string_view name);

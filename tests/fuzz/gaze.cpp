@@ -10,12 +10,14 @@ namespace {
 /// Options from 4 bytes.
 GazeOptions options_from(const uint8_t* b) {
   constexpr const char* formats[] = {"auto", "gazemedseg", "eyelink", "tobii", "pupil", "begaze", "plain"};
+  constexpr const char* later_formats[] = {"asc", "reflacx", "egd_cxr"};  // corpus files keep their meaning
   constexpr const char* methods[] = {"", "idt", "ivt"};
   constexpr const char *units[] = {"", "px", "share"}, *time_units[] = {"", "s", "ms", "us"};
   constexpr const char* decimals[] = {"auto", "comma"};
   constexpr double extremes[] = {0, 1, 1e6, 16};
   GazeOptions o;
   o.format = formats[b[0] % std::size(formats)];
+  if (b[1] & 0x40) o.format = later_formats[b[0] % std::size(later_formats)];
   o.unit = units[b[0] / std::size(formats) % std::size(units)];
   o.time_unit = time_units[b[2] >> 6];
   o.decimal = decimals[b[0] >> 6 & 1];
@@ -29,6 +31,8 @@ GazeOptions options_from(const uint8_t* b) {
     o.detect.max_gap = extremes[b[2] >> 4 & 3];
   }
   if (b[3] & 1) o.viewing.screen_width = 1920, o.viewing.screen_height = 1080;
+  if ((b[1] & 0x40) && (b[3] & 1))
+    o.viewing.image_width = 500, o.viewing.image_height = 400, o.viewing.screen_width = 0;
   if (b[3] & 2) o.viewing.image = {100, 50, 768, 768};
   if (b[3] & 4) o.viewing.screen_mm = 500, o.viewing.distance_mm = 600;
   if (b[3] & 8) o.image = "img";
