@@ -8,11 +8,11 @@
 namespace gt {
 
 struct RegistrationOptions {
-  bool widen = false;           // learn the width too
-  double shift_prior = 0.03;    // standard deviation of a shift in x and in y, image sides
-  double width_prior = 0.2;     // standard deviation of the logarithm of the width
-  double prior_weight = 0.005;  // of the prior, against an overlap between 0 and 1
-  int64_t steps = 60;           // at most
+  bool widen = false;          // learn the width too
+  double shift_prior = 0.03;   // standard deviation of a shift in x and in y, image sides
+  double width_prior = 0.2;    // standard deviation of the logarithm of the width
+  double prior_weight = 0.02;  // of the prior, against an overlap between 0 and 1
+  int64_t steps = 60;          // at most
 };
 
 /// How a track is moved: each fixation p becomes centre + width (p - centre) + (dx, dy), with the track's centre, the
