@@ -212,6 +212,15 @@ void add_frames(const std::string& path, DcmSegmentation& seg, Uint16 segment, c
   }
 }
 
+/// The mask as one run of bits, the first in the lowest bit of a byte. DCMTK 3.6.7 packs frames wrongly whose pixels
+/// are not a multiple of 8.
+std::vector<uint8_t> packed_bits(const std::vector<uint8_t>& mask) {
+  std::vector<uint8_t> bytes((mask.size() + 15) / 16 * 2);  // an even number
+  for (size_t i = 0; i < mask.size(); ++i)
+    if (mask[i]) bytes[i / 8] = uint8_t(bytes[i / 8] | 1u << i % 8);
+  return bytes;
+}
+
 /// The file's bytes.
 std::string bytes_of(const std::string& path, DcmFileFormat& file) {
   file.transferInit();
@@ -268,6 +277,8 @@ void write_dicom_seg(const std::string& path, const Scan& scan, const std::vecto
   add_frames(path, *seg, number, scan, mask);
   DcmFileFormat file;
   check(path, seg->writeDataset(*file.getDataset()), "its data");
+  const std::vector<uint8_t> bits = packed_bits(in_file_order(scan.geometry, mask));
+  check(path, file.getDataset()->putAndInsertUint8Array(DCM_PixelData, bits.data(), bits.size()), "its pixels");
   write_file(path, bytes_of(path, file));
 }
 

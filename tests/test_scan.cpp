@@ -9,6 +9,7 @@
 #include "gaze/nrrd.h"
 #include "gaze/prepare.h"
 #include "tests/gaze_files.h"
+#include "tests/medical_files.h"
 
 using namespace gt;
 
@@ -43,6 +44,19 @@ void check_place(const ScanGeometry& g, const Vector3& origin = {-20, 10, 30}) {
     CHECK(g.origin[i] == Approx(origin[i]));
     for (size_t c = 0; c < 3; ++c) CHECK(g.steps[c][i] == Approx(steps[c][i]).margin(1e-6));
   }
+}
+
+/// The pixels of a DICOM segmentation of 120 voxels.
+std::vector<uint8_t> seg_voxels(const std::string& path) {
+  std::vector<uint8_t> voxels;
+#if GT_DICOM
+  DcmFileFormat file;
+  const Uint8* bytes = nullptr;
+  REQUIRE(file.loadFile(path.c_str()).good());
+  REQUIRE(file.getDataset()->findAndGetUint8Array(DCM_PixelData, bytes).good());
+  for (size_t i = 0; i < 120; ++i) voxels.push_back(bytes[i / 8] >> i % 8 & 1);
+#endif
+  return voxels;
 }
 
 /// A mask with two parts: a corner voxel, and a line along x.
@@ -191,6 +205,7 @@ TEST_CASE("scan: a DICOM segmentation is written of a DICOM scan, and NIfTI as w
   CHECK(header.frames == 4);
   CHECK(header.patient == "P1");
   CHECK((header.height == 5 && header.width == 6));
+  CHECK(seg_voxels(tmp / "m.dcm") == some_mask());  // frames of 30 pixels do not fill bytes
   if (lacks_nifti()) return;
   write(tmp / "m.nii", encode_nifti(scan, some_mask(), false));
   const Scan mask = read_nifti(tmp / "m.nii");
