@@ -39,10 +39,10 @@ std::string host_name() {
 }  // namespace
 
 int launched_processes() {
-  int count = 1;
+  // mpirun's own count comes first: it may have been started by a step of Slurm.
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
-    count = std::max(count, environment_number(name));
-  return count;
+    if (const int count = environment_number(name); count > 0) return count;
+  return 1;
 }
 
 std::string mpi_version() {
