@@ -10,7 +10,9 @@ inline Config small_config(const std::string& recipe) {
   Config c;
   c.recipe = recipe;
   c.data.size = 32;
-  c.model = {.features = {8, 8, 16, 16, 24, 8}, .groups = 4, .slope = 0.1};
+  c.model.features = {8, 8, 16, 16, 24, 8};
+  c.model.groups = 4;
+  c.model.slope = 0.1;
   c.train.batch = 3;
   return c;
 }

@@ -53,7 +53,9 @@ Config tiny_network(const NetworkCase& c, uint64_t seed) {
   Config config = parse_run_config(c.keys, c.name);
   config.seed += int64_t(seed);
   config.data.size = 32;
-  config.model = {.features = {4, 4, 8, 8, 8, 4}, .groups = 2, .slope = 0.1};
+  config.model.features = {4, 4, 8, 8, 8, 4};
+  config.model.groups = 2;
+  config.model.slope = 0.1;
   config.loss.lambda = {1, 1, 1, 1};
   return config;
 }

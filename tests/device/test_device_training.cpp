@@ -21,7 +21,9 @@ Config tiny_config(const std::string& recipe) {
   Config c;
   c.recipe = recipe;
   c.data.size = side;
-  c.model = {.features = {4, 4, 8, 8, 8, 4}, .groups = 2, .slope = 0.1};
+  c.model.features = {4, 4, 8, 8, 8, 4};
+  c.model.groups = 2;
+  c.model.slope = 0.1;
   c.augment = {.rotate = 20, .scale = 0.2, .brightness = 0.1, .contrast = 0.1, .saturation = 0.1};
   c.optimizer.lr = 0.05;
   c.train.batch = batch_size;
