@@ -152,6 +152,25 @@ TEST_CASE("asc: a faulty or ambiguous file is refused", "[readers]") {
                  "p01.edf: is a binary EDF file of EyeLink: expected its text, which SR Research's program edf2asc");
 }
 
+TEST_CASE("asc: a file truncated anywhere or with a changed byte is read or refused", "[readers]") {
+  const TempFolder tmp;
+  GazeOptions options;
+  options.viewing.screen_width = 1000, options.viewing.screen_height = 500;
+  const std::string whole = one_trial("MSG\t150 4 DISPLAY ON\n" + fix);
+  for (size_t i = 0; i < whole.size(); i += 2)
+    for (const char c : {'\0', '\t', '\n', '9', '\xFF'}) {
+      std::string changed = whole;
+      changed[i] = c;
+      for (const std::string& bytes : {changed, whole.substr(0, c == '9' ? i : 0)}) {
+        if (bytes.empty()) continue;
+        write(tmp / "p01.asc", bytes);
+        size_t tracks = 1;
+        error_of([&] { tracks = read_gaze(tmp / "p01.asc", options).tracks.size(); });
+        CHECK(tracks > 0);
+      }
+    }
+}
+
 // ---- BIDS -----------------------------------------------------------------------------------------------------------
 
 namespace {

@@ -166,8 +166,8 @@ TEST_CASE("scan: NIfTI files that cannot be trusted are refused", "[scan]") {
   with(changed(70, std::string("\0\x80", 2)), "the type RGB24");  // datatype
   const std::string sform(16, '\0');
   with(changed(280, sform), "an axis of the volume has no length");
-  for (size_t i = 0; i < 352; ++i)
-    for (const char c : {'\0', '\xFF', '\x7F'}) {
+  for (size_t i = 0; i < 352; i += 2)
+    for (const char c : {'\0', '\xFF'}) {
       write(tmp / "v.nii", changed(i, std::string(1, c)));
       size_t voxels = 1;
       error_of([&] { voxels = read_nifti(tmp / "v.nii").values.size(); });
