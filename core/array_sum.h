@@ -16,7 +16,7 @@
 #include "core/check.h"
 #include "core/communicator.h"
 
-namespace gt {
+namespace gt::mpi {
 
 /// The connected processes of this program; a size of 1 before connect_processes().
 struct World {
@@ -33,7 +33,7 @@ inline void check_mpi(int status, const char* what) {
   fail(what, ": ", std::string(text.data(), size_t(length)));
 }
 
-/// Whether a request is complete. If not, it goes on.
+/// Whether a request is complete. If not, it continues.
 inline bool complete(MPI_Request& request) {
   int done = 0;
   check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
@@ -124,6 +124,6 @@ class ArraySum {
   MPI_Request request_ = MPI_REQUEST_NULL;
 };
 
-}  // namespace gt
+}  // namespace gt::mpi
 
 #endif

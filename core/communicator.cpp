@@ -14,23 +14,21 @@
 #include "core/array_sum.h"
 #include "core/cuda.h"
 #include "core/elementwise.h"
+#include "core/host.h"
 #include "core/nccl.h"
 #if GT_EMULATE
 #include "core/emulation/emulation.h"
 #endif
 
 namespace gt {
+#if GT_MPI
+using namespace mpi;
+#endif
 namespace {
 
 int environment_number(const char* name) {
   const char* text = std::getenv(name);
   return text == nullptr ? 0 : std::atoi(text);
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
 }
 
 }  // namespace
@@ -86,6 +84,19 @@ void broadcast_bytes(std::string& bytes, int root) {
   }
 }
 
+#if GT_CUDA && !GT_EMULATE
+/// The rank of this process among those on its host.
+int rank_on_host() {
+  MPI_Comm host;
+  int rank = 0;
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank, MPI_INFO_NULL, &host),
+            "MPI_Comm_split_type");
+  MPI_Comm_rank(host, &rank);
+  MPI_Comm_free(&host);
+  return rank;
+}
+#endif
+
 void sum_on_host(float* values, int64_t count) {
   ArraySum<float> sum(MPI_COMM_WORLD, values, count);
   sum.start();
@@ -103,7 +114,6 @@ void end_processes(const std::function<void()>& report) {
 }
 
 struct Communicator::State {
-  int local_rank = 0, local_size = 1;
 #if GT_NCCL
   mutable std::unique_ptr<NcclGroup> nccl = {};  // made by the first sum of a CUDA tensor
 #endif
@@ -127,23 +137,15 @@ Communicator connect_processes() {
     fail(launched, " processes were started, but MPI connects ", world.size,
          "; with Slurm, try srun --mpi=pmix (srun --mpi=list shows what it has)");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  MPI_Comm host;
-  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank, MPI_INFO_NULL, &host),
-            "MPI_Comm_split_type");
-  auto state = std::make_shared<Communicator::State>();
-  MPI_Comm_rank(host, &state->local_rank);
-  MPI_Comm_size(host, &state->local_size);
-  MPI_Comm_free(&host);
 #if GT_CUDA && !GT_EMULATE
-  if (cuda_status().state == CudaState::device) use_cuda_device(state->local_rank);
+  const int place = rank_on_host();  // asks all processes, those without a device too
+  if (cuda_status().state == CudaState::device) use_cuda_device(place);
 #endif
-  return Communicator(std::move(state));
+  return Communicator(std::make_shared<Communicator::State>());
 }
 
 int Communicator::rank() const { return state_ == nullptr ? 0 : world.rank; }
 int Communicator::size() const { return state_ == nullptr ? 1 : world.size; }
-int Communicator::local_rank() const { return state_ == nullptr ? 0 : state_->local_rank; }
-int Communicator::local_size() const { return state_ == nullptr ? 1 : state_->local_size; }
 
 void Communicator::sum(std::vector<double>& values) const {
   if (state_ == nullptr) return;
@@ -191,8 +193,6 @@ Communicator connect_processes() {
 
 int Communicator::rank() const { return 0; }
 int Communicator::size() const { return 1; }
-int Communicator::local_rank() const { return 0; }
-int Communicator::local_size() const { return 1; }
 void Communicator::sum(std::vector<double>&) const {}
 std::vector<std::string> Communicator::gather(const std::string& bytes) const { return {bytes}; }
 std::string Communicator::broadcast(const std::string& bytes) const { return bytes; }

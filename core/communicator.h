@@ -25,9 +25,6 @@ class Communicator {
 
   int rank() const;
   int size() const;
-  /// The rank among the processes on this host, and their number.
-  int local_rank() const;
-  int local_size() const;
 
   /// The number of processors that this process may use, divided among the processes that may use the same ones; at
   /// least 1.
@@ -54,7 +51,7 @@ class Communicator {
 };
 
 /// The processes that were started together with this one; this process alone if there are none. To be called once,
-/// before other threads start. On CUDA each process of a host takes a device of its own. Throws Error if this program
+/// before other threads start. On CUDA each process of a host takes another device. Throws Error if this program
 /// is built without MPI, or if MPI does not connect as many processes as were started.
 Communicator connect_processes();
 
@@ -81,7 +78,7 @@ struct Slice {
 /// The part of `count` items that process `rank` of `size` has. Parts follow each other, and differ by one at most.
 Slice slice_of(int64_t count, int rank, int size);
 
-/// The sum of a tensor over the processes, computed while other work goes on.
+/// The sum of a tensor over the processes, computed during other work.
 class TensorSum {
  public:
   /// x is f32, and is sent as `transfer`: f32 or bf16. On the CPU sums are in f32 all the same.
@@ -91,7 +88,7 @@ class TensorSum {
 
   /// Sends the present elements of x, which must then be left alone until finish().
   void start();
-  /// Lets a sum that was started go on. Returns whether it is complete, or goes on without the host.
+  /// Lets a sum that was started continue. Returns whether it is complete, or continues without the host.
   bool advance();
   /// Waits: the elements of x are then the sums.
   void finish();

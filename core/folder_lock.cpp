@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "core/host.h"
 #include "core/io.h"
 
 namespace gt {
@@ -28,11 +29,6 @@ void take_lock(int file, const std::string& folder) {
     fail(folder, ": ", who.empty() ? "another process" : who.substr(0, who.find('\n')),
          " is at work in it; wait for it, or choose another folder");
   }
-}
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "?";
 }
 
 }  // namespace

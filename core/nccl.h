@@ -1,4 +1,4 @@
-// NCCL: sums of CUDA tensors over the processes, each with a GPU of its own. GT_NCCL is 1 in builds that have it.
+// NCCL: sums of CUDA tensors over the processes, each with another GPU. GT_NCCL is 1 in builds that have it.
 #pragma once
 
 #if GT_NCCL
@@ -10,12 +10,12 @@
 
 namespace gt {
 
-/// A communicator of NCCL on this process's device, and a stream for sums that run beside the project's stream.
+/// A communicator of NCCL on this process's device, and a second stream for sums.
 class NcclGroup {
  public:
   static std::string version();
 
-  /// What tells this process's GPU from all others.
+  /// What identifies this process's GPU.
   static std::string gpu();
 
   /// What rank 0 makes, and all processes pass to the constructor.

@@ -34,7 +34,7 @@ void count_flops(double flops);
 void count_device_call(DeviceCall call);
 /// A buffer is allocated (bytes above 0) or freed (below 0). `live` are the bytes in buffers on the device afterwards.
 void count_buffer(Device device, const void* data, int64_t bytes, int64_t live);
-void label_range(const std::string& label);  ///< sizes, which tell ranges of one name apart
+void label_range(const std::string& label);  ///< sizes, which distinguish ranges of one name
 void begin_op_body(Device device);           ///< after the operands are counted, before the work
 void end_op_body(Device device);
 

@@ -1,4 +1,4 @@
-// BIDS eye tracking: NAME_physio.tsv.gz with its sidecar NAME_physio.json and, beside them, NAME_physioevents.tsv.gz
+// BIDS eye tracking: NAME_physio.tsv.gz with its sidecar NAME_physio.json and, in one folder, NAME_physioevents.tsv.gz
 // with the tracker's fixations and NAME_events.tsv with the images (Brain Imaging Data Structure 1.11, "Physiological
 // recordings", https://bids-specification.readthedocs.io). Positions are in pixels of the screen.
 #include <algorithm>

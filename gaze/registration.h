@@ -16,7 +16,7 @@ struct RegistrationOptions {
 };
 
 /// How a track is moved: each fixation p becomes centre + width (p - centre) + (dx, dy), with the track's centre, the
-/// mean of its fixations weighted by duration.
+/// mean of its fixations weighted by duration, of at least 1 ms.
 struct Registration {
   double dx = 0, dy = 0, width = 1;        // the shift in image sides
   double overlap_before = 0, overlap = 0;  // soft Dice of map and prediction
@@ -25,10 +25,11 @@ struct Registration {
 /// The track so moved. Positions are clamped to the image.
 Track registered_track(const Track& track, const Registration& registration);
 
-/// Finds the registration that maximises
+/// Finds the registration that maximises this objective:
 ///   2 sum M p / (sum M^2 + sum p^2) - prior_weight ((dx^2 + dy^2) / shift_prior^2 + ln(width)^2 / width_prior^2) / 2
-/// with M the full track's map (METHOD 3.4) and p (h,w) the predicted probability of foreground, by gradient ascent
-/// through the map. The step is halved where it does not rise. Throws Error for an empty track.
+/// M is the full track's map (METHOD 3.4). p is `prediction` (h,w), the probability of foreground. The search is
+/// gradient ascent through the map. The step is halved where the objective does not rise. Throws Error for an empty
+/// track.
 Registration register_track(const Track& track, const Tensor& prediction, const MapOptions& maps,
                             const RegistrationOptions& options);
 

@@ -63,8 +63,8 @@ bool is_nifti_name(const std::string& path);
 std::string nifti_library();
 bool nifti_built();
 
-/// Reads a NIfTI file or a DICOM file of several frames. Throws Error, naming the file and the field, for damaged
-/// files, for values that are not finite, for other than three dimensions, and for files that do not give the
+/// Reads a NIfTI file or a DICOM file of several frames. Throws Error, naming the file and the field. It refuses
+/// damaged files, values that are not finite, other than three dimensions, and files that do not give the
 /// orientation.
 Scan read_nifti(const std::string& path, const ReadOptions& options = {});
 Scan read_dicom_scan(const std::string& path, const ReadOptions& options = {});

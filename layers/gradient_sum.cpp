@@ -33,7 +33,7 @@ GradientSum::GradientSum(const Communicator& processes, const Parameters& parame
     for (const Tensor& p : bucket.parameters) elements += p.size();
     bucket.flat = Tensor::zeros({elements}, DType::f32, parameters.device());
     bucket.missing = bucket.parameters.size();
-    bucket.sum.emplace_back(processes, bucket.flat, transfer);
+    bucket.sum.emplace(processes, bucket.flat, transfer);
   }
   times_.bytes = 2 * (processes.size() - 1) * parameters.count() * int64_t(size_of(transfer)) / processes.size();
 }
@@ -45,7 +45,7 @@ void GradientSum::complete(const Tensor& parameter) {
   GT_CHECK(bucket.missing > 0, "GradientSum: a gradient is complete for the second time");
   --bucket.missing;
   start_complete_buckets();
-  for (size_t k = 0; k < started_; ++k) buckets_[k].sum[0].advance();
+  for (size_t k = 0; k < started_; ++k) buckets_[k].sum->advance();
 }
 
 /// Buckets start in their order, which is the same in all processes.
@@ -60,7 +60,7 @@ void GradientSum::start_complete_buckets() {
       if (grad.defined()) copy_bytes(at, p.device(), grad.raw(), p.device(), p.bytes());
       at += p.size();
     }
-    bucket.sum[0].start();
+    bucket.sum->start();
   }
 }
 
@@ -70,7 +70,7 @@ void GradientSum::finish() {
   for (Bucket& bucket : buckets_) bucket.missing = 0;  // parameters that are not in the graph
   start_complete_buckets();
   for (Bucket& bucket : buckets_) {
-    bucket.sum[0].finish();
+    bucket.sum->finish();
     const float* at = bucket.flat.data<float>();
     for (const Tensor& p : bucket.parameters) {
       const Tensor grad = p.grad();

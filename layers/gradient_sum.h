@@ -1,8 +1,9 @@
-// Gradients of a training by several processes: their sum over the processes, made while backward() goes on.
+// Gradients of a training by several processes: their sum over the processes, made during backward().
 #pragma once
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "core/communicator.h"
@@ -41,7 +42,7 @@ class GradientSum {
     Tensor flat;  // the gradients of its parameters, one after the other
     Tensors parameters;
     size_t missing = 0;  // parameters whose gradients are not complete
-    std::vector<TensorSum> sum;
+    std::optional<TensorSum> sum;
   };
 
   void start_complete_buckets();

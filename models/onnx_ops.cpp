@@ -144,7 +144,7 @@ Names max_pool3x3_nodes(const Call& c) {
 }
 Names max_pool_and_skip_nodes(const Call& c) { return {max_pool_node(c), c.image(0)}; }
 
-/// The size goes in beside the batch and the channels of the input, as the batch is not known.
+/// The size follows the batch and the channels of the input, as the batch is not known.
 Names resize_nodes(const Call& c) {
   const Shape& to = c.op.outputs[0].shape();
   const std::string x = c.image(0);

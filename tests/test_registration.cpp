@@ -122,7 +122,7 @@ TEST_CASE("register: a run's gaze is moved and can be trained on", "[cli]") {
   REQUIRE(r.status == 0);
   CHECK(has(r.out, "tracks moved by "));
   CHECK(has(r.out, "mean width "));
-  CHECK(has(r.out, "Beside the masks, which the registration did not see:"));
+  CHECK(has(r.out, "Compared with the masks, which the registration did not see:"));
   const std::string text = read_file(table);
   CHECK(std::count(text.begin(), text.end(), '\n') == 15);  // 14 images
   CHECK(run(w.train("data.gaze=" + out + " train.iterations=4 train.val_every=4", "again")).status == 0);

@@ -60,11 +60,7 @@ void print_scores(const Comparison& c) {
   if (any_published) rows[0].push_back("published *");
   for (size_t i = 0; i < c.runs.size(); ++i) {
     rows.push_back({c.arm(i).name, str_cat(c.runs[i].size(), " of ", c.seeds)});
-    if (timed) {
-      char hours[32];
-      std::snprintf(hours, sizeof hours, "%.2f", c.arm(i).hours);
-      rows.back().push_back(hours);
-    }
+    if (timed) rows.back().push_back(number_text(c.arm(i).hours, 2));
     for (const Metric* m : compared_metrics())
       rows.back().push_back(c.has(i, *m) ? mean_and_std(c.over_seeds(i, m->key), m->decimals + 1) : "-");
     if (const auto p = published_dice(c.arm(i))) rows.back().push_back(mean_and_std(*p, 4));

@@ -1,9 +1,9 @@
 // The tables of an experiment as files: scores.csv and table.tex.
-#include <cstdio>
 
 #include "core/check.h"
 #include "core/csv.h"
 #include "tools/comparison.h"
+#include "tools/text_table.h"
 
 namespace gt {
 namespace {
@@ -20,12 +20,6 @@ std::string latex(const std::string& text) {
       out += std::string("#$%&_{}").find(c) != std::string::npos ? std::string("\\") + c : std::string(1, c);
   }
   return out;
-}
-
-std::string number(double value, int decimals, bool sign = false) {
-  char text[64];
-  std::snprintf(text, sizeof text, sign ? "%+.*f" : "%.*f", decimals, value);
-  return text;
 }
 
 }  // namespace
@@ -60,8 +54,8 @@ std::string comparison_latex(const Comparison& c) {
       out += " & ";
       if (!c.has(arm, *m)) continue;
       const MeanStd score = c.over_seeds(arm, m->key);
-      out += "$" + number(score.mean, m->decimals);
-      if (score.std > 0) out += " \\pm " + number(score.std, m->decimals);
+      out += "$" + number_text(score.mean, m->decimals);
+      if (score.std > 0) out += " \\pm " + number_text(score.std, m->decimals);
       out += "$";
     }
     out += " \\\\\n";
@@ -74,8 +68,9 @@ std::string comparison_latex(const Comparison& c) {
     for (const auto& [metric, d] : pair.scores) {
       if (std::string_view(metric->key) != "dice") continue;
       out += str_cat(latex(c.arm(pair.first).name), " $-$ ", latex(c.arm(pair.second).name), " & $",
-                     number(d.mean, metric->decimals, true), "$ & $", number(d.interval.low, metric->decimals, true),
-                     "$ to $", number(d.interval.high, metric->decimals, true), "$ & ", format_p(d.p), " \\\\\n");
+                     number_text(d.mean, metric->decimals, true), "$ & $",
+                     number_text(d.interval.low, metric->decimals, true), "$ to $",
+                     number_text(d.interval.high, metric->decimals, true), "$ & ", format_p(d.p), " \\\\\n");
     }
   return out + "\\bottomrule\n\\end{tabular}\n";
 }

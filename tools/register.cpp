@@ -27,12 +27,6 @@ struct Options {
   bool force = false;
 };
 
-std::string number(double value, int digits = 3) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 std::string table_csv(const std::vector<Track>& tracks, const std::vector<Registration>& found) {
   std::string csv = csv_row({"image", "dx", "dy", "width", "overlap_before", "overlap"});
   for (size_t i = 0; i < tracks.size(); ++i) {
@@ -47,13 +41,13 @@ std::string table_csv(const std::vector<Track>& tracks, const std::vector<Regist
 void print_with_masks(const std::vector<Track>& before, const std::vector<Track>& after,
                       const std::vector<Image>& masks) {
   const GazeStatistics a = gaze_statistics(before, masks), b = gaze_statistics(after, masks);
-  std::printf("\nBeside the masks, which the registration did not see:\n");
+  std::printf("\nCompared with the masks, which the registration did not see:\n");
   print_rows({{"", "before", "after"},
-              {"gaze centre to mask centre, sides", number(a.offset_length), number(b.offset_length)},
-              {"  standard deviation in x, in y", number(a.offset_sd_x) + ", " + number(a.offset_sd_y),
-               number(b.offset_sd_x) + ", " + number(b.offset_sd_y)},
-              {"share of fixations inside the mask", number(a.inside_mean), number(b.inside_mean)},
-              {"Dice of the track map at 0.6", number(a.track_dice_60), number(b.track_dice_60)}});
+              {"gaze centre to mask centre, sides", number_text(a.offset_length, 3), number_text(b.offset_length, 3)},
+              {"  standard deviation in x, in y", number_text(a.offset_sd_x, 3) + ", " + number_text(a.offset_sd_y, 3),
+               number_text(b.offset_sd_x, 3) + ", " + number_text(b.offset_sd_y, 3)},
+              {"share of fixations inside the mask", number_text(a.inside_mean, 3), number_text(b.inside_mean, 3)},
+              {"Dice of the track map at 0.6", number_text(a.track_dice_60, 3), number_text(b.track_dice_60, 3)}});
 }
 
 void print_summary(const std::vector<Registration>& found, bool widen) {

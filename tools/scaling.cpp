@@ -37,18 +37,16 @@ const Network& network_of(const std::string& name) {
   fail("--network ", name, ": expected one of ", known);
 }
 
-std::string number(double value, int digits) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
+/// Bytes that the ops of a step move, to which its time is taken to be proportional.
+double moved_bytes(const StepPlan& plan) {
+  double bytes = 0;
+  for (const Profile::Total& t : plan.profile->totals(true)) bytes += t.bytes;
+  return bytes;
 }
 
-/// Bytes that the ops of a step of `batch` images move, to which the step's time is taken to be proportional.
-double moved_bytes(Config config, Device device, int64_t batch) {
+StepPlan plan_batch(Config config, Device device, int64_t batch) {
   config.train.batch = batch;
-  double bytes = 0;
-  for (const Profile::Total& t : plan_step(config, device).profile->totals(true)) bytes += t.bytes;
-  return bytes;
+  return plan_step(config, device);
 }
 
 }  // namespace
@@ -76,7 +74,7 @@ void print_scaling(const ScalingOptions& options, const Config& config, Device d
   const StepPlan plan = plan_step(config, device);
   const double whole = options.step_ms / 1e3;
   const double gradients = double(plan.parameters) / (config.train.reduce == "bf16" ? 2 : 1);
-  const double bytes_of_batch = moved_bytes(config, device, config.train.batch);
+  const double bytes_of_batch = moved_bytes(plan);
   const auto print = [&](const char* title, bool strong) {
     std::vector<std::vector<std::string>> rows = {
         {"ranks", "images each", "compute ms", "sent MB", "sums ms", "hidden", "step ms", "images/s", "efficiency"}};
@@ -88,14 +86,14 @@ void print_scaling(const ScalingOptions& options, const Config& config, Device d
       }
       const int64_t batch = strong ? (config.train.batch + ranks - 1) / ranks : config.train.batch;
       const double compute =
-          batch == config.train.batch ? whole : whole * moved_bytes(config, device, batch) / bytes_of_batch;
+          batch == config.train.batch ? whole : whole * moved_bytes(plan_batch(config, device, batch)) / bytes_of_batch;
       const ScaledStep s = predict_step(options.network, ranks, batch, compute, gradients);
       const double images = double(strong ? config.train.batch : config.train.batch * ranks);
       const double speed = images / s.step(), one = double(config.train.batch) / whole;
-      rows.push_back({count, std::to_string(batch), number(1e3 * compute, 2), number(s.bytes / 1e6, 1),
-                      number(1e3 * s.reduce, 2),
-                      s.reduce > 0 ? number(100 * (1 - s.exposed / s.reduce), 0) + " %" : "-",
-                      number(1e3 * s.step(), 2), number(speed, 0), number(100 * speed / (one * ranks), 0) + " %"});
+      rows.push_back(
+          {count, std::to_string(batch), number_text(1e3 * compute, 2), number_text(s.bytes / 1e6, 1),
+           number_text(1e3 * s.reduce, 2), s.reduce > 0 ? number_text(100 * (1 - s.exposed / s.reduce), 0) + " %" : "-",
+           number_text(1e3 * s.step(), 2), number_text(speed, 0), number_text(100 * speed / (one * ranks), 0) + " %"});
     }
     std::printf("\n%s\n", title);
     print_rows(rows);

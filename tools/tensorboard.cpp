@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/event_file.h"
+#include "core/host.h"
 #include "core/io.h"
 #include "tools/panels.h"
 
@@ -17,12 +18,6 @@ namespace {
 
 double wall_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-std::string host_name() {
-  char name[256] = "";
-  if (::gethostname(name, sizeof name - 1) != 0) return "unknown";
-  return name;
 }
 
 /// The first, the middle and the last image.

@@ -257,51 +257,32 @@ OpCase conv2d_strided_case(int64_t kernel, int64_t stride, std::vector<Sizes> la
           .bf16_activations = true};
 }
 
-/// Sizes: B, H, W, C.
-OpCase max_pool3x3_case() {
-  const auto elements = [](const Sizes& s) { return double(s[0] * s[1] * s[2] * s[3]); };
-  return {.name = "max_pool3x3",
-          .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}, {1, 2, 600, 1}, {1, 2, 4, 1040}},
-          .large = {{8, 112, 112, 64}},
-          .inputs = [](const Sizes& s, Maker& make) -> Tensors {
-            return {make.param(make.distinct({s[0], s[1], s[2], s[3]}))};
-          },
-          .op = [](const Tensors& t) -> Tensors { return {max_pool3x3(t[0])}; },
-          .composed = [](const Tensors& t) -> Tensors { return {naive_max_pool3x3(t[0])}; },
-          .wrong =
-              [] {
-                max_pool3x3(Tensor::zeros({1, 3, 4, 2}));
-              },
-          .cost = [=](const Sizes& s) -> Cost {
-            return {21 * elements(s) / 4, 2 * elements(s)};
-          },
-          .backward = [=](const Sizes& s) -> Cost {
-            return {21 * elements(s) / 4, 5 * elements(s) / 4};
-          },
-          .bf16_activations = true};
-}
+using Pooling = Tensor (*)(const Tensor& x);
 
-/// Sizes: B, H, W, C.
-OpCase max_pool_case() {
-  return {.name = "max_pool2x2",
+/// A maximum over windows that halves both sides. Its FLOPs are those of an output, forward and backward. Sizes: B, H,
+/// W, C.
+OpCase pooling_case(const char* name, Pooling pool, Pooling naive, const std::vector<Sizes>& large, double forward,
+                    double backward) {
+  const auto cost = [](double flops) {
+    return [flops](const Sizes& s) -> Cost {
+      const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
+      return {21 * outputs, flops * outputs};
+    };
+  };
+  return {.name = name,
           .sizes = {{1, 2, 2, 1}, {2, 4, 6, 3}, {1, 2, 10, 17}, {3, 34, 4, 16}, {1, 2, 600, 1}, {1, 2, 4, 1040}},
-          .large = {{8, 128, 128, 16}, {8, 16, 16, 128}, {8, 224, 224, 64}},
+          .large = large,
           .inputs = [](const Sizes& s, Maker& make) -> Tensors {
             return {make.param(make.distinct({s[0], s[1], s[2], s[3]}))};
           },
-          .op = [](const Tensors& t) -> Tensors { return {max_pool2x2(t[0])}; },
-          .composed = [](const Tensors& t) -> Tensors { return {naive_max_pool2x2(t[0])}; },
+          .op = [pool](const Tensors& t) -> Tensors { return {pool(t[0])}; },
+          .composed = [naive](const Tensors& t) -> Tensors { return {naive(t[0])}; },
           .wrong =
-              [] {
-                max_pool2x2(Tensor::zeros({1, 3, 4, 2}));
+              [pool] {
+                pool(Tensor::zeros({1, 3, 4, 2}));
               },
-          .cost = [](const Sizes& s) -> Cost {
-            const double outputs = double(s[0] * s[1] * s[2] * s[3]) / 4;
-            return {21 * outputs, 3 * outputs};
-          },
-          .backward = [](const Sizes& s) -> Cost {
-            return {21 * double(s[0] * s[1] * s[2] * s[3]) / 4, 0};
-          },
+          .cost = cost(forward),
+          .backward = cost(backward),
           .bf16_activations = true};
 }
 
@@ -377,9 +358,10 @@ std::vector<OpCase> dense_cases() {
           conv2d_strided_case(7, 1, {{8, 56, 56, 64, 64, 1}}),
           conv2d_strided_case(7, 2, {{8, 224, 224, 3, 64, 1}}),
           conv_transpose_case(),
-          max_pool_case(),
+          pooling_case("max_pool2x2", max_pool2x2, naive_max_pool2x2,
+                       {{8, 128, 128, 16}, {8, 16, 16, 128}, {8, 224, 224, 64}}, 3, 0),
           max_pool_and_skip_case(),
-          max_pool3x3_case(),
+          pooling_case("max_pool3x3", max_pool3x3, naive_max_pool3x3, {{8, 112, 112, 64}}, 8, 5),
           matmul_case()};
 }
 
