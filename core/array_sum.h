@@ -11,6 +11,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "core/check.h"
@@ -61,8 +62,7 @@ template <class Sent>
 class ArraySum {
  public:
   /// Other calls of `messages` must not be under way at the same time: MPI matches calls by their order.
-  ArraySum(MPI_Comm messages, float* values, int64_t count)
-      : messages_(messages), values_(values), sent_(size_t(count)) {
+  ArraySum(MPI_Comm messages, float* values, int64_t count) : messages_(messages), values_(values), count_(count) {
     GT_CHECK(count * int64_t(sizeof(Sent)) < (int64_t(1) << 31), "a sum of ", count, " elements: expected below 2 GiB");
     for (int r = 0; r < world.size; ++r) {
       const Slice slice = slice_of(count, r, world.size);
@@ -74,11 +74,13 @@ class ArraySum {
     for (int r = 0; r < world.size; ++r) own_begins_.push_back(r * bytes);
     own_sizes_.assign(size_t(world.size), bytes);
     received_.resize(size_t(own_.size() * world.size));
+    if constexpr (!in_place) converted_.resize(size_t(count));
   }
 
   void start() {
-    for (size_t i = 0; i < sent_.size(); ++i) sent_[i] = Sent(values_[i]);
-    check_mpi(MPI_Ialltoallv(sent_.data(), sizes_.data(), begins_.data(), MPI_BYTE, received_.data(), own_sizes_.data(),
+    if constexpr (!in_place)
+      for (int64_t i = 0; i < count_; ++i) sent()[i] = Sent(values_[i]);
+    check_mpi(MPI_Ialltoallv(sent(), sizes_.data(), begins_.data(), MPI_BYTE, received_.data(), own_sizes_.data(),
                              own_begins_.data(), MPI_BYTE, messages_, &request_),
               "MPI_Ialltoallv");
     stage_ = Stage::exchange;
@@ -87,13 +89,14 @@ class ArraySum {
   bool advance() {
     if (stage_ == Stage::exchange && complete(request_)) {
       add();
-      check_mpi(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, sent_.data(), sizes_.data(), begins_.data(),
-                                MPI_BYTE, messages_, &request_),
+      check_mpi(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, sent(), sizes_.data(), begins_.data(), MPI_BYTE,
+                                messages_, &request_),
                 "MPI_Iallgatherv");
       stage_ = Stage::collect;
     }
     if (stage_ == Stage::collect && complete(request_)) {
-      for (size_t i = 0; i < sent_.size(); ++i) values_[i] = float(sent_[i]);
+      if constexpr (!in_place)
+        for (int64_t i = 0; i < count_; ++i) values_[i] = float(sent()[i]);
       stage_ = Stage::none;
     }
     return stage_ == Stage::none;
@@ -105,19 +108,29 @@ class ArraySum {
 
  private:
   enum class Stage { none, exchange, collect };
+  static constexpr bool in_place = std::is_same_v<Sent, float>;
+
+  /// The array as it is sent: the values themselves, or a copy in another number format.
+  Sent* sent() {
+    if constexpr (in_place)
+      return values_;
+    else
+      return converted_.data();
+  }
 
   void add() {
     const size_t count = size_t(own_.size());
     for (size_t i = 0; i < count; ++i) {
       float sum = float(received_[i]);
       for (size_t r = 1; r < size_t(world.size); ++r) sum += float(received_[r * count + i]);
-      sent_[size_t(own_.begin) + i] = Sent(sum);
+      sent()[size_t(own_.begin) + i] = Sent(sum);
     }
   }
 
   MPI_Comm messages_;
   float* values_;
-  std::vector<Sent> sent_, received_;
+  int64_t count_;
+  std::vector<Sent> converted_, received_;
   std::vector<int> begins_, sizes_, own_begins_, own_sizes_;  // bytes
   Slice own_;
   Stage stage_ = Stage::none;

@@ -1,6 +1,7 @@
-// A lock on a folder, so that one process works in it.
+// Locks on files and folders, so that one process works on them.
 #pragma once
 
+#include <memory>
 #include <string>
 
 namespace gt {
@@ -20,6 +21,21 @@ class FolderLock {
   FolderLock& operator=(const FolderLock&) = delete;
 
  private:
+  int file_;
+};
+
+/// A lock on a file of its own, as FolderLock, for those who wait.
+class FileLock {
+ public:
+  /// The lock, or null if another process has it; `holder` then says who. Creates the file. Throws Error if it cannot
+  /// be written, or if the file system has no locks.
+  static std::unique_ptr<FileLock> try_take(const std::string& path, const std::string& command, std::string& holder);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  explicit FileLock(int file) : file_(file) {}
   int file_;
 };
 

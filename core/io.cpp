@@ -90,31 +90,6 @@ void sync_folder(const std::string& path) {
   if (file) sync_file(*file, path);  // a folder that cannot be read cannot be synced
 }
 
-/// Writes a file that takes the place of `path` by a rename.
-void replace_file(const std::string& path, const std::string& bytes) {
-  const std::string target = link_target(path);
-  std::string temporary;
-  int opened = -1;
-  for (int tries = 0; tries < 100 && opened < 0; ++tries) {  // names that a killed process left are passed over
-    temporary = temporary_name(target);
-    opened = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (opened < 0 && errno != EEXIST) break;
-  }
-  if (opened < 0) fail_with_reason(path, "write");
-  Descriptor file(opened);
-  try {
-    write_all(*file, bytes, path);
-    keep_mode(*file, target, path);
-    sync_file(*file, path);
-    if (!file.close()) fail_with_reason(path, "write");
-    if (::rename(temporary.c_str(), target.c_str()) != 0) fail_with_reason(path, "replace");
-  } catch (const Error&) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  sync_folder(target);
-}
-
 /// What a path leads to.
 fs::file_status status_of(const std::string& path) {
   std::error_code error;
@@ -180,9 +155,38 @@ void sync_file(int file, const std::string& path) {
   if (!synced) fail_with_reason(path, "write");
 }
 
+FileReplacement::FileReplacement(const std::string& path) : path_(path), target_(link_target(path)) {
+  for (int tries = 0; tries < 100 && file_ < 0; ++tries) {  // names that a killed process left are passed over
+    temporary_ = temporary_name(target_);
+    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (file_ < 0 && errno != EEXIST) break;
+  }
+  if (file_ < 0) fail_with_reason(path, "write");
+}
+
+FileReplacement::~FileReplacement() {
+  if (file_ >= 0) ::close(file_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void FileReplacement::append(std::string_view bytes) { write_all(file_, bytes, path_); }
+
+void FileReplacement::commit() {
+  keep_mode(file_, target_, path_);
+  sync_file(file_, path_);
+  if (::close(std::exchange(file_, -1)) != 0) fail_with_reason(path_, "write");
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_with_reason(path_, "replace");
+  temporary_.clear();
+  sync_folder(target_);
+}
+
 void write_file(const std::string& path, const std::string& bytes) {
   std::error_code none;
-  if (!fs::is_other(path, none)) return replace_file(path, bytes);
+  if (!fs::is_other(path, none)) {
+    FileReplacement file(path);
+    file.append(bytes);
+    return file.commit();
+  }
   Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));  // a device or a pipe has no old content to keep
   if (!file) fail_with_reason(path, "write");
   write_all(*file, bytes, path);
@@ -190,11 +194,12 @@ void write_file(const std::string& path, const std::string& bytes) {
   if (!file.close()) fail_with_reason(path, "write");
 }
 
-void remove_stale_temporaries(const std::string& folder) {
+void remove_stale_temporaries(const std::string& folder, const std::string& file) {
   std::error_code none;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
-    const std::optional<pid_t> process = process_of_temporary(entry.path().filename().string());
-    if (!process || !entry.is_regular_file(none)) continue;
+    const std::string name = entry.path().filename().string();
+    const std::optional<pid_t> process = process_of_temporary(name);
+    if (!process || !name.starts_with(file) || !entry.is_regular_file(none)) continue;
     // In containers, a killed process may have had the number of this one.
     if (*process == getpid() || (::kill(*process, 0) != 0 && errno == ESRCH)) fs::remove(entry.path(), none);
   }

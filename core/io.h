@@ -29,9 +29,27 @@ std::vector<TextLine> read_lines(const std::string& path);
 /// does not sync, `path` is new already. Devices and pipes are written directly.
 void write_file(const std::string& path, const std::string& bytes);
 
-/// Removes the temporary files that write_file() left in the folder in processes that were killed. This process must
-/// not be writing there.
-void remove_stale_temporaries(const std::string& folder);
+/// A file that is written in parts and takes the place of another one as write_file() says, all at once.
+class FileReplacement {
+ public:
+  /// Opens the temporary file. Throws Error with the system's reason, as the other functions do.
+  explicit FileReplacement(const std::string& path);
+  ~FileReplacement();  ///< without commit() the old file stays
+  FileReplacement(const FileReplacement&) = delete;
+  FileReplacement& operator=(const FileReplacement&) = delete;
+
+  void append(std::string_view bytes);
+  /// Ends the writing: the new file is in its place.
+  void commit();
+
+ private:
+  std::string path_, target_, temporary_;
+  int file_ = -1;
+};
+
+/// Removes the temporary files that processes which were killed left in the folder; with `file`, only those whose names
+/// begin so. This process must not be writing them.
+void remove_stale_temporaries(const std::string& folder, const std::string& file = "");
 
 /// Writes all bytes to a descriptor. Throws Error, naming `path`, with the system's reason.
 void write_all(int file, std::string_view bytes, const std::string& path);

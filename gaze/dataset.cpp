@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -48,7 +49,7 @@ void settle_missing_gaze(std::vector<ListEntry>& entries, const Gaze& gaze, cons
   if (first == entries.end()) return;
   const auto count = std::count_if(entries.begin(), entries.end(), missing);
   const std::string what =
-      str_cat(first->where, ": ", count, " of ", entries.size(), count == 1 ? " images has" : " images have",
+      str_cat(first->where(), ": ", count, " of ", entries.size(), count == 1 ? " images has" : " images have",
               " no gaze, the first is '", first->name, "'");
   if (options.missing_gaze != "skip" || size_t(count) == entries.size())
     fail(what, ": ", gaze_path(options), " has no usable fixation of it (fixations that are too short or outside the ",
@@ -66,16 +67,14 @@ struct Sources {
   Gaze gaze;
 };
 
-using FileDigest = std::pair<std::string, std::string>;
-
-/// The size and the checksum of a file, under its path below the root.
-FileDigest digest_of(const std::string& path, const DataOptions& options) {
+/// Adds the size and the checksum of a file, under its path below the root.
+void add_digest(FileDigests& files, const std::string& path, const DataOptions& options) {
   const std::string bytes = read_file(path);
   const uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
   char text[16];
   std::snprintf(text, sizeof text, "%08lx", crc);
   const std::string root = options.root + "/";
-  return {path.starts_with(root) ? path.substr(root.size()) : path, str_cat(bytes.size(), " bytes, CRC-32 ", text)};
+  files.add(path.starts_with(root) ? path.substr(root.size()) : path, str_cat(bytes.size(), " bytes, CRC-32 ", text));
 }
 
 /// A sample with what only loading needs.
@@ -84,7 +83,7 @@ struct Loaded {
   Image image;  // at its own size
   Mask mask;    // its values; its image is moved to the sample
   std::string image_path, mask_path;
-  std::vector<FileDigest> files;
+  FileDigests files;
 };
 
 /// Throws Error if a mask is of another size than its image, or may be turned differently by EXIF.
@@ -105,7 +104,7 @@ void load_mask(const ListEntry& entry, const Sources& sources, const std::string
   loaded.mask_path = sources.masks->find(entry);
   loaded.mask = read_mask(loaded.mask_path, options.labels, read_options(options));
   check_orientation(loaded.mask, loaded.mask_path, loaded.image, image_path);
-  loaded.files.push_back(digest_of(loaded.mask_path, options));
+  add_digest(loaded.files, loaded.mask_path, options);
   Image mask = std::move(loaded.mask.image);
   if (needs.masks || needs.some_masks) loaded.sample.mask = resize_mask(mask, options.size, options.size);
   if (!needs.labels) return;
@@ -122,7 +121,7 @@ Loaded load_sample(const ListEntry& entry, const Sources& sources, const DataOpt
   const std::string path = sources.images.find(entry);
   loaded.image_path = path;
   loaded.image = read_image(path, int(options.channels), read_options(options));
-  loaded.files.push_back(digest_of(path, options));
+  add_digest(loaded.files, path, options);
   sample.image = resize_image(loaded.image, options.size, options.size);
   sample.normalisation = normalisation_of(sample.image, options);
   if (masked) load_mask(entry, sources, path, options, needs, loaded);
@@ -142,6 +141,7 @@ std::vector<std::string> names_of(const std::vector<ListEntry>& entries) {
 
 /// Keeps options.images of the entries.
 void keep_chosen(std::vector<ListEntry>& entries, const DataOptions& options) {
+  if (options.images == 0) return;
   if (options.images > int64_t(entries.size()))
     fail("data.images: expected at most ", entries.size(), ", the number of training images, got ", options.images);
   const std::vector<bool> chosen = chosen_names(names_of(entries), options.images);
@@ -167,7 +167,7 @@ std::vector<bool> masked_entries(const std::vector<ListEntry>& entries, const Da
   for (const ListEntry& entry : read_list(list)) {
     const auto at = std::find(names.begin(), names.end(), entry.name);
     if (at == names.end())
-      fail(entry.where, ": '", entry.name, "' is not among the ", names.size(), " training images in use");
+      fail(entry.where(), ": '", entry.name, "' is not among the ", names.size(), " training images in use");
     masked[size_t(at - names.begin())] = true;
   }
   return masked;
@@ -175,40 +175,39 @@ std::vector<bool> masked_entries(const std::vector<ListEntry>& entries, const Da
 
 // ---- A split as a whole ---------------------------------------------------------------------------------------------
 
-/// Checks the masks of a split against each other, and notes what their values mean.
-void check_masks(const std::vector<Loaded>& loaded, const std::string& list, const DataOptions& options,
-                 const DataNeeds& needs, const LoadHooks& hooks, MaskValues& values) {
-  size_t empty = 0, full = 0, read = 0;
-  std::string first;
-  for (const Loaded& l : loaded) {
-    if (l.mask_path.empty()) continue;
-    if (read++ == 0) first = l.mask_path;
-    const size_t pixels = size_t(l.image.height * l.image.width) - l.mask.ignored_pixels;
-    empty += l.mask.foreground_pixels == 0;
-    full += l.mask.foreground_pixels == pixels && pixels > 0;
-    values.add(l.mask, l.mask_path);
+/// The masks of a split, one after the other.
+class MaskCheck {
+ public:
+  void add(const Loaded& loaded) {
+    if (loaded.mask_path.empty()) return;
+    if (read_++ == 0) first_ = loaded.mask_path;
+    const size_t pixels = size_t(loaded.image.height * loaded.image.width) - loaded.mask.ignored_pixels;
+    empty_ += loaded.mask.foreground_pixels == 0;
+    full_ += loaded.mask.foreground_pixels == pixels && pixels > 0;
   }
-  if (empty < read && full < read) return;
-  const std::string line =
-      str_cat(list, ": the masks of all ", read, " images are ", full == 0 ? "empty" : "full", ", as ", first, " is");
-  if (needs.training)
-    fail(line, ": expected foreground and background", options.labels.given() ? " by data.labels" : "");
-  if (hooks.warn) hooks.warn(line);
-}
+  /// Warns if all are empty, or all full; refuses such a split for training.
+  void end(const std::string& list, const DataOptions& options, const DataNeeds& needs, const LoadHooks& hooks) const {
+    if (read_ == 0 || (empty_ < read_ && full_ < read_)) return;
+    const std::string line = str_cat(list, ": the masks of all ", read_, " images are ", full_ == 0 ? "empty" : "full",
+                                     ", as ", first_, " is");
+    if (needs.training)
+      fail(line, ": expected foreground and background", options.labels.given() ? " by data.labels" : "");
+    if (hooks.warn) hooks.warn(line);
+  }
 
-/// Adds the pictures among `files` to `seen`, digest to path. Warns if one is there already, under another path.
-void warn_of_same(const std::vector<FileDigest>& files, std::map<std::string, std::string>& seen,
+ private:
+  size_t empty_ = 0, full_ = 0, read_ = 0;
+  std::string first_;
+};
+
+/// Warns of pictures among `files` that are the same to the byte as an earlier one, or as one in `others`.
+void warn_of_same(const FileDigests& files, const FileDigests& others,
                   const std::function<void(const std::string&)>& warn) {
-  int64_t count = 0;
-  std::string first;
-  for (const auto& [path, digest] : files) {
-    if (!path.starts_with("images/")) continue;
-    const auto [at, added] = seen.emplace(digest, path);
-    if (!added && at->second != path && count++ == 0) first = at->second + " and " + path;
-  }
+  std::pair<std::string, std::string> first;
+  const size_t count = count_same_pictures(files, others, first);
   if (count > 0 && warn)
-    warn(str_cat(count, count == 1 ? " picture is" : " pictures are", " there twice under different names: ", first,
-                 " have the same bytes"));
+    warn(str_cat(count, count == 1 ? " picture is" : " pictures are",
+                 " there twice under different names: ", first.first, " and ", first.second, " have the same bytes"));
 }
 
 }  // namespace
@@ -241,18 +240,6 @@ Normalisation normalisation_of(const Image& image, const DataOptions& options) {
   return {std::vector(size_t(options.channels), mean), std::vector(size_t(options.channels), std)};
 }
 
-std::string first_file_difference(const std::vector<FileDigest>& then, const std::vector<FileDigest>& now) {
-  const std::map<std::string, std::string> before(then.begin(), then.end()), after(now.begin(), now.end());
-  for (const auto& [path, digest] : then) {
-    const auto at = after.find(path);
-    if (at == after.end()) return str_cat(path, " was there (", digest, ") and is gone");
-    if (at->second != digest) return str_cat(path, " was ", digest, " and is ", at->second);
-  }
-  for (const auto& [path, digest] : now)
-    if (!before.count(path)) return str_cat(path, " is new (", digest, ")");
-  return "";
-}
-
 std::vector<bool> chosen_names(const std::vector<std::string>& names, int64_t count) {
   const size_t size = names.size(), chosen_size = count == 0 ? size : std::min(size, size_t(count));
   std::vector<std::pair<uint64_t, size_t>> order;
@@ -270,44 +257,46 @@ std::vector<std::string> split_names(const DataOptions& options, const std::stri
 }
 
 void check_splits(const DataOptions& options) {
-  std::map<std::string, std::string> where_of;
+  std::vector<ListEntry> listed;                                      // by name
   std::map<std::string, std::pair<std::string, ListEntry>> first_of;  // group -> split, image
   std::optional<Grouping> grouping;
   if (!options.group.empty()) grouping.emplace(options.group);
+  const auto by_name = [](const ListEntry& a, const ListEntry& b) { return a.name < b.name; };
   for (const char* split : {"train", "val", "test"}) {
     const std::string path = list_path(options, split);
     if (!path_exists(path)) continue;
     const bool needed = std::string_view(split) != "test";  // an empty list of test images hinders no training
     if (!needed && read_lines(path).empty()) continue;
-    for (const ListEntry& entry : read_list(path)) {
-      const auto [at, added] = where_of.emplace(entry.name, entry.where);
-      if (!added)
-        fail(entry.where, ": '", entry.name, "' is also listed in ", at->second, ", expected it in one split");
+    std::vector<ListEntry> entries = read_list(path);
+    for (const ListEntry& entry : entries) {
+      const auto same = std::lower_bound(listed.begin(), listed.end(), entry, by_name);
+      if (same != listed.end() && same->name == entry.name)
+        fail(entry.where(), ": '", entry.name, "' is also listed in ", same->where(), ", expected it in one split");
       if (!grouping) continue;
       const std::string group = grouping->of(entry);
       const auto& [first_split, first] = first_of.try_emplace(group, split, entry).first->second;
       if (first_split != split)
-        fail(entry.where, ": '", entry.name, "' is of the group '", group, "', as '", first.name, "' in ", first.where,
-             ", expected each group in one split (data.group)");
+        fail(entry.where(), ": '", entry.name, "' is of the group '", group, "', as '", first.name, "' in ",
+             first.where(), ", expected each group in one split (data.group)");
     }
+    std::move(entries.begin(), entries.end(), std::back_inserter(listed));
+    std::sort(listed.begin(), listed.end(), by_name);
   }
 }
 
-void warn_of_same_pictures(const Dataset& a, const Dataset& b, const std::function<void(const std::string&)>& warn) {
-  std::map<std::string, std::string> seen;
-  for (const auto& [path, digest] : a.files)
-    if (path.starts_with("images/")) seen.emplace(digest, path);
-  warn_of_same(b.files, seen, warn);
+void warn_of_same_pictures(const DatasetFacts& a, const DatasetFacts& b,
+                           const std::function<void(const std::string&)>& warn) {
+  warn_of_same(b.files, a.files, warn);
 }
 
-void warn_of_training_pictures(const DataOptions& options, const Dataset& dataset,
+void warn_of_training_pictures(const DataOptions& options, const DatasetFacts& dataset,
                                const std::function<void(const std::string&)>& warn) {
   const std::string list = list_path(options, "train");
   if (!path_exists(list)) return;
   const ImageFolder images(options.root + "/images");
-  Dataset train;
+  DatasetFacts train;
   for (const ListEntry& entry : read_list(list))
-    if (images.has(entry.name)) train.files.push_back(digest_of(images.find(entry), options));
+    if (images.has(entry.name)) add_digest(train.files, images.find(entry), options);
   warn_of_same_pictures(train, dataset, warn);
 }
 
@@ -325,8 +314,8 @@ MaskValues first_mask_values(const DataOptions& options, const std::string& spli
   return values;
 }
 
-Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
-                     const LoadHooks& hooks) {
+DatasetFacts read_samples(const DataOptions& options, const std::string& split, const DataNeeds& needs,
+                          const LoadHooks& hooks, const std::function<void(Sample&&)>& take) {
   if (options.channels != 1 && options.channels != 3)
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
   const std::string list = list_path(options, split);
@@ -334,48 +323,61 @@ Dataset load_dataset(const DataOptions& options, const std::string& split, const
   if (split == "train") keep_chosen(entries, options);
   Sources sources{ImageFolder(options.root + "/images"), {}, {}};
   if (needs.masks || needs.labels || needs.some_masks) sources.masks.emplace(options.root + "/masks");
-  Dataset dataset;
-  dataset.files.push_back(digest_of(list, options));
+  DatasetFacts facts;
+  add_digest(facts.files, list, options);
   const std::string gaze = gaze_path(options);
   if (needs.gaze) {
     sources.gaze = read_gaze_of(gaze, sources.images);
     settle_missing_gaze(entries, sources.gaze, options, hooks);
-    dataset.files.push_back(digest_of(gaze, options));
+    add_digest(facts.files, gaze, options);
   } else if (needs.optional_gaze && !options.gaze.empty() && path_exists(gaze)) {
     sources.gaze = read_gaze(gaze);
   }
+  facts.simulated_gaze = sources.gaze.simulated;
+  facts.gaze_assumed = sources.gaze.assumed;
 
   const std::vector<bool> masked = needs.some_masks ? masked_entries(entries, options)
                                                     : std::vector<bool>(entries.size(), sources.masks.has_value());
-  const int64_t count = int64_t(entries.size());
-  dataset.samples.resize(entries.size());
-  dataset.simulated_gaze = sources.gaze.simulated;
-  dataset.gaze_assumed = sources.gaze.assumed;
-  std::vector<Loaded> all(entries.size());
-  const auto load = [&](int64_t at) {
-    const size_t i = size_t(at);
-    all[i] = load_sample(entries[i], sources, options, needs, masked[i]);
-    dataset.samples[i] = std::move(all[i].sample);
-    if (hooks.sample) hooks.sample(dataset, i, all[i].image);
-    all[i].image.pixels = {};  // only its size is needed from here on
-  };
-  std::function<void(int64_t)> progress;
-  if (hooks.progress) progress = [&](int64_t done) { hooks.progress(done, count); };
-  parallel_for_each(count, load, progress);
+  const int64_t count = int64_t(entries.size()), block = 512;
+  MaskCheck masks;
+  int64_t coarse = 0;
+  std::string coarse_path;
+  for (int64_t begin = 0; begin < count; begin += block) {
+    std::vector<Loaded> loaded(size_t(std::min(block, count - begin)));
+    const auto load = [&](int64_t k) {
+      const size_t i = size_t(begin + k);
+      Loaded& one = loaded[size_t(k)];
+      one = load_sample(entries[i], sources, options, needs, masked[i]);
+      if (hooks.sample) hooks.sample(one.sample, i, one.image, facts);
+      one.image.pixels = {};  // only its size is needed from here on
+    };
+    std::function<void(int64_t)> progress;
+    if (hooks.progress) progress = [&](int64_t done) { hooks.progress(begin + done, count); };
+    parallel_for_each(int64_t(loaded.size()), load, progress);
 
-  if (sources.masks) check_masks(all, list, options, needs, hooks, dataset.mask_values);
-  for (Loaded& l : all) {
-    dataset.ignores_pixels |= l.mask.ignored_pixels > 0;
-    dataset.masks += !l.mask_path.empty();
-    for (FileDigest& file : l.files) dataset.files.push_back(std::move(file));
+    for (Loaded& one : loaded) {
+      masks.add(one);
+      if (!one.mask_path.empty()) facts.mask_values.add(one.mask, one.mask_path);
+      facts.ignores_pixels |= one.mask.ignored_pixels > 0;
+      facts.masks += !one.mask_path.empty();
+      facts.files.add(one.files);
+      if (one.image.coarse && coarse++ == 0) coarse_path = one.image_path;
+      take(std::move(one.sample));
+    }
   }
-  std::map<std::string, std::string> seen;
-  warn_of_same(dataset.files, seen, hooks.warn);
-  const auto is_coarse = [](const Loaded& l) { return l.image.coarse; };
-  const auto first = std::find_if(all.begin(), all.end(), is_coarse);
-  if (first != all.end() && hooks.warn)
-    hooks.warn(str_cat(std::count_if(all.begin(), all.end(), is_coarse), " of ", count,
-                       " images have few levels, such as ", coarse_text(first->image_path)));
+
+  masks.end(list, options, needs, hooks);
+  warn_of_same(facts.files, {}, hooks.warn);
+  if (coarse > 0 && hooks.warn)
+    hooks.warn(str_cat(coarse, " of ", count, " images have few levels, such as ", coarse_text(coarse_path)));
+  return facts;
+}
+
+Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
+                     const LoadHooks& hooks) {
+  Dataset dataset;
+  static_cast<DatasetFacts&>(dataset) = read_samples(
+      options, split, needs, hooks, [&](Sample&& sample) { dataset.samples.push_back(std::move(sample)); });
   return dataset;
 }
 

@@ -13,6 +13,7 @@
 #include "core/communicator.h"
 #include "core/config.h"
 #include "gaze/degrade.h"
+#include "gaze/file_digests.h"
 #include "gaze/fixation.h"
 #include "gaze/image.h"
 #include "gaze/maps.h"
@@ -38,7 +39,8 @@ struct DataOptions {
   std::string normalize = "fixed";                   // by `mean` and `std`, or per_image: by each image's own
   std::vector<double> mean = {0.485, 0.456, 0.406};  // per channel, of values in [0,1]; ImageNet's
   std::vector<double> std = {0.229, 0.224, 0.225};
-  int64_t threads = 2;  // that prepare batches
+  std::string cache = "auto";  // folder of packed data sets, see models/data_cache.h
+  int64_t threads = 2;         // that prepare batches
 
   template <class V>
   void visit(V& v) {
@@ -61,6 +63,7 @@ struct DataOptions {
     if (normalize == "per_image") mean.assign(size_t(channels), 0), std.assign(size_t(channels), 1);  // unused
     v("mean", mean, Length{channels, {}}, Help{"subtracted from values in [0,1], per channel"});
     v("std", std, Length{channels, {1e-6, 1e6}}, Help{"values are then divided by it, per channel"});
+    v("cache", cache, Help{"folder where prepared images and pseudo masks are kept; auto: the user's cache; off"});
     v("threads", threads, Range{1, 64}, Help{"that prepare batches ahead"});
   }
 };
@@ -131,8 +134,8 @@ std::string list_path(const DataOptions& options, const std::string& split);
 /// The path of the data set's fixation table.
 std::string gaze_path(const DataOptions& options);
 
-struct Dataset {
-  std::vector<Sample> samples;
+/// What is known of a data set besides its samples.
+struct DatasetFacts {
   bool simulated_gaze = false;
   std::string gaze_assumed;     // how its positions and times were understood, see Gaze::assumed; "" without gaze
   bool ignores_pixels = false;  // a mask has pixels that do not count
@@ -140,16 +143,34 @@ struct Dataset {
   int64_t masks = 0;            // number of them
   /// The files that the samples come from, below the root, each with the size and the CRC-32 of its bytes: the list,
   /// the gaze, then images and masks in the order of the samples.
-  std::vector<std::pair<std::string, std::string>> files;
+  FileDigests files;
 };
 
-/// "images/a.png was 120 bytes, CRC-32 0a1b2c3d, and is ...": the first difference of two lists of Dataset::files; ""
-/// if there is none.
-std::string first_file_difference(const std::vector<std::pair<std::string, std::string>>& then,
-                                  const std::vector<std::pair<std::string, std::string>>& now);
+/// A data set whose samples are read by place: in memory, or packed in a file (gaze/pack.h). Several threads may read.
+class SampleSource {
+ public:
+  virtual ~SampleSource() = default;
+  virtual const DatasetFacts& facts() const = 0;
+  virtual int64_t size() const = 0;
+  virtual Sample sample(int64_t index) const = 0;
+  virtual std::string name(int64_t index) const = 0;
+  /// The number of fixations of a sample's track.
+  virtual int64_t fixations(int64_t index) const = 0;
+};
+
+/// A data set in memory.
+struct Dataset : DatasetFacts, SampleSource {
+  std::vector<Sample> samples;
+
+  const DatasetFacts& facts() const override { return *this; }
+  int64_t size() const override { return int64_t(samples.size()); }
+  Sample sample(int64_t index) const override { return samples[size_t(index)]; }
+  std::string name(int64_t index) const override { return samples[size_t(index)].name; }
+  int64_t fixations(int64_t index) const override { return int64_t(samples[size_t(index)].track.fixations.size()); }
+};
 
 /// Warns if pictures of `dataset` are in train.txt under another name, if there is that list.
-void warn_of_training_pictures(const DataOptions& options, const Dataset& dataset,
+void warn_of_training_pictures(const DataOptions& options, const DatasetFacts& dataset,
                                const std::function<void(const std::string&)>& warn);
 
 /// What values mean in the masks of a list, from the first ones that have foreground and background. Nothing if the
@@ -158,9 +179,9 @@ MaskValues first_mask_values(const DataOptions& options, const std::string& spli
 
 /// Functions that load_dataset() calls. Each may be empty.
 struct LoadHooks {
-  /// Called once per sample, with its image at its own size. Several threads call it, in any order; it may write only
-  /// to dataset.samples[index].
-  std::function<void(Dataset& dataset, size_t index, const Image& image)> sample;
+  /// Called once per sample, with its place in the list and its image at its own size. Several threads call it, in any
+  /// order. `facts` has what the gaze says.
+  std::function<void(Sample& sample, size_t index, const Image& image, const DatasetFacts& facts)> sample;
   /// Called from time to time by the calling thread.
   std::function<void(int64_t done, int64_t count)> progress;
   /// Called with one line about data that is used but looks wrong.
@@ -175,7 +196,8 @@ std::vector<std::string> split_names(const DataOptions& options, const std::stri
 void check_splits(const DataOptions& options);
 
 /// Warns of pictures that are the same, to the byte, in two splits.
-void warn_of_same_pictures(const Dataset& a, const Dataset& b, const std::function<void(const std::string&)>& warn);
+void warn_of_same_pictures(const DatasetFacts& a, const DatasetFacts& b,
+                           const std::function<void(const std::string&)>& warn);
 
 /// Loads a split, decoding in parallel. Throws Error, naming the file and line, for: a missing folder or list, an empty
 /// list, a duplicate name, a missing, ambiguous (NAME.jpg and NAME.png) or undecodable image or mask, a mask of another
@@ -184,6 +206,10 @@ void warn_of_same_pictures(const Dataset& a, const Dataset& b, const std::functi
 /// same, of images that are skipped, and of masks that are all empty or all full.
 Dataset load_dataset(const DataOptions& options, const std::string& split, const DataNeeds& needs,
                      const LoadHooks& hooks = {});
+
+/// As load_dataset(), but each sample goes to `take`, in the order of the list, and few are held at a time.
+DatasetFacts read_samples(const DataOptions& options, const std::string& split, const DataNeeds& needs,
+                          const LoadHooks& hooks, const std::function<void(Sample&& sample)>& take);
 
 /// The samples of one iteration. Images and masks are as loaded; kernels/augment.cu transforms them by `geometry` and
 /// `colour`, which includes the normalisation. The fixations are already transformed.
@@ -211,10 +237,11 @@ std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Normalisation*
 /// outlive the loader.
 class Loader {
  public:
-  Loader(const Dataset& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
+  Loader(const SampleSource& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
          int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice = {});
   ~Loader();
-  /// The next batch. Rethrows what the thread that prepared it threw.
+  /// The next batch. Rethrows what the thread that prepared it threw: an Error if its samples differ in their parts, or
+  /// are not of the options' sizes.
   Batch next();
 
  private:

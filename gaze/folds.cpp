@@ -74,7 +74,8 @@ std::string Grouping::of(const ListEntry& entry) const {
   std::smatch match;
   const bool found = std::regex_search(entry.name, match, regex_);
   const std::string group = found ? match[match.size() > 1 ? 1 : 0].str() : "";
-  if (group.empty()) fail(entry.where, ": '", entry.name, "': the expression '", expression_, "' finds no group in it");
+  if (group.empty())
+    fail(entry.where(), ": '", entry.name, "': the expression '", expression_, "' finds no group in it");
   return group;
 }
 

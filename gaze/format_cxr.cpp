@@ -37,7 +37,8 @@ class ImageSizes {
     if (!folder_) return Size{v.image_width, v.image_height};
     if (!folder_->has(image)) return std::nullopt;
     const auto [at, added] = sizes_.try_emplace(image);
-    if (added) at->second = read(folder_->find({image, str_cat(table.path(), ":", table.line())}));
+    if (added)
+      at->second = read(folder_->find({image, std::make_shared<const std::string>(table.path()), table.line()}));
     return at->second;
   }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <numbers>
 #include <numeric>
@@ -83,16 +84,39 @@ std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
   return order;
 }
 
-/// The samples of a slice of an iteration's batch: `batch` items from item iteration * batch of the epochs'
-/// concatenated orders.
-std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, const Slice& slice, int64_t count, uint64_t seed) {
-  std::vector<int64_t> index, order;
-  for (int64_t at = iteration * batch + slice.begin; at < iteration * batch + slice.end; ++at) {
-    if (order.empty() || at % count == 0) order = epoch_order(count, seed, at / count);
-    index.push_back(order[size_t(at % count)]);
+/// The samples of batches: `batch` items from item iteration * batch of the epochs' concatenated orders. Several
+/// threads may ask.
+class Order {
+ public:
+  Order(int64_t count, uint64_t seed) : count_(count), seed_(seed) {}
+
+  /// The samples of a slice of an iteration's batch.
+  std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, const Slice& slice) {
+    std::vector<int64_t> index;
+    for (int64_t at = iteration * batch + slice.begin; at < iteration * batch + slice.end; ++at)
+      index.push_back((*of_epoch(at / count_))[size_t(at % count_)]);
+    return index;
   }
-  return index;
-}
+
+ private:
+  using Permutation = std::shared_ptr<const std::vector<int64_t>>;
+
+  /// An epoch's order. The last two are kept: batches are prepared ahead, and one may lie in two epochs.
+  Permutation of_epoch(int64_t epoch) {
+    const std::lock_guard lock(mutex_);
+    auto& [known, order] = kept_[size_t(epoch % 2)];
+    if (order == nullptr || known != epoch) {
+      known = epoch;
+      order = std::make_shared<const std::vector<int64_t>>(epoch_order(count_, seed_, epoch));
+    }
+    return order;
+  }
+
+  const int64_t count_;
+  const uint64_t seed_;
+  std::mutex mutex_;
+  std::array<std::pair<int64_t, Permutation>, 2> kept_;
+};
 
 // ---- Masks ----------------------------------------------------------------------------------------------------------
 
@@ -136,7 +160,7 @@ std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Normalisation*
 // ---- The loader -----------------------------------------------------------------------------------------------------
 
 struct Loader::State {
-  const Dataset& dataset;
+  const SampleSource& dataset;
   const DataOptions data;
   const AugmentOptions augment;
   const MapOptions maps;
@@ -144,6 +168,7 @@ struct Loader::State {
   const Slice slice;  // of the batch
   const uint64_t seed;
   int64_t next_made, next_given;  // the next iteration to prepare and the next to return
+  mutable Order order = Order(dataset.size(), seed);
 
   // Batch k stays in slot k % slots.size() from its preparation until it is returned.
   struct Slot {
@@ -156,29 +181,45 @@ struct Loader::State {
   std::condition_variable_any slot_free = {}, slot_ready = {};
   std::vector<std::jthread> threads = {};  // last, so they end before the members that they use
 
+  void check(const std::vector<Sample>& samples) const;
   Batch make(int64_t iteration) const;
   void work(std::stop_token stop);
 };
 
+/// Throws Error unless the samples of a batch have the options' sizes and the same parts.
+void Loader::State::check(const std::vector<Sample>& samples) const {
+  const Sample& one = samples[0];
+  for (const Sample& sample : samples)
+    GT_CHECK(sample.image.height == data.size && sample.image.width == data.size &&
+                 sample.image.channels == data.channels && int64_t(sample.normalisation.mean.size()) == data.channels &&
+                 int64_t(sample.normalisation.std.size()) == data.channels &&
+                 sample.mask.pixels.size() == one.mask.pixels.size() &&
+                 sample.track.fixations.empty() == one.track.fixations.empty() &&
+                 sample.pseudo.size() == one.pseudo.size(),
+             "Loader: sample '", sample.name, "' was not loaded like the others and with these options");
+}
+
 Batch Loader::State::make(int64_t iteration) const {
   Batch b;
   b.iteration = iteration;
-  b.index = samples_of(iteration, batch, slice, int64_t(dataset.samples.size()), seed);
+  b.index = order.samples_of(iteration, batch, slice);
   const int64_t count = slice.size();
+  std::vector<Sample> samples;
+  for (const int64_t i : b.index) samples.push_back(dataset.sample(i));
+  check(samples);
   std::vector<const Image*> images, masks;
   std::vector<const Track*> tracks;
-  for (const int64_t i : b.index) {
-    const Sample& sample = dataset.samples[size_t(i)];
+  for (const Sample& sample : samples) {
     images.push_back(&sample.image);
     if (!sample.mask.pixels.empty()) masks.push_back(&sample.mask);
     if (!sample.track.fixations.empty()) tracks.push_back(&sample.track);
   }
   b.images = stack_images(images);
   if (!masks.empty()) b.masks = stack_images(masks).view({count, data.size, data.size});
-  if (!masks.empty() && dataset.ignores_pixels) take_ignored(b);
-  for (size_t k = 0; k < dataset.samples[0].pseudo.size(); ++k) {
+  if (!masks.empty() && dataset.facts().ignores_pixels) take_ignored(b);
+  for (size_t k = 0; k < samples[0].pseudo.size(); ++k) {
     std::vector<const Image*> pseudo;
-    for (const int64_t i : b.index) pseudo.push_back(&dataset.samples[size_t(i)].pseudo[k]);
+    for (const Sample& sample : samples) pseudo.push_back(&sample.pseudo[k]);
     b.pseudo.push_back(stack_images(pseudo).view({count, data.size, data.size}));
   }
 
@@ -187,8 +228,7 @@ Batch Loader::State::make(int64_t iteration) const {
   for (int64_t i = 0; i < count; ++i) {
     const Augmentation a = draw(augment, seed, iteration, slice.begin + i);
     write_geometry(a, b.geometry.data<float>() + i * 6);
-    write_colour(a, dataset.samples[size_t(b.index[size_t(i)])].normalisation,
-                 b.colour.data<float>() + i * data.channels * (data.channels + 1));
+    write_colour(a, samples[size_t(i)].normalisation, b.colour.data<float>() + i * data.channels * (data.channels + 1));
   }
   if (!tracks.empty()) {
     b.tracks = pack_tracks(tracks, maps);
@@ -217,22 +257,13 @@ void Loader::State::work(std::stop_token stop) {
   }
 }
 
-Loader::Loader(const Dataset& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
-               int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice) {
+Loader::Loader(const SampleSource& dataset, const DataOptions& data, const AugmentOptions& augment,
+               const MapOptions& maps, int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice) {
   const Slice part = slice.value_or(Slice{0, batch});
   GT_CHECK(0 <= part.begin && part.begin < part.end && part.end <= batch, "Loader: items ", part.begin, " .. ",
            part.end, " of a batch of ", batch);
-  GT_CHECK(!dataset.samples.empty() && batch > 0 && first >= 0 && data.threads > 0, "Loader: ", dataset.samples.size(),
+  GT_CHECK(dataset.size() > 0 && batch > 0 && first >= 0 && data.threads > 0, "Loader: ", dataset.size(),
            " samples, batch ", batch, ", first ", first, ", threads ", data.threads);
-  const Sample& one = dataset.samples[0];
-  for (const Sample& sample : dataset.samples)
-    GT_CHECK(sample.image.height == data.size && sample.image.width == data.size &&
-                 sample.image.channels == data.channels && int64_t(sample.normalisation.mean.size()) == data.channels &&
-                 int64_t(sample.normalisation.std.size()) == data.channels &&
-                 sample.mask.pixels.size() == one.mask.pixels.size() &&
-                 sample.track.fixations.empty() == one.track.fixations.empty() &&
-                 sample.pseudo.size() == one.pseudo.size(),
-             "Loader: sample '", sample.name, "' was not loaded like the others and with these options");
   state_.reset(new State{dataset, data, augment, maps, batch, part, seed, first, first});
   for (int64_t t = 0; t < data.threads; ++t)
     state_->threads.emplace_back([state = state_.get()](std::stop_token stop) { state->work(stop); });

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -51,6 +52,15 @@ Image resize_mask(const Image& mask, int64_t height, int64_t width);
 /// The meaning of values in the masks of a data set.
 class MaskValues {
  public:
+  struct Value {
+    int64_t value = -1;  // -1: no file has any yet
+    bool largest = false;
+    std::string path = {};  // of the first file that has it
+  };
+  MaskValues() = default;
+  MaskValues(Value foreground, Value background)
+      : foreground_(std::move(foreground)), background_(std::move(background)) {}
+
   /// Throws Error, naming both files, if the mask has another foreground or background than those before. Foregrounds
   /// that are each the largest value of their file, such as 1 of one bit and 255 of eight, are the same.
   void add(const Mask& mask, const std::string& path);
@@ -58,13 +68,10 @@ class MaskValues {
   void add(const MaskValues& others);
   /// Whether there was a mask with foreground and one with background.
   bool complete() const { return foreground_.value >= 0 && background_.value >= 0; }
+  const Value& foreground() const { return foreground_; }
+  const Value& background() const { return background_; }
 
  private:
-  struct Value {
-    int64_t value = -1;  // -1: no file has any yet
-    bool largest = false;
-    std::string path;  // of the first file that has it
-  };
   static void join(Value& mine, const Value& other, const char* what);
   Value foreground_, background_;
 };

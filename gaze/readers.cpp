@@ -168,7 +168,8 @@ Gaze read_gaze(const std::string& path, const GazeOptions& options) {
   check_positions(path, file.positions);
   check_times(path, file, options);
   gaze.dropped = file.dropped;
-  for (auto& [image, recording] : file.recordings) {
+  for (auto at = file.recordings.begin(); at != file.recordings.end(); at = file.recordings.erase(at)) {
+    auto& [image, recording] = *at;  // erased as soon as it is a track: there may be millions
     if (file.samples) {
       detect(path, options, recording, gaze.dropped);
     } else {

@@ -5,6 +5,7 @@
 #include "core/json.h"
 #include "core/random.h"
 #include "gaze/image.h"
+#include "models/run_log.h"
 
 namespace gt {
 namespace {
@@ -27,13 +28,10 @@ void require_same_config(const Communicator& processes, const Config& config) {
   require_none(processes, first_difference(first, own));
 }
 
-void require_same_files(const Communicator& processes, const std::string& root,
-                        const std::vector<std::pair<std::string, std::string>>& files) {
+void require_same_files(const Communicator& processes, const std::string& root, const std::string& files) {
   if (processes.size() == 1) return;
-  const Json first = parse_json(processes.broadcast(Json{{"files", files}}.dump()), "files of rank 0");
-  const auto theirs = first["files"].get<std::vector<std::pair<std::string, std::string>>>();
-  const std::string difference = first_file_difference(theirs, files);
-  require_none(processes, difference.empty() ? "" : root + ": " + difference);
+  const std::string difference = first_data_difference(processes.broadcast(files), files, "files of rank 0");
+  require_none(processes, difference.empty() ? "" : str_cat(root, ": ", difference));
 }
 
 void require_same_start(const Communicator& processes, int64_t iteration, const Parameters& parameters) {

@@ -15,9 +15,8 @@ namespace gt {
 /// the program, naming the first difference.
 void require_same_config(const Communicator& processes, const Config& config);
 
-/// Throws Error in every process whose files (Dataset::files) differ from rank 0's, naming the first difference.
-void require_same_files(const Communicator& processes, const std::string& root,
-                        const std::vector<std::pair<std::string, std::string>>& files);
+/// Throws Error in every process whose files (files_text()) differ from rank 0's, naming the first difference.
+void require_same_files(const Communicator& processes, const std::string& root, const std::string& files);
 
 /// Throws Error in every process that starts after another iteration or with other parameters than rank 0.
 void require_same_start(const Communicator& processes, int64_t iteration, const Parameters& parameters);

@@ -102,14 +102,16 @@ Image predicted_mask(const Tensor& logits, int64_t height, int64_t width) {
 namespace {
 
 /// The scores of the samples first .. first + count - 1, predicted at once.
-std::vector<ImageScores> evaluate_batch(const Model& model, const Dataset& dataset, int64_t first, int64_t count) {
-  std::vector<const Sample*> samples;
-  for (int64_t i = first; i < first + count; ++i) samples.push_back(&dataset.samples[size_t(i)]);
-  const Tensor logits = model.predict(network_input(samples, model.device())).logits.to(Device::cpu);
+std::vector<ImageScores> evaluate_batch(const Model& model, const SampleSource& dataset, int64_t first, int64_t count) {
+  std::vector<Sample> samples;
+  std::vector<const Sample*> places;
+  for (int64_t i = first; i < first + count; ++i) samples.push_back(dataset.sample(i));
+  for (const Sample& sample : samples) places.push_back(&sample);
+  const Tensor logits = model.predict(network_input(places, model.device())).logits.to(Device::cpu);
   const int64_t pixels = logits.dim(1) * logits.dim(2);
   std::vector<Image> masks;
   for (int64_t i = 0; i < count; ++i) {
-    const Sample& sample = *samples[size_t(i)];
+    const Sample& sample = samples[size_t(i)];
     Tensor one({logits.dim(1), logits.dim(2)});
     std::copy_n(logits.data<float>() + i * pixels, pixels, one.data<float>());
     try {
@@ -120,7 +122,7 @@ std::vector<ImageScores> evaluate_batch(const Model& model, const Dataset& datas
   }
   std::vector<ImageScores> result(static_cast<size_t>(count));
   parallel_for(count, 1, [&](int64_t i, int64_t) {
-    const Sample& sample = *samples[size_t(i)];
+    const Sample& sample = samples[size_t(i)];
     result[size_t(i)] = {sample.name, score_masks(masks[size_t(i)], sample.label)};
   });
   return result;
@@ -148,12 +150,12 @@ void exchange_scores(std::vector<ImageScores>& images, const Communicator& proce
 
 }  // namespace
 
-std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
+std::vector<ImageScores> evaluate_model(const Model& model, const SampleSource& dataset, int64_t batch,
                                         const std::function<void(int64_t)>& progress, const Communicator& processes) {
   const NoGrad no_grad;
-  const int64_t n = int64_t(dataset.samples.size());
+  const int64_t n = dataset.size();
   std::vector<ImageScores> result;
-  for (const Sample& sample : dataset.samples) result.push_back({sample.name, {}});
+  for (int64_t i = 0; i < n; ++i) result.push_back({dataset.name(i), {}});
   // Whole batches, so that each network sees the images together that one process would show it.
   for (int64_t first = processes.rank() * batch; first < n; first += batch * processes.size()) {
     const int64_t count = std::min(batch, n - first);

@@ -43,7 +43,7 @@ struct ImageScores {
 /// must have labels. `batch` images are predicted at once. Several processes share the batches, and each gets all
 /// scores, which are those of one process. `progress` is called with the number of images done. Throws Error, naming
 /// the image, if the network's output is not finite.
-std::vector<ImageScores> evaluate_model(const Model& model, const Dataset& dataset, int64_t batch,
+std::vector<ImageScores> evaluate_model(const Model& model, const SampleSource& dataset, int64_t batch,
                                         const std::function<void(int64_t done)>& progress = nullptr,
                                         const Communicator& processes = {});
 

@@ -12,6 +12,7 @@
 
 #include "core/csv.h"
 #include "core/io.h"
+#include "core/random.h"
 #include "models/checkpoint.h"
 
 namespace gt {
@@ -75,16 +76,29 @@ RunCounters read_counters(const SafeTensors& checkpoint, const std::string& path
   return c;
 }
 
-std::string files_text(const FileDigests& files) { return dump_json({{"files", files}}); }
+std::string files_text(const FileDigests& files) {
+  if (files.size() > 10'000)
+    return dump_json({{"file_count", files.size()}, {"digest", std::to_string(hash64(files.text()))}});
+  Json list = Json::array();
+  files.each([&](std::string_view path, std::string_view digest) { list.push_back({path, digest}); });
+  return dump_json({{"files", list}});
+}
 
-FileDigests read_files(const SafeTensors& checkpoint, const std::string& path) {
-  const std::string where = path + ": data";
-  const Json json = parse_json(metadata_entry(checkpoint, "data", path), where);
-  try {
-    return json_list(json, "files", where).get<FileDigests>();
-  } catch (const nlohmann::detail::exception&) {
-    fail(where, ": expected pairs of strings under 'files'");
-  }
+std::string first_data_difference(const std::string& then, const std::string& now, const std::string& where) {
+  if (then == now) return "";
+  const auto files_of = [](const Json& json, const std::string& place) {
+    FileDigests files;
+    try {
+      for (const Json& file : json_list(json, "files", place))
+        files.add(file.at(0).get<std::string>(), file.at(1).get<std::string>());
+    } catch (const nlohmann::detail::exception&) {
+      fail(place, ": expected pairs of strings under 'files'");
+    }
+    return files;
+  };
+  const Json before = parse_json(then, where), after = parse_json(now, "data");
+  if (before.contains("digest") || after.contains("digest")) return "these are not the files of that time";
+  return first_file_difference(files_of(before, where), files_of(after, "data"));
 }
 
 MetricsLog::MetricsLog(const std::string& path) : path_(path) {

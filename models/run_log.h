@@ -40,14 +40,12 @@ std::string counters_text(const RunCounters& counters);
 /// Reads the counters of the checkpoint `path`. Throws Error if one is missing or is out of its range.
 RunCounters read_counters(const SafeTensors& checkpoint, const std::string& path, const TrainOptions& train);
 
-/// Files and their digests, as Dataset::files has them.
-using FileDigests = std::vector<std::pair<std::string, std::string>>;
-
-/// The metadata entry "data" of a checkpoint.
+/// The metadata entry "data" of a checkpoint: the files, or only their number and a digest if they are over 10,000.
 std::string files_text(const FileDigests& files);
 
-/// Reads the metadata entry "data" of the checkpoint `path`. Throws Error if it is malformed.
-FileDigests read_files(const SafeTensors& checkpoint, const std::string& path);
+/// "images/a.png is new ...": the first difference of two such texts; "" if there is none. Throws Error, beginning with
+/// `where`, if `then` is malformed.
+std::string first_data_difference(const std::string& then, const std::string& now, const std::string& where);
 
 /// Appends lines to metrics.jsonl. Each is passed to the system at once, so a killed run loses none.
 class MetricsLog {

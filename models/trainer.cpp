@@ -12,6 +12,7 @@
 #include "core/parallel.h"
 #include "models/checkpoint.h"
 #include "models/cooperation.h"
+#include "models/data_cache.h"
 #include "models/recipes.h"
 #include "models/run_log.h"
 
@@ -86,7 +87,7 @@ struct Trainer::State {
   TrainingObserver observer;
   Device device;
   Communicator processes;
-  Dataset train, val;
+  std::unique_ptr<SampleSource> train, val;  // val is empty if nothing is validated on
   std::unique_ptr<Model> model;
   std::optional<Optimizer> optimizer;
   std::unique_ptr<Model> averaged;  // with the averages as parameters; null without train.ema
@@ -95,6 +96,7 @@ struct Trainer::State {
   std::optional<TrainingStep> step;
   std::optional<FolderLock> lock;
   std::optional<MetricsLog> log;
+  std::string files;  // of the training and validation images, as a checkpoint has them
   RunCounters counters;
   bool from_simulated = false;  // train.init has seen simulated gaze
   bool stopped = false;         // the processes agree to stop
@@ -117,53 +119,51 @@ struct Trainer::State {
   /// Several processes stop after the same iteration: when the losses are next summed.
   bool stop_agreed() const { return processes.size() == 1 ? stop_asked() : stopped; }
 
-  /// The images that are validated on.
-  const char* validation_split() const { return config.train.select == "test" ? "test" : "val"; }
-  /// Whether there are validations. The last network can be kept without any, so that gaze alone is enough.
-  bool validates() const {
-    return config.train.select != "last" ||
-           (path_exists(list_path(config.data, "val")) && is_folder(config.data.root + "/masks"));
+  /// The samples of a split. Several processes read packed ones if all of them have these; else they share the work on
+  /// pseudo masks.
+  std::unique_ptr<SampleSource> open(const DataCache& cache, const RunSplit& split) {
+    if (processes.size() == 1) return cache.open(split);
+    PackAttempt there = cache.keeps() ? cache.open_packed(split) : PackAttempt();
+    std::vector<double> have = {there.samples ? 1.0 : 0.0};
+    processes.sum(have);
+    if (have[0] == processes.size()) return std::move(there.samples);
+    std::unique_ptr<Dataset> loaded =
+        cache.load(split, [this](size_t i) { return makes_pseudo_masks_of(processes, i); });
+    if (split.needs.pseudo)
+      exchange_pseudo_masks(processes, *loaded, recipe_of(config).pseudo_thresholds(config).size(), config.data.size);
+    return loaded;
   }
 
   void load_data() {
     require_same_config(processes, config);
-    DataNeeds needs = data_needs(config);
-    needs.training = true;
-    LoadHooks hooks;
-    hooks.warn = observer.message;
-    const auto end_if_asked = [this](Dataset&, size_t, const Image&) { this->end_if_asked(); };
-    hooks.sample = end_if_asked;
-    if (needs.pseudo) {
-      hooks.sample = [this, how = recipe_of(config).pseudo_masks(config)](Dataset& dataset, size_t i,
-                                                                          const Image& image) {
-        this->end_if_asked();
-        if (makes_pseudo_masks_of(processes, i)) add_pseudo_masks(dataset.samples[i], image, config.data.size, how);
-      };
-      hooks.progress = observer.pseudo_masks;
-    }
     check_splits(config.data);
-    train = load_dataset(config.data, "train", needs, hooks);
-    if (validates())
-      val = load_dataset(config.data, validation_split(), {.labels = true, .training = true},
-                         {.sample = end_if_asked, .progress = {}, .warn = observer.message});
-    require_same_files(processes, config.data.root, files());
-    if (needs.pseudo)
-      exchange_pseudo_masks(processes, train, recipe_of(config).pseudo_thresholds(config).size(), config.data.size);
-    warn_of_same_pictures(train, val, observer.message);
-    MaskValues values = train.mask_values;
-    values.add(val.mask_values);
+    const DataCache cache(config,
+                          {observer.message, observer.message, observer.pseudo_masks, [this] { end_if_asked(); }});
+    const std::vector<RunSplit> splits = splits_of_run(config);
+    train = open(cache, splits[0]);
+    val = splits.size() > 1 ? open(cache, splits[1]) : std::make_unique<Dataset>();
+    FileDigests all = train->facts().files;
+    all.add(val->facts().files);
+    files = files_text(all);
+    require_same_files(processes, config.data.root, files);
+    const DatasetFacts &facts = train->facts(), &of_val = val->facts();
+    warn_of_same_pictures(facts, of_val, observer.message);
+    MaskValues values = facts.mask_values;
+    values.add(of_val.mask_values);
     if (!observer.message) return;
-    observer.message(str_cat("data: ", train.samples.size(), " training and ", val.samples.size(), " validation images",
-                             train.simulated_gaze ? ", SIMULATED gaze" : ""));
-    if (!train.gaze_assumed.empty()) observer.message("gaze: " + train.gaze_assumed);
+    observer.message(str_cat("data: ", train->size(), " training and ", val->size(), " validation images",
+                             facts.simulated_gaze ? ", SIMULATED gaze" : ""));
+    if (!facts.gaze_assumed.empty()) observer.message("gaze: " + facts.gaze_assumed);
     if (config.train.select == "test") observer.message(selected_on_test);
-    if (!validates()) observer.message("no masks to validate on: the last network is kept");
+    if (val->size() == 0) observer.message("no masks to validate on: the last network is kept");
+    const DataNeeds& needs = splits[0].needs;
     if (needs.pseudo)
-      observer.message(str_cat("pseudo masks: ", train.samples[0].pseudo.size(), " per training image"));
+      observer.message(
+          str_cat("pseudo masks: ", recipe_of(config).pseudo_thresholds(config).size(), " per training image"));
     if (!config.data.masks.empty() && !needs.some_masks)
       observer.message(str_cat("data.masks is not for recipe ", config.recipe, ", which does not read it"));
     if (needs.some_masks)
-      observer.message(str_cat("hand-drawn masks: of ", train.masks, " training images, in place of pseudo masks"));
+      observer.message(str_cat("hand-drawn masks: of ", facts.masks, " training images, in place of pseudo masks"));
   }
 
   void open(const std::string& path, bool resume) {
@@ -209,30 +209,24 @@ struct Trainer::State {
   /// The batches from the next iteration on.
   Loader loader() const {
     return {
-        train,  config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), counters.iteration,
+        *train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), counters.iteration,
         slice()};
   }
 
   /// The gaze that this run is trained on: none, simulated or recorded.
   const char* gaze_source() const {
-    return from_simulated             ? "simulated"
-           : !data_needs(config).gaze ? "none"
-           : train.simulated_gaze     ? "simulated"
-                                      : "recorded";
+    return from_simulated                  ? "simulated"
+           : !data_needs(config).gaze      ? "none"
+           : train->facts().simulated_gaze ? "simulated"
+                                           : "recorded";
   }
 
   Json facts() const {
-    return {{"recipe", config.recipe},
-            {"select", config.train.select},
-            {"parameters", model->parameters().count()},
-            {"train_images", train.samples.size()},
-            {"val_images", val.samples.size()},
-            {"train_masks", train.masks},
-            {"gaze", gaze_source()},
-            {"device", to_string(device)},
-            {"threads", num_threads()},
-            {"processes", processes.size()},
-            {"version", GT_VERSION}};
+    return {
+        {"recipe", config.recipe},       {"select", config.train.select}, {"parameters", model->parameters().count()},
+        {"train_images", train->size()}, {"val_images", val->size()},     {"train_masks", train->facts().masks},
+        {"gaze", gaze_source()},         {"device", to_string(device)},   {"threads", num_threads()},
+        {"processes", processes.size()}, {"version", GT_VERSION}};
   }
 
   void restore() {
@@ -254,17 +248,11 @@ struct Trainer::State {
     if (observer.message) observer.message(str_cat("resuming after iteration ", counters.iteration));
   }
 
-  /// The files of the training and validation images.
-  FileDigests files() const {
-    FileDigests all = train.files;
-    all.insert(all.end(), val.files.begin(), val.files.end());
-    return all;
-  }
-
   /// Throws Error if the data are not those that the run of the checkpoint began with. Version 2 recorded none.
   void require_same_data(const SafeTensors& checkpoint, const std::string& path) const {
-    if (!checkpoint.metadata.contains("data")) return;
-    const std::string difference = first_file_difference(read_files(checkpoint, path), files());
+    const auto then = checkpoint.metadata.find("data");
+    if (then == checkpoint.metadata.end()) return;
+    const std::string difference = first_data_difference(then->second, files, path + ": data");
     if (!difference.empty())
       fail(config.data.root, ": the data changed since the run in ", folder, " began: ", difference);
   }
@@ -300,15 +288,14 @@ struct Trainer::State {
     NamedTensors state = optimizer->state();
     if (average)
       for (const auto& tensor : average->state()) state.push_back(tensor);
-    write_checkpoint("last.safetensors", *model, {{"counters", counters_text(counters)}, {"data", files_text(files())}},
-                     state);
+    write_checkpoint("last.safetensors", *model, {{"counters", counters_text(counters)}, {"data", files}}, state);
     write_file(file("metrics.csv"), metrics_csv(file("metrics.jsonl")));
   }
 
   /// The largest number of fixations that a batch can have.
   int64_t fixations_of_batch() const {
     std::vector<int64_t> counts;
-    for (const Sample& sample : train.samples) counts.push_back(int64_t(sample.track.fixations.size()));
+    for (int64_t i = 0; i < train->size(); ++i) counts.push_back(train->fixations(i));
     return max_fixations(counts, slice().size());
   }
 
@@ -349,7 +336,7 @@ struct Trainer::State {
   }
 
   void validate() {
-    if (val.samples.empty()) {
+    if (val->size() == 0) {
       if (counters.iteration == config.train.iterations)
         keep_best({.iteration = counters.iteration, .dice = -1, .iou = -1, .best = true});
       counters.validation_due = false;
@@ -358,7 +345,8 @@ struct Trainer::State {
     const auto progress = [this](int64_t) {
       if (processes.size() == 1) end_if_asked();  // several stop together, after this validation
     };
-    const std::vector<ImageScores> scores = evaluate_model(final_model(), val, config.train.batch, progress, processes);
+    const std::vector<ImageScores> scores =
+        evaluate_model(final_model(), *val, config.train.batch, progress, processes);
     Json means;
     for (const Metric* m : known_metrics(scores)) means[m->key] = summarize_scores(scores, *m).mean;
     if (writes()) log->add({{"iteration", counters.iteration}, {"val", means}, {"seconds", seconds()}});
@@ -366,7 +354,7 @@ struct Trainer::State {
                                                     : means["dice"] > counters.best_dice;
     ValidationReport report{counters.iteration, means["dice"], means["iou"], best};
     for (const auto& [metric, mean] : means.items()) report.means.emplace_back(metric, mean);
-    report.model = &final_model(), report.images = &val, report.data = &config.data;
+    report.model = &final_model(), report.images = val.get(), report.data = &config.data;
     if (best) keep_best(report);
     counters.validation_due = false;
     if (observer.validation) observer.validation(report);
@@ -391,7 +379,7 @@ struct Trainer::State {
     TrainReport report;
     report.iterations = t.iterations;
     for (int64_t since = 1; counters.iteration < t.iterations; ++since) {
-      report.lr = cosine_lr(config.optimizer, counters.iteration, t.iterations, t.batch, int64_t(train.samples.size()));
+      report.lr = cosine_lr(config.optimizer, counters.iteration, t.iterations, t.batch, train->size());
       step->run(batches.next(), report.lr, config.attention.supervised(counters.iteration, t.iterations));
       report.iteration = ++counters.iteration;
       const bool last = report.iteration == t.iterations, log = report.iteration % t.log_every == 0 || last;

@@ -45,7 +45,7 @@ struct ValidationReport {
   std::vector<std::pair<std::string, double>> means = {};  // of each metric that is known, by its key
   // What was validated, for the time of the call:
   const Model* model = nullptr;
-  const Dataset* images = nullptr;
+  const SampleSource* images = nullptr;
   const DataOptions* data = nullptr;  // how the images are read
 };
 

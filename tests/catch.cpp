@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "tests/catch.h"
+#include "tests/temp_folder.h"
 
 namespace gt {
 namespace {
@@ -43,6 +44,8 @@ void add_test(const std::string& name, const std::string& tags, std::function<vo
 GeneratedTests::GeneratedTests(void (*generate)()) { generators().push_back(generate); }
 
 int run_tests(int argc, char** argv) {
+  const TempFolder cache;  // tests and the programs that they start leave the user's alone
+  ::setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
   for (void (*const generate)() : generators()) generate();
   return Catch::Session().run(argc, argv);
 }

@@ -242,8 +242,8 @@ TEST_CASE("pseudo masks: those of a data set have the network's size and do not 
     set_num_threads(threads);
     int64_t reported = 0;
     LoadHooks hooks;
-    hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
-      add_pseudo_masks(dataset.samples[i], image, data.size, how);
+    hooks.sample = [&](Sample& sample, size_t, const Image& image, const DatasetFacts&) {
+      add_pseudo_masks(sample, image, data.size, how);
     };
     hooks.progress = [&](int64_t done, int64_t count) {
       CHECK((done <= count && count == 7));

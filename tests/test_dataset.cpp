@@ -98,9 +98,9 @@ TEST_CASE("dataset: a hook gets each sample with its image at its own size", "[d
   make_dataset(tmp);
   std::vector<std::string> seen(3);
   LoadHooks hooks;
-  hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
-    const bool whole = image.height == 20 && image.width == 30 && image.pixels[0] == dataset.samples[i].image.pixels[0];
-    seen[i] = dataset.samples[i].name + (whole ? "" : "?");
+  hooks.sample = [&](Sample& sample, size_t i, const Image& image, const DatasetFacts&) {
+    const bool whole = image.height == 20 && image.width == 30 && image.pixels[0] == sample.image.pixels[0];
+    seen[i] = sample.name + (whole ? "" : "?");
   };
   int64_t done = 0;
   hooks.progress = [&](int64_t now, int64_t count) { done = 100 * now + count; };
@@ -108,7 +108,7 @@ TEST_CASE("dataset: a hook gets each sample with its image at its own size", "[d
   CHECK(seen == std::vector<std::string>{"a", "b", "c"});
   CHECK(seen == split_names(options_for(tmp), "train"));
   CHECK(done == 303);
-  hooks.sample = [](Dataset&, size_t i, const Image&) {
+  hooks.sample = [](Sample&, size_t i, const Image&, const DatasetFacts&) {
     if (i == 1) fail("no");
   };
   CHECK(error_of([&] { load_dataset(options_for(tmp), "train", everything, hooks); }) == "no");
@@ -448,16 +448,19 @@ TEST_CASE("dataset: the first difference of files is named", "[dataset]") {
   const auto files = [&] { return load_dataset(options_for(tmp), "train", everything).files; };
   const auto before = files();
   REQUIRE(before.size() == 8);
-  CHECK(before[0].first == "train.txt");
-  CHECK(before[1].first == "gaze.csv");
-  CHECK(before[2].first == "images/a.png");
-  CHECK(before[3].first == "masks/a.png");
-  CHECK(before[0].second.starts_with("6 bytes, CRC-32 "));
+  std::vector<std::string> paths, digests;
+  before.each([&](std::string_view path, std::string_view digest) {
+    paths.emplace_back(path);
+    digests.emplace_back(digest);
+  });
+  paths.resize(4);
+  CHECK(paths == std::vector<std::string>{"train.txt", "gaze.csv", "images/a.png", "masks/a.png"});
+  CHECK(digests[0].starts_with("6 bytes, CRC-32 "));
   CHECK(first_file_difference(before, files()) == "");
+  CHECK(FileDigests::of_text(before.text()) == before);
+  CHECK(error_of([&] { FileDigests::of_text("a"); }) == "a list of files is malformed");
   write_png(tmp / "images/b.png", Image(20, 30, 3, 9));
   CHECK(first_file_difference(before, files()).starts_with("images/b.png was "));
-  write(tmp / "train.txt", "a\nb\n");
-  CHECK(first_file_difference({before.begin() + 1, before.end()}, files()).starts_with("images/b.png was "));
   CHECK(first_file_difference({{"a", "1"}}, {}) == "a was there (1) and is gone");
   CHECK(first_file_difference({}, {{"a", "1"}}) == "a is new (1)");
 }

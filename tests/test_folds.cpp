@@ -15,8 +15,9 @@ namespace {
 // Patient p has 1 + p % 4 slices.
 std::vector<ListEntry> slices(int patients) {
   std::vector<ListEntry> entries;
+  const auto list = std::make_shared<const std::string>("list");
   for (int p = 0; p < patients; ++p)
-    for (int z = 0; z <= p % 4; ++z) entries.push_back({str_cat("P", p, "_", z), str_cat("list:", entries.size() + 1)});
+    for (int z = 0; z <= p % 4; ++z) entries.push_back({str_cat("P", p, "_", z), list, int64_t(entries.size()) + 1});
   return entries;
 }
 

@@ -302,15 +302,17 @@ TEST_CASE("loader: samples that do not match the options are refused", "[loader]
   DataOptions data;
   data.size = side;
   const AugmentOptions augment;
-  const auto make = [&](const Dataset& dataset, int64_t batch) { Loader(dataset, data, augment, {}, batch, 1, 0); };
+  const auto make = [&](const Dataset& dataset, int64_t batch) {
+    Loader(dataset, data, augment, {}, batch, 1, 0).next();
+  };
   CHECK_THROWS_AS(make(Dataset{}, 2), Error);
   CHECK_THROWS_AS(make(make_dataset(2), 0), Error);
   Dataset one_without_gaze = make_dataset(3);
   one_without_gaze.samples[1].track = {};
-  CHECK(error_of([&] { make(one_without_gaze, 2); }).find("sample '1'") != std::string::npos);
+  CHECK(error_of([&] { make(one_without_gaze, 3); }).find(" was not loaded like the others") != std::string::npos);
   Dataset one_unnormalised = make_dataset(3);
   one_unnormalised.samples[2].normalisation = {};
-  CHECK(error_of([&] { make(one_unnormalised, 2); }).find("sample '2'") != std::string::npos);
+  CHECK(error_of([&] { make(one_unnormalised, 3); }).find("sample '2'") != std::string::npos);
 }
 
 TEST_CASE("loader: a batch has one tensor per pseudo mask", "[loader]") {

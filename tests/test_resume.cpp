@@ -51,6 +51,7 @@ void copy_run(const std::string& from, const std::string& to) {
 TEST_CASE("training: a run that is stopped at any moment resumes to the state of an uninterrupted run", "[trainer]") {
   const TempFolder tmp;
   Config c = small_run();
+  c.data.cache = "off";  // each run loads images
   c.train = {.batch = 3, .iterations = 12, .log_every = 3, .val_every = 6, .checkpoint_every = 12};
   train(c, tmp / "whole");
   const std::string expected = state_of(tmp / "whole");

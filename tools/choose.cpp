@@ -261,8 +261,7 @@ void choose(const Options& o) {
   for (ArmScores& s : scores) s.each([&](auto& values) { values.resize(names.size()); });
   std::optional<ProgressBar> bar(std::in_place, "choose", training ? count : int64_t(names.size()));
   LoadHooks hooks;
-  hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
-    const Sample& sample = dataset.samples[i];
+  hooks.sample = [&](Sample& sample, size_t i, const Image& image, const DatasetFacts&) {
     if (to_score.count(sample.name)) score_image(makers, sample, image, uint64_t(o.seed), i, scores);
   };
   hooks.progress = [&](int64_t done, int64_t) { bar->update(done, "images"); };

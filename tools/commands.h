@@ -27,6 +27,8 @@ void add_fixations_command(CLI::App& app);
 void add_prepare_command(CLI::App& app);
 /// Adds `gradtrack split`: divides a data set for cross-validation.
 void add_split_command(CLI::App& app);
+/// Adds `gradtrack pack`: prepares a data set for trainings.
+void add_pack_command(CLI::App& app);
 /// Adds `gradtrack pseudo`: makes pseudo masks from gaze.
 void add_pseudo_command(CLI::App& app);
 /// Adds `gradtrack choose`: compares variants of a configuration by their pseudo masks.

@@ -12,6 +12,7 @@
 #include "models/cooperation.h"
 #include "models/evaluate.h"
 #include "models/recipes.h"
+#include "models/run_log.h"
 #include "models/trainer.h"
 #include "tools/commands.h"
 #include "tools/label_options.h"
@@ -92,7 +93,7 @@ void evaluate_run(const Options& o, const Communicator& processes) {
   LoadHooks hooks;
   if (first) hooks.warn = print_warning;
   Dataset dataset = load_dataset(config.data, o.split, needs, hooks);
-  require_same_files(processes, config.data.root, dataset.files);
+  require_same_files(processes, config.data.root, files_text(dataset.files));
   require_same_start(processes, 0, loaded.model->parameters());
   const auto evaluate = [&](const char* title, const Model& model) {
     return evaluate_with_progress(title, model, dataset, config, processes);

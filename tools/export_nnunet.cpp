@@ -80,8 +80,7 @@ class Writer {
     std::unique_ptr<ProgressBar> bar;
     LoadHooks hooks;
     hooks.warn = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-    hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
-      const Sample& sample = dataset.samples[i];
+    hooks.sample = [&](Sample& sample, size_t, const Image& image, const DatasetFacts&) {
       write_png(str_cat(out_, "/", images, "/", sample.name, "_0000.png"), image);
       if (!label) return;
       const Image made = label(sample, image);

@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   gt::add_fixations_command(app);
   gt::add_prepare_command(app);
   gt::add_split_command(app);
+  gt::add_pack_command(app);
   gt::add_pseudo_command(app);
   gt::add_choose_command(app);
   gt::add_register_command(app);

@@ -81,9 +81,8 @@ double foreground_pixels(const Image& mask) {
 }
 
 /// Computes and writes map, masks and panel of one image (height,width,3) at its size.
-MaskScores process_image(const Dataset& dataset, size_t index, const Image& image, const PseudoMasks& how,
+MaskScores process_image(const Sample& sample, size_t index, const Image& image, bool simulated, const PseudoMasks& how,
                          const Options& o) {
-  const Sample& sample = dataset.samples[index];
   const NoGrad no_grad;
   const Tensor map = how.map(sample.track, image), refined = refined_map(how, map, image);
   const std::string file = "/" + sample.name + ".png";
@@ -101,8 +100,7 @@ MaskScores process_image(const Dataset& dataset, size_t index, const Image& imag
     scores.relative_area.push_back(foreground_pixels(masks.back()) / std::max(labelled, 1.0));
   }
   if (int64_t(index) < o.panels)
-    write_png(o.out + "/panels" + file,
-              panel(image, sample, map, refined, masks, dataset.simulated_gaze ? "SIMULATED " : "", o));
+    write_png(o.out + "/panels" + file, panel(image, sample, map, refined, masks, simulated ? "SIMULATED " : "", o));
   return scores;
 }
 
@@ -193,8 +191,8 @@ void make_pseudo_masks(const Options& o) {
   std::vector<MaskScores> scores(names.size());
   std::optional<ProgressBar> bar(std::in_place, "pseudo", int64_t(names.size()));
   LoadHooks hooks;
-  hooks.sample = [&](Dataset& dataset, size_t i, const Image& image) {
-    scores[i] = process_image(dataset, i, image, how, o);
+  hooks.sample = [&](Sample& sample, size_t i, const Image& image, const DatasetFacts& facts) {
+    scores[i] = process_image(sample, i, image, facts.simulated_gaze, how, o);
   };
   hooks.progress = [&](int64_t done, int64_t) { bar->update(done, "images"); };
   const Dataset dataset =

@@ -15,19 +15,19 @@ namespace {
 
 std::vector<ListEntry> entries_to_score(const FolderScoring& scoring, const ImageFolder& masks) {
   if (!scoring.list.empty()) return read_list(scoring.list);
-  std::vector<ListEntry> entries;
-  for (const std::string& name : masks.names()) entries.push_back({name, masks.path()});
+  std::vector<ListEntry> entries = masks.entries();
   if (entries.empty()) fail(masks.path(), ": expected masks NAME.jpg, .png or .dcm, found none");
   return entries;
 }
 
 /// The prediction NAME or, as `gradtrack predict` calls it, NAME_mask.
 std::string find_prediction(const ImageFolder& predictions, const ListEntry& entry) {
-  const ListEntry with_suffix{entry.name + "_mask", entry.where};
+  const ListEntry with_suffix{entry.name + "_mask", entry.list, entry.line};
   const bool named = predictions.has(entry.name), named_mask = predictions.has(with_suffix.name);
   const std::string stem = predictions.path() + "/" + entry.name;
-  if (named && named_mask) fail(entry.where, ": expected one prediction, there are ", stem, " and ", stem, "_mask");
-  if (!named && !named_mask) fail(entry.where, ": expected a prediction ", stem, " or ", stem, "_mask, there is none");
+  if (named && named_mask) fail(entry.where(), ": expected one prediction, there are ", stem, " and ", stem, "_mask");
+  if (!named && !named_mask)
+    fail(entry.where(), ": expected a prediction ", stem, " or ", stem, "_mask, there is none");
   return predictions.find(named_mask ? with_suffix : entry);
 }
 

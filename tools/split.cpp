@@ -23,11 +23,7 @@ std::string lines_of(const std::vector<std::string>& names) {
 
 std::vector<ListEntry> images_to_split(const Options& o) {
   const ImageFolder images(o.data + "/images");
-  if (o.list.empty()) {
-    std::vector<ListEntry> entries;
-    for (const std::string& name : images.names()) entries.push_back({name, images.path()});
-    return entries;
-  }
+  if (o.list.empty()) return images.entries();
   std::vector<ListEntry> entries = read_list(o.list);
   for (const ListEntry& entry : entries) images.find(entry);
   return entries;

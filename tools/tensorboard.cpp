@@ -21,8 +21,8 @@ double wall_time() {
 }
 
 /// The first, the middle and the last image.
-std::set<size_t> cases_of(const Dataset& images) {
-  const size_t count = images.samples.size();
+std::set<int64_t> cases_of(const SampleSource& images) {
+  const int64_t count = images.size();
   return {0, count / 2, count - 1};
 }
 
@@ -62,8 +62,8 @@ void TensorBoardLog::add(const ValidationReport& report) {
   EventScalars scalars;
   for (const auto& [metric, mean] : report.means) scalars.emplace_back("val/" + metric, mean);
   write(event_scalars(wall_time(), report.iteration, scalars));
-  for (const size_t i : cases_of(*report.images)) {
-    const Sample& sample = report.images->samples[i];
+  for (const int64_t i : cases_of(*report.images)) {
+    const Sample sample = report.images->sample(i);
     const Image tile = prediction_tile(sample, predict_view(*report.model, *report.data, sample.image).mask);
     write(event_image(wall_time(), report.iteration,
                       {"val/" + sample.name, tile.height, tile.width, tile.channels, encode_png(tile)}));

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "core/io.h"
@@ -66,6 +67,7 @@ constexpr Part parts[] = {
 /// Runs the campaign or, if given, the part `only`; returns whether nothing was lost.
 bool run(const std::string& program, const std::string& page, uint64_t seed, const std::string& only) {
   const Folder folder;
+  ::setenv("XDG_CACHE_HOME", folder.path.c_str(), 1);  // the user's cache stays as it is
   Workshop workshop(std::filesystem::absolute(program).string(), folder.path, seed);
   const std::string head = line("fault", "promise", "tried", "result") +
                            line(std::string(36, '-'), std::string(48, '-'), "----:", std::string(10, '-'));
