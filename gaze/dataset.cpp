@@ -30,12 +30,10 @@ namespace fs = std::filesystem;
 
 // ---- Gaze -----------------------------------------------------------------------------------------------------------
 
-/// The tracks of a table. Throws Error if one is of an image that the folder lacks.
-Gaze read_gaze_of(const std::string& path, const ImageFolder& images) {
-  Gaze gaze = read_gaze(path);
+/// Throws Error if a track is of an image that the folder lacks.
+void check_images_of(const Gaze& gaze, const std::string& path, const ImageFolder& images) {
   for (const auto& [name, track] : gaze.tracks)
     if (!images.has(name)) fail(path, ": gaze for image '", name, "', which ", images.path(), " does not have");
-  return gaze;
 }
 
 /// Removes the entries without gaze if options.missing_gaze is skip. Else throws Error if there are any.
@@ -321,17 +319,17 @@ DatasetFacts read_samples(const DataOptions& options, const std::string& split, 
   const std::string list = list_path(options, split);
   std::vector<ListEntry> entries = read_list(list);
   if (split == "train") keep_chosen(entries, options);
-  Sources sources{ImageFolder(options.root + "/images"), {}, {}};
-  if (needs.masks || needs.labels || needs.some_masks) sources.masks.emplace(options.root + "/masks");
   DatasetFacts facts;
   add_digest(facts.files, list, options);
   const std::string gaze = gaze_path(options);
+  const bool reads_gaze = needs.gaze || (needs.optional_gaze && !options.gaze.empty() && path_exists(gaze));
+  if (needs.gaze) add_digest(facts.files, gaze, options);
+  Gaze tracks = reads_gaze ? read_gaze(gaze) : Gaze();  // before the folders, as its reading takes the most memory
+  Sources sources{ImageFolder(options.root + "/images"), {}, std::move(tracks)};
+  if (needs.masks || needs.labels || needs.some_masks) sources.masks.emplace(options.root + "/masks");
   if (needs.gaze) {
-    sources.gaze = read_gaze_of(gaze, sources.images);
+    check_images_of(sources.gaze, gaze, sources.images);
     settle_missing_gaze(entries, sources.gaze, options, hooks);
-    add_digest(facts.files, gaze, options);
-  } else if (needs.optional_gaze && !options.gaze.empty() && path_exists(gaze)) {
-    sources.gaze = read_gaze(gaze);
   }
   facts.simulated_gaze = sources.gaze.simulated;
   facts.gaze_assumed = sources.gaze.assumed;
