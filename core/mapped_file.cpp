@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "core/check.h"
+#include "core/random.h"
 
 namespace gt {
 
@@ -34,17 +36,17 @@ void MappedFile::release() const {
   if (data_ != nullptr) ::madvise(const_cast<char*>(data_), size_, MADV_DONTNEED);
 }
 
-std::string file_stamp(const std::string& path) {
+uint64_t file_stamp(const std::string& path) {
   struct stat facts {};
-  if (::stat(path.c_str(), &facts) != 0) return "";
-  const auto time = [](const timespec& t) { return str_cat(t.tv_sec, ".", t.tv_nsec); };
-  return str_cat(facts.st_size, " ", time(facts.st_mtim), " ", time(facts.st_ctim));
-}
-
-bool changed_since(const std::string& path, double time) {
-  struct stat facts {};
-  return ::stat(path.c_str(), &facts) == 0 &&
-         double(facts.st_ctim.tv_sec) + 1e-9 * double(facts.st_ctim.tv_nsec) >= time;
+  timespec now{};
+  if (::stat(path.c_str(), &facts) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
+  const auto seconds = [](const timespec& t) { return double(t.tv_sec) + 1e-9 * double(t.tv_nsec); };
+  // Times of files tick every few ms, or on some file systems every one or two seconds.
+  const bool coarse = facts.st_ctim.tv_nsec == 0 && facts.st_mtim.tv_nsec == 0;
+  const double age = seconds(now) - seconds(facts.st_ctim);
+  if (age < (coarse ? 2.5 : 0.02)) return 0;
+  const auto text = [](const timespec& t) { return str_cat(t.tv_sec, ".", t.tv_nsec); };
+  return hash64(str_cat(facts.st_size, " ", text(facts.st_mtim), " ", text(facts.st_ctim)));
 }
 
 }  // namespace gt

@@ -28,10 +28,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// What changes when a file or folder is changed: its size and its times. "" if it is not there.
-std::string file_stamp(const std::string& path);
-
-/// Whether a file or folder has been changed since a time, in seconds since 1970.
-bool changed_since(const std::string& path, double time);
+/// A number that changes when a file or folder is changed: of its size and its times. 0 if it cannot be looked at, or
+/// was changed so recently that a further change may leave the times as they are.
+uint64_t file_stamp(const std::string& path);
 
 }  // namespace gt

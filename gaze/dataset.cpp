@@ -17,6 +17,7 @@
 
 #include "core/check.h"
 #include "core/io.h"
+#include "core/mapped_file.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "gaze/folds.h"
@@ -65,14 +66,23 @@ struct Sources {
   Gaze gaze;
 };
 
-/// Adds the size and the checksum of a file, under its path below the root.
-void add_digest(FileDigests& files, const std::string& path, const DataOptions& options) {
+/// A path relative to the root, however both are written. One that was given as absolute and lies elsewhere stays so.
+std::string path_below(const std::string& root, const std::string& path) {
+  const fs::path full = fs::absolute(path).lexically_normal();
+  const fs::path below = full.lexically_relative(fs::absolute(root + "/").lexically_normal());
+  const bool elsewhere = below.empty() || *below.begin() == "..";
+  return elsewhere && fs::path(path).is_absolute() ? full.string() : below.string();
+}
+
+/// Adds the size and the checksum of a file. `before` is its stamp from before it was read; a file that has changed
+/// since then is added without a stamp.
+void add_digest(FileDigests& files, const std::string& path, const DataOptions& options, uint64_t before) {
   const std::string bytes = read_file(path);
   const uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
   char text[16];
   std::snprintf(text, sizeof text, "%08lx", crc);
-  const std::string root = options.root + "/";
-  files.add(path.starts_with(root) ? path.substr(root.size()) : path, str_cat(bytes.size(), " bytes, CRC-32 ", text));
+  files.add(path_below(options.root, path), str_cat(bytes.size(), " bytes, CRC-32 ", text),
+            file_stamp(path) == before ? before : 0);
 }
 
 /// A sample with what only loading needs.
@@ -100,9 +110,10 @@ void check_orientation(const Mask& mask, const std::string& path, const Image& i
 void load_mask(const ListEntry& entry, const Sources& sources, const std::string& image_path,
                const DataOptions& options, const DataNeeds& needs, Loaded& loaded) {
   loaded.mask_path = sources.masks->find(entry);
+  const uint64_t before = file_stamp(loaded.mask_path);
   loaded.mask = read_mask(loaded.mask_path, options.labels, read_options(options));
   check_orientation(loaded.mask, loaded.mask_path, loaded.image, image_path);
-  add_digest(loaded.files, loaded.mask_path, options);
+  add_digest(loaded.files, loaded.mask_path, options, before);
   Image mask = std::move(loaded.mask.image);
   if (needs.masks || needs.some_masks) loaded.sample.mask = resize_mask(mask, options.size, options.size);
   if (!needs.labels) return;
@@ -118,8 +129,9 @@ Loaded load_sample(const ListEntry& entry, const Sources& sources, const DataOpt
   sample.name = entry.name;
   const std::string path = sources.images.find(entry);
   loaded.image_path = path;
+  const uint64_t before = file_stamp(path);
   loaded.image = read_image(path, int(options.channels), read_options(options));
-  add_digest(loaded.files, path, options);
+  add_digest(loaded.files, path, options, before);
   sample.image = resize_image(loaded.image, options.size, options.size);
   sample.normalisation = normalisation_of(sample.image, options);
   if (masked) load_mask(entry, sources, path, options, needs, loaded);
@@ -294,7 +306,7 @@ void warn_of_training_pictures(const DataOptions& options, const DatasetFacts& d
   const ImageFolder images(options.root + "/images");
   DatasetFacts train;
   for (const ListEntry& entry : read_list(list))
-    if (images.has(entry.name)) add_digest(train.files, images.find(entry), options);
+    if (images.has(entry.name)) add_digest(train.files, images.find(entry), options, 0);
   warn_of_same_pictures(train, dataset, warn);
 }
 
@@ -317,14 +329,15 @@ DatasetFacts read_samples(const DataOptions& options, const std::string& split, 
   if (options.channels != 1 && options.channels != 3)
     fail("data.channels: expected 1 (grey) or 3 (RGB), got ", options.channels);
   const std::string list = list_path(options, split);
+  const std::string gaze = gaze_path(options);
+  const uint64_t list_before = file_stamp(list), gaze_before = file_stamp(gaze);
   std::vector<ListEntry> entries = read_list(list);
   if (split == "train") keep_chosen(entries, options);
   DatasetFacts facts;
-  add_digest(facts.files, list, options);
-  const std::string gaze = gaze_path(options);
+  add_digest(facts.files, list, options, list_before);
   const bool reads_gaze = needs.gaze || (needs.optional_gaze && !options.gaze.empty() && path_exists(gaze));
-  if (needs.gaze) add_digest(facts.files, gaze, options);
   Gaze tracks = reads_gaze ? read_gaze(gaze) : Gaze();  // before the folders, as its reading takes the most memory
+  if (needs.gaze) add_digest(facts.files, gaze, options, gaze_before);
   Sources sources{ImageFolder(options.root + "/images"), {}, std::move(tracks)};
   if (needs.masks || needs.labels || needs.some_masks) sources.masks.emplace(options.root + "/masks");
   if (needs.gaze) {

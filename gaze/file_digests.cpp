@@ -15,7 +15,7 @@ FileDigests FileDigests::of_text(std::string text) {
   if (ends % 2 != 0 || (!text.empty() && text.back() != '\0')) fail("a list of files is malformed");
   FileDigests files;
   files.text_ = std::move(text);
-  files.size_ = ends / 2;
+  files.stamps_.resize(ends / 2);
   return files;
 }
 

@@ -1,10 +1,12 @@
 // Which files a data set came from.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace gt {
 
@@ -19,17 +21,19 @@ class FileDigests {
   /// What text() gave. Throws Error if it is malformed.
   static FileDigests of_text(std::string text);
 
-  void add(std::string_view path, std::string_view digest) {
-    ++size_;
+  /// `stamp` is that of the file as it was read, see file_stamp(); 0 if it is not known.
+  void add(std::string_view path, std::string_view digest, uint64_t stamp = 0) {
+    stamps_.push_back(stamp);
     for (const std::string_view part : {path, digest}) text_.append(part).push_back('\0');
   }
   void add(const FileDigests& others) {
-    size_ += others.size_;
+    stamps_.insert(stamps_.end(), others.stamps_.begin(), others.stamps_.end());
     text_ += others.text_;
   }
 
-  size_t size() const { return size_; }
+  size_t size() const { return stamps_.size(); }
   const std::string& text() const { return text_; }
+  const std::vector<uint64_t>& stamps() const { return stamps_; }
   bool operator==(const FileDigests& other) const { return text_ == other.text_; }
 
   /// Calls f(path, digest) for each file. Both are valid as long as this is not changed.
@@ -49,7 +53,7 @@ class FileDigests {
 
  private:
   std::string text_;  // path and digest of each, each with a 0 at its end
-  size_t size_ = 0;
+  std::vector<uint64_t> stamps_;
 };
 
 /// "images/a.png was 120 bytes, CRC-32 0a1b2c3d, and is ...": the first difference; "" if there is none.

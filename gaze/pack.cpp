@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -161,13 +160,13 @@ std::string facts_text(const DatasetFacts& facts, const std::string& identity,
                     {"warnings", warnings}});
 }
 
-/// A path of DatasetFacts::files, which is relative to the root or, outside of it, as it was given.
-std::string source_path(const std::string& path, const std::string& root) {
-  const std::string below = (std::filesystem::path(root) / path).string();
-  return path_exists(below) ? below : path;
+/// f(path) for the absolute path of each source: of the files, which are relative to the root, and of the others.
+template <class F>
+void for_sources(const FileDigests& files, const PackSources& sources, const F& f) {
+  const std::filesystem::path root = std::filesystem::absolute(sources.root);
+  files.each([&](std::string_view path, std::string_view) { f((root / path).string()); });
+  for (const std::string& path : sources.paths) f(path);
 }
-
-uint64_t stamp_of(const std::string& path) { return hash64(file_stamp(path)); }
 
 // ---- The packed data set --------------------------------------------------------------------------------------------
 
@@ -202,33 +201,30 @@ class PackedDataset : public SampleSource {
 
   /// The first source that is not as it was when this was made; "" if there is none.
   std::string changed_source(const PackSources& sources) const {
-    const std::string_view stamps = file_.bytes().substr(end_.stamps, end_.facts - end_.stamps);
+    const std::string_view bytes = file_.bytes().substr(end_.stamps, end_.facts - end_.stamps);
+    std::vector<uint64_t> stamps(bytes.size() / sizeof(uint64_t));
+    if (stamps.size() != facts_.files.size() + sources.paths.size()) return "the list of files";
+    std::memcpy(stamps.data(), bytes.data(), stamps.size() * sizeof(uint64_t));
+    file_.release();
     size_t done = 0;
     std::string first;
     std::vector<std::string> block;
     const auto check = [&] {
       std::vector<uint8_t> changed(block.size());
       parallel_for(int64_t(block.size()), 64, [&](int64_t begin, int64_t end) {
-        for (size_t k = size_t(begin); k < size_t(end); ++k) {
-          const uint64_t now = stamp_of(source_path(block[k], sources.root));
-          changed[k] = std::memcmp(&now, stamps.data() + (done + k) * sizeof now, sizeof now) != 0;
-        }
+        for (size_t k = size_t(begin); k < size_t(end); ++k)
+          changed[k] = stamps[done + k] == 0 || file_stamp(block[k]) != stamps[done + k];
       });
       const auto at = std::find(changed.begin(), changed.end(), 1);
-      if (at != changed.end()) first = block[size_t(at - changed.begin())];
+      if (first.empty() && at != changed.end()) first = block[size_t(at - changed.begin())];
       done += block.size();
       block.clear();
     };
-    const auto add = [&](std::string_view path) {
-      if (!first.empty()) return;
-      block.emplace_back(path);
+    for_sources(facts_.files, sources, [&](const std::string& path) {
+      block.push_back(path);
       if (block.size() == 65536) check();
-    };
-    if (stamps.size() / sizeof(uint64_t) != facts_.files.size() + sources.paths.size()) return "the list of files";
-    facts_.files.each([&](std::string_view path, std::string_view) { add(path); });
-    for (const std::string& path : sources.paths) add(path);
-    if (first.empty()) check();
-    file_.release();
+    });
+    check();
     return first;
   }
 
@@ -260,10 +256,17 @@ class PackedDataset : public SampleSource {
     const bool inside = at.offset <= end_.index && at.bytes <= end_.index - at.offset;
     const std::string_view bytes = inside ? file_.bytes().substr(at.offset, at.bytes) : std::string_view();
     if (checked_[size_t(index)]) return bytes;
-    if (!inside || crc_of(bytes) != at.crc)
-      fail(path_, ": sample ", index, " is damaged; remove the file, which is then made again");
+    if (!inside || crc_of(bytes) != at.crc) fail_damaged(index);
     checked_[size_t(index)] = true;
     return bytes;
+  }
+
+  /// The next training makes the file again.
+  [[noreturn]] void fail_damaged(int64_t index) const {
+    std::error_code error;
+    std::filesystem::remove(path_, error);
+    fail(path_, ": sample ", index, " is damaged; ", error ? "remove the file" : "the file is removed",
+         ", and start again");
   }
 
   std::string path_;
@@ -279,8 +282,8 @@ class PackedDataset : public SampleSource {
 }  // namespace
 
 PackAttempt open_pack(const std::string& path, const PackSources& sources) {
-  if (!path_exists(path)) return {nullptr, "there is none yet", {}};
   try {
+    if (!path_exists(path)) return {nullptr, "there is none yet", {}};
     auto packed = std::make_unique<PackedDataset>(path);
     if (packed->identity() != sources.identity) return {nullptr, "it is of other options or another program", {}};
     const std::string changed = packed->changed_source(sources);
@@ -292,10 +295,10 @@ PackAttempt open_pack(const std::string& path, const PackSources& sources) {
   }
 }
 
-std::unique_ptr<SampleSource> write_pack(const std::string& path, const PackSources& sources, const ReadForPack& read) {
-  using Clock = std::chrono::system_clock;
-  // Times of files are those of a clock with ticks of up to 10 ms.
-  const double begun = std::chrono::duration<double>(Clock::now().time_since_epoch()).count() - 0.02;
+std::unique_ptr<SampleSource> write_pack(const std::string& path, const PackSources& sources, const ReadForPack& read,
+                                         uint64_t max_bytes) {
+  std::vector<uint64_t> before;  // of the sources besides files, whose stamps come with the files
+  for (const std::string& source : sources.paths) before.push_back(file_stamp(source));
   std::optional<FileReplacement> file;
   const auto write = [&](const auto& work) {
     try {
@@ -314,7 +317,10 @@ std::unique_ptr<SampleSource> write_pack(const std::string& path, const PackSour
         if (bytes.size() > UINT32_MAX) fail(path, ": sample '", sample.name, "' has over 4 GB");
         index.push_back({end.index, uint32_t(bytes.size()), crc_of(bytes), uint32_t(sample.track.fixations.size()), 0});
         end.index += bytes.size();
-        write([&] { file->append(bytes); });
+        write([&] {
+          if (end.index > max_bytes) fail(path, ": would have more than ", max_bytes >> 20, " MiB");
+          file->append(bytes);
+        });
       },
       [&](const std::string& line) { warnings.push_back(line); });
 
@@ -324,13 +330,9 @@ std::unique_ptr<SampleSource> write_pack(const std::string& path, const PackSour
   tail += facts.files.text();
   end.files_bytes = facts.files.text().size();
   end.stamps = end.index + tail.size();
-  const auto put_stamp = [&](std::string_view source) {
-    const std::string where = source_path(std::string(source), sources.root);
-    // What changed while it was read is not known to be what was read.
-    put(tail, changed_since(where, begun) ? ~stamp_of(where) : stamp_of(where));
-  };
-  facts.files.each([&](std::string_view path, std::string_view) { put_stamp(path); });
-  for (const std::string& path : sources.paths) put_stamp(path);
+  for (const uint64_t stamp : facts.files.stamps()) put(tail, stamp);
+  for (size_t k = 0; k < before.size(); ++k)
+    put(tail, file_stamp(sources.paths[k]) == before[k] ? before[k] : uint64_t(0));
   end.facts = end.index + tail.size();
   const std::string text = facts_text(facts, sources.identity, warnings);
   end.facts_bytes = text.size();

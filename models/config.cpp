@@ -1,6 +1,7 @@
 #include "models/config.h"
 
 #include "core/check.h"
+#include "core/text.h"
 #include "gaze/folds.h"
 #include "models/recipes.h"
 
@@ -43,6 +44,11 @@ Config checked(Config c, const std::string& name, const ConfigNotes& notes) {
             ", as torchvision normalises, with ", weights, ", got ", config::format(c.data.std));
     require(c.train.init.empty(), "train.init", "expected none with ", weights, ", got ", c.train.init);
   }
+  const std::string cache = lower(c.data.cache);
+  const bool refused = cache.starts_with("~") || cache == "none" || cache == "no" || cache == "false" ||
+                       cache == "true" || cache == "yes" || cache == "on" || cache.empty();
+  require(!refused && (cache == c.data.cache || (cache != "off" && cache != "auto")), "data.cache",
+          "expected auto, off or a folder, got '", c.data.cache, "'");
   try {
     Grouping{c.data.group};
   } catch (const Error& error) {

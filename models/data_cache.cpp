@@ -10,8 +10,8 @@
 #include "core/check.h"
 #include "core/folder_lock.h"
 #include "core/io.h"
-#include "core/mapped_file.h"
 #include "core/random.h"
+#include "gaze/picture.h"
 #include "models/checkpoint.h"
 #include "models/recipes.h"
 
@@ -36,6 +36,7 @@ Config keys_of(const Config& config, const RunSplit& split) {
   Config keys;
   keys.data = all.data;
   reset_keys(keys, {"data.cache"});
+  keys.data.max_pixels = config.data.max_pixels;  // what it refuses is not packed
   std::error_code none;
   keys.data.root = fs::weakly_canonical(all.data.root, none).string();
   if (split.name != "train") reset_keys(keys, {"data.images"});
@@ -48,7 +49,25 @@ Config keys_of(const Config& config, const RunSplit& split) {
   return keys;
 }
 
-/// Removes the longest unused files of the user's cache, but not `kept`, until it is small enough.
+/// This program and the libraries that decode images: others may make other samples.
+const std::string& program() {
+  static const std::string text = [] {
+    const std::string bytes = read_file("/proc/self/exe");
+    return str_cat("program ", hash64(bytes), ", ", png_decoder(), ", ", jpeg_decoder());
+  }();
+  return text;
+}
+
+/// Makes the user's cache, for the user alone: packed images may be patients'.
+void make_user_cache(const std::string& folder) {
+  if (path_exists(folder)) return;
+  make_folder(folder);
+  std::error_code none;
+  fs::permissions(folder, fs::perms::owner_all, none);
+}
+
+/// Removes the longest unused files of the user's cache, but not `kept`, until it is small enough, and what was left
+/// half-written a day ago.
 void limit_user_cache(const std::string& folder, const std::string& kept) {
   struct File {
     fs::file_time_type used;
@@ -58,9 +77,13 @@ void limit_user_cache(const std::string& folder, const std::string& kept) {
   std::vector<File> files;
   std::error_code none;
   int64_t sum = 0;
+  const fs::file_time_type yesterday = fs::file_time_type::clock::now() - std::chrono::hours(24);
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
-    if (entry.path().extension() != suffix || !entry.is_regular_file(none)) continue;
-    files.push_back({entry.last_write_time(none), entry.path(), int64_t(entry.file_size(none))});
+    if (!entry.is_regular_file(none)) continue;
+    const fs::file_time_type used = entry.last_write_time(none);
+    if (entry.path().extension() == ".tmp" && used < yesterday) fs::remove(entry.path(), none);
+    if (entry.path().extension() != suffix) continue;
+    files.push_back({used, entry.path(), int64_t(entry.file_size(none))});
     sum += files.back().bytes;
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.used < b.used; });
@@ -75,8 +98,9 @@ void limit_user_cache(const std::string& folder, const std::string& kept) {
 /// About the bytes of a packed split, without labels at their own size.
 int64_t expected_bytes(const Config& config, const RunSplit& split) {
   const int64_t masks = int64_t(split.needs.pseudo ? recipe_of(config).pseudo_thresholds(config).size() : 1);
-  return int64_t(split_names(config.data, split.name).size()) * config.data.size * config.data.size *
-         (config.data.channels + masks);
+  const bool fewer = split.name == "train" && config.data.images > 0;
+  const int64_t images = fewer ? config.data.images : int64_t(split_names(config.data, split.name).size());
+  return images * config.data.size * config.data.size * (config.data.channels + masks);
 }
 
 }  // namespace
@@ -98,11 +122,17 @@ DataCache::DataCache(const Config& config, Hooks hooks) : config_(config), hooks
   folder_ = where == "off" ? "" : where == "auto" ? user_cache() : where;
 }
 
+std::string DataCache::identity(const RunSplit& split) const {
+  const DataNeeds& n = split.needs;
+  return str_cat("split ", split.name, ", needs ", n.masks, n.some_masks, n.labels, n.gaze, n.training, n.pseudo, "\n",
+                 write_config(keys_of(config_, split)));
+}
+
 std::string DataCache::path(const RunSplit& split) const {
   char name[32];
-  std::snprintf(name, sizeof name, "%016llx", (unsigned long long)hash64(sources(split).identity));
+  std::snprintf(name, sizeof name, "%016llx", (unsigned long long)hash64(identity(split)));
   std::error_code none;
-  const std::string root = fs::weakly_canonical(config_.data.root, none).filename().string();
+  const std::string root = fs::weakly_canonical(config_.data.root + "/.", none).filename().string();
   return str_cat(folder_, "/", root, "-", split.name, "-", name, suffix);
 }
 
@@ -110,10 +140,9 @@ PackSources DataCache::sources(const RunSplit& split) const {
   const DataNeeds& n = split.needs;
   PackSources sources;
   sources.root = config_.data.root;
-  sources.identity = str_cat("split ", split.name, ", needs ", n.masks, n.some_masks, n.labels, n.gaze, n.training,
-                             n.pseudo, "\n", write_config(keys_of(config_, split)));
+  sources.identity = identity(split) + program();
   const fs::path root = fs::absolute(config_.data.root);
-  sources.paths = {(root / "images").string(), "/proc/self/exe"};  // another program may make other samples
+  sources.paths = {(root / "images").string()};
   if (n.masks || n.some_masks || n.labels) sources.paths.push_back((root / "masks").string());
   if (n.some_masks) sources.paths.push_back((root / config_.data.masks).string());
   if (n.pseudo && !config_.pseudo.teacher.empty() && config_.recipe == "gradtrack")
@@ -151,14 +180,18 @@ PackAttempt DataCache::open_packed(const RunSplit& split) const {
   return attempt;
 }
 
-/// Makes a packed split that is not there. Waits for another process that does. Throws CannotPack if it cannot be
-/// written.
-std::unique_ptr<SampleSource> DataCache::pack(const RunSplit& split, const std::string& file) const {
+std::unique_ptr<SampleSource> DataCache::pack(const RunSplit& split) const {
+  if (!keeps()) throw CannotPack("data.cache: there is no folder for packed data, expected one or auto with HOME");
+  const std::string file = path(split);
+  if (PackAttempt there = open_packed(split); there.samples) return std::move(there.samples);
+  if (const int64_t bytes = expected_bytes(config_, split); automatic() && bytes > user_cache_bytes / 2)
+    throw CannotPack(
+        str_cat(bytes >> 30, " GiB are too much for ", folder_, "; name a folder for them with data.cache"));
   std::unique_ptr<FileLock> lock;
   for (bool waits = false;; waits = true) {
     std::string holder;
     try {
-      make_folder(folder_);
+      automatic() ? make_user_cache(folder_) : make_folder(folder_);
       lock = FileLock::try_take(file + ".lock", "packs data", holder);
     } catch (const Error& error) {
       throw CannotPack(error.what());
@@ -168,35 +201,30 @@ std::unique_ptr<SampleSource> DataCache::pack(const RunSplit& split, const std::
     hooks_.check();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  if (PackAttempt now = open_packed(split); now.samples) return std::move(now.samples);
+  PackAttempt now = open_packed(split);
+  if (now.samples) return std::move(now.samples);
   const fs::path at(file);
   remove_stale_temporaries(at.parent_path().string(), at.filename().string());
-  auto packed = write_pack(file, sources(split), [&](const auto& take, const auto& warn) {
+  const auto read = [&](const auto& take, const auto& warn) {
     LoadHooks hooks = load_hooks(split, nullptr);
     hooks.warn = [&](const std::string& line) {
       warn(line);
       hooks_.warn(line);
     };
     return read_samples(config_.data, split.name, split.needs, hooks, take);
-  });
-  if (config_.data.cache == "auto") limit_user_cache(folder_, file);
-  hooks_.message(str_cat("data: packed in ", file));
+  };
+  auto packed = write_pack(file, sources(split), read, automatic() ? user_cache_bytes / 2 : UINT64_MAX);
+  if (automatic()) limit_user_cache(folder_, file);
+  hooks_.message(str_cat("data: now packed in ", file, " (", now.reason, ")"));
   return packed;
 }
 
 std::unique_ptr<SampleSource> DataCache::open(const RunSplit& split) const {
   if (!keeps()) return load(split);
-  if (PackAttempt there = open_packed(split); there.samples) return std::move(there.samples);
-  const bool automatic = config_.data.cache == "auto";
-  if (const int64_t bytes = expected_bytes(config_, split); automatic && bytes > user_cache_bytes / 2) {
-    hooks_.message(str_cat("data: not packed: ", bytes >> 30, " GiB are too much for ", folder_,
-                           "; name a folder for them with data.cache"));
-    return load(split);
-  }
   try {
-    return pack(split, path(split));
+    return pack(split);
   } catch (const CannotPack& error) {
-    if (!automatic) throw;
+    if (!automatic()) throw;
     hooks_.message(str_cat("data: not packed: ", error.what()));
     return load(split);
   }

@@ -39,9 +39,12 @@ class DataCache {
   /// The file of a packed split. One configuration has one, whatever its seed, model and training.
   std::string path(const RunSplit& split) const;
 
-  /// The samples, packed if possible: made now, or by another process at work on them, unless they are there. Throws
-  /// Error as read_samples() does, and if data.cache names a folder that cannot be written.
+  /// The samples, packed or, if data.cache is off or auto and they cannot be packed, in memory. Throws Error as
+  /// read_samples() does, and if data.cache names a folder that cannot be written.
   std::unique_ptr<SampleSource> open(const RunSplit& split) const;
+  /// The packed samples, made now, or by another process at work on them, unless they are there. Throws CannotPack if
+  /// they cannot be written, and Error as read_samples() does.
+  std::unique_ptr<SampleSource> pack(const RunSplit& split) const;
   /// The packed samples; null, with the reason, if they are not there.
   PackAttempt open_packed(const RunSplit& split) const;
   /// The samples in memory. `makes`, if given, says which of them get their pseudo masks.
@@ -50,14 +53,15 @@ class DataCache {
  private:
   PackSources sources(const RunSplit& split) const;
   LoadHooks load_hooks(const RunSplit& split, const std::function<bool(size_t)>& makes) const;
-  std::unique_ptr<SampleSource> pack(const RunSplit& split, const std::string& file) const;
+  std::string identity(const RunSplit& split) const;
+  bool automatic() const { return config_.data.cache == "auto"; }
 
   Config config_;
   Hooks hooks_;
   std::string folder_;
 };
 
-/// What the packed splits that are not in data.cache=FOLDER may take; the longest unused ones are removed.
+/// What the packed splits of data.cache=auto may take; the longest unused ones are removed. One may take half of it.
 inline constexpr int64_t user_cache_bytes = int64_t(16) << 30;
 
 }  // namespace gt

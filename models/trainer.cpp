@@ -127,6 +127,9 @@ struct Trainer::State {
     std::vector<double> have = {there.samples ? 1.0 : 0.0};
     processes.sum(have);
     if (have[0] == processes.size()) return std::move(there.samples);
+    if (cache.keeps() && observer.message)
+      observer.message(str_cat("data: ", split.name, " is not packed for all processes",
+                               there.reason.empty() ? "" : ": " + there.reason, "; gradtrack pack makes it"));
     std::unique_ptr<Dataset> loaded =
         cache.load(split, [this](size_t i) { return makes_pseudo_masks_of(processes, i); });
     if (split.needs.pseudo)

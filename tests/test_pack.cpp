@@ -6,10 +6,15 @@
 #include <functional>
 #include <map>
 #include <thread>
+#include <utility>
 
+#include "core/json.h"
+#include "core/mapped_file.h"
+#include "core/parallel.h"
 #include "core/random.h"
 #include "core/safetensors.h"
 #include "models/data_cache.h"
+#include "models/run_log.h"
 #include "tests/catch.h"
 #include "tests/small_run.h"
 
@@ -109,7 +114,9 @@ TEST_CASE("pack: a physical size and ignored pixels are kept", "[pack]") {
   Dataset made;
   made.ignores_pixels = true;
   made.masks = 7;
-  made.files = {{"images/a.png", "1 bytes, CRC-32 00000000"}};
+  write_file(tmp / "a.png", "1");
+  settle();
+  made.files.add("a.png", "1 bytes, CRC-32 00000000", file_stamp(tmp / "a.png"));
   made.mask_values = MaskValues({3, true, "a"}, {1, false, "b"});
   Sample sample;
   sample.name = "caf\xC3\xA9";
@@ -145,7 +152,8 @@ TEST_CASE("pack: one file serves all seeds and models, another one other options
   CHECK(path([](Config& c) { c.model.slope = 0.2; }) == base);
   CHECK(path([](Config& c) { c.train.batch = 5; }) == base);
   CHECK(path([](Config& c) { c.attention.target = "pseudo"; }) == base);
-  CHECK(path([](Config& c) { c.data.root += "/../data/"; }) != "");
+  CHECK(path([](Config& c) { c.data.root += "/../data/"; }) == base);
+  CHECK(path([](Config& c) { c.data.max_pixels = 10000; }) != base);
   CHECK(path([](Config& c) { c.data.size = 48; }) != base);
   CHECK(path([](Config& c) { c.pseudo.foreground = 0.7; }) != base);
   CHECK(path([](Config& c) { c.pseudo.crf.iterations += 1; }) != base);
@@ -172,7 +180,7 @@ TEST_CASE("pack: a file that changes, comes or goes is noticed", "[pack]") {
   CHECK(reason() == "");
   const std::string gaze = read_file(data + "/gaze.csv");
   write_file(data + "/gaze.csv", gaze);  // the same bytes, at another time
-  CHECK(reason() == "gaze.csv has changed");
+  CHECK(reason() == data + "/gaze.csv has changed");
   settle();
   CHECK(open(f.config).made > 0);
   const std::string image = data + "/images/" + first + ".png";
@@ -181,7 +189,7 @@ TEST_CASE("pack: a file that changes, comes or goes is noticed", "[pack]") {
   bytes.back() ^= 1;
   write_file(image, bytes);
   fs::last_write_time(image, time);  // the same size and time of the content
-  CHECK(reason() == "images/" + first + ".png has changed");
+  CHECK(reason() == data + "/images/" + first + ".png has changed");
   bytes.back() ^= 1;
   write_file(image, bytes);
   settle();
@@ -192,20 +200,38 @@ TEST_CASE("pack: a file that changes, comes or goes is noticed", "[pack]") {
   settle();
   open(f.config);
   fs::remove(data + "/train.txt");
-  CHECK(reason() == "train.txt has changed");
+  CHECK(reason() == data + "/train.txt has changed");
 }
 
 TEST_CASE("pack: what changes while it is read is read again", "[pack]") {
   const TempFolder tmp;
   write_file(tmp / "a", "1");
-  const auto read = [&](const auto&, const auto&) {
-    write_file(tmp / "a", "2");
-    DatasetFacts facts;
-    facts.files = {{"a", "x"}};
-    return facts;
+  const PackSources sources{"i", tmp.path(), {tmp / "a"}};
+  const auto read = [&](bool change) {
+    return [&tmp, change](const auto&, const auto&) {
+      if (change) write_file(tmp / "a", "2");
+      return DatasetFacts();
+    };
   };
-  write_pack(tmp / "p", {"i", tmp.path(), {}}, read);
-  CHECK(open_pack(tmp / "p", {"i", tmp.path(), {}}).reason == "a has changed");
+  settle();
+  write_pack(tmp / "p", sources, read(false));
+  CHECK(open_pack(tmp / "p", sources).reason == "");
+  write_pack(tmp / "p", sources, read(true));
+  settle();
+  CHECK(open_pack(tmp / "p", sources).reason == tmp / "a has changed");
+  // The same for a file that the samples come from: its stamp is from before it was read.
+  const Folder f;
+  Config config = f.config;
+  bool changed = false;
+  DataCache::Hooks hooks;
+  hooks.check = [&] {
+    const std::string list = config.data.root + "/gaze.csv";
+    if (!std::exchange(changed, true)) write_file(list, read_file(list));
+  };
+  config.threads = 1;
+  DataCache(config, hooks).open(f.split());
+  settle();
+  CHECK(DataCache(config, {}).open_packed(f.split()).reason.ends_with("gaze.csv has changed"));
 }
 
 TEST_CASE("pack: a damaged file is made again, and a damaged sample is refused", "[pack]") {
@@ -234,7 +260,7 @@ TEST_CASE("pack: a damaged file is made again, and a damaged sample is refused",
     const std::string message = error_of([&] {
       for (int64_t i = 0; i < attempt.samples->size(); ++i) attempt.samples->sample(i);
     });
-    CHECK(message.find(" is damaged; remove the file") != message.npos);
+    CHECK(message.find(" is damaged; the file is removed") != message.npos);
     ++refused;
   }
   CHECK(refused > 0);
@@ -282,6 +308,46 @@ TEST_CASE("pack: a cache that cannot be written ends a training only if it was a
   CHECK(path_exists(folder + "kept.pack"));
   CHECK(path_exists(folder + "other"));
   setenv("XDG_CACHE_HOME", before.c_str(), 1);
+}
+
+TEST_CASE("pack: files have one name, however the root is written", "[pack]") {
+  const Folder f;
+  const std::string root = f.config.data.root;
+  make_folder(root + "/data");
+  write_file(root + "/data/gaze.csv", "another");  // must not be taken for the real one
+  Config other = f.config;
+  other.data.root = f.folder / "cache/.././data/";
+  make_folder(f.folder / "cache");
+  CHECK(open(f.config).samples->facts().files == load_dataset(other.data, "train", f.split().needs).files);
+  CHECK(DataCache(other, {}).open_packed(f.split()).reason == "");
+  other.data.gaze = root + "/gaze.csv";
+  CHECK(open(f.config).samples->facts().files == load_dataset(other.data, "train", f.split().needs).files);
+}
+
+TEST_CASE("pack: what cannot be looked at is no crash", "[pack]") {
+  const Folder f;
+  set_num_threads(3);
+  std::vector<std::string> paths;
+  for (int i = 0; i < 300; ++i) paths.push_back(str_cat(f.folder / "loop", i));
+  for (const std::string& path : paths) fs::create_symlink(path, path);
+  const PackSources sources{"i", f.config.data.root, paths};
+  write_pack(f.folder / "p", sources, [](const auto&, const auto&) { return DatasetFacts(); });
+  CHECK(open_pack(f.folder / "p", sources).reason == f.folder / "loop0 has changed");
+  CHECK(open_pack(std::string(5000, 'x'), sources).reason.find("cannot look at it") != std::string::npos);
+  set_num_threads(0);
+}
+
+TEST_CASE("pack: a digest of many files agrees with an older list of them", "[pack]") {
+  FileDigests files;
+  Json list = Json::array();
+  for (int i = 0; i < 10'001; ++i) {
+    files.add(str_cat("images/", i), "1");
+    list.push_back({str_cat("images/", i), "1"});
+  }
+  const std::string now = files_text(files), then = dump_json({{"files", list}});
+  CHECK(first_data_difference(then, now, "x") == "");
+  list[7][1] = "2";
+  CHECK(first_data_difference(dump_json({{"files", list}}), now, "x") == "these are other files");
 }
 
 TEST_CASE("pack: a training on packed data has the bits of one in memory", "[pack]") {

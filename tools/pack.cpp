@@ -27,12 +27,11 @@ std::vector<std::string> pack_split(const DataCache& cache, const RunSplit& spli
   const Clock::time_point start = Clock::now();
   std::unique_ptr<SampleSource> samples = cache.open_packed(split).samples;
   const bool there = samples != nullptr;
-  if (!there) samples = cache.open(split);
+  if (!there) samples = cache.pack(split);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::string path = cache.path(split);
   std::error_code none;
   const auto bytes = std::filesystem::file_size(path, none);
-  if (none) fail(path, ": the split ", split.name, " was not packed");
   return {split.name,
           std::to_string(samples->size()),
           number_text(double(bytes) / 1e6, 1),
@@ -49,14 +48,15 @@ void pack(const Options& o) {
   const StopSignals signals;
   std::unique_ptr<ProgressBar> bar;
   DataCache::Hooks hooks;
-  hooks.warn = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  hooks.message = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  hooks.warn = hooks.message;
   hooks.pseudo_masks = [&bar](int64_t done, int64_t all) {
     if (!bar) bar = std::make_unique<ProgressBar>("pseudo masks", all);
     bar->update(done, "images");
     if (done == all) bar.reset();
   };
   hooks.check = [] {
-    if (StopSignals::asked()) fail("interrupted; nothing is written");
+    if (StopSignals::asked()) fail("interrupted; files that are complete stay");
   };
   const DataCache cache(config, hooks);
   std::vector<std::vector<std::string>> rows = {{"split", "images", "MB", "", "s", "file"}};
