@@ -61,16 +61,8 @@ struct Row {
 
 /// A kernel's name without its result, its parameters and this project's namespaces.
 std::string short_name(std::string name) {
-  if (name.ends_with(')')) {
-    int open = 0;
-    size_t at = name.size();
-    do {
-      --at;
-      open += (name[at] == ')') - (name[at] == '(');
-    } while (open > 0 && at > 0);
-    name.resize(at);
-  }
-  for (const std::string part : {"void ", "(anonymous namespace)::", "gt::", "gpu::", "cuda::"})
+  name = without_parameters(std::move(name));
+  for (const std::string part : {"(anonymous namespace)::", "gt::", "gpu::", "cuda::"})
     for (size_t at = 0; (at = name.find(part, at)) != std::string::npos;)
       if (at == 0 || std::string_view("<( ,:&*").find(name[at - 1]) != std::string_view::npos)
         name.erase(at, part.size());
@@ -95,7 +87,7 @@ std::map<Row, std::vector<std::string>> launched_by(const std::vector<OpCase>& c
 
 void print(const Row& row, const std::string& ops, size_t kernel_width) {
   const auto text = [&](const auto& field) { return row.figures ? str_cat(field(*row.figures)) : std::string("-"); };
-  std::printf("%-*s %7d %9s %6s %7zu %6s %9s  %-25s  %s\n", int(kernel_width), row.kernel.c_str(), row.threads,
+  std::printf("%-*s %7d %9s %6s %7zu %6s %9s  %-27s  %s\n", int(kernel_width), row.kernel.c_str(), row.threads,
               text([](const Figures& f) { return f.registers; }).c_str(),
               text([](const Figures& f) { return f.static_shared; }).c_str(), row.dynamic_shared,
               text([](const Figures& f) { return f.blocks; }).c_str(),
@@ -137,7 +129,7 @@ void print_kernels(const std::vector<OpCase>& cases, const std::string& ptxas, c
   std::printf("registers and shared memory: %s\n", source.c_str());
   size_t kernel_width = 6;
   for (const auto& [row, ops] : rows) kernel_width = std::max(kernel_width, row.kernel.size());
-  std::printf("%-*s %7s %9s %6s %7s %6s %9s  %-25s  %s\n", int(kernel_width), "kernel", "threads", "registers",
+  std::printf("%-*s %7s %9s %6s %7s %6s %9s  %-27s  %s\n", int(kernel_width), "kernel", "threads", "registers",
               "static", "dynamic", "blocks", "occupancy", "limited by", "ops");
   size_t known = 0;
   nlohmann::ordered_json list = nlohmann::ordered_json::array();

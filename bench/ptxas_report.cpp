@@ -27,6 +27,20 @@ int number_before(const std::string& line, const std::string& words) {
 
 }  // namespace
 
+std::string without_parameters(std::string name) {
+  if (name.ends_with(')')) {
+    int open = 0;
+    size_t at = name.size();
+    do {
+      --at;
+      open += (name[at] == ')') - (name[at] == '(');
+    } while (open > 0 && at > 0);
+    name.resize(at);
+  }
+  if (name.starts_with("void ")) name.erase(0, 5);
+  return name;
+}
+
 PtxasReport::PtxasReport(const std::string& build, const std::string& arch) {
   if (!std::filesystem::is_directory(build)) fail("--ptxas ", build, ": no such folder");
   int files = 0;
@@ -43,14 +57,14 @@ void PtxasReport::read(const std::string& path, const std::string& arch) {
       kernel = between(line, "for '", "'") == arch ? entry : std::nullopt;
     if (!kernel || line.find("Used ") == std::string::npos) continue;
     const KernelResources resources{number_before(line, " registers"), number_before(line, " bytes smem")};
-    const auto [place, added] = kernels_.emplace(demangle(*kernel), resources);
+    const auto [place, added] = kernels_.emplace(without_parameters(demangle(*kernel)), resources);
     if (!added && place->second != resources) place->second.reset();
     kernel.reset();
   }
 }
 
 std::optional<KernelResources> PtxasReport::find(const std::string& kernel) const {
-  const auto found = kernels_.find(kernel);
+  const auto found = kernels_.find(without_parameters(kernel));
   return found == kernels_.end() ? std::nullopt : found->second;
 }
 

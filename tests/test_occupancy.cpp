@@ -87,6 +87,9 @@ TEST_CASE("occupancy: the report of ptxas names kernels as the program does", "[
   CHECK(hopper.find(name) == KernelResources{24, 4096});
   CHECK(ampere.find(name) == KernelResources{20, 0});
   CHECK(hopper.find("gt::once(float*)") == KernelResources{10, 0});
+  CHECK(hopper.find("gt::once(std::conditional<true, float, int>::type*)") == KernelResources{10, 0});
+  CHECK(without_parameters("void gt::sums<(gt::Kind)0, float>(void (*)(int), float*)") ==
+        "gt::sums<(gt::Kind)0, float>");
   CHECK_FALSE(ampere.find("gt::once(float*)"));
   CHECK_FALSE(hopper.find("gt::(anonymous namespace)::same(float*)"));  // two kernels, which differ
   CHECK(error_of([&] { PtxasReport(folder / "", "sm_75"); }).find("the report has no kernel for sm_75") !=
