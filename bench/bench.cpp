@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "bench/dry_rows.h"
+#include "bench/kernel_table.h"
 #include "bench/loader.h"
 #include "bench/once.h"
 #include "bench/passes.h"
@@ -13,10 +15,8 @@
 #include "bench/roofline_page.h"
 #include "bench/step_cases.h"
 #include "core/config.h"
-#include "core/dry_run.h"
 #include "core/io.h"
 #include "core/parallel.h"
-#include "core/profile.h"
 #include "kernels/cases/check_op.h"
 #include "tools/shell.h"
 
@@ -29,13 +29,15 @@ struct Options {
   ReportOptions report;
   int threads = 0;
   bool quick = false;
-  bool predict = false;              // counts bytes, operations and launches in dry runs instead
-  std::string loader;                // folder of a data set whose loading is timed instead
-  std::vector<std::string> sizes;    // replace those of the rows
-  bool once = false, range = false;  // call each row once instead, in a range for profilers
-  std::string render;                // file of results to make the page of, instead of measuring
-  std::string fail_over;             // text of report.fail_over
-  std::string command;               // the command line
+  bool predict = false;               // counts bytes, operations and launches in dry runs instead
+  bool kernels = false;               // lists the kernels instead
+  std::string ptxas, arch = "sm_90";  // nvcc build whose report has the kernels' registers; the device if empty
+  std::string loader;                 // folder of a data set whose loading is timed instead
+  std::vector<std::string> sizes;     // replace those of the rows
+  bool once = false, range = false;   // call each row once instead, in a range for profilers
+  std::string render;                 // file of results to make the page of, instead of measuring
+  std::string fail_over;              // text of report.fail_over
+  std::string command;                // the command line
 
   double budget() const { return quick ? 0.03 : 0.2; }  // seconds per measurement
 };
@@ -94,44 +96,6 @@ std::map<std::string, double> rounding_errors(const OpCase& c, const Tensors& in
 
 // ---- Timing ---------------------------------------------------------------------------------------------------------
 
-/// The row's bytes and operations of a pass in f32; 0 if the row does not state them.
-Cost cost(const OpCase& c, const Sizes& sizes, const std::string& pass) {
-  if (!c.cost || (pass == "both" && !c.backward)) return {};
-  Cost all = c.cost(sizes);
-  if (pass == "both") {
-    const Cost more = c.backward(sizes);
-    all.bytes += more.bytes;
-    all.flops += more.flops;
-  }
-  return all;
-}
-
-/// The types that a row's activations may have on a device.
-std::vector<DType> types_of(const OpCase& c, Device device) {
-  if (device == Device::cuda && c.bf16_activations) return {DType::f32, DType::bf16};
-  return {DType::f32};
-}
-
-/// Bytes, operations and launches of a pass on CUDA, counted in a dry run. The row's operations replace the counted
-/// ones if it states them. So do its bytes in f32 if they are more: a dry run counts a buffer once that is read twice.
-Profile::Total work_on_cuda(const OpCase& c, const Sizes& sizes, DType dtype, const std::string& pass) {
-  const DryRun dry;
-  const Tensors inputs = inputs_of(c, sizes, dtype, Device::cuda);
-  const auto work = pass == "forward" ? forward_pass(c.op, inputs) : both_passes(c.op, inputs);
-  Profile profile(Device::cuda);
-  {
-    const NamedRange range("row");
-    work();
-  }
-  profile.end();
-  Profile::Total all;
-  for (const Profile::Total& t : profile.totals(false)) all += t;
-  const Cost known = cost(c, sizes, pass);
-  if (known.flops > 0) all.flops = known.flops;
-  if (dtype == DType::f32) all.bytes = std::max(all.bytes, known.bytes);
-  return all;
-}
-
 /// Times rows and adds them to a report.
 class Bench {
  public:
@@ -164,7 +128,7 @@ class Bench {
             const Cost work = cost(c, sizes, pass);
             row.bytes = work.bytes, row.flops = work.flops;
           } else {
-            const Profile::Total work = work_on_cuda(c, sizes, dtype, pass);
+            const Profile::Total work = work_on_cuda(c, sizes, dtype, pass).total;
             row.bytes = work.bytes, row.flops = work.flops;
             row.unit = work.library_calls > 0 && dtype == DType::bf16 ? Unit::bf16_products : Unit::f32;
           }
@@ -193,37 +157,6 @@ class Bench {
   const std::vector<Device> devices_;
   Report& report_;
 };
-
-/// Prints what dry runs count. They need no GPU, and their tensors have sizes but no values.
-void predict(const std::vector<OpCase>& cases, const ReportOptions& options) {
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  std::printf("%-*s %-*s %-5s %-8s %11s %9s %8s %6s %6s\n", int(options.op_width), "op", int(options.size_width),
-              "size", "type", "pass", "MB", "GFLOP", "kernels", "calls", "copies");
-  const auto row = [&](const OpCase& c, const Sizes& sizes, DType dtype, const char* pass, const Profile::Total& t) {
-    std::printf("%-*s %-*s %-5s %-8s %11.3f %9.3f %8lld %6lld %6lld\n", int(options.op_width), c.name.c_str(),
-                int(options.size_width), size_label(sizes).c_str(), to_string(dtype), pass, 1e-6 * t.bytes,
-                1e-9 * t.flops, (long long)t.kernels, (long long)t.library_calls, (long long)t.copies);
-    std::fflush(stdout);
-    rows.push_back({{"op", c.name},
-                    {"size", size_label(sizes)},
-                    {"type", to_string(dtype)},
-                    {"pass", pass},
-                    {"bytes", t.bytes},
-                    {"flops", t.flops},
-                    {"kernels", t.kernels},
-                    {"library_calls", t.library_calls},
-                    {"copies", t.copies}});
-  };
-  for (const OpCase& c : cases)
-    for (const Sizes& sizes : c.large) {
-      const bool differentiable = has_gradients(inputs_of(c, c.sizes.back(), DType::f32));
-      for (const DType dtype : types_of(c, Device::cuda))
-        for (const char* pass : {"forward", "both"})
-          if (pass == std::string("forward") || differentiable)
-            row(c, sizes, dtype, pass, work_on_cuda(c, sizes, dtype, pass));
-    }
-  if (!options.json.empty()) write_file(options.json, rows.dump(1) + "\n");
-}
 
 /// Calls each pass of each row once after some calls to warm up.
 void call_each_once(const std::vector<OpCase>& cases, const std::vector<Device>& devices, const Options& options) {
@@ -309,6 +242,7 @@ int bench(Options options) {
       options.report.size_width = std::max(options.report.size_width, size_label(sizes).size());
   }
   if (options.predict) return predict(cases, options.report), 0;
+  if (options.kernels) return print_kernels(cases, options.ptxas, options.arch, options.report.json), 0;
   const std::vector<Device> devices = devices_of(options.device);
   if (options.threads > 0) set_num_threads(options.threads);
   if (options.once) return call_each_once(cases, devices, options), 0;
@@ -326,8 +260,22 @@ void add_options(CLI::App& app, Options& o) {
   auto* op = app.add_option("--op", o.ops, "only ops whose name contains NAME; may be repeated")->type_name("NAME");
   app.add_option("--threads", o.threads, "threads of the CPU; all processors by default")->check(CLI::Range(1, 4096));
   app.add_flag("--quick", o.quick, "fewer repetitions, for a first impression");
-  app.add_flag("--predict", o.predict,
-               "count bytes, operations and launches of each row on cuda instead of timing; needs no GPU");
+  auto* predict =
+      app.add_flag("--predict", o.predict,
+                   "count bytes, operations and launches of each row on cuda instead of timing; needs no GPU");
+  auto* kernels = app.add_flag("--kernels", o.kernels,
+                               "list the kernels that the rows launch on cuda: registers, shared memory and occupancy "
+                               "of each block size; without a GPU these need --ptxas")
+                      ->excludes(predict);
+  auto* ptxas = app.add_option("--ptxas", o.ptxas,
+                               "take registers and static shared memory from this build of nvcc, made by "
+                               "`make cuda-check`, instead of the device")
+                    ->needs(kernels)
+                    ->type_name("BUILD");
+  app.add_option("--arch", o.arch, "architecture of --ptxas")
+      ->capture_default_str()
+      ->needs(ptxas)
+      ->check(CLI::IsMember({"sm_80", "sm_90"}));
   app.add_option("--loader", o.loader, "time the loading of this data set instead, images per second at 224 pixels")
       ->type_name("DIR");
   app.add_flag("--errors", o.report.errors, "add a column: largest relative difference of f32 from double, on the CPU");
@@ -370,7 +318,9 @@ void add_options(CLI::App& app, Options& o) {
       "Other sizes, a profiler, and the page of a file of results:\n"
       "  gradtrack_bench --op 'conv2d 3x3' --sizes 8x112x112x64x64x1,8x56x56x128x128x1 --csv sizes.csv\n"
       "  gradtrack_bench --op splat --once --range\n"
-      "  gradtrack_bench --render before.json --html roofline.html\n\n"
+      "  gradtrack_bench --render before.json --html roofline.html\n"
+      "Registers and occupancy of the kernels of an op, from the report of `make cuda-check`:\n"
+      "  gradtrack_bench --kernels --op splat --ptxas build/cuda --arch sm_90\n\n"
       "The pass 'both' is forward and backward to every input with a gradient. On cuda, events measure the time on "
       "the\n"
       "device, and the L2 cache is overwritten before each call.");

@@ -2,14 +2,13 @@
 
 #if GT_CUDA && !GT_EMULATE
 
-#include <cxxabi.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
 #include "core/check.h"
 #include "core/high_water_marks.h"
+#include "core/kernel_info.h"
 #include "core/launch.cuh"
 
 namespace gt {
@@ -19,15 +18,6 @@ namespace {
 bool synchronous_launches() {
   const char* value = std::getenv("GT_SYNC");
   return value != nullptr && std::string(value) == "1";
-}
-
-std::string kernel_name(const void* kernel) {
-  const char* mangled = nullptr;
-  if (cudaFuncGetName(&mangled, kernel) != cudaSuccess) return "a kernel";
-  char* readable = abi::__cxa_demangle(mangled, nullptr, nullptr, nullptr);
-  const std::string name = readable != nullptr ? readable : mangled;
-  std::free(readable);
-  return name;
 }
 
 int current_device() {
@@ -60,12 +50,6 @@ cudaError_t allow_shared(const void* kernel, size_t bytes) {
   });
 }
 
-int device_attribute(cudaDeviceAttr attribute) {
-  int value = 0;
-  check_cuda(cudaDeviceGetAttribute(&value, attribute, current_device()), "cudaDeviceGetAttribute");
-  return value;
-}
-
 /// Whether processes share the device by MPS. Their blocks then take places from one another.
 bool shares_device() {
   static const bool shares = device_attribute(cudaDevAttrMpsEnabled) != 0;
@@ -92,6 +76,12 @@ void use_cuda_device(int place) {
   check_cuda(cudaSetDevice(place % count), "cudaSetDevice");
 }
 
+int device_attribute(cudaDeviceAttr attribute) {
+  int value = 0;
+  check_cuda(cudaDeviceGetAttribute(&value, attribute, current_device()), "cudaDeviceGetAttribute");
+  return value;
+}
+
 cudaStream_t cuda_stream() {
   static const cudaStream_t stream = [] {
     cudaStream_t made = nullptr;
@@ -107,20 +97,24 @@ void trim_memory_pool() {
   check_cuda(cudaMemPoolTrimTo(memory_pool(), 0), "cudaMemPoolTrimTo");
 }
 
-int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes) {
-  if (shares_device()) return 0;
-  static const int multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount);
+int blocks_of_multiprocessor(const void* kernel, int threads, size_t shared_bytes) {
   int blocks = 0;
-  check_cuda(
-      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
-      "cudaFuncSetAttribute");
   if (allow_shared(kernel, shared_bytes) != cudaSuccess) {  // more than a block may have
     cudaGetLastError();                                     // clears the error
     return 0;
   }
   check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
              "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
-  return int64_t(multiprocessors) * blocks;
+  return blocks;
+}
+
+int64_t blocks_on_device(const void* kernel, int threads, size_t shared_bytes) {
+  if (shares_device()) return 0;
+  static const int multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount);
+  check_cuda(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
+      "cudaFuncSetAttribute");
+  return int64_t(multiprocessors) * blocks_of_multiprocessor(kernel, threads, shared_bytes);
 }
 
 void launch_on_stream(const Launch& launch, const void* kernel, void** arguments) {

@@ -15,6 +15,7 @@
 #include "core/check.h"
 #include "core/device.h"
 #include "core/dry_run.h"
+#include "core/kernel_info.h"
 #include "core/range.h"
 
 #if GT_EMULATE
@@ -99,20 +100,22 @@ void launch(const Launch& launch, void (*kernel)(Parameters...), const Arguments
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "one argument for each parameter of the kernel");
   if (launch.grid.x == 0 || launch.grid.y == 0 || launch.grid.z == 0) return;
   std::tuple<Parameters...> values(kernel_argument<Parameters>(launch, arguments)...);
-  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::kernel);
+  const void* const function = reinterpret_cast<const void*>(kernel);
+  if (current_profile != nullptr)
+    profiling::count_launch({function, int(launch.block.x * launch.block.y * launch.block.z), launch.shared_bytes});
   if (dry_run()) return;
 #if GT_EMULATE
-  emulation::submit([launch, kernel, values] {
+  emulation::submit([launch, kernel, function, values] {
     const auto thread = [&] { std::apply(kernel, values); };
     emulation::run(
-        {launch.grid, launch.block, launch.shared_bytes, {launch.file, launch.line}},
+        {function, launch.grid, launch.block, launch.shared_bytes, {launch.file, launch.line}},
         [](const void* f) { (*static_cast<decltype(&thread)>(f))(); }, &thread);
   });
 #else
   std::apply(
       [&](auto&... value) {
         void* pointers[sizeof...(value) + 1] = {&value...};
-        launch_on_stream(launch, reinterpret_cast<const void*>(kernel), pointers);
+        launch_on_stream(launch, function, pointers);
       },
       values);
 #endif

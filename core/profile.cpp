@@ -65,14 +65,17 @@ void count_operand(const void* data, size_t bytes) {
 
 void count_flops(double flops) { current_profile->innermost().flops += flops; }
 
+void count_launch(const KernelLaunch& launch) {
+  Profile& p = *current_profile;
+  ++p.launches_[launch];
+  if (!p.open_.empty()) ++p.innermost().kernels;
+}
+
 void count_device_call(DeviceCall call) {
   Profile& p = *current_profile;
   if (p.open_.empty()) return;
   ProfiledRange& range = p.innermost();
   switch (call) {
-    case DeviceCall::kernel:
-      ++range.kernels;
-      break;
     case DeviceCall::library_call:
       ++range.library_calls;
       break;

@@ -2,10 +2,12 @@
 // its operands, each counted once, and its floating-point operations if it reports them.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/device.h"
+#include "core/kernel_info.h"
 #include "core/memory_profile.h"
 
 namespace gt {
@@ -56,6 +58,9 @@ class Profile {
   /// Largest time first.
   std::vector<Total> totals(bool by_label) const;
 
+  /// The kernels that were launched, with the number of times.
+  const std::map<KernelLaunch, int64_t>& launches() const { return launches_; }
+
   /// Bytes in buffers at one moment.
   struct Holder {
     std::string name, label;  // of the op that they belong to
@@ -75,6 +80,7 @@ class Profile {
   friend void profiling::end_range();
   friend void profiling::count_operand(const void*, size_t);
   friend void profiling::count_flops(double);
+  friend void profiling::count_launch(const KernelLaunch&);
   friend void profiling::count_device_call(profiling::DeviceCall);
   friend void profiling::count_buffer(Device, const void*, int64_t, int64_t);
   friend void profiling::label_range(const std::string&);
@@ -88,6 +94,7 @@ class Profile {
   int64_t start_;  // ns of the steady clock
   Device device_;  // whose memory is followed
   std::vector<ProfiledRange> ranges_;
+  std::map<KernelLaunch, int64_t> launches_;
   MemoryProfile memory_;
   std::vector<size_t> open_;  // indices of the open ranges, outermost first
 };

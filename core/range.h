@@ -16,6 +16,7 @@ namespace gt {
 
 enum class Device;
 class Profile;
+struct KernelLaunch;
 
 /// The profile that collects this thread's ranges, or null.
 extern thread_local constinit Profile* current_profile;
@@ -23,14 +24,15 @@ extern thread_local constinit Profile* current_profile;
 // What ranges, tensors and launches report to current_profile, which must not be null.
 namespace profiling {
 
-/// Work that is sent to a device: a kernel of this project, a call of a library (which may run several kernels), a
+/// Work that is sent to a device besides this project's kernels: a call of a library (which may run several kernels), a
 /// copy.
-enum class DeviceCall { kernel, library_call, copy };
+enum class DeviceCall { library_call, copy };
 
 void begin_range(const char* name);
 void end_range();
 void count_operand(const void* data, size_t bytes);  ///< a tensor that an op's body reads or writes
 void count_flops(double flops);
+void count_launch(const KernelLaunch& launch);
 void count_device_call(DeviceCall call);
 /// A buffer is allocated (bytes above 0) or freed (below 0). `live` are the bytes in buffers on the device afterwards.
 void count_buffer(Device device, const void* data, int64_t bytes, int64_t live);

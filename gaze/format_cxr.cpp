@@ -1,65 +1,44 @@
 // Chest X-rays: the fixation tables of REFLACX (https://doi.org/10.13026/e0dj-8498) and of EGD-CXR
 // (https://doi.org/10.13026/qfdz-zr67, columns in https://doi.org/10.1038/s41597-021-00863-5, table 2). Both give
 // positions in pixels of the original image, whose size the tables lack.
-#include <map>
+#include <memory>
 
-#include "core/io.h"
-#include "gaze/dicom.h"
+#include "core/text.h"
 #include "gaze/formats.h"
-#include "gaze/image.h"
-#include "gaze/image_folder.h"
+#include "gaze/image_sizes.h"
 
 namespace gt {
 namespace {
 
-struct Size {
-  double width = 0, height = 0;
-};
-
 /// Sizes of the images in pixels: of options.images, or one that the options give.
-class ImageSizes {
+class OriginalSizes {
  public:
-  ImageSizes(const Table& table, const GazeOptions& options) : options_(options) {
+  OriginalSizes(const Table& table, const GazeOptions& options) : options_(options) {
     const Viewing& v = options.viewing;
     if (v.screen_width > 0 || v.image.known())
       fail(table.path(), ": has positions in pixels of the image: expected --images DIR or --image-size WxH alone, ",
            "no place on the screen");
-    if (!options.images.empty()) folder_.emplace(options.images);
+    if (!options.images.empty()) sizes_.emplace(options.images);
   }
 
   /// Nothing if the folder lacks the image. Throws Error if there is neither a folder nor a size.
-  std::optional<Size> of(const Table& table, const std::string& image) {
+  std::optional<PixelSize> of(const Table& table, const std::string& image) {
     const Viewing& v = options_.viewing;
-    if (!folder_ && v.image_width == 0)
+    if (!sizes_ && v.image_width == 0)
       table.fail(
           "has positions in pixels of image ", quoted(image),
           ": expected its size (gradtrack fixations --images DIR, the folder of the originals, or --image-size)");
-    if (!folder_) return Size{v.image_width, v.image_height};
-    if (!folder_->has(image)) return std::nullopt;
-    const auto [at, added] = sizes_.try_emplace(image);
-    if (added)
-      at->second = read(folder_->find({image, std::make_shared<const std::string>(table.path()), table.line()}));
-    return at->second;
+    if (!sizes_) return PixelSize{v.image_width, v.image_height};
+    return sizes_->of({image, std::make_shared<const std::string>(table.path()), table.line()});
   }
 
  private:
-  static Size read(const std::string& path) {
-    if (is_dicom(read_file(path))) {
-      const DicomHeader header = read_dicom_header(path);
-      if (header.width == 0) fail(path, ": is a DICOM file without an image");
-      return {double(header.width), double(header.height)};
-    }
-    const Image image = read_image(path, 1);
-    return {double(image.width), double(image.height)};
-  }
-
   const GazeOptions& options_;
-  std::optional<ImageFolder> folder_;
-  std::map<std::string, Size> sizes_;
+  std::optional<ImageSizes> sizes_;
 };
 
 /// Adds the fixation of the current row, at a position in pixels of the image.
-void add_fixation(GazeFile& file, const Table& table, ImageRecording& recording, const Size& size, Record r,
+void add_fixation(GazeFile& file, const Table& table, ImageRecording& recording, const PixelSize& size, Record r,
                   std::optional<double> x, std::optional<double> y) {
   recording.track.image_width = int64_t(size.width), recording.track.image_height = int64_t(size.height);
   r.line = table.line();
@@ -85,12 +64,12 @@ GazeFile read_reflacx(Table& table, const GazeOptions& options) {
   if (image.empty())
     fail(table.path(),
          ": does not say which image was looked at: expected --image NAME, the dicom_id of metadata_phase_N.csv");
-  ImageSizes sizes(table, options);
+  OriginalSizes sizes(table, options);
   GazeFile file;
   file.clock = "s";
   file.positions_text = "positions in pixels of the image";
   while (table.next()) {
-    const std::optional<Size> size = sizes.of(table, image);
+    const std::optional<PixelSize> size = sizes.of(table, image);
     if (!size) fail(options.images, ": has no image ", quoted(image), ", expected the one that was looked at");
     constexpr double rounding = 1;  // pixels
     if ((right && table.number(*right) > size->width + rounding) ||
@@ -116,7 +95,7 @@ GazeFile read_egd_cxr(Table& table, const GazeOptions& options) {
                duration = table.require("FPOGD"), id = table.require("FPOGID"), valid = table.require("FPOGV"),
                x = table.require("X_ORIGINAL"), y = table.require("Y_ORIGINAL");
   RecordingFilter filter(table, options, {"SESSION_ID"});
-  ImageSizes sizes(table, options);
+  OriginalSizes sizes(table, options);
   GazeFile file;
   file.clock = "s";
   std::set<std::string> missing;
@@ -124,7 +103,7 @@ GazeFile read_egd_cxr(Table& table, const GazeOptions& options) {
     if (!filter.accepts(table)) continue;
     const std::string name = image_in(table, image);
     if (!options.image.empty() && name != image_name(options.image, table.path())) continue;
-    const std::optional<Size> size = sizes.of(table, name);
+    const std::optional<PixelSize> size = sizes.of(table, name);
     if (!size) {
       missing.insert(name);
       continue;

@@ -59,7 +59,7 @@ constexpr FormatOption format_options[] = {
     {F::time_unit, "--time-unit", [](const GazeOptions& o) { return !o.time_unit.empty(); }},
     {F::drop_blinks, "--drop-blinks", [](const GazeOptions& o) { return o.drop_blinks; }},
     {F::eye, "--eye", [](const GazeOptions& o) { return !o.eye.empty(); }},
-    {F::images, "--images", [](const GazeOptions& o) { return !o.images.empty(); }},
+    {F::images, "--images", [](const GazeOptions& o) { return !o.images.empty() && o.viewing.fit.empty(); }},
     {F::messages, "--image-message or --onset-message",
      [](const GazeOptions& o) { return !o.image_message.empty() || !o.onset_message.empty(); }}};
 

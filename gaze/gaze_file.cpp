@@ -92,8 +92,9 @@ void check_positions(const std::string& path, const PositionCounts& p) {
 std::string assumed_text(const GazeFile& file) {
   const PositionCounts& p = file.positions;
   std::string text = "positions in image sides";
-  if (!file.positions_text.empty()) text = file.positions_text;
-  if (p.on_screen)
+  if (!file.positions_text.empty())
+    text = file.positions_text;
+  else if (p.on_screen)
     text = str_cat("positions in pixels of the screen, image of line ", p.line, " at ", p.shown.x, ",", p.shown.y, " ",
                    p.shown.width, "x", p.shown.height);
   return text + (file.has_times ? "; times in " + file.clock : "; fixations without gaps");

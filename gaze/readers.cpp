@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "gaze/formats.h"
+#include "gaze/image_fit.h"
 
 namespace gt {
 namespace {
@@ -155,12 +156,25 @@ void fill_track(const std::string& path, const GazeOptions& options, ImageRecord
          " fixations, expected at most ", max_fixations, "; samples are read with gradtrack fixations --detect");
 }
 
+/// The area of the screen in which each image has its own rectangle.
+Rectangle fitting_area(const GazeOptions& options) {
+  const Viewing& v = options.viewing;
+  if (v.screen_width == 0 || options.images.empty() || v.image_width > 0 || (v.fit == "native" && v.image.known()))
+    fail("--fit ", v.fit, ": expected --screen WxH and --images DIR, and no --image-size",
+         v.fit == "native" ? " or --image-rect" : "");
+  return image_rectangle(v);
+}
+
 }  // namespace
 
-Gaze read_gaze(const std::string& path, const GazeOptions& options) {
+Gaze read_gaze(const std::string& path, const GazeOptions& given) {
+  GazeOptions options = given;
+  const bool fits = !given.viewing.fit.empty();
+  if (fits) options.viewing.image = fitting_area(given);
   Table table(path, options.encoding, options.decimal);
   const GazeFormat& format = format_of(table, options);
   GazeFile file = format.read(table, options);
+  if (fits) fit_images(path, file, options);
   Gaze gaze;
   gaze.format = format.name;
   gaze.simulated = file.simulated;

@@ -21,6 +21,7 @@ struct Viewing {
   Rectangle image;                             // filled by the whole image; if unknown, the file's or the screen
   double screen_mm = 0, distance_mm = 0;       // the screen's width and its distance from the eye, for degrees
   double image_width = 0, image_height = 0;    // pixels of the image's side; 0 if unknown
+  std::string fit{};  // contain or native: each image has its own rectangle within `image`, see gaze/image_fit.h
 
   /// Places an image of image_width x image_height in the middle of the screen.
   void centre_image() {
@@ -31,7 +32,7 @@ struct Viewing {
 struct GazeOptions {
   std::string format = "auto";    // a format's name, or auto: recognised by the header
   std::string image;              // name of the image, for formats that do not give it
-  std::string images;             // folder of the images, for formats whose positions are in pixels of the image
+  std::string images;             // folder of the images, for formats in pixels of the image and for viewing.fit
   std::string image_column;       // EyeLink: the trial variable that names the image, if not IMAGE
   std::string image_message;      // EyeLink .asc: what begins the message that names the image; "" is the usual ones
   std::string onset_message;      // EyeLink .asc: what begins the message of its appearance; "" is the usual ones

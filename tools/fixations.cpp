@@ -81,10 +81,20 @@ void add_fixations_command(CLI::App& app) {
       ->add_option("--image", o->gaze.image,
                    format_list(GazeFormat::image) + ": name of the image, if the file does not contain it")
       ->type_name("NAME");
+  auto* images = command
+                     ->add_option("--images", o->gaze.images,
+                                  "folder of the original images, for their sizes: for --fit and the formats " +
+                                      format_list(GazeFormat::images))
+                     ->type_name("DIR");
   command
-      ->add_option("--images", o->gaze.images,
-                   format_list(GazeFormat::images) + ": folder of the original images, for their sizes")
-      ->type_name("DIR");
+      ->add_option("--fit", o->gaze.viewing.fit,
+                   "each image was in the middle of the screen: contain, as large as its shape allows there or in "
+                   "--image-rect; native, in its own pixels")
+      ->check(CLI::IsMember({"contain", "native"}))
+      ->needs(images)
+      ->needs(command->get_option("--screen"))
+      ->excludes(command->get_option("--image-size"))
+      ->type_name("WORD");
   command->add_flag("--drop-blinks", o->gaze.drop_blinks,
                     format_list(GazeFormat::drop_blinks) + ": drop fixations next to a blink");
   command
@@ -99,6 +109,8 @@ void add_fixations_command(CLI::App& app) {
       "--detect, the file holds samples and fixations are detected in them.\n\n"
       "Examples:\n"
       "  gradtrack fixations report.txt --screen 1920x1080 --image-size 768x768 --out gaze.csv   (EyeLink)\n"
+      "  gradtrack fixations report.txt --screen 1920x1080 --images data/images --fit contain --out gaze.csv\n"
+      "                                                                     (each image as large as its shape allows)\n"
       "  gradtrack fixations p01.asc --image-size 768x768 --out gaze.csv                         (EyeLink's text)\n"
       "  gradtrack fixations export.tsv --recording P01 --out gaze.csv                           (Tobii Pro Lab)\n"
       "  gradtrack fixations export.tsv --detect ivt --velocity 30 --screen 1920x1080 --screen-mm 527\n"
@@ -107,6 +119,8 @@ void add_fixations_command(CLI::App& app) {
       format_descriptions() + "docs/data.md lists their columns.");
   command->callback([o, command] {
     check_thresholds(*command, o->gaze);
+    if (o->gaze.viewing.fit == "native" && o->gaze.viewing.image.known())
+      throw CLI::ValidationError("--fit native", "the image is in the middle of the screen, --image-rect does not fit");
     convert(*o);
   });
 }

@@ -15,8 +15,10 @@
 
 #include "core/check.h"
 #include "core/emulation/fiber.h"
+#include "core/emulation/program_file.h"
 #include "core/emulation/races.h"
 #include "core/emulation/shared_memory.h"
+#include "core/kernel_info.h"
 
 namespace gt::emulation {
 namespace {
@@ -214,6 +216,9 @@ void Machine::begin_grid(const Grid& grid) {
   const bool wrong_block = b.x > max_threads || b.y > max_threads || b.z > 64 || threads == 0 || threads > max_threads;
   if (wrong_grid || wrong_block)
     fail("launch at ", show(grid.launch), ": invalid configuration, grid ", show(g), ", block ", show(b));
+  if (const unsigned bound = launch_bound(grid.kernel); bound > 0 && threads > bound)
+    fail("launch at ", show(grid.launch), ": a block of ", threads, " threads, but __launch_bounds__ of ",
+         kernel_name(grid.kernel), " allows ", bound);
   grid_ = grid;
   gridDim = g;
   blockDim = b;

@@ -62,6 +62,7 @@ struct Site {
 };
 
 struct Grid {
+  const void* kernel;
   dim3 blocks;
   dim3 threads;  // of a block
   size_t shared_bytes;
@@ -149,13 +150,24 @@ template <class T, class F>
 
 // ---- Keywords and built-in variables --------------------------------------------------------------------------------
 
-#define __global__
+#define __global__ __attribute__((used)) static
 #define __device__
 #define __host__
 #define __constant__
 #define __grid_constant__
 #define __forceinline__ inline
+
+// A kernel's launch bounds are found in the program's file (core/emulation/program_file.h): GCC writes as many no-ops
+// before the kernel as the attribute says, and lists their address. GCC 12 keeps one list for all functions of a file,
+// so no kernel may be in a section that the linker merges with other files' ones: hence `used` and `static` above.
+#if defined(__GNUC__) && !defined(__clang__)
+#define GT_FIRST_ARGUMENT(first, ...) (first)
+#define GT_BOUND(...) (GT_FIRST_ARGUMENT(__VA_ARGS__, 0) + 0)
+#define __launch_bounds__(...) __attribute__((patchable_function_entry(GT_BOUND(__VA_ARGS__), GT_BOUND(__VA_ARGS__))))
+#else
 #define __launch_bounds__(...)
+#endif
+
 #define __align__(n) alignas(n)
 
 #define GT_SHARED(T, name, ...)      \

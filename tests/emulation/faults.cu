@@ -25,8 +25,7 @@ __global__ void missing_barrier(const float* in, float* out) {
 }
 
 template <bool faulty>
-__global__ void missing_barrier_in_loop(const float* in,
-                                        float* out) {  // the next iteration overwrites values that others read
+__global__ void missing_barrier_in_loop(const float* in, float* out) {  // the next iteration overwrites values
   GT_SHARED(float, s, [block]);
   float sum = 0;
   for (int i = 0; i < 4; ++i) {
@@ -76,8 +75,7 @@ __global__ void syncwarp_for_a_block(const float* in, float* out) {
 }
 
 template <bool faulty>
-__global__ void syncwarp_of_too_few(const float* in,
-                                    float* out) {  // the halves synchronise separately and read from each other
+__global__ void syncwarp_of_too_few(const float* in, float* out) {  // the halves read from each other
   GT_SHARED(float, s, [block]);
   s[thread()] = in[element()];
   __syncwarp(!faulty ? full_mask : thread() % 32 < 16 ? 0xffffu : 0xffff0000u);
@@ -315,6 +313,11 @@ __global__ void too_much_static_shared(const float* in, float* out) {
   out[element()] = s[thread()];
 }
 
+template <bool faulty>
+__global__ void __launch_bounds__(faulty ? block - 1 : block, 2) above_launch_bounds(const float* in, float* out) {
+  out[element()] = in[element()];
+}
+
 // ---- The table ------------------------------------------------------------------------------------------------------
 
 using Kernel = void (*)(const float*, float*);
@@ -372,6 +375,7 @@ const std::vector<Fault>& faults() {
        run<reverse_in_dynamic_shared, block, limit>, wrong, "shared memory takes 232452 of 232448 bytes", none, none},
       {"block_too_large", run<reverse_in_dynamic_shared, 1025>, run<reverse_in_dynamic_shared, block, block * 4>, wrong,
        "invalid configuration", none, none},
+      FAULT(above_launch_bounds, wrong, "a block of 64 threads, but __launch_bounds__ of ", none, none),
   };
 #undef FAULT
   return all;

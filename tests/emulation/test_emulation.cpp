@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/cuda_graph.h"
+#include "core/kernel_info.h"
 #include "core/launch.cuh"
 #include "core/profile.h"
 #include "kernels/ops.h"
@@ -152,6 +153,32 @@ TEST_CASE("emulation: a CUDA graph replays its launches with copies of their arg
         std::string::npos);
   CHECK_FALSE(other.recorded());
   CHECK(x.values<float>().size() == 4);
+}
+
+TEST_CASE("emulation: a profile has the launches, and the kernels' names are known", "[emulation]") {
+  int result = 0;
+  Profile profile;
+  store_in_a_kernel(1, &result);
+  store_in_a_kernel(1, &result);
+  profile.end();
+  REQUIRE(profile.launches().size() == 1);
+  const auto& [launch, times] = *profile.launches().begin();
+  CHECK(times == 2);
+  CHECK(launch.threads == 1);
+  CHECK(launch.shared_bytes == 0);
+  CHECK(kernel_name(launch.kernel) == "gt::(anonymous namespace)::store(int, int*)");
+  CHECK(kernel_name(&result) == "a kernel");
+}
+
+TEST_CASE("emulation: a launch within the kernel's bounds runs, and one above names the kernel", "[emulation]") {
+  const auto& all = faults();
+  const auto fault =
+      std::find_if(all.begin(), all.end(), [](const Fault& f) { return std::string(f.name) == "above_launch_bounds"; });
+  REQUIRE(fault != all.end());
+  CHECK(run_fault(fault->correct).error == "");
+  const std::string error = run_fault(fault->faulty).error;
+  INFO(error);
+  CHECK(error.find("above_launch_bounds<true>(float const*, float*) allows 63") != std::string::npos);
 }
 
 TEST_CASE("emulation: blocks_for() covers all items", "[emulation]") {
