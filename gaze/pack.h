@@ -40,9 +40,9 @@ class CannotPack : public Error {
 using ReadForPack = std::function<DatasetFacts(const std::function<void(Sample&& sample)>& take,
                                                const std::function<void(const std::string& line)>& warn)>;
 
-/// Makes the file `path`, which appears when it is complete, and opens it. If sources change meanwhile, open_pack() will
-/// say so. Throws CannotPack with the system's reason, or if the file would have more than max_bytes, and what `read`
-/// throws.
+/// Makes the file `path`, which appears when it is complete, and opens it. If sources change meanwhile, open_pack()
+/// will say so. Throws CannotPack with the system's reason, or if the file would have more than max_bytes, and what
+/// `read` throws.
 std::unique_ptr<SampleSource> write_pack(const std::string& path, const PackSources& sources, const ReadForPack& read,
                                          uint64_t max_bytes = UINT64_MAX);
 
