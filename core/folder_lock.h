@@ -24,7 +24,7 @@ class FolderLock {
   int file_;
 };
 
-/// A lock on a file of its own, as FolderLock, for those who wait.
+/// A lock as FolderLock, by a file of any name, for those who wait.
 class FileLock {
  public:
   /// The lock, or null if another process has it; `holder` then says who. Creates the file. Throws Error if it cannot

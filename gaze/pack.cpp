@@ -26,7 +26,8 @@ constexpr char magic[8] = {'g', 't', 'p', 'a', 'c', 'k', '0', '1'};
 /// A sample's place in the file.
 struct Entry {
   uint64_t offset = 0;
-  uint32_t bytes = 0, crc = 0, fixations = 0, unused = 0;
+  uint32_t bytes = 0, crc = 0, fixations = 0;
+  uint32_t unused = 0;  // else 4 undefined bytes would be written
 };
 
 struct End {

@@ -99,7 +99,7 @@ std::string first_data_difference(const std::string& then, const std::string& no
   const Json before = parse_json(then, where), after = parse_json(now, "data");
   if (!before.contains("digest") && !after.contains("digest"))
     return first_file_difference(files_of(before, where), files_of(after, "data"));
-  // Versions before 0.3 listed all files, however many.
+  // Earlier versions listed all files, however many.
   const bool listed = !before.contains("digest") && files_text(files_of(before, where)) == now;
   return listed ? "" : "these are other files";
 }
