@@ -52,6 +52,12 @@ struct Node {
   ~Node();
 };
 
+/// How to compute the elements of a tensor again.
+struct Recomputation {
+  std::function<Tensor()> compute;
+  std::weak_ptr<Buffer> elements;  // of the last time, while anybody has them
+};
+
 namespace {
 
 thread_local bool recording = true;
@@ -76,6 +82,27 @@ struct Autograd {
     t.impl_->requires_grad = true;
     t.impl_->node = std::move(node);
     t.impl_->output = output;
+  }
+
+  static std::shared_ptr<Recomputation> recomputation(const Tensor& t) { return t.impl_->recomputation; }
+
+  static void set_recomputation(const Tensor& t, std::function<Tensor()> compute) {
+    t.impl_->recomputation =
+        std::make_shared<Recomputation>(Recomputation{std::move(compute), std::weak_ptr(t.impl_->buffer)});
+  }
+
+  /// The tensor of a recomputation, which has this shape and type.
+  static Tensor elements(Recomputation& r, const Shape& shape, DType dtype, Device device) {
+    Tensor t;
+    if (std::shared_ptr<Buffer> present = r.elements.lock()) {
+      t.impl_ = std::make_shared<Tensor::Impl>(shape, dtype, device, std::move(present));
+      return t;
+    }
+    t = r.compute();
+    GT_CHECK(t.shape() == shape && t.dtype() == dtype && t.device() == device, "a saved tensor was computed again as ",
+             t.dtype(), t.shape(), ", expected ", dtype, shape);
+    r.elements = t.impl_->buffer;
+    return t;
   }
 
   /// slot += dx. Copies the slot first if another tensor shares its buffer.
@@ -111,6 +138,19 @@ Node::~Node() {
     collected.pop_back();
   }
   pending = nullptr;
+}
+
+Saved::Saved(const Tensor& t)
+    : shape_(t.shape()), dtype_(t.dtype()), device_(t.device()), recomputation_(Autograd::recomputation(t)) {
+  if (recomputation_ == nullptr) elements_ = t.detach();
+}
+
+Tensor Saved::get() const {
+  return recomputation_ == nullptr ? elements_ : Autograd::elements(*recomputation_, shape_, dtype_, device_);
+}
+
+void recompute_in_backward(const Tensor& t, std::function<Tensor()> compute) {
+  Autograd::set_recomputation(t, std::move(compute));
 }
 
 bool will_record(const Tensors& inputs) {

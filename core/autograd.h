@@ -41,6 +41,29 @@ Tensors record(const OpCall& call, Tensors outputs, Tensors inputs, Backward bac
 /// Records an op of one output.
 Tensor record(const OpCall& call, Tensor output, Tensors inputs, std::function<Tensors(const Tensor& dy)> backward);
 
+/// What a node keeps of a tensor for its backward: the elements or, after recompute_in_backward(), how to compute them
+/// again.
+class Saved {
+ public:
+  Saved(const Tensor& t);
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
+  /// The tensor, outside the graph. It is computed again unless somebody has its elements.
+  Tensor get() const;
+
+ private:
+  Shape shape_;
+  DType dtype_;
+  Device device_;
+  Tensor elements_;  // undefined if they are to be computed
+  std::shared_ptr<Recomputation> recomputation_;
+};
+
+/// Nodes that save `t` from now on, by Saved, keep `compute` instead of its elements. It must give a tensor like `t`
+/// with the same bits, whenever it is called.
+void recompute_in_backward(const Tensor& t, std::function<Tensor()> compute);
+
 /// Adds d(output)/d(leaf), multiplied by `seed`, to the gradient of every leaf that requires one. `seed` has the shape
 /// of `output` and defaults to 1 for one element. A graph can be used once. Throws Error with the op's name if a
 /// gradient differs from its tensor in shape, type or device. `complete`, if given, is called once for each such leaf:

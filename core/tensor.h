@@ -43,6 +43,7 @@ constexpr DType dtype_of() {
 }
 
 struct Node;
+struct Recomputation;
 class Tensor;
 using Tensors = std::vector<Tensor>;
 
@@ -122,6 +123,7 @@ struct Tensor::Impl {
   std::shared_ptr<Impl> grad;  // of a leaf
   std::shared_ptr<Node> node;  // the op that computed it; null for a leaf
   int output = 0;              // index among the node's outputs
+  std::shared_ptr<Recomputation> recomputation = nullptr;  // see Saved
 };
 
 template <class T>

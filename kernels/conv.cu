@@ -5,8 +5,8 @@
 //   dw(k,c,i,j) = sum_{b,r,p} dy(b,r,p,k) x(b, r+i-h, p+j-h, c),           dbias(k) = sum_{b,r,p} dy(b,r,p,k)
 // x (B,H,W,C), w (K,C,R,R), bias (K) or undefined -> y (B,H,W,K). If x is bf16, w and bias are f32.
 //
-// Saved: x and w, both alive anyway; on CUDA w in cuDNN's layout. Forward takes 2 R^2 B H W C K FLOPs, reads x, w and
-// bias and writes y. Backward takes as many FLOPs for each of dx and dw. For dx it reads dy and w, for dw dy and x.
+// Saved: x, or how to compute it, and w; on CUDA w in cuDNN's layout. Forward takes 2 R^2 B H W C K FLOPs, reads x, w
+// and bias and writes y. Backward takes as many FLOPs for each of dx and dw. For dx it reads dy and w, for dw dy and x.
 #include "core/autograd.h"
 #include "kernels/common/numerics.h"
 #include "kernels/common/op_helpers.h"
@@ -101,17 +101,18 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Numeri
                            operand_or_null<compute_t<S>>(bias), operand<S>(y));
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
-  return record("conv2d", y, {x, w, bias}, [=, x = x.detach(), w = w.detach()](const Tensor& dy) -> Tensors {
-    Tensor dx = empty_gradient(x, x_needs), dw = empty_gradient(w, w_needs || bias_needs);
+  return record("conv2d", y, {x, w, bias}, [=, x = Saved(x), w = w.detach()](const Tensor& dy) -> Tensors {
+    Tensor dw = empty_gradient(w, w_needs || bias_needs), dx;
     Tensor dbias = bias_needs ? Tensor({n.out}, w.dtype(), w.device()) : Tensor{};
     visit_activation(dy.dtype(), [&]<class S>() {
       using T = compute_t<S>;
-      if (dx.defined())
-        GT_DISPATCH_ACTIVATION(S, dy.device(), conv2d_data_gradient, n, operand<S>(dy), operand<S>(weights),
-                               operand<S>(dx));
       if (dw.defined())
-        GT_DISPATCH_ACTIVATION(S, dy.device(), conv2d_weight_gradient, n, operand<S>(dy), operand<S>(x), operand<T>(dw),
-                               operand_or_null<T>(dbias));
+        GT_DISPATCH_ACTIVATION(S, dy.device(), conv2d_weight_gradient, n, operand<S>(dy), operand<S>(x.get()),
+                               operand<T>(dw), operand_or_null<T>(dbias));
+      if (!x_needs) return;
+      dx = Tensor(x.shape(), x.dtype(), x.device());
+      GT_DISPATCH_ACTIVATION(S, dy.device(), conv2d_data_gradient, n, operand<S>(dy), operand<S>(weights),
+                             operand<S>(dx));
     });
     return {dx, dw, dbias};
   });

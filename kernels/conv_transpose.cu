@@ -132,17 +132,18 @@ Tensor conv_transpose2x2(const Tensor& x, const Tensor& w, const Tensor& bias, c
                            operand_or_null<compute_t<S>>(bias), operand<S>(y));
   });
   const bool x_needs = x.requires_grad(), w_needs = w.requires_grad(), bias_needs = bias.requires_grad();
-  return record("conv_transpose2x2", y, {x, w, bias}, [=, x = x.detach(), w = w.detach()](const Tensor& dy) -> Tensors {
-    Tensor dx = empty_gradient(x, x_needs), dw = empty_gradient(w, w_needs || bias_needs);
+  return record("conv_transpose2x2", y, {x, w, bias}, [=, x = Saved(x), w = w.detach()](const Tensor& dy) -> Tensors {
+    Tensor dw = empty_gradient(w, w_needs || bias_needs), dx;
     Tensor dbias = bias_needs ? Tensor({w.dim(1)}, w.dtype(), w.device()) : Tensor{};
     visit_activation(dy.dtype(), [&]<class S>() {
       using T = compute_t<S>;
-      if (dx.defined())
-        GT_DISPATCH_ACTIVATION(S, dy.device(), conv_transpose2x2_data_gradient, n, operand<S>(dy), operand<S>(weights),
-                               operand<S>(dx));
       if (dw.defined())
-        GT_DISPATCH_ACTIVATION(S, dy.device(), conv_transpose2x2_weight_gradient, n, operand<S>(dy), operand<S>(x),
-                               operand<T>(dw), operand_or_null<T>(dbias));
+        GT_DISPATCH_ACTIVATION(S, dy.device(), conv_transpose2x2_weight_gradient, n, operand<S>(dy),
+                               operand<S>(x.get()), operand<T>(dw), operand_or_null<T>(dbias));
+      if (!x_needs) return;
+      dx = Tensor(x.shape(), x.dtype(), x.device());
+      GT_DISPATCH_ACTIVATION(S, dy.device(), conv_transpose2x2_data_gradient, n, operand<S>(dy), operand<S>(weights),
+                             operand<S>(dx));
     });
     return {dx, dw, dbias};
   });

@@ -213,7 +213,7 @@ NormInputs<S> inputs(const Norm& norm, const Tensor& x, const Tensor& bias, cons
 
 /// bias may be undefined.
 Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                 const Norm& norm) {
+                 const Norm& norm, bool recompute) {
   GT_CHECK(x.rank() == 4 && x.size() > 0, name, ": expected x (B,H,W,C), not empty, got ", x.shape());
   GT_CHECK(norm.groups > 0 && x.dim(3) % norm.groups == 0, name, ": x is ", x.shape(), ", whose ", x.dim(3),
            " channels are not a multiple of ", norm.groups, " groups");
@@ -222,15 +222,20 @@ Tensor normalize(const char* name, const Tensor& x, const Tensor& bias, const Te
     GT_CHECK(p.shape() == Shape{x.dim(3)} && p.dtype() == compute && p.device() == x.device(), name, ": x is ",
              x.dtype(), x.shape(), " on ", x.device(), ", so its parameters are expected to be ", compute,
              " of shape (", x.dim(3), "), got ", p.dtype(), p.shape(), " on ", p.device());
-  Tensor y(x.shape(), x.dtype(), x.device());
   Tensor stats({x.dim(0), norm.groups, 2}, DType::f64, x.device());
   const bool on_cuda = x.device() == Device::cuda;
   Tensor sums = on_cuda ? Tensor{} : Tensor({x.dim(0), x.dim(3)}, DType::f64, x.device());
   Tensor affines = on_cuda ? empty_affines(norm.shape, compute, x.device()) : Tensor{};
-  visit_activation(x.dtype(), [&]<class S>() {
-    GT_DISPATCH_ACTIVATION(S, x.device(), norm_forward, inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines),
-                           operand<S>(y));
-  });
+  const auto forward = [=, x = x.detach(), bias = detached(bias), gamma = gamma.detach(), beta = beta.detach()] {
+    Tensor y(x.shape(), x.dtype(), x.device());
+    visit_activation(x.dtype(), [&]<class S>() {
+      GT_DISPATCH_ACTIVATION(S, x.device(), norm_forward, inputs<S>(norm, x, bias, gamma, beta, stats, sums, affines),
+                             operand<S>(y));
+    });
+    return y;
+  };
+  Tensor y = forward();
+  if (recompute && will_record({x, bias, gamma, beta})) recompute_in_backward(y, forward);
   return record({name, {{"groups", double(norm.groups)}, {"slope", norm.slope}, {"eps", norm.eps}}}, y,
                 {x, bias, gamma, beta},
                 [=, x = x.detach(), bias = detached(bias), gamma = gamma.detach(), beta = beta.detach(),
@@ -257,12 +262,13 @@ Norm norm_of(const Tensor& x, int64_t groups, double slope, double eps) {
 }  // namespace norm
 
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double eps) {
-  return norm::normalize("group_norm", x, {}, gamma, beta, norm::norm_of(x, groups, 1, eps));
+  return norm::normalize("group_norm", x, {}, gamma, beta, norm::norm_of(x, groups, 1, eps), false);
 }
 
 Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                             int64_t groups, double slope, double eps) {
-  return norm::normalize("group_norm_leaky_relu", x, bias, gamma, beta, norm::norm_of(x, groups, slope, eps));
+                             int64_t groups, double slope, double eps, bool recompute) {
+  return norm::normalize("group_norm_leaky_relu", x, bias, gamma, beta, norm::norm_of(x, groups, slope, eps),
+                         recompute);
 }
 
 }  // namespace gt

@@ -82,9 +82,10 @@ Tensor max_pool3x3(const Tensor& x);
 Tensor resize_bilinear(const Tensor& x, int64_t height, int64_t width);
 /// Group normalisation (Wu and He, 2018): x (B,H,W,C), gamma (C), beta (C) -> (B,H,W,C); C is a multiple of groups.
 Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double eps = 1e-5);
-/// leaky_relu(group_norm(x + bias)) as one op: x (B,H,W,C), bias, gamma, beta (C). bias may be undefined.
+/// leaky_relu(group_norm(x + bias)) as one op: x (B,H,W,C), bias, gamma, beta (C). bias may be undefined. With
+/// `recompute`, ops that save the result compute it again in backward instead.
 Tensor group_norm_leaky_relu(const Tensor& x, const Tensor& bias, const Tensor& gamma, const Tensor& beta,
-                             int64_t groups, double slope, double eps = 1e-5);
+                             int64_t groups, double slope, double eps = 1e-5, bool recompute = false);
 
 // ---- Gaze maps ------------------------------------------------------------------------------------------------------
 // Tracks are packed: track b has the fixations offsets[b] .. offsets[b+1] - 1. Positions and distances are in image

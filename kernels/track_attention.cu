@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
 #include "kernels/cpu/nontemporal.h"
+#include "kernels/cpu/reduce.h"
 #include "kernels/ops.h"
 
 namespace gt {
@@ -52,10 +53,7 @@ double forward_tile(const AttentionInputs<T>& x, int64_t begin, int64_t end, T* 
     map_elements(channels, nontemporal, y + p * channels, [=](int64_t c) { return f[c] * gain; });
   }
   if (x.map == nullptr) return 0;
-  double loss = 0;
-#pragma omp simd reduction(+ : loss)
-  for (int64_t p = 0; p < n; ++p) loss += double(math::bce(logit[p], x.map[begin + p]));
-  return loss;
+  return ordered_sum<double>(n, [&](int64_t p) { return math::bce(logit[p], x.map[begin + p]); });
 }
 
 /// Writes F', A and, unless it is null, the loss.
@@ -177,8 +175,9 @@ Tensors attend(const Tensor& features, const Tensor& w, const Tensor& b, const T
 
   outputs =
       record("track_attention", outputs, {features, w, b, map},
-             [features = features.detach(), w = w.detach(), b = b.detach(), map = detached(map),
+             [saved = Saved(features), w = w.detach(), b = b.detach(), map = detached(map),
               attention = attention.detach(), needs](const Tensors& dy) -> Tensors {
+               const Tensor features = saved.get();
                Tensor df = empty_gradient(features, needs.features), dw = empty_gradient(w, needs.w);
                Tensor db = empty_gradient(b, needs.b), dm = empty_gradient(map, needs.map);
                visit_activation(features.dtype(), [&]<class S>() {

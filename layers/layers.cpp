@@ -27,7 +27,8 @@ NormActivation::NormActivation(const Scope& scope, int64_t channels, int64_t gro
     : weight(scope.constant("weight", {channels}, 1)),
       bias(scope.constant("bias", {channels}, 0)),
       groups(groups_),
-      slope(slope_) {}
+      slope(slope_),
+      recompute(scope.numerics().recompute_norms) {}
 
 TrackAttention::TrackAttention(const Scope& scope, int64_t channels, int64_t groups) {
   const double bound = 1 / std::sqrt(double(channels));

@@ -36,11 +36,12 @@ struct ConvTranspose2x2 {
 struct NormActivation {
   NormActivation(const Scope& scope, int64_t channels, int64_t groups, double slope);
   Tensor operator()(const Tensor& x, const Tensor& bias_before) const {
-    return group_norm_leaky_relu(x, bias_before, weight, bias, groups, slope);
+    return group_norm_leaky_relu(x, bias_before, weight, bias, groups, slope, 1e-5, recompute);
   }
   Tensor weight, bias;  // (channels)
   int64_t groups;
   double slope;
+  bool recompute;
 };
 
 /// Track Attention (METHOD 4) on features (B,H,W,channels), supervised by a map (B,H,W), which may be undefined. With

@@ -111,7 +111,7 @@ Config parse_run_config(const std::string& yaml, const std::string& name) {
 
 Config result_config(Config c) {
   reset_keys(c, {"threads", "waiting_blocks", "data.threads", "data.cache", "data.max_pixels", "data.published",
-                 "data.group", "train.checkpoint_every", "train.tensorboard"});
+                 "data.group", "train.checkpoint_every", "train.tensorboard", "train.recompute"});
   const DataNeeds needs = data_needs(c);
   if (!needs.gaze) reset_keys(c, {"data.gaze", "data.degrade"});
   if (!needs.some_masks) reset_keys(c, {"data.masks"});

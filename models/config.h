@@ -45,6 +45,7 @@ struct TrainOptions {
   bool tensorboard = false;
   bool cuda_graph = true;
   std::string reduce = "f32";
+  std::string recompute = "none";
 
   template <class V>
   void visit(V& v) {
@@ -63,6 +64,8 @@ struct TrainOptions {
     v("tensorboard", tensorboard, Help{"write event files for TensorBoard to the run's folder tensorboard/"});
     v("cuda_graph", cuda_graph, Help{"CUDA: record a training step once as a graph and replay it"});
     v("reduce", reduce, OneOf{"f32", "bf16"}, Help{"several processes: number format in which gradients are sent"});
+    v("recompute", recompute, OneOf{"none", "norm"},
+      Help{"what is computed again in the backward pass to save memory: norms' outputs; bits stay the same"});
   }
 };
 

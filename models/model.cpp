@@ -8,7 +8,8 @@ Numerics numerics_of(const Config& config) {
           .convolution = config.conv == "direct"     ? ConvolutionMethod::direct
                          : config.conv == "winograd" ? ConvolutionMethod::winograd
                                                      : ConvolutionMethod::automatic,
-          .cudnn_workspace = config.cudnn_workspace << 20};
+          .cudnn_workspace = config.cudnn_workspace << 20,
+          .recompute_norms = config.train.recompute == "norm"};
 }
 
 }  // namespace

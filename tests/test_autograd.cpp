@@ -236,6 +236,41 @@ TEST_CASE("autograd: the graph keeps no input that backward does not read", "[au
   CHECK(live_bytes() == before);
 }
 
+TEST_CASE("autograd: a saved tensor is computed again where that was asked for", "[autograd]") {
+  const int64_t before = live_bytes();
+  const Tensor x = leaf({1000}, Doubles(1000, 3));  // 8000 bytes
+  int computed = 0;
+  const auto saver = [](const Tensor& t) {
+    return record("saver", t.clone(), {t}, [t = Saved(t)](const Tensor& dy) -> Tensors {
+      return {map(dy, t.get(), [](double p, double q) { return p * q; })};
+    });
+  };
+  Tensor y = times(x, x);
+  recompute_in_backward(y, [&computed, x = x.detach()] {
+    ++computed;
+    return map(x, x, [](double p, double q) { return p * q; });
+  });
+  SECTION("nobody else has the elements") {
+    y = saver(saver(y));                    // the first saves y, the second its own input
+    CHECK(live_bytes() == before + 24000);  // x, the input of the second, and y
+    backward(y, Tensor::full({1000}, 1, DType::f64));
+    CHECK(computed == 1);
+  }
+  SECTION("somebody else has them") {
+    const Tensor z = saver(y);
+    backward(z, Tensor::full({1000}, 1, DType::f64));
+    CHECK(computed == 0);
+  }
+  SECTION("they come out as another tensor") {
+    recompute_in_backward(y, [] { return Tensor({2}, DType::f64); });
+    y = saver(y);
+    CHECK_THROWS_WITH(backward(y, Tensor::full({1000}, 1, DType::f64)),
+                      "a saved tensor was computed again as f64(2), expected f64(1000)");
+    return;
+  }
+  CHECK(x.grad().values<double>()[0] > 0);
+}
+
 TEST_CASE("autograd: a chain of a million ops is built, differentiated and freed", "[autograd]") {
   const int64_t before = live_bytes();
   {

@@ -93,6 +93,30 @@ TEST_CASE("recipes: training on one batch decreases the loss of every recipe", "
   }
 }
 
+TEST_CASE("recipes: norms that are computed again in backward give the same gradients in less memory", "[model]") {
+  const std::string recipe = GENERATE("gradtrack", "gazemedseg", "full");
+  Config c = tiny_config(recipe);
+  c.model.slope = 0.1;
+  const SupervisedBatch batch = tiny_batch(c);
+  struct Result {
+    int64_t saved;  // bytes after the forward pass
+    std::vector<std::vector<float>> gradients;
+  };
+  const auto run = [&](const std::string& recompute) {
+    c.train.recompute = recompute;
+    const auto model = make_model(c);
+    const int64_t before = live_bytes();
+    const Tensor loss = model->losses(batch).total();
+    Result result{live_bytes() - before, {}};
+    backward(loss);
+    for (const auto& [name, p] : model->parameters().named()) result.gradients.push_back(p.grad().values<float>());
+    return result;
+  };
+  const Result kept = run("none"), computed = run("norm");
+  CHECK(computed.gradients == kept.gradients);
+  CHECK(double(computed.saved) < 0.8 * double(kept.saved));
+}
+
 TEST_CASE("evaluation: logits averaged over mirror images turn with the image", "[model]") {
   const Config c = tiny_config("gradtrack");
   const Tensor images = tiny_batch(c).images;

@@ -1,4 +1,4 @@
-// Choices of speed against rounding, which travel with a model and its ops as a value.
+// Choices of speed against rounding and memory, which travel with a model and its ops as a value.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,8 @@ struct Numerics {
   ConvolutionMethod convolution = ConvolutionMethod::automatic;
   /// The most bytes of workspace that a convolution by cuDNN may take.
   int64_t cudnn_workspace = int64_t(1) << 30;
+  /// Outputs of norms are not kept for backward but computed again there.
+  bool recompute_norms = false;
 };
 
 }  // namespace gt

@@ -134,6 +134,17 @@ TEST_CASE("device: the same seed gives the same bits, with and without a CUDA gr
   }
 }
 
+TEST_CASE("device: norms that are computed again in backward give the same bits", "[device][bits]") {
+  for (const char* precision : {"f32", "bf16"}) {
+    Config config = tiny_config("gradtrack");
+    config.precision = precision;
+    const Run kept = train(config, Device::cuda, 4);
+    config.train.recompute = "norm";
+    INFO(precision);
+    CHECK(train(config, Device::cuda, 4).weights == kept.weights);
+  }
+}
+
 TEST_CASE("device: bf16 follows the f32 loss curve", "[device]") {
   Config config = tiny_config("gradtrack");
   const Run f32 = train(config, Device::cuda, 10);
