@@ -19,10 +19,10 @@ RUN .ci/packages && rm -rf /var/lib/apt/lists/*
 
 COPY . .
 ARG CUDA=OFF
-# The image runs on other processors than the one that it is built on, hence no GRADTRACK_NATIVE. x86-64-v3 has AVX2.
-ARG MARCH=x86-64-v3
-RUN cmake -S . -B /build -G Ninja -DGRADTRACK_CUDA="${CUDA}" -DGRADTRACK_NATIVE=OFF -DCMAKE_CXX_FLAGS="-march=${MARCH}" \
-    && cmake --build /build --target gradtrack_program \
+# The image runs on other processors than the one that it is built on: with AVX2, or with AVX-512.
+ARG PROCESSORS="x86-64-v3;x86-64-v4"
+RUN cmake -S . -B /build -G Ninja -DGRADTRACK_CUDA="${CUDA}" -DGRADTRACK_PROCESSORS="${PROCESSORS}" \
+    && cmake --build /build \
     && cmake --install /build \
     && rm -rf /build
 

@@ -8,7 +8,7 @@ CUDA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo AUTO || echo OFF)
 configure = mkdir -p $(1) && { cmake -S . -G Ninja -B $(1) -DGRADTRACK_CUDA=$(CUDA) $(2) >$(1)/configure.log 2>&1 || { cat $(1)/configure.log; exit 1; }; }
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test gradcheck asan fuzz faults emulate slurm-check cuda-check bench bench-peers fixtures performance gpu format tidy help clean
+.PHONY: all demo test gradcheck asan fuzz faults emulate slurm-check portable cuda-check bench bench-peers fixtures performance gpu format tidy help clean
 
 all: ## build the program, BUILD/gradtrack (BUILD is build by default)
 	@.ci/packages
@@ -66,6 +66,15 @@ emulate: ## run the CUDA kernels on the CPU: several thread orders, sanitizers, 
 slurm-check: all ## run experiments through a real Slurm of one node, started on this machine's loopback (root)
 	@.ci/packages slurmctld slurmd slurm-client munge libpmix2 || true
 	@tests/check_slurm $(BUILD)/gradtrack
+
+# The first processor is the least that the program runs on.
+PROCESSORS ?= x86-64;x86-64-v3;x86-64-v4
+portable: CUDA = OFF
+portable: ## build one program for many x86-64 processors in BUILD/portable, and check it (PROCESSORS='x86-64-v3;x86-64-v4')
+	@.ci/packages
+	@$(call configure,$(BUILD)/portable,'-DGRADTRACK_PROCESSORS=$(PROCESSORS)')
+	@cmake --build $(BUILD)/portable --target all -j $(JOBS)
+	@tests/check_portable $(BUILD)/portable
 
 cuda-check: ## check the CUDA back end without a GPU: nvcc, register spills, cuDNN plans, errors
 	@.ci/packages catch2 libbenchmark-dev

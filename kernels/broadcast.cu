@@ -17,6 +17,7 @@
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
 #include "kernels/cpu/image_loops.h"
+#include "kernels/cpu/reduce.h"
 #include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
@@ -50,10 +51,8 @@ constexpr int64_t block = 1 << 14;  // elements
 /// sum_i x_i a_i over n elements; a null a counts as 1.
 template <class T>
 double inner(const T* x, const T* a, int64_t n) {
-  double s = 0;
-#pragma omp simd reduction(+ : s)
-  for (int64_t i = 0; i < n; ++i) s += a == nullptr ? double(x[i]) : double(x[i]) * double(a[i]);
-  return s;
+  if (a == nullptr) return ordered_sum<double>(n, [=](int64_t i) { return x[i]; });
+  return ordered_sum<double>(n, [=](int64_t i) { return double(x[i]) * double(a[i]); });
 }
 
 template <class T>

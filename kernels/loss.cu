@@ -14,12 +14,14 @@
 //
 // CUDA: forward takes two launches, the partial sums of chunks and then their sum in a fixed order; backward takes one.
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/common/math.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/cpu/reduce.h"
 #include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
@@ -103,13 +105,10 @@ constexpr int64_t block_size = 1024;
 /// The sums over elements [begin, end) of all images.
 template <class Loss, class T>
 Sums sum_terms(const Samples<T>& s, int64_t begin, int64_t end) {
-  double first = 0, second = 0;
-#pragma omp simd reduction(+ : first, second)
-  for (int64_t i = begin; i < end; ++i) {
-    const Sums terms = Loss::terms(s.z[i], s.t[i], s.weight(i));
-    first += terms.first;
-    second += terms.second;
-  }
+  const auto [first, second] = ordered_sums<double, 2>(end - begin, [&](int64_t i) {
+    const Sums terms = Loss::terms(s.z[begin + i], s.t[begin + i], s.weight(begin + i));
+    return std::array{double(terms.first), double(terms.second)};
+  });
   return {first, second};
 }
 

@@ -13,6 +13,7 @@
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/cpu/reduce.h"
 #include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
@@ -37,13 +38,11 @@ template <class T>
 void normalize_max_forward(int64_t maps, int64_t size, const T* s, T* y, T* maximum, int32_t* index) {
   parallel_for(maps, 1, [=](int64_t b, int64_t) {
     const T* from = s + b * size;
-    T m = 0;
-#pragma omp simd reduction(max : m)
-    for (int64_t i = 0; i < size; ++i) m = from[i] > m ? from[i] : m;
-    maximum[b] = m;
-    index[b] = int32_t(std::find(from, from + size, m) - from);
+    const Largest<T> largest = find_largest(size, from);
+    maximum[b] = largest.value;
+    index[b] = int32_t(largest.index);
 #pragma omp simd
-    for (int64_t i = 0; i < size; ++i) y[b * size + i] = divided(from[i], m);
+    for (int64_t i = 0; i < size; ++i) y[b * size + i] = divided(from[i], largest.value);
   });
 }
 
@@ -52,13 +51,13 @@ void normalize_max_backward(int64_t maps, int64_t size, const T* y, const T* max
                             T* ds) {
   parallel_for(maps, 1, [=](int64_t b, int64_t) {
     const T m = maximum[b];
-    double through_maximum = 0;
-#pragma omp simd reduction(+ : through_maximum)
-    for (int64_t i = b * size; i < (b + 1) * size; ++i) {
-      through_maximum += double(dy[i]) * double(y[i]);
-      ds[i] = divided(dy[i], m);
-    }
-    if (m > 0) ds[b * size + index[b]] -= T(through_maximum / double(m));
+    const T *dy_map = dy + b * size, *y_map = y + b * size;
+    T* ds_map = ds + b * size;
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) ds_map[i] = divided(dy_map[i], m);
+    const double through_maximum =
+        ordered_sum<double>(size, [=](int64_t i) { return double(dy_map[i]) * double(y_map[i]); });
+    if (m > 0) ds_map[index[b]] -= T(through_maximum / double(m));
   });
 }
 

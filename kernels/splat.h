@@ -1,4 +1,4 @@
-// Maths of the Gaussian splat, for the CPU (splat.cu) and CUDA (splat_cuda.cu).
+// Maths of the Gaussian splat, for the CPU (cpu/splat.cpp) and CUDA (splat_cuda.cu).
 //
 //   S_lb(p) = sum_i w_li exp(-(p_x - x_i)^2 / (2 s_lbx^2)) exp(-(p_y - y_i)^2 / (2 s_lby^2)), i in track b
 //
@@ -9,8 +9,8 @@
 // bilinear form (column moment)^T G (row moment).
 //   dw  = gy.G.gx                    dx  = w / s_x^2  gy.G.(d gx)     ds_x = w / s_x^3  gy.G.(d^2 gx)
 //                                    dy  = w / s_y^2  (d gy).G.gx     ds_y = w / s_y^3  (d^2 gy).G.gx
-// The columns are summed first, once for each of the three moments; five dot products along the rows then give the
-// forms.
+// On CUDA the columns are summed first, once for each of the three moments; five dot products along the rows then give
+// the forms. The CPU takes the products gy.G and G.gx, and five dot products of those.
 //
 // Normalised, Y = S / m with m = max S: G = (dL/dY - [p is the first maximum] sum_p dL/dY Y) / m. The forms are linear
 // in G, and sum_p dL/dY Y = sum_i w_i (gy_i.dL/dY.gx_i) / m. So the forms of dL/dY suffice, without Y or G.
@@ -99,6 +99,21 @@ GT_HD inline Normalization normalization(const Maxima<T>& maxima, int64_t i, int
   return {maximum, double(pixel_centre<T>(index % width, width)), double(pixel_centre<T>(index / width, height)),
           sum / maximum};
 }
+
+namespace cpu {
+
+/// Writes the maps, normalised if maxima (L,B) are not null, and then also those.
+template <class T>
+void splat_forward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& maps,
+                   const Maxima<T>& maxima);
+
+/// Writes dw (L,N), dxy (N,2) and dsigma (L,B,2), each unless it is null. A null entry of dmaps is a level without
+/// gradient.
+template <class T>
+void splat_backward(const Fixations<T>& f, const std::vector<MapSize>& sizes, const std::vector<T*>& dmaps,
+                    const Maxima<T>& maxima, T* dw, T* dxy, T* dsigma);
+
+}  // namespace cpu
 
 #if GT_CUDA
 namespace cuda {

@@ -1,13 +1,13 @@
 // gradtrack info
 #include <cstdio>
 
-#include <Eigen/Core>
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
 #include "core/communicator.h"
 #include "core/device.h"
 #include "core/parallel.h"
+#include "core/processor.h"
 #include "gaze/dicom.h"
 #include "gaze/picture.h"
 #include "gaze/scan.h"
@@ -18,32 +18,6 @@
 
 namespace gt {
 namespace {
-
-std::string cpu_features() {
-  std::string all;
-#if defined(__x86_64__)
-  const auto add = [&](bool supported, const char* name) {
-    all += supported ? std::string(all.empty() ? "" : " ") + name : "";
-  };
-  add(__builtin_cpu_supports("avx2"), "avx2");
-  add(__builtin_cpu_supports("fma"), "fma");
-  add(__builtin_cpu_supports("avx512f"), "avx512f");
-  add(__builtin_cpu_supports("avx512bw"), "avx512bw");
-  add(__builtin_cpu_supports("avx512vl"), "avx512vl");
-  add(__builtin_cpu_supports("avx512bf16"), "avx512bf16");
-#endif
-  return all.empty() ? "none of the known ones" : all;
-}
-
-const char* compiled_for() {
-#if defined(__AVX512F__)
-  return "avx512f";
-#elif defined(__AVX2__)
-  return "avx2";
-#else
-  return "baseline";
-#endif
-}
 
 const char* cuda_state() {
   switch (cuda_status().state) {
@@ -60,8 +34,9 @@ const char* cuda_state() {
 void info() {
   const auto row = [](const char* name, const std::string& value) { std::printf("%-14s %s\n", name, value.c_str()); };
   row("gradtrack", GT_VERSION);
-  row("build", str_cat(GT_BUILD_TYPE, ", ", __VERSION__, ", for ", compiled_for()));
-  row("cpu", cpu_features());
+  row("build", str_cat(GT_BUILD_TYPE, ", ", __VERSION__, ", for ", compiled_vectors()));
+  row("cpu", processor_features());
+  row("bits", compiled_with_fma() ? "as on every processor with AVX2 or AVX-512" : "as on processors without FMA");
   row("threads", std::to_string(num_threads()));
   row("cuda", str_cat(cuda_state(), ": ", cuda_status().reason));
 #if GT_CUDA && !GT_EMULATE
@@ -74,7 +49,6 @@ void info() {
   row("DICOM", dicom_built() ? "built" : "not built: DCMTK was not found");
   row("ONNX", onnx_state());
   row("NIfTI", nifti_built() ? nifti_library() : "not built: libnifti was not found");
-  row("Eigen", str_cat(EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION));
   row("nlohmann-json",
       str_cat(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH));
   row("CLI11", CLI11_VERSION);

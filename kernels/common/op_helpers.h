@@ -24,15 +24,6 @@ std::vector<T*> operands_or_null(const Tensors& tensors) {
   return all;
 }
 
-/// Sum of a[i] b[i] over n elements, on the CPU.
-template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  T sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
 /// The tensor outside the graph; an undefined tensor stays undefined.
 inline Tensor detached(const Tensor& t) { return t.defined() ? t.detach() : t; }
 

@@ -54,6 +54,11 @@ void visit_vectors(int vectors, F&& f) {
 
 constexpr int max_group = registers == 32 ? 4 : 2;  // vectors
 
+/// Output channels of the largest group with the widest vectors. What decides the order of a sum uses this, so that all
+/// widths give the same bits.
+template <class T>
+constexpr int64_t wide_group = 4 * 64 / int64_t(sizeof(T));
+
 /// The groups of `channels` output channels, of at most `max` vectors each.
 template <class T>
 std::vector<Group> make_groups(int64_t channels, int max = max_group) {
@@ -73,11 +78,38 @@ int64_t padded_width(const std::vector<Group>& groups) {
   return groups.back().first + groups.back().template width<T>();
 }
 
+/// Packs weights in the order in which tile() reads them: [group][i][C / 16][j][c][channel of the group]. Channels
+/// beyond the last are zero.
+template <class T>
+void pack_weights(const Correlation& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* packed) {
+  const int64_t blocks = ceil_div(n.in, block), taps = n.kernel * n.kernel;
+  const int64_t block_items = grain(16 * taps * block * groups[0].width<T>());
+  parallel_for(int64_t(groups.size()) * blocks, block_items, [&](int64_t begin, int64_t end) {
+    T vectors[max_block_vectors * lanes<T>];
+    for (int64_t item = begin; item < end; ++item) {
+      const Group& group = groups[size_t(item / blocks)];
+      const int64_t c0 = item % blocks * block, count = std::min<int64_t>(block, n.in - c0), width = group.width<T>();
+      T* to = packed + group.first * taps * n.in + c0 * n.kernel * width;
+      for (int64_t k = 0; k < width; k += lanes<T>) {
+        const int64_t used = std::clamp<int64_t>(n.out - group.first - k, 0, lanes<T>);
+        load_weights({n.kernel, c0, count, group.first + k, used}, w, vectors);
+        for (int64_t c = 0; c < count; ++c)
+          for (int64_t ij = 0; ij < taps; ++ij) {
+            const int64_t row = ij / n.kernel * n.in * n.kernel + ij % n.kernel * count + c;
+            std::copy_n(vectors + (c * taps + ij) * lanes<T>, lanes<T>, to + row * width + k);
+          }
+      }
+    }
+  });
+}
+
 // ---- Products -------------------------------------------------------------------------------------------------------
 
-/// y [pixel][V vectors] = start [V vectors] + x [C / 16][pixel][16] times weights [c][V vectors].
+/// y [pixel][V vectors] = start [V vectors] + x [C / 16][pixel][16] times weights [c][V vectors]. Pixels of y are
+/// y_pixel elements apart.
 template <class T, int V>
-void multiply_pixels(int64_t channels, int64_t pixels, const T* x, const T* weights, const T* start, T* y) {
+void multiply_pixels(int64_t channels, int64_t pixels, const T* x, const T* weights, const T* start, T* y,
+                     int64_t y_pixel = V * lanes<T>) {
   constexpr int64_t width = V * lanes<T>;
   std::array<Segment, 64> segments;
   for (int64_t c = 0; c < channels; c += block * int64_t(segments.size())) {
@@ -85,9 +117,9 @@ void multiply_pixels(int64_t channels, int64_t pixels, const T* x, const T* weig
     for (int64_t d = c; d < channels && end < segments.data() + segments.size(); d += block, ++end)
       *end = {d / block * pixels * block, std::min<int64_t>(block, channels - d)};
     for_parts(pixels, tile_limit(V), [&](int64_t p, int64_t some) {
-      T* to = y + p * width;
+      T* to = y + p * y_pixel;
       forward_tiles<T, V>[size_t(some - 1)](x + p * block, segments.data(), end, weights + c * width,
-                                            c == 0 ? start : to, c == 0 ? 0 : width, to, width);
+                                            c == 0 ? start : to, c == 0 ? 0 : y_pixel, to, y_pixel);
     });
   }
 }
@@ -131,13 +163,14 @@ void unpack_gradient(const Correlation& n, const Group& group, T* partial, int64
 }
 
 /// The weight gradient by groups of output channels and chunks of the pixels. add.operator()<V>(chunk, chunks, group,
-/// sums) adds a chunk's part to sums [c][i][j][group], followed by the bias's [group]. Groups times chunks are about
-/// eight, with at most `max_chunks` chunks.
+/// sums) adds a chunk's part to sums [c][i][j][group], followed by the bias's [group]. There are at most `max_chunks`
+/// chunks, and about eight of them for each 64 output channels (32 in double), whatever the width of vectors.
 template <class T, class F>
 void sum_gradient(const Correlation& n, int64_t max_chunks, const WeightView<T>& dw, T* dbias, F&& add) {
   const std::vector<Group> groups = make_groups<T>(n.out);
   const int64_t count = int64_t(groups.size()), terms = n.kernel * n.kernel * n.in + 1;
-  const int64_t stride = padded_width<T>(groups) * terms, chunks = std::clamp<int64_t>(8 / count, 1, max_chunks);
+  const int64_t stride = padded_width<T>(groups) * terms, wide = ceil_div(n.out, wide_group<T>);
+  const int64_t chunks = std::clamp<int64_t>(8 / wide, 1, max_chunks);
   Tensor partial({chunks, stride}, dtype_of<T>());
   parallel_for(chunks * count, 1, [&](int64_t item, int64_t) {
     const int64_t chunk = item / count;

@@ -67,31 +67,6 @@ void pack_gradient(const Correlation& n, const PixelView<const T>& dy, int64_t f
   }
 }
 
-/// Packs weights in the order in which tile() reads them: [group][i][C / 16][j][c][channel of the group]. Channels
-/// beyond the last are zero.
-template <class T>
-void pack_weights(const Correlation& n, const WeightView<const T>& w, const std::vector<Group>& groups, T* packed) {
-  const int64_t blocks = ceil_div(n.in, block), taps = n.kernel * n.kernel;
-  const int64_t block_items = grain(16 * taps * block * groups[0].width<T>());
-  parallel_for(int64_t(groups.size()) * blocks, block_items, [&](int64_t begin, int64_t end) {
-    T vectors[max_block_vectors * lanes<T>];
-    for (int64_t item = begin; item < end; ++item) {
-      const Group& group = groups[size_t(item / blocks)];
-      const int64_t c0 = item % blocks * block, count = std::min<int64_t>(block, n.in - c0), width = group.width<T>();
-      T* to = packed + group.first * taps * n.in + c0 * n.kernel * width;
-      for (int64_t k = 0; k < width; k += lanes<T>) {
-        const int64_t used = std::clamp<int64_t>(n.out - group.first - k, 0, lanes<T>);
-        load_weights({n.kernel, c0, count, group.first + k, used}, w, vectors);
-        for (int64_t c = 0; c < count; ++c)
-          for (int64_t ij = 0; ij < taps; ++ij) {
-            const int64_t row = ij / n.kernel * n.in * n.kernel + ij % n.kernel * count + c;
-            std::copy_n(vectors + (c * taps + ij) * lanes<T>, lanes<T>, to + row * width + k);
-          }
-      }
-    }
-  });
-}
-
 // ---- Correlation ----------------------------------------------------------------------------------------------------
 
 /// Copies `count` channels from `first` on of the pixel at `from`.
@@ -266,9 +241,10 @@ void correlate_weight_gradient(const Correlation& n, const PixelView<const T>& x
     return correlate_weight_gradient(one, x, dy, dw, dbias);
   }
   const RowLayout layout(n);
-  // A strip's gradient for one group takes 64 KiB.
+  // A strip's gradient for one group takes at most 64 KiB.
   const int64_t taps = n.kernel * n.kernel, vectors = make_groups<T>(n.out)[0].vectors;
-  const int64_t rows = std::clamp<int64_t>((64 << 10) / (vectors * vector_bytes) / n.width, 1, n.height);
+  const int64_t columns = std::min(wide_group<T>, ceil_div(n.out, 16) * 16);
+  const int64_t rows = std::clamp<int64_t>((64 << 10) / (columns * int64_t(sizeof(T))) / n.width, 1, n.height);
   const int64_t bands = ceil_div(n.height, rows), strips = n.images * bands;
   const int64_t packed_rows = (rows + 2 * layout.halo) * layout.row;
   Tensor scratch({num_threads(), packed_rows + rows * n.width * vectors * lanes<T>}, dtype_of<T>());

@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "core/tensor.h"
 #include "kernels/common/op_helpers.h"
+#include "kernels/cpu/reduce.h"
 #include "kernels/cpu/vector.h"
 #include "kernels/feature_propagation.h"
 

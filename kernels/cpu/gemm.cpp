@@ -1,39 +1,58 @@
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // a false warning of GCC 12 on its AVX-512 intrinsics
-#define EIGEN_DONT_PARALLELIZE                          // Eigen's blocks would depend on the number of threads
 #include "kernels/cpu/gemm.h"
 
-#include <Eigen/Core>
-#include <algorithm>
-
 #include "core/parallel.h"
+#include "core/tensor.h"
+#include "kernels/cpu/packed_product.h"
 
 namespace gt {
 namespace {
 
-constexpr int64_t block = 1 << 18;  // multiplications; at least 64 rows of y
+using namespace tiles;
+
+/// Packs rows [begin, end) of a (m,k) to [k / 16][row][16].
+template <class T>
+void pack_rows(int64_t begin, int64_t end, int64_t k, const T* a, T* packed) {
+  for (int64_t j = 0; j < k; j += block)
+    for (int64_t i = begin; i < end; ++i, packed += block)
+      std::copy_n(a + i * k + j, std::min<int64_t>(block, k - j), packed);
+}
+
+/// Packs columns [begin, end) of a (k,m) to [k / 16][column][16].
+template <class T>
+void pack_columns(int64_t begin, int64_t end, int64_t m, int64_t k, const T* a, T* packed) {
+  constexpr int64_t L = lanes<T>;
+  const int64_t count = end - begin, whole_k = k / block * block, whole = count / L * L;
+  for (int64_t j = 0; j < k; j += block, packed += count * block) {
+    const T* from = a + j * m + begin;
+    if (j < whole_k)
+      for (int64_t i = 0; i < whole; i += L)
+        for (int64_t d = 0; d < block; d += L) transpose(from + d * m + i, m, packed + i * block + d, block);
+    for (int64_t i = j < whole_k ? whole : 0; i < count; ++i)
+      for (int64_t d = 0; d < std::min<int64_t>(block, k - j); ++d) packed[i * block + d] = from[d * m + i];
+  }
+}
 
 }  // namespace
 
 template <class T>
 void multiply(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, const T* b, bool transpose_b, T* y) {
-  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using Rows = Eigen::Map<Matrix>;
-  using ConstRows = Eigen::Map<const Matrix>;
-  const ConstRows a_(a, transpose_a ? k : m, transpose_a ? m : k), b_(b, transpose_b ? n : k, transpose_b ? k : n);
-  Rows y_(y, m, n);
-  const int64_t block_rows = std::max<int64_t>(64, block / (n * k + 1));
-  parallel_for(m, block_rows, [&](int64_t begin, int64_t end) {
-    auto to = y_.middleRows(begin, end - begin);
-    const auto rows = a_.middleRows(transpose_a ? 0 : begin, transpose_a ? k : end - begin);
-    const auto columns = a_.middleCols(transpose_a ? begin : 0, transpose_a ? end - begin : k);
-    if (transpose_a && transpose_b)
-      to.noalias() = columns.transpose() * b_.transpose();
-    else if (transpose_a)
-      to.noalias() = columns.transpose() * b_;
-    else if (transpose_b)
-      to.noalias() = rows * b_.transpose();
+  const std::vector<Group> groups = make_groups<T>(n);
+  Tensor columns({k * padded_width<T>(groups)}, dtype_of<T>());
+  const Correlation packing{.images = 1, .height = 1, .width = m, .in = k, .out = n, .kernel = 1};
+  const WeightView<const T> weights{b, transpose_b ? k : 1, transpose_b ? 1 : n, 0, 0};
+  if (k > 0) pack_weights(packing, weights, groups, columns.data<T>());
+
+  // Packed rows stay in the second cache.
+  const int64_t cached = (256 << 10) / (std::max<int64_t>(k, 1) * int64_t(sizeof(T)));
+  const int64_t rows = std::max(grain(n * k), std::clamp<int64_t>(cached, 16, 256));
+  parallel_for(m, rows, [&](int64_t begin, int64_t end) {
+    const PackedProduct<T> product(end - begin, n, k);
+    std::vector<T> packed(size_t(product.a_size()));
+    if (transpose_a)
+      pack_columns(begin, end, m, k, a, packed.data());
     else
-      to.noalias() = rows * b_;
+      pack_rows(begin, end, k, a, packed.data());
+    product.compute(packed.data(), columns.data<T>(), y + begin * n, n);
   });
 }
 
