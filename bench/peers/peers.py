@@ -47,11 +47,15 @@ class Work:
     variants: tuple = (Variant(),)
     memory: bool = False
     kinds: tuple = ("any",)  # kinds of PyTorch's settings; the fastest of each kind has a row
+    busy: int = 0  # other programs that each keep a processor busy during the rounds
     tolerance: float = TOLERANCE
 
 
 LAYOUTS = (("contiguous",), ("channels_last",))
+SMALL = ("step", "--config", "configs/kvasir_small.yaml")
 WORKS = (
+    Work("training step, kvasir_small at 64 pixels", SMALL, LAYOUTS, "whole step", (Variant(goals={"whole step": 3}),)),
+    Work("training step, kvasir_small at 64 pixels, beside a busy loop", SMALL, LAYOUTS, "whole step", busy=1),
     Work("training step, kvasir_small at 128 pixels", ("step", "--config", "configs/kvasir_small.yaml", "data.size=128"),
          LAYOUTS, "whole step", (Variant(goals={"whole step": 1.5}),)),
     Work("training step, full size", ("step", "--config", "configs/kvasir.yaml"), LAYOUTS, "whole step",
@@ -203,6 +207,7 @@ class Race:
         self.work, self.options, self.folder = work, options, folder
         self.data = [os.path.join(folder, f"{work.ours[0]}{i}.safetensors") for i in range(len(work.variants))]
         self.ours, self.torch = [], {}  # processes, by variant and by setting
+        self.loops = []  # processes
         self.tried = {}  # by setting: ms of the judged part
         self.seconds, self.torch_mb, self.skipped = {}, {}, {}  # by setting
 
@@ -267,17 +272,26 @@ class Race:
         long = max(took) > 5
         needed = 1 if self.options.quick and long else 3 if self.options.quick or long else 21
         rounds = []
+        self.loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(self.work.busy)]
         while len(rounds) < 3 * needed and sum(r.others <= QUIET for r in rounds) < needed:
-            before, start = busy_seconds(), time.perf_counter()
+            before, start = busy_seconds() - self.loops_seconds(), time.perf_counter()
             runs = [peer.run(n) for peer, n in zip(peers, times)]
             wall = time.perf_counter() - start
-            others = (busy_seconds() - before - sum(r["cpu_s"] for r in runs)) / (wall * os.cpu_count())
+            others = (busy_seconds() - self.loops_seconds() - before - sum(r["cpu_s"] for r in runs)) / (wall * os.cpu_count())
             ms = [r["ms"] for r in runs]
             rounds.append(Round(ms[: len(self.ours)], dict(zip(self.torch, ms[len(self.ours):])), max(0.0, others)))
             if long or len(rounds) % 7 == 0:
                 log(f"  {len(rounds)} rounds, needed {needed}; other programs took {100 * rounds[-1].others:.0f} % of "
                     "the processors in the last one")
         return sorted(rounds, key=lambda r: r.others)[:needed]
+
+    def loops_seconds(self):
+        """CPU seconds that the busy loops have taken."""
+        seconds = 0
+        for loop in self.loops:
+            with open(f"/proc/{loop.pid}/stat") as stat:
+                seconds += sum(map(int, stat.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+        return seconds
 
     def run(self):
         log(self.work.name)
@@ -303,6 +317,9 @@ class Race:
         finally:
             for peer in (*self.ours, *self.torch.values()):
                 peer.__exit__()
+            for loop in self.loops:
+                loop.kill()
+                loop.wait()
 
     def title(self, variant, part):
         return ", ".join(filter(None, (self.work.name, variant.name))) + ": " + part
