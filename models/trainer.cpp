@@ -305,6 +305,7 @@ struct Trainer::State {
   void put_losses(const StepLosses& losses, TrainReport& report) const {
     const std::vector<std::string> names = model->loss_terms();
     report.total = losses.total;
+    report.gradient_norm = losses.gradient_norm;
     report.terms.clear();
     for (size_t i = 0; i < names.size(); ++i) report.terms.emplace_back(names[i], losses.terms[i]);
   }
@@ -318,6 +319,9 @@ struct Trainer::State {
       if (!std::isfinite(losses.total))
         fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (now ", config.optimizer.lr,
              ")");
+      if (!std::isfinite(losses.gradient_norm))
+        fail("iteration ", iteration, ": the gradient is not finite; try a smaller optimizer.lr (now ",
+             config.optimizer.lr, ")");
       counters.losses.add(losses);
       put_losses(losses, report);
     }
@@ -330,12 +334,11 @@ struct Trainer::State {
     if (!writes()) return;
     Json terms = Json::object();
     for (const auto& [name, value] : r.terms) terms[name] = value;
-    log->add({{"iteration", r.iteration},
-              {"lr", r.lr},
-              {"loss", r.total},
-              {"terms", terms},
-              {"images_per_s", r.images_per_second},
-              {"seconds", seconds()}});
+    Json line = {{"iteration", r.iteration}, {"lr", r.lr}, {"loss", r.total}, {"terms", terms}};
+    if (config.optimizer.clip > 0) line["gradient_norm"] = r.gradient_norm;
+    line["images_per_s"] = r.images_per_second;
+    line["seconds"] = seconds();
+    log->add(line);
   }
 
   void validate() {

@@ -34,7 +34,7 @@ TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Confi
       optimizer_(optimizer),
       fixations_(fixations),
       replays_(config.train.cuda_graph && model.device() == Device::cuda) {
-  const int64_t values = 1 + int64_t(model.loss_terms().size());
+  const int64_t values = 1 + int64_t(model.loss_terms().size()) + (optimizer.clip().defined() ? 1 : 0);
   losses_ = Tensor::zeros({values}, DType::f32, model.device());
   history_ = Tensor::zeros({history, values}, DType::f32, model.device());
 }
@@ -86,8 +86,9 @@ void TrainingStep::compute() {
     all[0] = losses.total();
     for (const LossTerm& term : losses.terms) all.push_back(term.value);
   }
-  GT_CHECK(int64_t(all.size()) == losses_.size(), "TrainingStep: expected ", losses_.size() - 1,
-           " loss terms as in loss_terms(), got ", all.size() - 1);
+  const size_t terms = model_.loss_terms().size();
+  GT_CHECK(all.size() == 1 + terms, "TrainingStep: expected ", terms, " loss terms as in loss_terms(), got ",
+           all.size() - 1);
   for (size_t i = 0; i < all.size(); ++i)
     copy_bytes(losses_.data<float>() + i, losses_.device(), all[i].data<float>(), all[i].device(), sizeof(float));
   {
@@ -98,9 +99,16 @@ void TrainingStep::compute() {
       backward(all[0], {}, [this](const Tensor& parameter) { gradients_->complete(parameter); });
   }
   if (gradients_ != nullptr) gradients_->finish();
+  update();
+}
+
+void TrainingStep::update() {
   const NamedRange range("update");
   optimizer_.update();
   if (average_ != nullptr) average_->update();
+  if (!optimizer_.clip().defined()) return;
+  const Tensor clip = optimizer_.clip().cast(DType::f32);
+  copy_bytes(losses_.data<float>() + losses_.size() - 1, losses_.device(), clip.raw(), clip.device(), sizeof(float));
 }
 
 void TrainingStep::run(const Batch& batch, double lr, bool attention_supervised) {
@@ -127,7 +135,8 @@ std::vector<StepLosses> TrainingStep::take_losses() {
   std::vector<StepLosses> taken;
   for (int64_t k = 0; k < pending_; ++k) {
     const float* row = values.data() + k * losses_.size();
-    taken.push_back({row[0], std::vector<double>(row + 1, row + losses_.size())});
+    const float* const end = row + 1 + model_.loss_terms().size();
+    taken.push_back({row[0], std::vector<double>(row + 1, end), optimizer_.clip().defined() ? *end : 0});
   }
   pending_ = 0;
   return taken;

@@ -12,10 +12,11 @@
 
 namespace gt {
 
-/// The losses of one step as numbers.
+/// The losses of one step as numbers, and the norm of its gradient.
 struct StepLosses {
   double total = 0;
   std::vector<double> terms;  // before weighting, in the order of Model::loss_terms()
+  double gradient_norm = 0;   // before clipping, of the whole batch; 0 without optimizer.clip
 };
 
 /// The largest number of fixations that a batch can have, from the number in each sample (not empty). Each epoch has
@@ -43,12 +44,14 @@ class TrainingStep {
   /// Number of steps whose losses are stored.
   int64_t pending() const { return pending_; }
 
-  /// Returns and clears the stored losses, oldest first. They are those of this process's parts. Waits for the device.
+  /// Returns and clears the stored losses, oldest first. They are those of this process's parts; the norms of gradients
+  /// are those of the whole batches. Waits for the device.
   std::vector<StepLosses> take_losses();
 
  private:
   void upload(const Batch& batch);
   void compute();
+  void update();
 
   const Model& model_;
   Optimizer& optimizer_;
@@ -60,8 +63,8 @@ class TrainingStep {
   bool replays_;
   std::vector<Upload> uploads_;
   Batch input_;                       // on the device; every step uses these tensors
-  Tensor losses_;                     // (1 + terms): total and terms of the last step
-  Tensor history_;                    // (history, 1 + terms)
+  Tensor losses_;                     // total and terms of the last step and, with optimizer.clip, the gradient's norm
+  Tensor history_;                    // (history, values of losses_)
   int64_t pending_ = 0;               // steps stored in history_
   bool attention_supervised_ = true;  // in the recorded step
   bool warm_ = false;                 // the first step is done, so libraries have their plans

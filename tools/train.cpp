@@ -32,6 +32,10 @@ std::string facts_of(const TrainReport& r) {
   char buffer[128];
   std::snprintf(buffer, sizeof buffer, "%.1f images/s  loss %.4f", r.images_per_second, r.total);
   std::string line = buffer;
+  if (r.gradient_norm > 0) {
+    std::snprintf(buffer, sizeof buffer, "  gradient %.3g", r.gradient_norm);
+    line += buffer;
+  }
   if (r.terms.size() == 1) return line;
   for (const auto& [name, value] : r.terms) {
     const size_t level = name.rfind('_');

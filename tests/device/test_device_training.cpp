@@ -109,6 +109,7 @@ void check_curves(const Run& device, const Run& cpu, double tolerance) {
     REQUIRE(device.losses[k].terms.size() == cpu.losses[k].terms.size());
     for (size_t i = 0; i < cpu.losses[k].terms.size(); ++i)
       CHECK(device.losses[k].terms[i] == Approx(cpu.losses[k].terms[i]).epsilon(tolerance));
+    CHECK(device.losses[k].gradient_norm == Approx(cpu.losses[k].gradient_norm).epsilon(50 * tolerance));
   }
 }
 
@@ -132,6 +133,16 @@ TEST_CASE("device: the same seed gives the same bits, with and without a CUDA gr
     config.train.cuda_graph = false;
     CHECK(train(config, Device::cuda, 4).weights == first.weights);
   }
+}
+
+TEST_CASE("device: clipping follows the CPU, and a CUDA graph replays it with the same bits", "[device]") {
+  Config config = tiny_config("gradtrack");
+  config.optimizer.clip = 0.1;
+  const Run graph = train(config, Device::cuda, 6);
+  check_curves(graph, train(config, Device::cpu, 6), 1e-4);
+  for (const StepLosses& step : graph.losses) CHECK(step.gradient_norm > config.optimizer.clip);
+  config.train.cuda_graph = false;
+  CHECK(train(config, Device::cuda, 6).weights == graph.weights);
 }
 
 TEST_CASE("device: bf16 follows the f32 loss curve", "[device]") {
@@ -174,6 +185,7 @@ TEST_CASE("device: one of two processes", "[.]") {
       Config config = tiny_config(recipe);
       config.attention.target = "pseudo";  // whose loss counts some of the pixels
       config.train.cuda_graph = graph;
+      config.optimizer.clip = graph ? 0.2 : 0;
       INFO(recipe << (graph ? " with" : " without") << " a CUDA graph");
       const Run one = train(config, Device::cpu, 10), two = train(config, Device::cuda, 10, processes);
       check_curves(two, one, 1e-4);
