@@ -231,14 +231,19 @@ Tensor stack_images(const std::vector<const Image*>& images);
 /// geometry (B,2,3) and colour (B,C,C+1) that only normalise B images of C channels, for evaluation.
 std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Normalisation*>& normalisations);
 
+/// What a loader prepares of an iteration's images.
+struct BatchParts {
+  std::optional<Slice> slice = {};  // only these items of each batch, for a training by several processes
+  int64_t accumulated = 1;          // batches of an iteration; together they are one batch of as many images
+};
+
 /// Prepares the batches of iterations first, first + 1, ... in options.threads threads. Batch k depends only on the
-/// data and (seed, k). Only the items of `slice` are prepared, for a training by several processes. Epoch e visits the
-/// samples in an order drawn from (seed, e); the samples left at its end start the next batch. The data set must
-/// outlive the loader.
+/// data and (seed, k). Epoch e visits the samples in an order drawn from (seed, e); the samples left at its end start
+/// the next batch. The data set must outlive the loader.
 class Loader {
  public:
   Loader(const SampleSource& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
-         int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice = {});
+         int64_t batch, uint64_t seed, int64_t first, const BatchParts& parts = {});
   ~Loader();
   /// The next batch. Rethrows what the thread that prepared it threw: an Error if its samples differ in their parts, or
   /// are not of the options' sizes.

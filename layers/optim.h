@@ -37,8 +37,8 @@ struct OptimizerOptions {
 };
 
 /// The learning rate of iteration k of n, counted from 0: lr at k = 0, falling to lr_end on half a cosine. By the
-/// schedule "epoch", k and n count the epochs begun instead; an epoch is images / batch iterations. In the first
-/// `warmup` iterations it is multiplied by (k + 1) / warmup.
+/// schedule "epoch", k and n count the epochs begun instead; an epoch is images / batch iterations, each of which takes
+/// `batch` images. In the first `warmup` iterations it is multiplied by (k + 1) / warmup.
 double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n, int64_t batch, int64_t images);
 
 /// An optimiser and its state for the parameters of a model.

@@ -35,6 +35,7 @@ struct LossOptions {
 /// Keys `train.*`: the length of the training and its intervals.
 struct TrainOptions {
   int64_t batch = 8;
+  int64_t accumulate = 1;
   int64_t iterations = 15000;
   int64_t log_every = 20;
   int64_t val_every = 500;
@@ -46,10 +47,14 @@ struct TrainOptions {
   bool cuda_graph = true;
   std::string reduce = "f32";
 
+  /// The images of an iteration.
+  int64_t images_per_iteration() const { return batch * accumulate; }
+
   template <class V>
   void visit(V& v) {
-    v("batch", batch, Range{1, 4096}, Help{"images per training step"});
-    v("iterations", iterations, Range{1, 1e9}, Help{"number of training steps"});
+    v("batch", batch, Range{1, 4096}, Help{"images that the network sees at once"});
+    v("accumulate", accumulate, Range{1, 4096}, Help{"batches of an iteration, whose gradients are averaged"});
+    v("iterations", iterations, Range{1, 1e9}, Help{"number of steps of the optimiser"});
     v("log_every", log_every, Range{1, 1e9}, Help{"interval between lines of metrics.jsonl", "iterations"});
     v("val_every", val_every, Range{1, 1e9},
       Help{"interval between validations; a multiple of train.log_every", "iterations"});

@@ -211,9 +211,21 @@ struct Trainer::State {
 
   /// The batches from the next iteration on.
   Loader loader() const {
-    return {
-        *train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), counters.iteration,
-        slice()};
+    return {*train,
+            config.data,
+            config.augment,
+            config.maps,
+            config.train.batch,
+            uint64_t(config.seed),
+            counters.iteration,
+            {slice(), config.train.accumulate}};
+  }
+
+  /// The batches of the next iteration.
+  std::vector<Batch> next_batches(Loader& batches) const {
+    std::vector<Batch> all;
+    for (int64_t k = 0; k < config.train.accumulate; ++k) all.push_back(batches.next());
+    return all;
   }
 
   /// The gaze that this run is trained on: none, simulated or recorded.
@@ -385,12 +397,13 @@ struct Trainer::State {
     TrainReport report;
     report.iterations = t.iterations;
     for (int64_t since = 1; counters.iteration < t.iterations; ++since) {
-      report.lr = cosine_lr(config.optimizer, counters.iteration, t.iterations, t.batch, train->size());
-      step->run(batches.next(), report.lr, config.attention.supervised(counters.iteration, t.iterations));
+      report.lr =
+          cosine_lr(config.optimizer, counters.iteration, t.iterations, t.images_per_iteration(), train->size());
+      step->run(next_batches(batches), report.lr, config.attention.supervised(counters.iteration, t.iterations));
       report.iteration = ++counters.iteration;
       const bool last = report.iteration == t.iterations, log = report.iteration % t.log_every == 0 || last;
       if (log || device == Device::cpu) take_losses(report);  // waits for a GPU
-      report.images_per_second = double(since * t.batch) / seconds_since(window);
+      report.images_per_second = double(since * t.images_per_iteration()) / seconds_since(window);
       if (observer.iteration) observer.iteration(report);
       const bool stop = stop_agreed();
       if (stop) take_losses(report);
@@ -485,11 +498,11 @@ std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {
     if (s.observer.iteration) s.observer.iteration(report);
     if (report.iteration == warm_up) profile = std::make_unique<Profile>(s.device);
     const NamedRange range("step");
-    const Batch batch = [&] {
+    const std::vector<Batch> batches = [&] {
       const NamedRange waiting("wait for batch");
-      return loader.next();
+      return s.next_batches(loader);
     }();
-    s.step->run(batch, s.config.optimizer.lr);
+    s.step->run(batches, s.config.optimizer.lr);
     s.step->take_losses();
   }
   return profile;

@@ -1,6 +1,6 @@
-// One training step on the model's device: augmentation, gaze maps, losses, gradients, update. On CUDA the host does
-// not wait for the device. With train.cuda_graph, the second step is recorded as a CUDA graph, which later steps
-// replay.
+// One training step on the model's device: augmentation, gaze maps, losses, gradients, update. With train.accumulate
+// the gradients of several batches come before the update. On CUDA the host does not wait for the device. With
+// train.cuda_graph, the second step is recorded as a CUDA graph, which later steps replay.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace gt {
 
-/// The losses of one step as numbers, and the norm of its gradient.
+/// The losses of one step as numbers, means over its batches, and the norm of its gradient.
 struct StepLosses {
   double total = 0;
   std::vector<double> terms;  // before weighting, in the order of Model::loss_terms()
@@ -37,9 +37,9 @@ class TrainingStep {
   /// `gradients` must outlive this.
   void share_batches(const BatchShare& share, GradientSum& gradients);
 
-  /// One update with learning rate lr, with or without the losses of Track Attention. Throws Error if the losses of
-  /// `history` steps are already stored.
-  void run(const Batch& batch, double lr, bool attention_supervised = true);
+  /// One update with learning rate lr by the mean gradient of train.accumulate batches, with or without the losses of
+  /// Track Attention. Throws Error if the losses of `history` steps are already stored.
+  void run(const std::vector<Batch>& batches, double lr, bool attention_supervised = true);
 
   /// Number of steps whose losses are stored.
   int64_t pending() const { return pending_; }
@@ -49,8 +49,9 @@ class TrainingStep {
   std::vector<StepLosses> take_losses();
 
  private:
-  void upload(const Batch& batch);
+  void upload(const std::vector<Batch>& batches);
   void compute();
+  Tensors differentiate(const Batch& batch, bool last);
   void update();
 
   const Model& model_;
@@ -59,10 +60,11 @@ class TrainingStep {
   const Model* averaged_ = nullptr;
   BatchShare share_;
   GradientSum* gradients_ = nullptr;
+  const int64_t accumulate_;
   const int64_t fixations_;
   bool replays_;
-  std::vector<Upload> uploads_;
-  Batch input_;                       // on the device; every step uses these tensors
+  std::vector<std::vector<Upload>> uploads_;  // of each batch
+  std::vector<Batch> inputs_;                 // on the device; every step uses these tensors
   Tensor losses_;                     // total and terms of the last step and, with optimizer.clip, the gradient's norm
   Tensor history_;                    // (history, values of losses_)
   int64_t pending_ = 0;               // steps stored in history_

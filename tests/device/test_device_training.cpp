@@ -89,9 +89,13 @@ Run train(const Config& config, Device device, int64_t steps, const Communicator
     gradients.emplace(processes, model->parameters(), config.train.reduce == "bf16" ? DType::bf16 : DType::f32);
     step.share_batches({processes, double(slice.size()) / batch_size}, *gradients);
   }
-  Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0, slice);
-  for (int64_t k = 0; k < steps; ++k)
-    step.run(loader.next(), cosine_lr(config.optimizer, k, steps, batch_size, int64_t(dataset.samples.size())));
+  Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0, {slice, config.train.accumulate});
+  for (int64_t k = 0; k < steps; ++k) {
+    std::vector<Batch> batches;
+    while (int64_t(batches.size()) < config.train.accumulate) batches.push_back(loader.next());
+    step.run(batches, cosine_lr(config.optimizer, k, steps, config.train.images_per_iteration(),
+                                int64_t(dataset.samples.size())));
+  }
   bool stop = false;
   Run run{sum_losses(processes, step.take_losses(), &stop), {}};
   for (const Tensor& p : model->parameters().tensors()) {
@@ -145,6 +149,19 @@ TEST_CASE("device: clipping follows the CPU, and a CUDA graph replays it with th
   CHECK(train(config, Device::cuda, 6).weights == graph.weights);
 }
 
+TEST_CASE("device: accumulated batches follow the CPU, and a CUDA graph replays them with the same bits", "[device]") {
+  for (const char* recipe : {"gradtrack", "gazemedseg", "full"}) {
+    Config config = tiny_config(recipe);
+    config.train.accumulate = 3;
+    config.optimizer.clip = 0.5;
+    INFO(recipe);
+    const Run graph = train(config, Device::cuda, 5);
+    check_curves(graph, train(config, Device::cpu, 5), 1e-4);
+    config.train.cuda_graph = false;
+    CHECK(train(config, Device::cuda, 5).weights == graph.weights);
+  }
+}
+
 TEST_CASE("device: bf16 follows the f32 loss curve", "[device]") {
   Config config = tiny_config("gradtrack");
   const Run f32 = train(config, Device::cuda, 10);
@@ -186,6 +203,7 @@ TEST_CASE("device: one of two processes", "[.]") {
       config.attention.target = "pseudo";  // whose loss counts some of the pixels
       config.train.cuda_graph = graph;
       config.optimizer.clip = graph ? 0.2 : 0;
+      config.train.accumulate = graph ? 2 : 1;
       INFO(recipe << (graph ? " with" : " without") << " a CUDA graph");
       const Run one = train(config, Device::cpu, 10), two = train(config, Device::cuda, 10, processes);
       check_curves(two, one, 1e-4);
