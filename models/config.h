@@ -121,12 +121,17 @@ struct Config {
 };
 
 /// Reads the configuration file `path` with its bases, sets the overrides ("KEY=VALUE") and checks all values,
-/// including relations between keys. `notes`, if given, receives warnings and the origin of each key. Throws Error with
-/// file, line and key.
+/// including relations between keys. Keys that nothing sets have the defaults of the recipe (models/recipes.h), if it
+/// has own ones. `notes`, if given, receives warnings and the origin of each key. Throws Error with file, line and key.
 Config load_config(const std::string& path, const std::vector<std::string>& overrides = {},
                    ConfigNotes* notes = nullptr);
 
-/// Parses and checks a configuration from YAML text. Error messages call the text `name`. Throws Error.
+/// The configuration as a file for others to build on: every key with its help. A key that some recipe has a default of
+/// its own for is a comment if it has the default, so that another recipe gets its own.
+std::string open_config(const Config& config);
+
+/// Parses and checks the configuration of a run from YAML text. A key that it lacks has the default of models/config.h,
+/// whatever the recipe: the run is of a version without the key. Error messages call the text `name`. Throws Error.
 Config parse_run_config(const std::string& yaml, const std::string& name);
 
 /// `c` with each key that cannot change the run's result set to its default. These keys are the numbers of threads,

@@ -40,7 +40,14 @@ std::string run_file_in(const std::string& folder) {
 /// Throws Error if the configuration `saved` of the run in the folder gives other results than `config`.
 void require_same_run(const std::string& folder, const Config& saved, const Config& config) {
   const std::string difference = first_difference(result_config(saved), result_config(config));
-  if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
+  if (difference.empty()) return;
+  std::string hint;  // earlier versions had no defaults of recipes
+  const std::vector<config::KeyInfo> there = list_keys(saved), here = list_keys(config);
+  for (const auto& [own, value] : recipe_of(config).defaults)
+    for (size_t i = 0; i < there.size(); ++i)
+      if (there[i].path == own && there[i].value != here[i].value) hint += " " + own + "=" + there[i].value;
+  fail(folder, ": holds a run of another configuration: ", difference,
+       hint.empty() ? "" : "; to continue it, set" + hint);
 }
 
 /// Reads a checkpoint of a run. Throws Error if its configuration gives other results than `config`.
@@ -69,7 +76,7 @@ void require_no_progress(const std::string& folder, const Config& config) {
   const std::string found = run_file_in(folder), yaml = folder + "/config.yaml", best = folder + "/best.safetensors";
   if (found.empty()) return;
   if (!path_exists(yaml)) fail(folder, ": holds ", found, " of a run, expected its config.yaml too");
-  const Config saved = load_config(yaml);
+  const Config saved = parse_run_config(read_file(yaml), yaml);
   require_same_run(folder, saved, config);
   int64_t iteration = logged_iterations(folder + "/metrics.jsonl");
   if (path_exists(best))
@@ -484,7 +491,7 @@ RunProgress saved_progress(const std::string& folder, const Config& config) {
     const RunCounters saved = read_counters(read_checkpoint_of(folder, checkpoint, config), checkpoint, config.train);
     return {saved.iteration, saved.finished(config.train)};
   }
-  if (path_exists(yaml)) require_same_run(folder, load_config(yaml), config);
+  if (path_exists(yaml)) require_same_run(folder, parse_run_config(read_file(yaml), yaml), config);
   return {};
 }
 

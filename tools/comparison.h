@@ -71,6 +71,10 @@ std::vector<const Metric*> compared_metrics();
 /// sets more, no data set is named, or nothing was published.
 std::optional<MeanStd> published_dice(const Arm& arm);
 
+/// "gazemedseg also differs from arms of other recipes by defaults of its recipe: loss.dice=0 ...": one line for each
+/// arm of which that is true.
+std::vector<std::string> settings_notes(const Experiment& experiment);
+
 /// Formats a p-value: "0.042", or "3.1e-05" below 0.001.
 std::string format_p(double p);
 

@@ -56,6 +56,7 @@ std::string score_table(const Comparison& c) {
   if (any_published)
     out += " * Published Dice on the test split of " + escape(c.arm(0).config.data.published) +
            ", trained on recorded gaze with the full-size protocol. Only runs with this protocol are comparable.";
+  for (const std::string& note : settings_notes(c.experiment)) out += " " + escape(note) + ".";
   return out + "</p>\n";
 }
 

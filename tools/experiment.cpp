@@ -297,6 +297,7 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
     overrides.insert(overrides.end(), arm.overrides.begin(), arm.overrides.end());
     load_config_with_warnings(o.base.path, overrides);
   }
+  for (const std::string& note : settings_notes(experiment)) std::fprintf(stderr, "%s\n", note.c_str());
   std::vector<PlannedRun> plans = plan_runs(experiment, o);  // refuses folders of other runs before any work
   if (o.status) return print_status(plans, o);
   if (o.run >= 0) return complete_run(plans, o);
