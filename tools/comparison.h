@@ -95,7 +95,8 @@ std::string comparison_csv(const Comparison& c);
 std::string comparison_latex(const Comparison& c);
 
 /// The contents of report.html. Its pictures show some images as predicted by the first run of each arm without
-/// degraded gaze. The device predicts them, and they are written to folder/cases.
+/// degraded gaze. The device predicts them, and they are written to folder/cases. The charts are written to
+/// folder/figures as SVG files too.
 std::string comparison_page(const Comparison& c, const std::string& folder, Device device);
 
 /// Prints the tables of scores and differences on stdout.
