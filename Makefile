@@ -110,6 +110,7 @@ fixtures: $(FIXTURES)/made all ## recompute the references of MONAI, PyTorch, ni
 	@cmake --build $(BUILD) --target gradtrack_tests -j $(JOBS)
 	@GRADTRACK_PYTHON=$(FIXTURES)/bin/python $(BUILD)/gradtrack_tests '[.fixtures]'
 	@$(FIXTURES)/bin/python tests/fixtures/make_parity.py tests/fixtures
+	@$(FIXTURES)/bin/python tests/fixtures/make_resize.py tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_events.py tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_resnet.py tests/fixtures
 	@$(FIXTURES)/bin/python tests/fixtures/make_gaze.py tests/fixtures

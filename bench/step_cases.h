@@ -30,6 +30,15 @@ inline OpCase update_case(const std::string& name, int64_t lists, const Tensor& 
   return c;
 }
 
+/// The norm of all gradients. Sizes as in update_case().
+inline OpCase clip_case() {
+  OpCase c = update_case("clip_by_norm", 1, {}, [](const std::vector<Tensors>& x, const Tensor&) {
+    clip_by_norm(x[0], 1, Tensor({2}, DType::f64, x[0][0].device()));
+  });
+  c.cost = [](const Sizes& s) { return Cost{4.0 * double(s[0] * s[1]), 2.0 * double(s[0] * s[1])}; };
+  return c;
+}
+
 /// Augmentation by a flip and a change of colour. Sizes: images, side.
 inline OpCase augment_case() {
   OpCase c;
@@ -60,7 +69,7 @@ inline std::vector<OpCase> step_cases() {
               [](const std::vector<Tensors>& x, const Tensor& rates) { adamw_step(x[0], x[1], x[2], x[3], rates); }),
           update_case("average_step", 2, average_rates(0.999),
                       [](const std::vector<Tensors>& x, const Tensor& rates) { average_step(x[0], x[1], rates); }),
-          augment_case()};
+          clip_case(), augment_case()};
 }
 
 }  // namespace gt

@@ -27,6 +27,7 @@ class Source {
     std::string file;      // of a file
     std::string word;      // of an override; "" for a file
     std::string assigned;  // the dotted key that the override sets
+    bool is_default = false;
     std::string place(const YAML::Mark& mark) const {
       if (!word.empty()) return str_cat("command line '", word, "'");
       return mark.is_null() ? file : str_cat(file, ":", mark.line + 1);
@@ -280,6 +281,8 @@ std::shared_ptr<Source> open(const std::string& path, const std::vector<std::str
   auto source = std::make_shared<Source>();
   source->options = options;
   source->notes = &notes;
+  for (const auto& [key, value] : options.defaults.values)
+    source->layers.push_back({nested(key, YAML::Node(value), key), options.defaults.source, "", "", true});
   add_file(*source, path, {});
   for (const std::string& word : overrides) source->layers.push_back(override_layer(word));
   for (Layer& layer : source->layers) rename_keys(layer, options, notes);
@@ -324,7 +327,7 @@ void Reader::read(const KeySpec& spec, std::string& value) {
   value = node.Scalar();
 }
 
-/// An override that sets the whole mapping, such as augment={}, hides the layers below it.
+/// An override that sets the whole mapping, such as augment={}, hides the layers below it, except defaults.
 std::shared_ptr<Source> Reader::enter(const char* key) {
   source_->known.push_back(key);
   auto child = std::make_shared<Source>(*source_);
@@ -335,7 +338,8 @@ std::shared_ptr<Source> Reader::enter(const char* key) {
     const YAML::Node value = static_cast<const YAML::Node&>(layer.node)[key];
     if (!value.IsDefined() || value.IsNull()) continue;
     if (!value.IsMap()) wrong(*source_, key, {&layer, value}, value, "a mapping");
-    if (layer.assigned == source_->prefix + key) child->layers.clear();
+    if (layer.assigned == source_->prefix + key)
+      std::erase_if(child->layers, [](const Layer& below) { return !below.is_default; });
     child->layers.push_back(layer);
     child->layers.back().node.reset(value);  // operator= would change the parent, which shares the node
   }
@@ -418,8 +422,11 @@ void Writer::add_line(const KeySpec& spec, const std::string& value, const std::
   std::string comment = spec.help.text;
   if (*spec.help.unit != '\0') comment += str_cat(" [", spec.help.unit, "]");
   if (!spec.words.empty()) comment += str_cat(" (", expected, ")");
-  lines_.push_back(
-      {str_cat(std::string(size_t(2 * depth_), ' '), spec.key, ":", value.empty() ? "" : " ", value), comment});
+  const auto open = open_.find(prefix_ + spec.key);
+  if (open != open_.end()) comment += "; " + open->second;
+  lines_.push_back({str_cat(std::string(size_t(2 * depth_), ' '), open != open_.end() ? "# " : "", spec.key, ":",
+                            value.empty() ? "" : " ", value),
+                    comment});
 }
 
 std::string Writer::yaml() const {

@@ -59,10 +59,18 @@ struct RenamedKey {
   std::map<std::string, std::string> values = {};
 };
 
+/// Defaults that stand in place of the struct's, below all files.
+struct KeyDefaults {
+  std::string source;                                       ///< names them in messages: "default of recipe full"
+  std::vector<std::pair<std::string, std::string>> values;  ///< dotted key, and the value as YAML's scalar
+};
+
 /// What is known of a configuration after it was read.
 struct ConfigNotes {
-  std::vector<std::string> warnings;           ///< one line each, on keys under an old name
-  std::map<std::string, std::string> origins;  ///< dotted key -> "file:line" or "command line 'word'"; set keys alone
+  std::vector<std::string> warnings;  ///< one line each, on keys under an old name
+  /// Dotted key -> "file:line", "command line 'word'" or KeyDefaults::source. Keys with the struct's default are left
+  /// out.
+  std::map<std::string, std::string> origins;
 
   /// Where the key was set, or "default".
   std::string origin(const std::string& key) const {
@@ -150,10 +158,21 @@ class Reader {
   std::shared_ptr<Source> source_;
 };
 
+/// The value as YAML: one of a few known words needs no quotes.
+template <class T>
+std::string setting(const KeySpec& spec, const T& value) {
+  if constexpr (std::is_same_v<T, std::string>)
+    if (!spec.words.empty()) return value;
+  return format(value);
+}
+
 /// Visitor that writes a struct as YAML: every key with its value and, if wanted, its help as a comment.
 class Writer {
  public:
-  explicit Writer(bool comments = false) : comments_(comments) {}
+  /// The keys `open` (dotted) are written as comments, each with a remark on its value, so that the file leaves them
+  /// open.
+  explicit Writer(bool comments = false, std::map<std::string, std::string> open = {})
+      : comments_(comments), open_(std::move(open)) {}
 
   template <class T, class... Spec>
   void operator()(const char* key, T& value, const Spec&... spec) {
@@ -162,7 +181,9 @@ class Writer {
       if (comments_ && depth_ == 0) lines_.push_back({});
       add_line(of_key, "", "");
       ++depth_;
+      const std::string outer = std::exchange(prefix_, prefix_ + key + ".");
       value.visit(*this);
+      prefix_ = outer;
       --depth_;
     } else {
       add_line(of_key, setting(of_key, value), expected(of_key, value));
@@ -174,25 +195,20 @@ class Writer {
   struct Line {
     std::string setting, comment;
   };
-  /// The value as YAML: one of a few known words needs no quotes.
-  template <class T>
-  static std::string setting(const KeySpec& spec, const T& value) {
-    if constexpr (std::is_same_v<T, std::string>)
-      if (!spec.words.empty()) return value;
-    return format(value);
-  }
   void add_line(const KeySpec& spec, const std::string& value, const std::string& expected);
   std::vector<Line> lines_;
   bool comments_;
+  std::map<std::string, std::string> open_;
+  std::string prefix_;
   int depth_ = 0;
 };
 
 /// A key as help shows it.
 struct KeyInfo {
-  std::string path;           ///< dotted
-  std::string expected;       ///< what it may hold; "" for a mapping
-  std::string default_value;  ///< YAML; "" for a mapping
-  std::string text, unit;     ///< see Help
+  std::string path;        ///< dotted
+  std::string expected;    ///< what it may hold; "" for a mapping
+  std::string value;       ///< YAML; "" for a mapping
+  std::string text, unit;  ///< see Help
 };
 
 /// Visitor that lists the keys of a struct, mappings before their keys.
@@ -209,7 +225,7 @@ class Lister {
       value.visit(*this);
       prefix_ = outer;
     } else {
-      keys.push_back({path, expected(s, value), format(value), s.help.text, s.help.unit});
+      keys.push_back({path, expected(s, value), setting(s, value), s.help.text, s.help.unit});
     }
   }
   std::vector<KeyInfo> keys;
@@ -252,6 +268,7 @@ std::map<std::string, Value> select(const std::map<std::string, Value>& values, 
 struct OpenOptions {
   std::vector<RenamedKey> renamed = {};
   std::vector<std::string> known_keys = {};  ///< dotted, for suggestions
+  KeyDefaults defaults = {};
 };
 
 /// The layers of a file, of its bases, and of overrides `a.b=value` (value in YAML). Throws Error.
@@ -278,11 +295,10 @@ C read(const std::shared_ptr<Source>& source) {
 
 }  // namespace config
 
-/// Every key of a config struct, with its default and its help, in the order of visit().
+/// Every key of a config struct, with its value in `c` and its help, in the order of visit().
 template <class C>
-std::vector<config::KeyInfo> list_keys() {
+std::vector<config::KeyInfo> list_keys(C c = {}) {
   config::Lister lister;
-  C c;
   c.visit(lister);
   return lister.keys;
 }
@@ -298,9 +314,12 @@ config::OpenOptions config::options_of() {
 /// Reads a config struct from a YAML file and `key=value` overrides. A struct may list keys under older names in a
 /// static function renamed_keys(). `notes`, if given, gets the warnings and the origin of each key. Throws Error.
 template <class C>
-C read_config(const std::string& path, const std::vector<std::string>& overrides = {}, ConfigNotes* notes = nullptr) {
+C read_config(const std::string& path, const std::vector<std::string>& overrides = {}, ConfigNotes* notes = nullptr,
+              const KeyDefaults& defaults = {}) {
   ConfigNotes ignored;
-  return config::read<C>(config::open(path, overrides, config::options_of<C>(), notes ? *notes : ignored));
+  config::OpenOptions options = config::options_of<C>();
+  options.defaults = defaults;
+  return config::read<C>(config::open(path, overrides, options, notes ? *notes : ignored));
 }
 
 /// read_config() from YAML text. `name` is the file in messages.
@@ -311,7 +330,7 @@ C parse_config(const std::string& yaml, const std::string& name, ConfigNotes* no
 }
 
 /// The struct as YAML: every key, resolved; with `comments`, what each key means. read_config() of it returns the
-/// struct.
+/// struct. See config::Writer for a file that leaves keys open.
 template <class C>
 std::string write_config(C c, bool comments = false) {
   config::Writer writer(comments);

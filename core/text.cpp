@@ -33,6 +33,15 @@ std::string_view trim_blanks(std::string_view s) {
   return first == s.npos ? std::string_view{} : s.substr(first, s.find_last_not_of(blank) - first + 1);
 }
 
+std::string joined(const std::vector<std::string>& words, std::string_view separator) {
+  std::string all;
+  for (const std::string& word : words) {
+    if (&word != &words.front()) all += separator;
+    all += word;
+  }
+  return all;
+}
+
 std::string lower(std::string s) {
   for (char& c : s)
     if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');

@@ -1,8 +1,9 @@
-// Text: blanks, letter case, and Unicode in UTF-8.
+// Text: blanks, letter case, lists of words, and Unicode in UTF-8.
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gt {
 
@@ -11,6 +12,9 @@ std::string_view trim_blanks(std::string_view s);
 
 /// `s` with the letters A to Z in lower case.
 std::string lower(std::string s);
+
+/// The words with a separator between each two.
+std::string joined(const std::vector<std::string>& words, std::string_view separator);
 
 /// Whether these bytes are valid UTF-8.
 bool is_utf8(std::string_view s);

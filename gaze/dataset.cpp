@@ -132,7 +132,7 @@ Loaded load_sample(const ListEntry& entry, const Sources& sources, const DataOpt
   const uint64_t before = file_stamp(path);
   loaded.image = read_image(path, int(options.channels), read_options(options));
   add_digest(loaded.files, path, options, before);
-  sample.image = resize_image(loaded.image, options.size, options.size);
+  sample.image = resize_image(loaded.image, options.size, options.size, options.shrinking());
   sample.normalisation = normalisation_of(sample.image, options);
   if (masked) load_mask(entry, sources, path, options, needs, loaded);
   if (const auto track = sources.gaze.tracks.find(entry.name); track != sources.gaze.tracks.end()) {

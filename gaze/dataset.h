@@ -34,6 +34,7 @@ struct DataOptions {
   DegradeOptions degrade;                            // degradation of the gaze
   int64_t size = 224;                                // side of the square that images are resized to, pixels
   int64_t channels = 3;                              // 3 RGB, 1 grey
+  std::string resize = "average";                    // of images that shrink: see Shrink in gaze/image.h
   std::string stretch = "auto";                      // of values of more than 8 bits: see Stretch in gaze/picture.h
   int64_t max_pixels = 100'000'000;                  // larger pictures are refused
   std::string normalize = "fixed";                   // by `mean` and `std`, or per_image: by each image's own
@@ -41,6 +42,9 @@ struct DataOptions {
   std::vector<double> std = {0.229, 0.224, 0.225};
   std::string cache = "auto";  // folder of packed data sets, see models/data_cache.h
   int64_t threads = 2;         // that prepare batches
+
+  /// How images become smaller.
+  Shrink shrinking() const { return resize == "sample" ? Shrink::sample : Shrink::average; }
 
   template <class V>
   void visit(V& v) {
@@ -57,6 +61,8 @@ struct DataOptions {
     v("degrade", degrade, Help{"makes the gaze worse, to measure what a recipe tolerates"});
     v("size", size, Range{16, 4096}, Help{"side of the square that images are stretched to", "pixels"});
     v("channels", channels, Range{1, 3}, Help{"3 RGB, 1 grey"});
+    v("resize", resize, OneOf{"average", "sample"},
+      Help{"images that shrink: mean of the pixels that a new one covers, or bilinear at its centre"});
     v("stretch", stretch, OneOf{"auto", "full", "percentile"}, Help{"of values of more than 8 bits to 8"});
     v("max_pixels", max_pixels, Range{1, 1e10}, Help{"images and masks with more are refused"});
     v("normalize", normalize, OneOf{"fixed", "per_image"}, Help{"by mean and std below, or by those of each image"});
@@ -231,14 +237,19 @@ Tensor stack_images(const std::vector<const Image*>& images);
 /// geometry (B,2,3) and colour (B,C,C+1) that only normalise B images of C channels, for evaluation.
 std::pair<Tensor, Tensor> no_augmentation(const std::vector<const Normalisation*>& normalisations);
 
+/// What a loader prepares of an iteration's images.
+struct BatchParts {
+  std::optional<Slice> slice = {};  // only these items of each batch, for a training by several processes
+  int64_t accumulated = 1;          // batches of an iteration; together they are one batch of as many images
+};
+
 /// Prepares the batches of iterations first, first + 1, ... in options.threads threads. Batch k depends only on the
-/// data and (seed, k). Only the items of `slice` are prepared, for a training by several processes. Epoch e visits the
-/// samples in an order drawn from (seed, e); the samples left at its end start the next batch. The data set must
-/// outlive the loader.
+/// data and (seed, k). Epoch e visits the samples in an order drawn from (seed, e); the samples left at its end start
+/// the next batch. The data set must outlive the loader.
 class Loader {
  public:
   Loader(const SampleSource& dataset, const DataOptions& data, const AugmentOptions& augment, const MapOptions& maps,
-         int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice = {});
+         int64_t batch, uint64_t seed, int64_t first, const BatchParts& parts = {});
   ~Loader();
   /// The next batch. Rethrows what the thread that prepared it threw: an Error if its samples differ in their parts, or
   /// are not of the options' sizes.

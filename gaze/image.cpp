@@ -149,6 +149,38 @@ Image read_dicom_image(const std::string& path, int channels, const ReadOptions&
   return image;
 }
 
+/// Where a new pixel lies between two pixels of a row or column.
+struct Between {
+  int64_t low, high;
+  float share;  // of `high`
+
+  /// New pixel i of `to`, of `from` pixels. Outside the outer pixels' centres these are repeated.
+  Between(int64_t i, int64_t from, int64_t to) {
+    const float at = std::max(0.0f, (float(i) + 0.5f) * float(from) / float(to) - 0.5f);
+    low = std::min(int64_t(at), from - 1);
+    high = std::min(low + 1, from - 1);
+    share = at - float(low);
+  }
+};
+
+Image interpolated(const Image& image, int64_t height, int64_t width) {
+  Image result(height, width, image.channels);
+  const auto mix = [](float a, float b, float share) { return (1 - share) * a + share * b; };
+  for (int64_t y = 0; y < height; ++y) {
+    const Between row(y, image.height, height);
+    for (int64_t x = 0; x < width; ++x) {
+      const Between column(x, image.width, width);
+      for (int64_t c = 0; c < image.channels; ++c) {
+        const auto in_row = [&](int64_t r) {
+          return mix(image.at(r, column.low)[c], image.at(r, column.high)[c], column.share);
+        };
+        result.at(y, x)[c] = uint8_t(mix(in_row(row.low), in_row(row.high), row.share) + 0.5f);
+      }
+    }
+  }
+  return result;
+}
+
 Image read(const std::string& path, int channels, const ReadOptions& options) {
   const std::string bytes = read_file(path);
   if (bytes.empty()) fail(path, ": is empty, expected a JPEG, PNG or DICOM image");
@@ -198,10 +230,11 @@ std::string coarse_text(const std::string& path) {
          "data.stretch=percentile, or other files, may help";
 }
 
-Image resize_image(const Image& image, int64_t height, int64_t width) {
+Image resize_image(const Image& image, int64_t height, int64_t width, Shrink shrink) {
   GT_CHECK(image.height > 0 && image.width > 0 && height > 0 && width > 0, "resize_image: from ", image.height, "x",
            image.width, " to ", height, "x", width);
   if (height == image.height && width == image.width) return image;
+  if (shrink == Shrink::sample) return interpolated(image, height, width);
   Image resized(height, width, image.channels);
   const int done =
       stbir_resize_uint8_generic(image.pixels.data(), int(image.width), int(image.height), 0, resized.pixels.data(),

@@ -38,9 +38,15 @@ Image grey_image(const std::vector<uint16_t>& values, int64_t height, int64_t wi
 /// A warning of an image from this file that is `coarse`.
 std::string coarse_text(const std::string& path);
 
-/// The image at another size. A triangle filter as wide as the larger of the two pixels interpolates bilinearly when
-/// the image grows, and averages when it shrinks.
-Image resize_image(const Image& image, int64_t height, int64_t width);
+/// How an image becomes smaller.
+enum class Shrink {
+  average,  // the mean of the pixels that the new one covers, by a triangle filter twice as wide as the new pixel
+  sample    // bilinear interpolation at the new pixel's centre, as PyTorch's without antialias: pixels between are lost
+};
+
+/// The image at another size, rounded to 8 bits. Pixel centres are at (i + 0.5) / n. An image that grows is
+/// interpolated bilinearly.
+Image resize_image(const Image& image, int64_t height, int64_t width, Shrink shrink = Shrink::average);
 
 /// The bytes of a PNG file of an image with 1, 3 or 4 channels.
 std::string encode_png(const Image& image);

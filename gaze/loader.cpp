@@ -28,8 +28,8 @@ struct Augmentation {
   double brightness = 1, contrast = 1, saturation = 1;  // factors
 };
 
-/// Draws the augmentation of sample `place` of a batch. The count of random numbers does not depend on the options, so
-/// changing one option leaves the others' numbers.
+/// Draws the augmentation of sample `place` of an iteration. The count of random numbers does not depend on the
+/// options, so changing one option leaves the others' numbers.
 Augmentation draw(const AugmentOptions& options, uint64_t seed, int64_t iteration, int64_t place) {
   Random random(seed ^ hash64("augmentation"), uint64_t(iteration), uint32_t(place));
   const auto within = [&](double max) { return random.uniform(-max, max); };
@@ -84,16 +84,16 @@ std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
   return order;
 }
 
-/// The samples of batches: `batch` items from item iteration * batch of the epochs' concatenated orders. Several
-/// threads may ask.
+/// The samples of batches: `batch` items from item number * batch of the epochs' concatenated orders. Several threads
+/// may ask.
 class Order {
  public:
   Order(int64_t count, uint64_t seed) : count_(count), seed_(seed) {}
 
-  /// The samples of a slice of an iteration's batch.
-  std::vector<int64_t> samples_of(int64_t iteration, int64_t batch, const Slice& slice) {
+  /// The samples of a slice of a batch.
+  std::vector<int64_t> samples_of(int64_t number, int64_t batch, const Slice& slice) {
     std::vector<int64_t> index;
-    for (int64_t at = iteration * batch + slice.begin; at < iteration * batch + slice.end; ++at)
+    for (int64_t at = number * batch + slice.begin; at < number * batch + slice.end; ++at)
       index.push_back((*of_epoch(at / count_))[size_t(at % count_)]);
     return index;
   }
@@ -166,23 +166,24 @@ struct Loader::State {
   const MapOptions maps;
   const int64_t batch;
   const Slice slice;  // of the batch
+  const int64_t accumulated;
   const uint64_t seed;
-  int64_t next_made, next_given;  // the next iteration to prepare and the next to return
+  int64_t next_made, next_given;  // the numbers of the next batch to prepare and of the next to return
   mutable Order order = Order(dataset.size(), seed);
 
-  // Batch k stays in slot k % slots.size() from its preparation until it is returned.
+  // Batch number k stays in slot k % slots.size() from its preparation until it is returned.
   struct Slot {
     bool ready = false;
     Batch batch;
     std::exception_ptr error;
   };
-  std::vector<Slot> slots = std::vector<Slot>(size_t(data.threads) + 2);
+  std::vector<Slot> slots = std::vector<Slot>(size_t(data.threads + accumulated) + 1);
   std::mutex mutex = {};  // of next_made, next_given and slots
   std::condition_variable_any slot_free = {}, slot_ready = {};
   std::vector<std::jthread> threads = {};  // last, so they end before the members that they use
 
   void check(const std::vector<Sample>& samples) const;
-  Batch make(int64_t iteration) const;
+  Batch make(int64_t number) const;
   void work(std::stop_token stop);
 };
 
@@ -199,10 +200,10 @@ void Loader::State::check(const std::vector<Sample>& samples) const {
              "Loader: sample '", sample.name, "' was not loaded like the others and with these options");
 }
 
-Batch Loader::State::make(int64_t iteration) const {
+Batch Loader::State::make(int64_t number) const {
   Batch b;
-  b.iteration = iteration;
-  b.index = order.samples_of(iteration, batch, slice);
+  b.iteration = number / accumulated;
+  b.index = order.samples_of(number, batch, slice);
   const int64_t count = slice.size();
   std::vector<Sample> samples;
   for (const int64_t i : b.index) samples.push_back(dataset.sample(i));
@@ -225,8 +226,9 @@ Batch Loader::State::make(int64_t iteration) const {
 
   b.geometry = Tensor({count, 2, 3});
   b.colour = Tensor({count, data.channels, data.channels + 1});
+  const int64_t first = number % accumulated * batch + slice.begin;  // its place among the iteration's images
   for (int64_t i = 0; i < count; ++i) {
-    const Augmentation a = draw(augment, seed, iteration, slice.begin + i);
+    const Augmentation a = draw(augment, seed, b.iteration, first + i);
     write_geometry(a, b.geometry.data<float>() + i * 6);
     write_colour(a, samples[size_t(i)].normalisation, b.colour.data<float>() + i * data.channels * (data.channels + 1));
   }
@@ -242,29 +244,31 @@ void Loader::State::work(std::stop_token stop) {
     std::unique_lock lock(mutex);
     slot_free.wait(lock, stop, [&] { return next_made < next_given + int64_t(slots.size()); });
     if (stop.stop_requested()) return;
-    const int64_t iteration = next_made++;
+    const int64_t number = next_made++;
     lock.unlock();
     Slot made;
     try {
-      made.batch = make(iteration);
+      made.batch = make(number);
     } catch (...) {
       made.error = std::current_exception();
     }
     made.ready = true;
     lock.lock();
-    slots[size_t(iteration) % slots.size()] = std::move(made);
+    slots[size_t(number) % slots.size()] = std::move(made);
     slot_ready.notify_one();
   }
 }
 
 Loader::Loader(const SampleSource& dataset, const DataOptions& data, const AugmentOptions& augment,
-               const MapOptions& maps, int64_t batch, uint64_t seed, int64_t first, const std::optional<Slice>& slice) {
-  const Slice part = slice.value_or(Slice{0, batch});
+               const MapOptions& maps, int64_t batch, uint64_t seed, int64_t first, const BatchParts& parts) {
+  const Slice part = parts.slice.value_or(Slice{0, batch});
   GT_CHECK(0 <= part.begin && part.begin < part.end && part.end <= batch, "Loader: items ", part.begin, " .. ",
            part.end, " of a batch of ", batch);
-  GT_CHECK(dataset.size() > 0 && batch > 0 && first >= 0 && data.threads > 0, "Loader: ", dataset.size(),
-           " samples, batch ", batch, ", first ", first, ", threads ", data.threads);
-  state_.reset(new State{dataset, data, augment, maps, batch, part, seed, first, first});
+  GT_CHECK(dataset.size() > 0 && batch > 0 && first >= 0 && data.threads > 0 && parts.accumulated > 0,
+           "Loader: ", dataset.size(), " samples, batch ", batch, ", first ", first, ", threads ", data.threads,
+           ", accumulated ", parts.accumulated);
+  const int64_t number = first * parts.accumulated;
+  state_.reset(new State{dataset, data, augment, maps, batch, part, parts.accumulated, seed, number, number});
   for (int64_t t = 0; t < data.threads; ++t)
     state_->threads.emplace_back([state = state_.get()](std::stop_token stop) { state->work(stop); });
 }

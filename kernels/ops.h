@@ -145,17 +145,23 @@ Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double 
 /// The rates of sgd_step(), (4) on the CPU.
 Tensor sgd_rates(double lr, double momentum, double weight_decay, bool nesterov = false);
 /// SGD as PyTorch's: d = g + weight_decay p, v = momentum v + d. Then p -= lr v or, with Nesterov's momentum,
-/// p -= lr (d + momentum v).
-void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates);
+/// p -= lr (d + momentum v). `clip` is the result of clip_by_norm(), or undefined if gradients are not clipped.
+void sgd_step(const Tensors& parameters, const Tensors& gradients, const Tensors& velocities, const Tensor& rates,
+              const Tensor& clip = {});
 
 struct AdamW {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
 };
 /// The rates of adamw_step(), (6) on the CPU. Steps are counted from 1.
 Tensor adamw_rates(int64_t step, double lr, double weight_decay, const AdamW& options = {});
-/// AdamW (Loshchilov and Hutter, 2019).
+/// AdamW (Loshchilov and Hutter, 2019). `clip` is the result of clip_by_norm(), or undefined.
 void adamw_step(const Tensors& parameters, const Tensors& gradients, const Tensors& first_moments,
-                const Tensors& second_moments, const Tensor& rates);
+                const Tensors& second_moments, const Tensor& rates, const Tensor& clip = {});
+
+/// Clipping by the global norm (Pascanu et al., 2013). n is the L2 norm of all gradients together, of which undefined
+/// ones are passed over. Overwrites `clip` (2), f64 on the gradients' device, by n and the factor min(1, max_norm / n).
+/// The gradients stay as they are: a step that gets `clip` multiplies them by the factor. max_norm is above 0.
+void clip_by_norm(const Tensors& gradients, double max_norm, const Tensor& clip);
 
 /// The rates of average_step(), (1) on the CPU.
 Tensor average_rates(double decay);

@@ -51,6 +51,7 @@ Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& paramete
     moments_ = {{"first_moment", {}}, {"second_moment", {}}};
   for (auto& [moment, tensors] : moments_)
     for (const auto& [name, p] : parameters_) tensors.push_back(Tensor::zeros(p.shape(), p.dtype(), p.device()));
+  if (options.clip > 0) clip_ = Tensor::zeros({2}, DType::f64, parameters.device());
 }
 
 void Optimizer::prepare(double lr) {
@@ -67,10 +68,11 @@ void Optimizer::update() {
     values.push_back(p);
     gradients.push_back(p.grad());
   }
+  if (clip_.defined()) clip_by_norm(gradients, options_.clip, clip_);
   if (options_.kind == "sgd")
-    sgd_step(values, gradients, moments_[0].second, rates_->tensor());
+    sgd_step(values, gradients, moments_[0].second, rates_->tensor(), clip_);
   else
-    adamw_step(values, gradients, moments_[0].second, moments_[1].second, rates_->tensor());
+    adamw_step(values, gradients, moments_[0].second, moments_[1].second, rates_->tensor(), clip_);
   for (Tensor& p : values) p.clear_grad();
 }
 

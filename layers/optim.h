@@ -19,6 +19,7 @@ struct OptimizerOptions {
   double momentum = 0.9;               // sgd only
   bool nesterov = false;               // sgd only
   double weight_decay = 4e-4;
+  double clip = 0;  // largest norm of the gradient; 0 for no limit
 
   template <class V>
   void visit(V& v) {
@@ -30,12 +31,14 @@ struct OptimizerOptions {
     v("momentum", momentum, Range{0, 1}, Help{"of sgd"});
     v("nesterov", nesterov, Help{"sgd: Nesterov's momentum"});
     v("weight_decay", weight_decay, Range{0, 100}, Help{"added to the gradient (sgd), or decoupled (adamw)"});
+    v("clip", clip, Range{0, 1e9},
+      Help{"largest L2 norm of the whole gradient, which is scaled down to it; 0 for no limit"});
   }
 };
 
 /// The learning rate of iteration k of n, counted from 0: lr at k = 0, falling to lr_end on half a cosine. By the
-/// schedule "epoch", k and n count the epochs begun instead; an epoch is images / batch iterations. In the first
-/// `warmup` iterations it is multiplied by (k + 1) / warmup.
+/// schedule "epoch", k and n count the epochs begun instead; an epoch is images / batch iterations, each of which takes
+/// `batch` images. In the first `warmup` iterations it is multiplied by (k + 1) / warmup.
 double cosine_lr(const OptimizerOptions& options, int64_t k, int64_t n, int64_t batch, int64_t images);
 
 /// An optimiser and its state for the parameters of a model.
@@ -46,6 +49,9 @@ class Optimizer {
   void prepare(double lr);
   /// Updates the parameters from their gradients, and clears these. A CUDA graph may replay it after prepare().
   void update();
+  /// With options.clip, the L2 norm of the last update's gradients before they were clipped, and the factor that they
+  /// were multiplied by: (2) f64 on the parameters' device, which the next update overwrites. Otherwise undefined.
+  const Tensor& clip() const { return clip_; }
   /// What must be saved besides steps() to continue exactly: tensors "optimizer.<moment>.<parameter>".
   NamedTensors state() const;
   /// Restores state() from `file` and steps(). Throws Error, naming `source` and the tensor, if one is missing or has
@@ -58,6 +64,7 @@ class Optimizer {
   NamedTensors parameters_;
   std::vector<std::pair<std::string, Tensors>> moments_;  // {"velocity"} or {"first_moment", "second_moment"}
   std::optional<Upload> rates_;                           // of the current step
+  Tensor clip_;
   int64_t steps_ = 0;
 };
 

@@ -101,7 +101,23 @@ std::vector<std::string> Config::recipe_names() {
 Config load_config(const std::string& path, const std::vector<std::string>& overrides, ConfigNotes* notes) {
   ConfigNotes own;
   ConfigNotes& n = notes ? *notes : own;
-  return checked(read_config<Config>(path, overrides, &n), path, n);
+  const Recipe& recipe = recipe_of(read_config<Config>(path, overrides));
+  return checked(read_config<Config>(path, overrides, &n, own_defaults(recipe)), path, n);
+}
+
+std::string open_config(const Config& config) {
+  std::map<std::string, std::string> own, open;
+  for (const auto& [key, value] : recipe_of(config).defaults) own[key] = value;
+  const std::vector<config::KeyInfo> defaults = list_keys<Config>(), values = list_keys(config);
+  for (const Recipe& recipe : recipe_table())
+    for (const auto& [key, value] : recipe.defaults)
+      for (size_t i = 0; i < values.size(); ++i)
+        if (values[i].path == key && values[i].value == (own.contains(key) ? own[key] : defaults[i].value))
+          open[key] = "default: " + default_text(defaults[i]);
+  config::Writer writer(true, open);
+  Config c = config;
+  c.visit(writer);
+  return writer.yaml();
 }
 
 Config parse_run_config(const std::string& yaml, const std::string& name) {

@@ -35,6 +35,7 @@ struct LossOptions {
 /// Keys `train.*`: the length of the training and its intervals.
 struct TrainOptions {
   int64_t batch = 8;
+  int64_t accumulate = 1;
   int64_t iterations = 15000;
   int64_t log_every = 20;
   int64_t val_every = 500;
@@ -47,10 +48,14 @@ struct TrainOptions {
   std::string reduce = "f32";
   std::string recompute = "none";
 
+  /// The images of an iteration.
+  int64_t images_per_iteration() const { return batch * accumulate; }
+
   template <class V>
   void visit(V& v) {
-    v("batch", batch, Range{1, 4096}, Help{"images per training step"});
-    v("iterations", iterations, Range{1, 1e9}, Help{"number of training steps"});
+    v("batch", batch, Range{1, 4096}, Help{"images that the network sees at once"});
+    v("accumulate", accumulate, Range{1, 4096}, Help{"batches of an iteration, whose gradients are averaged"});
+    v("iterations", iterations, Range{1, 1e9}, Help{"number of steps of the optimiser"});
     v("log_every", log_every, Range{1, 1e9}, Help{"interval between lines of metrics.jsonl", "iterations"});
     v("val_every", val_every, Range{1, 1e9},
       Help{"interval between validations; a multiple of train.log_every", "iterations"});
@@ -119,12 +124,17 @@ struct Config {
 };
 
 /// Reads the configuration file `path` with its bases, sets the overrides ("KEY=VALUE") and checks all values,
-/// including relations between keys. `notes`, if given, receives warnings and the origin of each key. Throws Error with
-/// file, line and key.
+/// including relations between keys. Keys that nothing sets have the defaults of the recipe (models/recipes.h), if it
+/// has own ones. `notes`, if given, receives warnings and the origin of each key. Throws Error with file, line and key.
 Config load_config(const std::string& path, const std::vector<std::string>& overrides = {},
                    ConfigNotes* notes = nullptr);
 
-/// Parses and checks a configuration from YAML text. Error messages call the text `name`. Throws Error.
+/// The configuration as a file for others to build on: every key with its help. A key that some recipe has a default of
+/// its own for is a comment if it has the default, so that another recipe gets its own.
+std::string open_config(const Config& config);
+
+/// Parses and checks the configuration of a run from YAML text. A key that it lacks has the default of models/config.h,
+/// whatever the recipe: the run is of a version without the key. Error messages call the text `name`. Throws Error.
 Config parse_run_config(const std::string& yaml, const std::string& name);
 
 /// `c` with each key that cannot change the run's result set to its default. These keys are the numbers of threads,

@@ -29,8 +29,8 @@ inline bool makes_pseudo_masks_of(const Communicator& processes, size_t sample) 
 /// Gives the samples the pseudo masks that other processes made. A sample has `count` masks (side,side,1).
 void exchange_pseudo_masks(const Communicator& processes, Dataset& dataset, size_t count, int64_t side);
 
-/// The losses of whole batches from those of this process's parts, summed over the processes. *stop becomes true if it
-/// is true in any process.
+/// The losses of whole batches from those of this process's parts, summed over the processes. Norms of gradients stay,
+/// since each process has those of the whole batches. *stop becomes true if it is true in any process.
 std::vector<StepLosses> sum_losses(const Communicator& processes, std::vector<StepLosses> losses, bool* stop);
 
 }  // namespace gt

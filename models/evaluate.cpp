@@ -71,7 +71,7 @@ Tensor network_input(const std::vector<const Sample*>& samples, Device device) {
 
 Tensor network_input(const Image& image, const DataOptions& data, Device device) {
   Sample sample;
-  sample.image = resize_image(image, data.size, data.size);
+  sample.image = resize_image(image, data.size, data.size, data.shrinking());
   sample.normalisation = normalisation_of(sample.image, data);
   return network_input({&sample}, device);
 }

@@ -39,7 +39,22 @@ std::string folder_name(const std::vector<std::string>& words) {
 }
 
 Arm make_arm(const BaseConfig& base, const std::string& name, const std::vector<std::string>& overrides) {
-  return {name, overrides, base.with(overrides)};
+  ConfigNotes notes;
+  Arm arm{name, overrides, base.with(overrides, &notes)};
+  arm.defaults = used_defaults(arm.config, notes);
+  return arm;
+}
+
+/// The values that `config` has of the keys for which a recipe has a default of its own: "KEY=VALUE".
+std::vector<std::string> settings_of_recipes(const Config& config) {
+  std::vector<std::string> settings;
+  for (const config::KeyInfo& key : list_keys(config)) {
+    const auto is_key = [&](const auto& own) { return own.first == key.path; };
+    const auto has_own = [&](const Recipe& r) { return std::any_of(r.defaults.begin(), r.defaults.end(), is_key); };
+    if (std::any_of(recipe_table().begin(), recipe_table().end(), has_own))
+      settings.push_back(key.path + "=" + key.value);
+  }
+  return settings;
 }
 
 /// Splits a word at the separators that are not inside brackets. Throws Error, beginning with `where`.
@@ -86,19 +101,39 @@ std::vector<std::vector<std::string>> combine_values(const std::vector<ConfigAxi
 
 }  // namespace
 
-Config BaseConfig::with(const std::vector<std::string>& more) const {
+Config BaseConfig::with(const std::vector<std::string>& more, ConfigNotes* notes) const {
   std::vector<std::string> all = overrides;
   all.insert(all.end(), more.begin(), more.end());
-  return load_config(path, all);
+  return load_config(path, all, notes);
 }
 
-Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded) {
+std::vector<std::string> Experiment::own_settings(size_t arm) const {
+  std::vector<std::string> settings;
+  for (const std::string& setting : arms[arm].defaults) {
+    const auto differs = [&](const Arm& other) {
+      const std::vector<std::string> values = settings_of_recipes(other.config);
+      return other.config.recipe != arms[arm].config.recipe &&
+             std::find(values.begin(), values.end(), setting) == values.end();
+    };
+    if (std::any_of(arms.begin(), arms.end(), differs)) settings.push_back(setting);
+  }
+  return settings;
+}
+
+Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded,
+                           bool same_settings) {
   require_no_seed(base);
   Experiment experiment{base, {}, {}};
+  const std::vector<std::string> same = same_settings ? settings_of_recipes(base.with({})) : std::vector<std::string>();
+  const auto overrides_of = [&](const std::string& recipe, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), same.begin(), same.end());
+    more.insert(more.begin(), "recipe=" + recipe);
+    return more;
+  };
   for (const std::string& recipe : recipes) {
     for (const Arm& arm : experiment.arms)
       if (arm.name == recipe) fail("--recipes: recipe '", recipe, "' is given twice");
-    experiment.arms.push_back(make_arm(base, recipe, {"recipe=" + recipe}));
+    experiment.arms.push_back(make_arm(base, recipe, overrides_of(recipe)));
   }
   for (size_t i = 0; i < recipes.size(); ++i)
     for (size_t k = i + 1; k < recipes.size(); ++k) experiment.pairs.emplace_back(i, k);
@@ -108,7 +143,7 @@ Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string
     for (const Degradation& d : degradations) {
       experiment.pairs.emplace_back(experiment.arms.size(), i);
       experiment.arms.push_back(
-          make_arm(base, recipes[i] + "-" + d.name, {"recipe=" + recipes[i], str_cat("data.degrade.", d.setting)}));
+          make_arm(base, recipes[i] + "-" + d.name, overrides_of(recipes[i], {str_cat("data.degrade.", d.setting)})));
       experiment.arms.back().degradation = d.words;
     }
   }

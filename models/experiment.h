@@ -14,18 +14,19 @@ struct BaseConfig {
   std::string path;                    // configuration file
   std::vector<std::string> overrides;  // "KEY=VALUE"
 
-  /// The configuration with `overrides`, then `more` overrides. Throws Error as load_config() does.
-  Config with(const std::vector<std::string>& more) const;
+  /// The configuration with `overrides`, then `more` overrides. `notes` and errors are those of load_config().
+  Config with(const std::vector<std::string>& more, ConfigNotes* notes = nullptr) const;
 };
 
 /// One variant of the base configuration.
 struct Arm {
-  std::string name;                    // can be used as the name of a folder
-  std::vector<std::string> overrides;  // "KEY=VALUE", applied after those of the base
-  Config config;                       // the resolved configuration, with the seed of the base
-  std::string degradation = {};        // describes how its gaze is degraded; "" if it is not
-  double hours = 0;                    // that a physician needs for its annotations; 0 if that is not the question
-  std::string annotation = {};         // what these are: gaze, masks, both
+  std::string name;                        // can be used as the name of a folder
+  std::vector<std::string> overrides;      // "KEY=VALUE", applied after those of the base
+  Config config;                           // the resolved configuration, with the seed of the base
+  std::string degradation = {};            // describes how its gaze is degraded; "" if it is not
+  double hours = 0;                        // that a physician needs for its annotations; 0 if that is not the question
+  std::string annotation = {};             // what these are: gaze, masks, both
+  std::vector<std::string> defaults = {};  // "KEY=VALUE": those that its recipe has of its own, and uses
 };
 
 /// Arms, and the pairs of them whose scores are compared.
@@ -33,12 +34,18 @@ struct Experiment {
   BaseConfig base;
   std::vector<Arm> arms;
   std::vector<std::pair<size_t, size_t>> pairs;  // indices of arms; the difference is first minus second
+
+  /// What the arm differs in from arms of other recipes, besides what its overrides say: those of its `defaults` whose
+  /// keys have another value there.
+  std::vector<std::string> own_settings(size_t arm) const;
 };
 
 /// An experiment with one arm per recipe, which compares all pairs. With `degraded`, five more arms for each recipe
 /// that uses gaze are compared with that recipe's arm. Their gaze has position noise of 2, 5 or 10 % of the image's
-/// side, an offset of 5 %, or half of the fixations. Throws Error for an unknown recipe and for one named twice.
-Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded = false);
+/// side, an offset of 5 %, or half of the fixations. With `same_settings`, the arms have the settings of the base where
+/// recipes have defaults of their own. Throws Error for an unknown recipe and for one named twice.
+Experiment compare_recipes(const BaseConfig& base, const std::vector<std::string>& recipes, bool degraded = false,
+                           bool same_settings = false);
 
 /// What annotations cost. The defaults are those of GazeMedSeg's publication for 900 images of Kvasir-SEG: 2.2 hours of
 /// looking, 18.7 hours of drawing.

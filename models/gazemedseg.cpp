@@ -22,7 +22,12 @@ Recipe gazemedseg_recipe() {
                 "maps",          "attention",      "loss.lambda", "pseudo.foreground", "pseudo.background",
                 "pseudo.refine", "pseudo.between", "pseudo.sure", "pseudo.teacher"};
           },
-          {{0.7780, 0}, {0.7764, 0}}};
+          {{0.7780, 0}, {0.7764, 0}},
+          {{"loss.dice", "0"},  // METHOD 1: as its authors train it
+           {"loss.bce", "1"},
+           {"optimizer.schedule", "epoch"},
+           {"optimizer.momentum", "0.99"},
+           {"optimizer.nesterov", "true"}}};
 }
 
 Tensor cross_level_loss(const Tensors& own, const Tensors& others) {

@@ -32,9 +32,13 @@ Dataset blank_dataset(const Config& config, int64_t fixations) {
   return dataset;
 }
 
-Batch first_batch(const Config& config, int64_t fixations) {
+std::vector<Batch> first_batches(const Config& config, int64_t fixations) {
   const Dataset dataset = blank_dataset(config, fixations);
-  return Loader(dataset, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), 0).next();
+  Loader loader(dataset, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), 0,
+                {.accumulated = config.train.accumulate});
+  std::vector<Batch> batches;
+  for (int64_t k = 0; k < config.train.accumulate; ++k) batches.push_back(loader.next());
+  return batches;
 }
 
 StepPlan run_step(Config config, Device device, int64_t fixations, bool dry) {
@@ -42,7 +46,7 @@ StepPlan run_step(Config config, Device device, int64_t fixations, bool dry) {
   config.train.cuda_graph = false;  // a replayed graph has no ranges of ops
   StepPlan plan;
   plan.bytes_before = live_bytes(device);
-  const Batch batch = first_batch(config, fixations);
+  const std::vector<Batch> batches = first_batches(config, fixations);
   std::optional<DryRun> dry_run;
   if (dry) dry_run.emplace();
   const int64_t start = live_bytes(device);
@@ -61,7 +65,7 @@ StepPlan run_step(Config config, Device device, int64_t fixations, bool dry) {
   plan.profile = std::make_unique<Profile>(device);
   {
     const NamedRange range("step");
-    step.run(batch, config.optimizer.lr);
+    step.run(batches, config.optimizer.lr);
   }
   plan.profile->end();
   return plan;
@@ -83,7 +87,9 @@ const ProfiledRange& StepPlan::peak_op() const {
 
 const char* StepPlan::part_of(const ProfiledRange& op) const {
   for (const char* part : {"forward", "backward", "update"})
-    if (op.begin >= range(part).begin && op.end <= range(part).end) return part;
+    for (const ProfiledRange& range : profile->ranges())
+      if (!range.op && std::strcmp(range.name, part) == 0 && op.begin >= range.begin && op.end <= range.end)
+        return part;
   return "step";
 }
 

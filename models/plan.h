@@ -8,14 +8,15 @@
 
 namespace gt {
 
-/// The memory and the profile of one training step. Sizes are bytes of the program's buffers on the step's device. They
-/// do not include what a driver or a library allocates internally.
+/// The memory and the profile of one training step. With train.accumulate it has several batches, whose ranges
+/// "forward" and "backward" follow each other; what is said of a pass is that of the first batch. Sizes are bytes of
+/// the program's buffers on the step's device. They do not include what a driver or a library allocates internally.
 struct StepPlan {
   int64_t parameters = 0, optimizer = 0;  // bytes that exist during the whole training
   int64_t bytes_before = 0;               // bytes that existed before the model was made
   std::unique_ptr<Profile> profile;       // ranges "step", "forward", "backward", "update", and the ops in them
 
-  /// Bytes of the batch, its augmented images and the losses when the forward pass begins.
+  /// Bytes of the batches, the augmented images and the losses when the forward pass begins.
   int64_t batch() const { return range("forward").live_before - bytes_before - parameters - optimizer; }
   /// Bytes of activations that the forward pass saves for the backward pass.
   int64_t activations() const { return range("forward").live_after - range("forward").live_before; }

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gaze/metrics.h"
@@ -31,6 +32,9 @@ struct Recipe {
   /// The keys that the recipe does not read, such as "loss.lambda" or, for all keys below it, "maps".
   std::vector<std::string> (*ignored_keys)(const Config& config);
   PublishedDice published;
+  /// Defaults of its own, in place of those in models/config.h: dotted keys with their values, such as {"loss.bce",
+  /// "1"}. They hold where neither a file nor the command line sets the key.
+  std::vector<std::pair<std::string, std::string>> defaults = {};
 };
 
 /// The table of all recipes.
@@ -38,6 +42,15 @@ const std::vector<Recipe>& recipe_table();
 
 /// The row of config.recipe. Throws Error, with the known names, if there is none.
 const Recipe& recipe_of(const Config& config);
+
+/// The defaults of its own that a recipe has, for read_config().
+KeyDefaults own_defaults(const Recipe& recipe);
+
+/// The default of a key as text, with those that recipes have of their own: "0.5, gazemedseg: 0".
+std::string default_text(const config::KeyInfo& key);
+
+/// The defaults of its own that config.recipe uses: "KEY=VALUE" of each key that, by `notes`, nothing sets.
+std::vector<std::string> used_defaults(const Config& config, const ConfigNotes& notes);
 
 /// Makes the network of config.recipe. Its initial values depend on config.seed, not on the device.
 std::unique_ptr<Model> make_model(const Config& config, DType dtype = DType::f32, Device device = Device::cpu);

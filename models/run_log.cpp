@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
 
 #include "core/csv.h"
@@ -39,6 +40,7 @@ int64_t iteration_of(const Json& entry, const std::string& path) {
 void LossSums::add(const StepLosses& losses) {
   ++count;
   sum.total += losses.total;
+  sum.gradient_norm += losses.gradient_norm;
   sum.terms.resize(losses.terms.size());
   for (size_t i = 0; i < sum.terms.size(); ++i) sum.terms[i] += losses.terms[i];
 }
@@ -46,6 +48,7 @@ void LossSums::add(const StepLosses& losses) {
 StepLosses LossSums::mean() const {
   StepLosses mean = sum;
   mean.total /= double(count);
+  mean.gradient_norm /= double(count);
   for (double& term : mean.terms) term /= double(count);
   return mean;
 }
@@ -55,6 +58,7 @@ std::string counters_text(const RunCounters& c) {
   if (c.validation_due) json["validation_due"] = 1;
   if (c.losses.count > 0)
     json["losses"] = {{"count", c.losses.count}, {"total", c.losses.sum.total}, {"terms", c.losses.sum.terms}};
+  if (c.losses.sum.gradient_norm > 0) json["losses"]["gradient_norm"] = c.losses.sum.gradient_norm;
   return json.dump();
 }
 
@@ -69,6 +73,8 @@ RunCounters read_counters(const SafeTensors& checkpoint, const std::string& path
   const Json& losses = json_object(json, "losses", where);
   c.losses.count = json_integer(losses, "count", where, 1, train.log_every);
   c.losses.sum.total = json_number(losses, "total", where);
+  if (losses.contains("gradient_norm"))
+    c.losses.sum.gradient_norm = json_number(losses, "gradient_norm", where, 0, std::numeric_limits<double>::max());
   for (const Json& term : json_list(losses, "terms", where)) {
     if (!term.is_number()) fail(where, ": expected numbers under 'terms'");
     c.losses.sum.terms.push_back(term.get<double>());

@@ -12,7 +12,7 @@
 
 namespace gt {
 
-/// Sums of the losses since the last line of the log.
+/// Sums of the losses, and of the norms of gradients, since the last line of the log.
 struct LossSums {
   int64_t count = 0;  // steps
   StepLosses sum;

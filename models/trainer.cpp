@@ -40,7 +40,14 @@ std::string run_file_in(const std::string& folder) {
 /// Throws Error if the configuration `saved` of the run in the folder gives other results than `config`.
 void require_same_run(const std::string& folder, const Config& saved, const Config& config) {
   const std::string difference = first_difference(result_config(saved), result_config(config));
-  if (!difference.empty()) fail(folder, ": holds a run of another configuration: ", difference);
+  if (difference.empty()) return;
+  std::string hint;  // earlier versions had no defaults of recipes
+  const std::vector<config::KeyInfo> there = list_keys(saved), here = list_keys(config);
+  for (const auto& [own, value] : recipe_of(config).defaults)
+    for (size_t i = 0; i < there.size(); ++i)
+      if (there[i].path == own && there[i].value != here[i].value) hint += " " + own + "=" + there[i].value;
+  fail(folder, ": holds a run of another configuration: ", difference,
+       hint.empty() ? "" : "; to continue it, set" + hint);
 }
 
 /// Reads a checkpoint of a run. Throws Error if its configuration gives other results than `config`.
@@ -69,7 +76,7 @@ void require_no_progress(const std::string& folder, const Config& config) {
   const std::string found = run_file_in(folder), yaml = folder + "/config.yaml", best = folder + "/best.safetensors";
   if (found.empty()) return;
   if (!path_exists(yaml)) fail(folder, ": holds ", found, " of a run, expected its config.yaml too");
-  const Config saved = load_config(yaml);
+  const Config saved = parse_run_config(read_file(yaml), yaml);
   require_same_run(folder, saved, config);
   int64_t iteration = logged_iterations(folder + "/metrics.jsonl");
   if (path_exists(best))
@@ -211,9 +218,21 @@ struct Trainer::State {
 
   /// The batches from the next iteration on.
   Loader loader() const {
-    return {
-        *train, config.data, config.augment, config.maps, config.train.batch, uint64_t(config.seed), counters.iteration,
-        slice()};
+    return {*train,
+            config.data,
+            config.augment,
+            config.maps,
+            config.train.batch,
+            uint64_t(config.seed),
+            counters.iteration,
+            {slice(), config.train.accumulate}};
+  }
+
+  /// The batches of the next iteration.
+  std::vector<Batch> next_batches(Loader& batches) const {
+    std::vector<Batch> all;
+    for (int64_t k = 0; k < config.train.accumulate; ++k) all.push_back(batches.next());
+    return all;
   }
 
   /// The gaze that this run is trained on: none, simulated or recorded.
@@ -305,6 +324,7 @@ struct Trainer::State {
   void put_losses(const StepLosses& losses, TrainReport& report) const {
     const std::vector<std::string> names = model->loss_terms();
     report.total = losses.total;
+    report.gradient_norm = losses.gradient_norm;
     report.terms.clear();
     for (size_t i = 0; i < names.size(); ++i) report.terms.emplace_back(names[i], losses.terms[i]);
   }
@@ -318,6 +338,9 @@ struct Trainer::State {
       if (!std::isfinite(losses.total))
         fail("iteration ", iteration, ": the loss is not finite; try a smaller optimizer.lr (now ", config.optimizer.lr,
              ")");
+      if (!std::isfinite(losses.gradient_norm))
+        fail("iteration ", iteration, ": the gradient is not finite; try a smaller optimizer.lr (now ",
+             config.optimizer.lr, ")");
       counters.losses.add(losses);
       put_losses(losses, report);
     }
@@ -330,12 +353,11 @@ struct Trainer::State {
     if (!writes()) return;
     Json terms = Json::object();
     for (const auto& [name, value] : r.terms) terms[name] = value;
-    log->add({{"iteration", r.iteration},
-              {"lr", r.lr},
-              {"loss", r.total},
-              {"terms", terms},
-              {"images_per_s", r.images_per_second},
-              {"seconds", seconds()}});
+    Json line = {{"iteration", r.iteration}, {"lr", r.lr}, {"loss", r.total}, {"terms", terms}};
+    if (config.optimizer.clip > 0) line["gradient_norm"] = r.gradient_norm;
+    line["images_per_s"] = r.images_per_second;
+    line["seconds"] = seconds();
+    log->add(line);
   }
 
   void validate() {
@@ -382,12 +404,13 @@ struct Trainer::State {
     TrainReport report;
     report.iterations = t.iterations;
     for (int64_t since = 1; counters.iteration < t.iterations; ++since) {
-      report.lr = cosine_lr(config.optimizer, counters.iteration, t.iterations, t.batch, train->size());
-      step->run(batches.next(), report.lr, config.attention.supervised(counters.iteration, t.iterations));
+      report.lr =
+          cosine_lr(config.optimizer, counters.iteration, t.iterations, t.images_per_iteration(), train->size());
+      step->run(next_batches(batches), report.lr, config.attention.supervised(counters.iteration, t.iterations));
       report.iteration = ++counters.iteration;
       const bool last = report.iteration == t.iterations, log = report.iteration % t.log_every == 0 || last;
       if (log || device == Device::cpu) take_losses(report);  // waits for a GPU
-      report.images_per_second = double(since * t.batch) / seconds_since(window);
+      report.images_per_second = double(since * t.images_per_iteration()) / seconds_since(window);
       if (observer.iteration) observer.iteration(report);
       const bool stop = stop_agreed();
       if (stop) take_losses(report);
@@ -468,7 +491,7 @@ RunProgress saved_progress(const std::string& folder, const Config& config) {
     const RunCounters saved = read_counters(read_checkpoint_of(folder, checkpoint, config), checkpoint, config.train);
     return {saved.iteration, saved.finished(config.train)};
   }
-  if (path_exists(yaml)) require_same_run(folder, load_config(yaml), config);
+  if (path_exists(yaml)) require_same_run(folder, parse_run_config(read_file(yaml), yaml), config);
   return {};
 }
 
@@ -482,11 +505,11 @@ std::unique_ptr<Profile> Trainer::profile(int64_t warm_up, int64_t iterations) {
     if (s.observer.iteration) s.observer.iteration(report);
     if (report.iteration == warm_up) profile = std::make_unique<Profile>(s.device);
     const NamedRange range("step");
-    const Batch batch = [&] {
+    const std::vector<Batch> batches = [&] {
       const NamedRange waiting("wait for batch");
-      return loader.next();
+      return s.next_batches(loader);
     }();
-    s.step->run(batch, s.config.optimizer.lr);
+    s.step->run(batches, s.config.optimizer.lr);
     s.step->take_losses();
   }
   return profile;

@@ -35,6 +35,7 @@ struct TrainReport {
   double total = 0;                                   // loss
   std::vector<std::pair<std::string, double>> terms;  // loss terms, before weighting
   double images_per_second = 0;
+  double gradient_norm = 0;  // L2 norm over all parameters, before clipping; 0 without optimizer.clip
 };
 
 /// The result of a validation.

@@ -32,9 +32,10 @@ TrainingStep::TrainingStep(const Model& model, Optimizer& optimizer, const Confi
                            int64_t history)
     : model_(model),
       optimizer_(optimizer),
+      accumulate_(config.train.accumulate),
       fixations_(fixations),
       replays_(config.train.cuda_graph && model.device() == Device::cuda) {
-  const int64_t values = 1 + int64_t(model.loss_terms().size());
+  const int64_t values = 1 + int64_t(model.loss_terms().size()) + (optimizer.clip().defined() ? 1 : 0);
   losses_ = Tensor::zeros({values}, DType::f32, model.device());
   history_ = Tensor::zeros({history, values}, DType::f32, model.device());
 }
@@ -45,33 +46,39 @@ void TrainingStep::share_batches(const BatchShare& share, GradientSum& gradients
   replays_ = replays_ && share.processes.sums_on_device();
 }
 
-/// On the CPU the batch is used directly. On CUDA it is copied to fixed buffers, because a recorded step reads fixed
-/// addresses and shapes.
-void TrainingStep::upload(const Batch& batch) {
+/// On the CPU the batches are used directly. On CUDA they are copied to fixed buffers, because a recorded step reads
+/// fixed addresses and shapes.
+void TrainingStep::upload(const std::vector<Batch>& batches) {
   if (model_.device() == Device::cpu) {
-    input_ = batch;
+    inputs_ = batches;
     return;
   }
-  Batch padded = batch;
-  if (padded.tracks.xy.defined()) padded.tracks = with_capacity(padded.tracks, fixations_);
-  const std::vector<Tensor*> from = tensors_of(padded);
-  if (uploads_.empty()) {
-    input_ = padded;
-    for (Tensor* t : tensors_of(input_)) {
-      *t = Tensor(t->shape(), t->dtype(), model_.device());
-      uploads_.emplace_back(*t);
+  uploads_.resize(batches.size());
+  inputs_.resize(batches.size());
+  for (size_t k = 0; k < batches.size(); ++k) {
+    Batch padded = batches[k];
+    if (padded.tracks.xy.defined()) padded.tracks = with_capacity(padded.tracks, fixations_);
+    const std::vector<Tensor*> from = tensors_of(padded);
+    if (uploads_[k].empty()) {
+      inputs_[k] = padded;
+      for (Tensor* t : tensors_of(inputs_[k])) {
+        *t = Tensor(t->shape(), t->dtype(), model_.device());
+        uploads_[k].emplace_back(*t);
+      }
     }
+    for (size_t i = 0; i < from.size(); ++i) uploads_[k][i](*from[i]);
   }
-  for (size_t i = 0; i < from.size(); ++i) uploads_[i](*from[i]);
 }
 
-void TrainingStep::compute() {
+/// Adds the gradients of a batch, as its part of their mean over the batches, to those of the parameters. Returns the
+/// total loss and the terms. After the last batch the gradients are complete.
+Tensors TrainingStep::differentiate(const Batch& batch, bool last) {
   SupervisedBatch supervised;
-  supervised.images = augment(input_.images, input_.geometry, input_.colour);
-  if (input_.masks.defined()) supervised.masks = augment_masks(input_.masks, input_.geometry);
-  if (input_.ignored.defined()) supervised.counted = scale(augment_masks(input_.ignored, input_.geometry), -1, 1);
-  for (const Tensor& masks : input_.pseudo) supervised.pseudo.push_back(augment_masks(masks, input_.geometry));
-  supervised.tracks = input_.tracks;
+  supervised.images = augment(batch.images, batch.geometry, batch.colour);
+  if (batch.masks.defined()) supervised.masks = augment_masks(batch.masks, batch.geometry);
+  if (batch.ignored.defined()) supervised.counted = scale(augment_masks(batch.ignored, batch.geometry), -1, 1);
+  for (const Tensor& masks : batch.pseudo) supervised.pseudo.push_back(augment_masks(masks, batch.geometry));
+  supervised.tracks = batch.tracks;
   supervised.attention_supervised = attention_supervised_;
   supervised.share = share_;
   if (averaged_ != nullptr && model_.needs_average_logits()) {
@@ -79,36 +86,62 @@ void TrainingStep::compute() {
     const NoGrad no_grad;
     supervised.average_logits = averaged_->predict(supervised.images).logits;
   }
-  Tensors all(1);  // the total, then the terms
+  Tensor total;
+  Tensors values;
   {
     const NamedRange range("forward");
     const Losses losses = model_.losses(supervised);
-    all[0] = losses.total();
-    for (const LossTerm& term : losses.terms) all.push_back(term.value);
+    total = losses.total();
+    values.push_back(total.detach());
+    for (const LossTerm& term : losses.terms) values.push_back(term.value.detach());
+    if (inputs_.size() > 1) total = scale(total, 1 / double(inputs_.size()));
   }
-  GT_CHECK(int64_t(all.size()) == losses_.size(), "TrainingStep: expected ", losses_.size() - 1,
-           " loss terms as in loss_terms(), got ", all.size() - 1);
-  for (size_t i = 0; i < all.size(); ++i)
-    copy_bytes(losses_.data<float>() + i, losses_.device(), all[i].data<float>(), all[i].device(), sizeof(float));
-  {
-    const NamedRange range("backward");
-    if (gradients_ == nullptr)
-      backward(all[0]);
-    else
-      backward(all[0], {}, [this](const Tensor& parameter) { gradients_->complete(parameter); });
+  const NamedRange range("backward");
+  if (gradients_ == nullptr || !last)
+    backward(total);
+  else
+    backward(total, {}, [this](const Tensor& parameter) { gradients_->complete(parameter); });
+  return values;
+}
+
+void TrainingStep::compute() {
+  Tensors values;
+  for (size_t k = 0; k < inputs_.size(); ++k) {
+    const Tensors of_batch = differentiate(inputs_[k], k + 1 == inputs_.size());
+    for (size_t i = 0; i < of_batch.size(); ++i)
+      if (k == 0)
+        values.push_back(of_batch[i]);
+      else
+        values[i] = add(values[i], of_batch[i]);
+  }
+  const size_t terms = model_.loss_terms().size();
+  GT_CHECK(values.size() == 1 + terms, "TrainingStep: expected ", terms, " loss terms as in loss_terms(), got ",
+           values.size() - 1);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Tensor mean = inputs_.size() == 1 ? values[i] : scale(values[i], 1 / double(inputs_.size()));
+    copy_bytes(losses_.data<float>() + i, losses_.device(), mean.data<float>(), mean.device(), sizeof(float));
   }
   if (gradients_ != nullptr) gradients_->finish();
+  update();
+}
+
+void TrainingStep::update() {
   const NamedRange range("update");
   optimizer_.update();
   if (average_ != nullptr) average_->update();
+  if (!optimizer_.clip().defined()) return;
+  const Tensor clip = optimizer_.clip().cast(DType::f32);
+  copy_bytes(losses_.data<float>() + losses_.size() - 1, losses_.device(), clip.raw(), clip.device(), sizeof(float));
 }
 
-void TrainingStep::run(const Batch& batch, double lr, bool attention_supervised) {
+void TrainingStep::run(const std::vector<Batch>& batches, double lr, bool attention_supervised) {
+  GT_CHECK(int64_t(batches.size()) == accumulate_, "TrainingStep: ", batches.size(), " batches, expected ",
+           accumulate_);
   GT_CHECK(pending_ < history_.dim(0), "TrainingStep: the losses of ", pending_,
            " steps are stored and there is no space for more; expected take_losses() before");
   if (attention_supervised != attention_supervised_) graph_.clear();  // weights are part of the recorded step
   attention_supervised_ = attention_supervised;
-  upload(batch);
+  upload(batches);
   optimizer_.prepare(lr);
   if (average_ != nullptr) average_->prepare();
   if (replays_ && warm_) {
@@ -127,7 +160,8 @@ std::vector<StepLosses> TrainingStep::take_losses() {
   std::vector<StepLosses> taken;
   for (int64_t k = 0; k < pending_; ++k) {
     const float* row = values.data() + k * losses_.size();
-    taken.push_back({row[0], std::vector<double>(row + 1, row + losses_.size())});
+    const float* const end = row + 1 + model_.loss_terms().size();
+    taken.push_back({row[0], std::vector<double>(row + 1, end), optimizer_.clip().defined() ? *end : 0});
   }
   pending_ = 0;
   return taken;

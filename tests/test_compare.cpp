@@ -45,6 +45,8 @@ TEST_CASE("compare: every recipe is trained with every seed, and scores and diff
     CHECK(has(r.out, part));
 
   const Json json = Json::parse(outcome(w, "cmp"));
+  for (const char* figure : {"difference_in_dice", "validation_dice", "segmentation_loss"})
+    CHECK(has(read_file(w.tmp / "cmp/figures/" + figure + ".svg"), "SIMULATED GAZE"));
   CHECK(json["simulated_gaze"] == true);
   CHECK(json["images"].size() == 4);
   REQUIRE(json["arms"].size() == 2);

@@ -35,11 +35,11 @@ const AugmentOptions all_on = {
 const AugmentOptions all_off = {.flip_x = 0, .flip_y = 0};
 
 std::vector<Batch> batches(const Dataset& dataset, int64_t count, int64_t batch, const AugmentOptions& augment = all_on,
-                           int64_t threads = 2, int64_t first = 0, uint64_t seed = 1) {
+                           int64_t threads = 2, int64_t first = 0, uint64_t seed = 1, int64_t accumulated = 1) {
   DataOptions data;
   data.size = side;
   data.threads = threads;
-  Loader loader(dataset, data, augment, {}, batch, seed, first);
+  Loader loader(dataset, data, augment, {}, batch, seed, first, {.accumulated = accumulated});
   std::vector<Batch> made;
   for (int64_t i = 0; i < count; ++i) made.push_back(loader.next());
   return made;
@@ -61,6 +61,25 @@ bool same(const Batch& a, const Batch& b) {
 }
 
 }  // namespace
+
+TEST_CASE("loader: accumulated batches hold the samples of one large batch, augmented alike", "[loader]") {
+  const Dataset dataset = make_dataset(7);
+  const std::vector<Batch> large = batches(dataset, 4, 6, all_on, 2, 1);
+  const std::vector<Batch> small = batches(dataset, 12, 2, all_on, 3, 1, 1, 3);
+  const auto part = [](const Tensor& whole, const Tensor& of, int64_t place) {
+    const size_t bytes = of.bytes();
+    return std::memcmp(static_cast<const char*>(whole.raw()) + size_t(place) * bytes, of.raw(), bytes) == 0;
+  };
+  for (size_t k = 0; k < small.size(); ++k) {
+    const Batch &whole = large[k / 3], &b = small[k];
+    const auto begin = whole.index.begin() + int64_t(k % 3) * 2;
+    CHECK(b.iteration == whole.iteration);
+    CHECK(b.index == std::vector<int64_t>(begin, begin + 2));
+    CHECK(part(whole.images, b.images, int64_t(k % 3)));
+    CHECK(part(whole.geometry, b.geometry, int64_t(k % 3)));
+    CHECK(part(whole.colour, b.colour, int64_t(k % 3)));
+  }
+}
 
 TEST_CASE("loader: a batch holds its samples' images, masks and tracks", "[loader]") {
   const Dataset dataset = make_dataset(5);

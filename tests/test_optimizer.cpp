@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "core/random.h"
+#include "kernels/cases/check_op.h"
 #include "kernels/ops.h"
 #include "layers/optim.h"
 #include "tests/catch.h"
@@ -135,6 +136,84 @@ TEST_CASE("optimizer: the first steps of a model's average have a smaller decay"
     CHECK(a.item() == Approx(expected));
   }
   CHECK(average.state()[0].first == "average.w");
+}
+
+TEST_CASE("optimizer: clipping limits the norm of all gradients together", "[optimizer]") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Tensors g = random_tensors(dtype, Random(2), 100);
+    g[1] = {};
+    double squares = 0;
+    for (const Tensor& t : g)
+      if (t.defined())
+        for (const double v : t.cast(DType::f64).values<double>()) squares += v * v;
+    const double norm = std::sqrt(squares);
+    REQUIRE(norm > 1000);
+    const Tensor clip = Tensor::zeros({2}, DType::f64);
+    const auto step = [&](const Tensors& gradients, const Tensor& by) {
+      const Tensors p = random_tensors(dtype, Random(1), 1);
+      sgd_step(p, gradients, zeros(dtype), sgd_rates(0.1, 0.9, 0.1), by);
+      adamw_step(p, gradients, zeros(dtype), zeros(dtype), adamw_rates(1, 0.1, 0.1), by);
+      return p;
+    };
+    clip_by_norm(g, 2 * norm, clip);
+    CHECK(clip.data<double>()[0] == Approx(norm).epsilon(1e-12));
+    CHECK(clip.data<double>()[1] == 1);
+    const Tensors plain = step(g, {}), unlimited = step(g, clip);
+    for (size_t k = 0; k < plain.size(); ++k) CHECK(same_bits(unlimited[k], plain[k]));
+
+    clip_by_norm(g, 0.5, clip);
+    CHECK(clip.data<double>()[0] == Approx(norm).epsilon(1e-12));
+    CHECK(clip.data<double>()[1] == Approx(0.5 / norm).epsilon(1e-12));
+    Tensors scaled;
+    for (const Tensor& t : g) scaled.push_back(t.defined() ? scale(t, 0.5 / norm) : t);
+    const Tensors limited = step(g, clip), expected = step(scaled, {});
+    double worst = 0;
+    for (size_t k = 0; k < limited.size(); ++k) {
+      const std::vector<double> a = limited[k].cast(DType::f64).values<double>(),
+                                b = expected[k].cast(DType::f64).values<double>();
+      for (size_t i = 0; i < a.size(); ++i) worst = larger_difference(worst, a[i], b[i]);
+    }
+    INFO(dtype);
+    CHECK(worst < tolerance(dtype));
+  }
+}
+
+TEST_CASE("optimizer: the norm for clipping has the same bits for every number of threads", "[optimizer]") {
+  const int threads = num_threads();
+  const Tensors g = random_tensors(DType::f32, Random(2), 1);
+  const Tensor first = Tensor::zeros({2}, DType::f64), clip = first.clone();
+  for (const int n : {1, 2, 3, 5}) {
+    set_num_threads(n);
+    clip_by_norm(g, 1, n == 1 ? first : clip);
+    CHECK((n == 1 || same_bits(clip, first)));
+  }
+  set_num_threads(threads);
+  clip_by_norm({Tensor{}}, 1, clip);
+  CHECK(clip.values<double>() == std::vector<double>{0, 1});
+  CHECK_THROWS_AS(clip_by_norm(g, 0, clip), Error);
+  CHECK_THROWS_AS(clip_by_norm(g, 1, Tensor::zeros({2})), Error);
+  CHECK_THROWS_AS(clip_by_norm({g[0], g[1].cast(DType::f64)}, 1, clip), Error);
+  CHECK_THROWS_AS(sgd_step({g[0]}, {g[0]}, {g[0]}, sgd_rates(0.1, 0, 0), Tensor::zeros({1}, DType::f64)), Error);
+}
+
+TEST_CASE("optimizer: a huge gradient moves the parameters by the rate times the limit", "[optimizer]") {
+  Parameters parameters(1, DType::f64);
+  const Tensor x = parameters.constant("x", {2}, 0), y = parameters.constant("y", {1}, 0);
+  OptimizerOptions options;
+  options.momentum = options.weight_decay = 0, options.clip = 5;
+  Optimizer optimizer(options, parameters);
+  const auto step = [&](double factor) {  // the gradient is factor (3, 3, sqrt(7)), of norm 5 factor
+    backward(add(scale(sum(x), 3 * factor), scale(sum(y), std::sqrt(7) * factor)));
+    optimizer.prepare(0.1);
+    optimizer.update();
+  };
+  step(1e12);
+  CHECK(x.data<double>()[0] == Approx(-0.3));
+  CHECK(y.data<double>()[0] == Approx(-0.1 * std::sqrt(7)));
+  CHECK(optimizer.clip().data<double>()[0] == Approx(5e12));
+  step(0.5);
+  CHECK(x.data<double>()[1] == Approx(-0.45));
+  CHECK(optimizer.clip().data<double>()[1] == 1);
 }
 
 TEST_CASE("optimizer: a parameter without a gradient and its state stay unchanged", "[optimizer]") {

@@ -44,6 +44,23 @@ TEST_CASE("plan: the plan of a step equals the measured step in every byte", "[p
     }
 }
 
+TEST_CASE("plan: accumulated batches take the memory of one and of the gradients that are kept", "[plan]") {
+  Config config = small_config("gradtrack");
+  const StepPlan one = plan_step(config, Device::cpu);
+  config.optimizer.clip = 1;
+  config.train.accumulate = 2;
+  check_plan(config, Device::cpu);
+  const StepPlan two = plan_step(config, Device::cpu);
+  config.train.accumulate = 5;
+  const StepPlan five = plan_step(config, Device::cpu);
+  CHECK(five.peak() - two.peak() == five.batch() - two.batch());  // the images and tracks of three batches
+  CHECK(five.peak() - two.peak() < two.peak() / 20);
+  CHECK(five.activations() - one.activations() <= 16);
+  CHECK(five.part_of(five.peak_op()) == std::string("backward"));
+  CHECK(two.peak() > one.peak());
+  CHECK(two.peak() <= one.peak() + one.parameters + 4096);
+}
+
 TEST_CASE("plan: the peak is in the backward pass, and activations grow with the batch", "[plan]") {
   Config config = small_config("gradtrack");
   const StepPlan small = plan_step(config, Device::cpu);

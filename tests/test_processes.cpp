@@ -89,7 +89,8 @@ TEST_CASE("processes: one to four train the same network", "[processes]") {
   GT_NEED_PROCESSES();
   const Workplace w;
   for (const std::string recipe :
-       {"gradtrack attention.target=pseudo", "gradtrack pseudo.refine=none", "gazemedseg", "full"}) {
+       {"gradtrack attention.target=pseudo", "gradtrack pseudo.refine=none optimizer.clip=0.2 train.accumulate=2",
+        "gazemedseg optimizer.momentum=0.9", "full"}) {
     const std::string options = "recipe=" + recipe + " " + steps + smooth;
     const std::string one = recipe.substr(0, 8) + std::to_string(recipe.size());
     REQUIRE(run(w.train(options, one)).status == 0);

@@ -8,6 +8,7 @@
 
 #include "tests/catch.h"
 #include "tests/temp_folder.h"
+#include "tests/xml.h"
 
 using namespace gt;
 
@@ -105,6 +106,35 @@ TEST_CASE("report: a run is shown on one page that loads no other files", "[repo
   for (const char* tag : {"div", "figure", "table", "tr", "td", "svg", "g", "section", "details", "p", "span", "small"})
     CHECK(count(page, str_cat("<", tag, ">")) + count(page, str_cat("<", tag, " ")) ==
           count(page, str_cat("</", tag, ">")));
+}
+
+TEST_CASE("report: charts are written as SVG files that stand alone", "[report]") {
+  const TempFolder folder;
+  make_run(folder / "one", 0.8125, "simulated");
+  const Result r = report(folder, "one --figures figs");
+  INFO(r.err);
+  REQUIRE(r.status == 0);
+  CHECK(has(r.out, "figures in figs"));
+  for (const char* name : {"training_loss", "track_loss", "validation_dice", "learning_rate", "dice_of_images"}) {
+    const std::string svg = read_file(folder / str_cat("figs/", name, ".svg"));
+    INFO(name);
+    CHECK(xml_error(svg) == "");
+    CHECK(has(svg, "SIMULATED GAZE"));
+    CHECK_FALSE(has(svg, "var("));
+    CHECK(count(svg, "http") == 1);  // the name space
+    CHECK(has(svg, std::string_view(name) == "dice_of_images" ? ">Dice</text>" : ">iteration</text>"));
+  }
+  CHECK(has(read_file(folder / "figs/validation_dice.svg"), ">Dice</text>"));
+  CHECK(report(folder, "one --figures figs").status == 0);  // figures are replaced
+  write(folder / "figs/learning_rate.svg", "<svg>mine</svg>");
+  CHECK(has(report(folder, "one --figures figs").err, "learning_rate.svg: exists already and is no figure"));
+  CHECK(read_file(folder / "figs/learning_rate.svg") == "<svg>mine</svg>");
+  CHECK(report(folder, "one --figures figs --force").status == 0);
+  if (std::system("python3 -c 'import xml.etree' 2>/dev/null") != 0) return;
+  CHECK(std::system(str_cat("cd ", folder.path(),
+                            " && python3 -c 'import glob, xml.etree.ElementTree as e; "
+                            "[e.parse(f) for f in glob.glob(\"figs/*.svg\")]'")
+                        .c_str()) == 0);
 }
 
 TEST_CASE("report: simulated gaze is shown in title, header and tables", "[report]") {

@@ -8,6 +8,7 @@
 
 #include "core/folder_lock.h"
 #include "core/json.h"
+#include "core/parallel.h"
 #include "gaze/image.h"
 #include "kernels/cases/check_op.h"
 #include "models/checkpoint.h"
@@ -98,6 +99,31 @@ TEST_CASE("training: the average of the weights is what is validated and kept, a
   train(c, tmp / "plain");  // the weights themselves are those of a training without an average
   for (const auto& [name, tensor] : read_checkpoint(tmp / "plain/last.safetensors").tensors)
     CHECK(same_bits(tensor, *last.find(name)));
+}
+
+TEST_CASE("training: with clipped gradients a run resumes, with other threads, to the same bits", "[trainer]") {
+  const TempFolder tmp;
+  Config c = small_run();
+  train(c, tmp / "off");
+  c.optimizer.clip = 1e9;
+  train(c, tmp / "loose");  // limits nothing
+  const auto parameters = [&](const std::string& run) {
+    return read_safetensors(tmp / run + "/last.safetensors").tensors;
+  };
+  const auto off = parameters("off"), loose = parameters("loose");
+  for (size_t k = 0; k < off.size(); ++k) CHECK(same_bits(loose[k].second, off[k].second));
+
+  c.optimizer.clip = 0.05;
+  train(c, tmp / "whole");
+  CHECK_FALSE(same_bits(parameters("whole")[0].second, off[0].second));
+  CHECK(read_file(tmp / "whole/metrics.csv").find(",gradient_norm,") != std::string::npos);
+  CHECK(read_file(tmp / "off/metrics.jsonl").find("gradient_norm") == std::string::npos);
+  const int threads = num_threads();
+  CHECK_FALSE(train(c, tmp / "stopped", false, 9));  // between two lines of the log
+  set_num_threads(3);
+  CHECK(train(c, tmp / "stopped", true));
+  set_num_threads(threads);
+  CHECK((state_of(tmp / "stopped") == state_of(tmp / "whole")));
 }
 
 TEST_CASE("training: train.init gives the first parameters, and simulated gaze stays known", "[trainer]") {

@@ -13,7 +13,7 @@ namespace {
 
 struct Options : ExperimentOptions {
   std::vector<std::string> recipes = Config::recipe_names();
-  bool degrade = false;
+  bool degrade = false, same_settings = false;
   bool curve = false;
   AnnotationTimes times;
 };
@@ -35,7 +35,8 @@ void compare(const Options& o) {
   for (const std::string& recipe : o.recipes) recipes += (recipes.empty() ? "" : ",") + recipe;
   std::vector<std::string> what = {"--recipes", recipes};
   if (o.degrade) what.push_back("--degrade");
-  run_experiment(compare_recipes(o.base, o.recipes, o.degrade), o, "compare", what);
+  if (o.same_settings) what.push_back("--same-settings");
+  run_experiment(compare_recipes(o.base, o.recipes, o.degrade, o.same_settings), o, "compare", what);
 }
 
 }  // namespace
@@ -72,6 +73,10 @@ void add_compare_command(CLI::App& app) {
       ->add_flag("--degrade", o->degrade,
                  "also train on degraded gaze: position noise of 2, 5, 10 % of the image, offset of 5 %, half of the "
                  "fixations")
+      ->excludes(curve);
+  command
+      ->add_flag("--same-settings", o->same_settings,
+                 "train all recipes with the configuration's loss and optimiser, also those with defaults of their own")
       ->excludes(curve);
   command->footer(
       "Trains each recipe with the seeds 1 .. N and evaluates every run. Each run is a folder\n"

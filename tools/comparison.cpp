@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/check.h"
+#include "core/text.h"
 #include "models/trainer.h"
 #include "tools/text_table.h"
 
@@ -22,6 +23,7 @@ Json arm_json(const Comparison& c, size_t i) {
   const Arm& arm = c.arm(i);
   Json json = {
       {"name", arm.name}, {"recipe", arm.config.recipe}, {"overrides", arm.overrides}, {"runs", Json::array()}};
+  if (const std::vector<std::string> own = c.experiment.own_settings(i); !own.empty()) json["own_settings"] = own;
   if (arm.hours > 0) json["annotation"] = {{"what", arm.annotation}, {"hours", arm.hours}};
   if (const auto p = published_dice(arm))
     json["published_dice"] = {{"data_set", arm.config.data.published}, {"mean", p->mean}, {"std", p->std}};
@@ -172,6 +174,16 @@ std::vector<ArmsDifference> compute_differences(const Comparison& c) {
   return all;
 }
 
+std::vector<std::string> settings_notes(const Experiment& experiment) {
+  std::vector<std::string> notes;
+  for (size_t i = 0; i < experiment.arms.size(); ++i)
+    if (const std::vector<std::string> own = experiment.own_settings(i); !own.empty())
+      notes.push_back(
+          str_cat(experiment.arms[i].name,
+                  " also differs from arms of other recipes by defaults of its recipe: ", joined(own, " ")));
+  return notes;
+}
+
 std::string format_p(double p) {
   char buffer[32];
   std::snprintf(buffer, sizeof buffer, p < 0.001 ? "%.1e" : "%.3f", p);
@@ -237,6 +249,7 @@ void print_comparison(const Comparison& c) {
   if (!names.empty()) std::printf("trained on SIMULATED gaze: %s\n", names.c_str());
   for (size_t i = 0; i < c.runs.size(); ++i)
     if (c.arm(i).config.train.select == "test") std::printf("%s: %s\n", c.arm(i).name.c_str(), selected_on_test);
+  for (const std::string& note : settings_notes(c.experiment)) std::printf("%s\n", note.c_str());
   std::printf("\n");
   print_scores(c);
   print_differences(c);

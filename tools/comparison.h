@@ -71,6 +71,10 @@ std::vector<const Metric*> compared_metrics();
 /// sets more, no data set is named, or nothing was published.
 std::optional<MeanStd> published_dice(const Arm& arm);
 
+/// "gazemedseg also differs from arms of other recipes by defaults of its recipe: loss.dice=0 ...": one line for each
+/// arm of which that is true.
+std::vector<std::string> settings_notes(const Experiment& experiment);
+
 /// Formats a p-value: "0.042", or "3.1e-05" below 0.001.
 std::string format_p(double p);
 
@@ -91,7 +95,8 @@ std::string comparison_csv(const Comparison& c);
 std::string comparison_latex(const Comparison& c);
 
 /// The contents of report.html. Its pictures show some images as predicted by the first run of each arm without
-/// degraded gaze. The device predicts them, and they are written to folder/cases.
+/// degraded gaze. The device predicts them, and they are written to folder/cases. The charts are written to
+/// folder/figures as SVG files too.
 std::string comparison_page(const Comparison& c, const std::string& folder, Device device);
 
 /// Prints the tables of scores and differences on stdout.

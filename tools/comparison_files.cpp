@@ -44,8 +44,9 @@ std::string comparison_csv(const Comparison& c) {
 
 std::string comparison_latex(const Comparison& c) {
   const std::vector<const Metric*> metrics = compared_metrics();
-  std::string out = str_cat("% ", c.command, "\n\\begin{tabular}{l", std::string(metrics.size() + 1, 'r'),
-                            "}\n\\toprule\nArm & Seeds");
+  std::string out = str_cat("% ", c.command, "\n");
+  for (const std::string& note : settings_notes(c.experiment)) out += str_cat("% ", note, "\n");
+  out += str_cat("\\begin{tabular}{l", std::string(metrics.size() + 1, 'r'), "}\n\\toprule\nArm & Seeds");
   for (const Metric* m : metrics) out += " & " + latex(m->with_unit());
   out += " \\\\\n\\midrule\n";
   for (size_t arm = 0; arm < c.runs.size(); ++arm) {

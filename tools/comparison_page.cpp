@@ -7,7 +7,7 @@
 #include "models/checkpoint.h"
 #include "models/trainer.h"
 #include "tools/comparison.h"
-#include "tools/html/charts.h"
+#include "tools/html/figures.h"
 #include "tools/html/page.h"
 #include "tools/panels.h"
 #include "tools/report_parts.h"
@@ -56,12 +56,13 @@ std::string score_table(const Comparison& c) {
   if (any_published)
     out += " * Published Dice on the test split of " + escape(c.arm(0).config.data.published) +
            ", trained on recorded gaze with the full-size protocol. Only runs with this protocol are comparable.";
+  for (const std::string& note : settings_notes(c.experiment)) out += " " + escape(note) + ".";
   return out + "</p>\n";
 }
 
 // ---- Differences ----------------------------------------------------------------------------------------------------
 
-std::string differences(const Comparison& c) {
+std::string differences(const Comparison& c, html::Figures& figures) {
   std::vector<html::IntervalRow> forest;
   html::Table t{{"Difference", "Metric"}, {}, 2};
   t.head_html.insert(t.head_html.end(), {"Mean", "95 % interval", "p", "Each seed"});
@@ -81,7 +82,8 @@ std::string differences(const Comparison& c) {
     }
   }
   if (forest.empty()) return "";
-  return "<h2>Differences</h2>\n" + html::interval_plot("Difference in Dice", "Dice", forest, true) +
+  return "<h2>Differences</h2>\n" +
+         figures(html::interval_plot("Difference in Dice", "difference in Dice", forest, true)) +
          "<p class=\"quiet small\">Differences are paired over seeds and images. Lines are 95 % intervals of the mean "
          "by a bootstrap over seeds and images, with one seed over images alone. p is from the same bootstrap, "
          "two-sided, not corrected for multiple tests. ~ is less than the deviation over seeds of an arm.</p>\n"
@@ -92,7 +94,7 @@ std::string differences(const Comparison& c) {
 // ---- Robustness -----------------------------------------------------------------------------------------------------
 
 /// A plot of Dice by degradation of the training gaze, for each recipe that has arms with degraded gaze.
-std::string robustness(const Comparison& c) {
+std::string robustness(const Comparison& c, html::Figures& figures) {
   std::vector<std::string> kinds = {""};  // degradations in the order of the arms; "" is undegraded gaze
   std::vector<std::string> recipes;
   const auto add = [](std::vector<std::string>& list, const std::string& word) {
@@ -116,7 +118,8 @@ std::string robustness(const Comparison& c) {
                         dice.mean, dice.mean - dice.std, dice.mean + dice.std, int(r), recipes[r]});
       }
   if (recipes.empty()) return "";
-  return "<h2>Degraded gaze</h2>\n" + html::interval_plot("Dice after training on degraded gaze", "Dice", rows, false) +
+  return "<h2>Degraded gaze</h2>\n" +
+         figures(html::interval_plot("Dice after training on degraded gaze", "Dice", rows, false)) +
          "<p class=\"quiet small\">Mean \u00b1 standard deviation over seeds. Noise: Gaussian noise on the position "
          "of each fixation; its standard deviation in x and y is given as a share of the image's side. Offset: all "
          "fixations are moved by this share in one direction, as by a calibration error. Half lost: a random half of "
@@ -128,7 +131,7 @@ std::string robustness(const Comparison& c) {
 // ---------------------------------------------------------------------------------------------
 
 /// Dice by the hours that the annotations of each arm take; "" if that is not the question.
-std::string annotation_curve(const Comparison& c) {
+std::string annotation_curve(const Comparison& c, html::Figures& figures) {
   std::vector<html::Series> series;
   std::vector<size_t> arms(c.runs.size());
   for (size_t i = 0; i < arms.size(); ++i) arms[i] = i;
@@ -146,7 +149,7 @@ std::string annotation_curve(const Comparison& c) {
   }
   if (series.empty()) return "";
   return "<h2>What a physician's time is worth</h2>\n" +
-         html::line_chart("Dice by hours of annotation", "hours", series) + html::table(t) +
+         figures(html::line_chart("Dice by hours of annotation", {"hours", "Dice"}, series)) + html::table(t) +
          "<p class=\"quiet small\">Hours are those of looking and drawing, from the times of one image. Gaze cut to "
          "its "
          "first seconds is counted with these seconds.</p>\n";
@@ -166,14 +169,14 @@ std::vector<html::Series> over_arms(const Comparison& c, bool marked, F&& curve)
   return series;
 }
 
-std::string learning_curves(const Comparison& c) {
-  const char* x = "iteration";
-  const std::string charts =
-      html::line_chart("Validation Dice", x, over_arms(c, true, [](const Run& r) { return r.dice; })) +
-      html::line_chart("Segmentation loss", x, over_arms(c, false, [](const Run& r) {
-                         const LossCurves* term = r.term("segmentation");
-                         return term ? term->mean() : Curve();
-                       }));
+std::string learning_curves(const Comparison& c, html::Figures& figures) {
+  const auto dice = over_arms(c, true, [](const Run& r) { return r.dice; });
+  const auto loss = over_arms(c, false, [](const Run& r) {
+    const LossCurves* term = r.term("segmentation");
+    return term ? term->mean() : Curve();
+  });
+  const std::string charts = figures(html::line_chart("Validation Dice", {"iteration", "Dice"}, dice)) +
+                             figures(html::line_chart("Segmentation loss", {"iteration", "loss"}, loss));
   if (charts.empty()) return "";
   return "<h2>Learning curves</h2>\n<div class=\"charts\">\n" + charts +
          "</div>\n<p class=\"quiet small\">Means over seeds. Segmentation losses of different recipes have different "
@@ -302,10 +305,15 @@ std::string comparison_page(const Comparison& c, const std::string& folder, Devi
   }
   const std::string title =
       std::filesystem::path(c.experiment.base.path).stem().string() + str_cat(": ", arms, " arms compared");
-  return html::page(document_title(title, !simulated.empty()),
-                    page_header(title, simulated, simulated.size() == arms) + score_table(c) + differences(c) +
-                        annotation_curve(c) + robustness(c) + learning_curves(c) + example_images(c, folder, device) +
-                        runs_table(c, folder) + "<footer>GradTrack " GT_VERSION "</footer>\n");
+  const bool on_test = std::any_of(c.experiment.arms.begin(), c.experiment.arms.end(),
+                                   [](const Arm& arm) { return arm.config.train.select == "test"; });
+  html::Figures figures(figure_warning(!simulated.empty(), on_test));
+  const std::string body = page_header(title, simulated, simulated.size() == arms) + score_table(c) +
+                           differences(c, figures) + annotation_curve(c, figures) + robustness(c, figures) +
+                           learning_curves(c, figures) + example_images(c, folder, device) + runs_table(c, folder) +
+                           "<footer>GradTrack " GT_VERSION "</footer>\n";
+  if (figures.size() > 0) figures.write(folder + "/figures", false);
+  return html::page(document_title(title, !simulated.empty()), body);
 }
 
 }  // namespace gt

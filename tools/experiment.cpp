@@ -297,6 +297,10 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
     overrides.insert(overrides.end(), arm.overrides.begin(), arm.overrides.end());
     load_config_with_warnings(o.base.path, overrides);
   }
+  const std::vector<std::string> notes = settings_notes(experiment);
+  for (const std::string& note : notes) std::fprintf(stderr, "%s\n", note.c_str());
+  if (!notes.empty() && subcommand == "compare")
+    std::fprintf(stderr, "--same-settings trains all recipes with the settings of the configuration\n");
   std::vector<PlannedRun> plans = plan_runs(experiment, o);  // refuses folders of other runs before any work
   if (o.status) return print_status(plans, o);
   if (o.run >= 0) return complete_run(plans, o);
@@ -319,7 +323,7 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   write_page(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)), false);
   write_file(o.out + "/scores.csv", comparison_csv(c));
   write_file(o.out + "/table.tex", comparison_latex(c));
-  std::printf("written to %s: report.html, compare.json, scores.csv, table.tex\n", o.out.c_str());
+  std::printf("written to %s: report.html, compare.json, scores.csv, table.tex, figures/\n", o.out.c_str());
   for (const auto& [run, why] : c.left_out)
     std::fprintf(stderr, "warning: %s is left out: %s\n", run.c_str(), why.c_str());
   if (c.failures.empty()) return;

@@ -28,7 +28,7 @@ void print_key(const config::KeyInfo& key) {
   row("meaning", key.text);
   row("unit", key.unit);
   row("expected", key.expected);
-  row("default", key.default_value);
+  row("default", default_text(key));
   row("ignored by", ignored_by(key.path));
   for (const RenamedKey& renamed : Config::renamed_keys())
     if (renamed.to == key.path) row("older name", renamed.from);

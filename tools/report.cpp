@@ -6,7 +6,7 @@
 #include "core/check.h"
 #include "core/io.h"
 #include "tools/commands.h"
-#include "tools/html/charts.h"
+#include "tools/html/figures.h"
 #include "tools/html/page.h"
 #include "tools/outputs.h"
 #include "tools/report_parts.h"
@@ -136,7 +136,7 @@ std::string term_title(std::string name) {
 }
 
 /// Charts of the loss of one run: the total with the terms that have no levels, then one chart per term with levels.
-std::string loss_charts(const Run& run) {
+std::string loss_charts(const Run& run, html::Figures& figures) {
   std::vector<html::Series> losses = {{"total", run.loss.x, run.loss.y, 0}};
   std::string charts_of_levels;
   for (const LossCurves& term : run.terms) {
@@ -148,32 +148,34 @@ std::string loss_charts(const Run& run) {
     for (size_t l = 0; l < term.levels.size(); ++l)
       levels.push_back(
           {str_cat("level ", l + 1, l == 0 ? ", coarsest" : ""), term.levels[l].x, term.levels[l].y, int(l)});
-    charts_of_levels += html::line_chart(term_title(term.name), "iteration", levels);
+    charts_of_levels += figures(html::line_chart(term_title(term.name), {"iteration", "loss"}, levels));
   }
-  return html::line_chart("Training loss", "iteration", losses) + charts_of_levels;
+  return figures(html::line_chart("Training loss", {"iteration", "loss"}, losses)) + charts_of_levels;
 }
 
 /// Charts of the losses of several runs: one for the total and one for each term, averaged over its levels.
-std::string loss_charts(const std::vector<Run>& runs) {
+std::string loss_charts(const std::vector<Run>& runs, html::Figures& figures) {
+  const html::AxisNames axes = {"iteration", "loss"};
   std::string charts =
-      html::line_chart("Training loss, total", "iteration", over(runs, false, [](const Run& r) { return r.loss; }));
+      figures(html::line_chart("Training loss, total", axes, over(runs, false, [](const Run& r) { return r.loss; })));
   std::vector<std::string> names;
   for (const Run& run : runs)
     for (const LossCurves& term : run.terms)
       if (std::find(names.begin(), names.end(), term.name) == names.end()) names.push_back(term.name);
   for (const std::string& name : names)
-    charts += html::line_chart(term_title(name), "iteration", over(runs, false, [&](const Run& r) {
-                                 const LossCurves* term = r.term(name);
-                                 return term ? term->mean() : Curve();
-                               }));
+    charts += figures(html::line_chart(term_title(name), axes, over(runs, false, [&](const Run& r) {
+                                         const LossCurves* term = r.term(name);
+                                         return term ? term->mean() : Curve();
+                                       })));
   return charts;
 }
 
-std::string learning_curves(const std::vector<Run>& runs) {
-  const char* x = "iteration";
-  std::string charts = runs.size() == 1 ? loss_charts(runs[0]) : loss_charts(runs);
-  charts += html::line_chart("Validation Dice", x, over(runs, true, [](const Run& r) { return r.dice; }));
-  charts += html::line_chart("Learning rate", x, over(runs, false, [](const Run& r) { return r.lr; }));
+std::string learning_curves(const std::vector<Run>& runs, html::Figures& figures) {
+  std::string charts = runs.size() == 1 ? loss_charts(runs[0], figures) : loss_charts(runs, figures);
+  charts += figures(html::line_chart("Validation Dice", {"iteration", "Dice"},
+                                     over(runs, true, [](const Run& r) { return r.dice; })));
+  charts += figures(html::line_chart("Learning rate", {"iteration", "learning rate"},
+                                     over(runs, false, [](const Run& r) { return r.lr; })));
   std::string out = "<h2>Learning curves</h2>\n";
   out += charts.empty() ? paragraph("There is no training log (metrics.jsonl) yet.")
                         : "<div class=\"charts\">\n" + charts + "</div>\n";
@@ -182,13 +184,14 @@ std::string learning_curves(const std::vector<Run>& runs) {
   return out;
 }
 
-std::string dice_plots(const std::vector<Run>& runs) {
+std::string dice_plots(const std::vector<Run>& runs, html::Figures& figures) {
   std::string plots;
   for (size_t i = 0; i < runs.size(); ++i) {
     if (!runs[i].evaluated()) continue;
     std::vector<html::Dot> dots;
     for (const Json& image : runs[i].eval["per_image"]) dots.push_back({image["dice"], image["name"]});
-    plots += html::dot_plot(runs.size() > 1 ? runs[i].name : "Dice, one dot per image", dots, int(i));
+    plots += figures(html::dot_plot(runs.size() > 1 ? runs[i].name : "Dice, one dot per image", "Dice", dots, int(i)),
+                     runs.size() > 1 ? "dice of images, " + runs[i].name : "dice of images");
   }
   return plots.empty() ? "" : "<h2>Dice of each image</h2>\n<div class=\"cases\">\n" + plots + "</div>\n";
 }
@@ -320,16 +323,17 @@ std::string configurations(const std::vector<Run>& runs) {
   return out;
 }
 
-std::string report_page(const std::vector<Run>& runs) {
+std::string report_page(const std::vector<Run>& runs, html::Figures& figures) {
   const bool simulated = std::any_of(runs.begin(), runs.end(), [](const Run& r) { return r.simulated(); });
   const std::string title = runs.size() == 1 ? runs[0].name : str_cat(runs.size(), " runs compared");
   return html::page(document_title(title, simulated),
-                    head_of(runs, title) + results(runs) + score_table(runs) + learning_curves(runs) +
-                        dice_plots(runs) + case_section(runs) + training_facts(runs) + configurations(runs) +
+                    head_of(runs, title) + results(runs) + score_table(runs) + learning_curves(runs, figures) +
+                        dice_plots(runs, figures) + case_section(runs) + training_facts(runs) + configurations(runs) +
                         "<footer>GradTrack " GT_VERSION "</footer>\n");
 }
 
-void report(const std::vector<std::string>& folders, const std::string& split, std::string out, bool force) {
+void report(const std::vector<std::string>& folders, const std::string& split, std::string out,
+            const std::string& figures_folder, bool force) {
   std::vector<Run> runs;
   for (const std::string& folder : folders) {
     runs.push_back(read_run(folder, split));
@@ -343,8 +347,14 @@ void report(const std::vector<std::string>& folders, const std::string& split, s
       if (runs[k].name == runs[i].name) runs[k].name = runs[k].folder, runs[i].name = runs[i].folder;
   if (out.empty())
     out = runs.size() == 1 ? (std::filesystem::path(folders[0]) / "report.html").string() : "report.html";
-  write_page(out, report_page(runs), force);
+  const auto any = [&](const auto& is) { return std::any_of(runs.begin(), runs.end(), is); };
+  html::Figures figures(figure_warning(any([](const Run& r) { return r.simulated(); }),
+                                       any([](const Run& r) { return r.fact("select") == "test"; })));
+  const std::string page = report_page(runs, figures);
+  write_page(out, page, force);
+  if (!figures_folder.empty()) figures.write(figures_folder, force);
   std::printf("written: %s\n", out.c_str());
+  if (!figures_folder.empty()) std::printf("written: %zu figures in %s\n", figures.size(), figures_folder.c_str());
 }
 
 }  // namespace
@@ -353,18 +363,21 @@ void add_report_command(CLI::App& app) {
   auto* command = app.add_subcommand("report", "Write an HTML page on one run, or one that compares runs");
   auto runs = std::make_shared<std::vector<std::string>>();
   auto split = std::make_shared<std::string>(), out = std::make_shared<std::string>();
+  auto figures = std::make_shared<std::string>();
   auto force = std::make_shared<bool>(false);
   command->add_option("runs", *runs, "folders of runs")->required()->type_name("RUN ...");
   command->add_option("--split", *split, "images whose scores are shown (default: test, or the only ones evaluated)");
   command->add_option("--out", *out, "page to write (default RUN/report.html for one run, report.html for several)")
       ->type_name("FILE");
+  command->add_option("--figures", *figures, "folder that gets the charts as SVG files too, which stand alone")
+      ->type_name("DIR");
   add_force_option(*command, *force);
   command->footer(
       "Shows scores, learning curves, the Dice of each image, example images and configurations. The page is a single\n"
       "file that loads nothing else, and it can be printed.\n\n"
       "Examples:\n  gradtrack report runs/kvasir_small\n  gradtrack report runs/full runs/gradtrack --out "
       "compare.html");
-  command->callback([runs, split, out, force] { report(*runs, *split, *out, *force); });
+  command->callback([=] { report(*runs, *split, *out, *figures, *force); });
 }
 
 }  // namespace gt

@@ -28,6 +28,12 @@ std::string page_header(const std::string& title, const std::vector<std::string>
   return out + "</header>\n";
 }
 
+std::string figure_warning(bool simulated, bool selected_on_test) {
+  std::string warning = simulated ? "SIMULATED GAZE" : "";
+  if (selected_on_test) warning += std::string(warning.empty() ? "" : ", ") + "SELECTED ON TEST IMAGES";
+  return warning;
+}
+
 std::string document_title(const std::string& title, bool simulated) {
   return (simulated ? "[SIMULATED GAZE] " : "") + title + " - GradTrack";
 }

@@ -16,6 +16,9 @@ std::string paragraph(const std::string& text);
 /// on simulated gaze. With `all`, which means that every run was, the warning does not name them.
 std::string page_header(const std::string& title, const std::vector<std::string>& simulated, bool all);
 
+/// What a figure says that stands alone: that gaze was simulated, that test images chose the network; "" for neither.
+std::string figure_warning(bool simulated, bool selected_on_test);
+
 /// The title of the document. It begins with "[SIMULATED GAZE]" if gaze was simulated.
 std::string document_title(const std::string& title, bool simulated);
 

@@ -5,11 +5,13 @@
 
 namespace gt {
 
-Config load_config_with_warnings(const std::string& path, const std::vector<std::string>& overrides) {
+Config load_config_with_warnings(const std::string& path, const std::vector<std::string>& overrides,
+                                 ConfigNotes* notes) {
   static std::set<std::string> printed;
-  ConfigNotes notes;
-  const Config config = load_config(path, overrides, &notes);
-  for (const std::string& warning : notes.warnings)
+  ConfigNotes own;
+  ConfigNotes& n = notes ? *notes : own;
+  const Config config = load_config(path, overrides, &n);
+  for (const std::string& warning : n.warnings)
     if (printed.insert(warning).second) std::fprintf(stderr, "gradtrack: warning: %s\n", warning.c_str());
   return config;
 }

@@ -74,7 +74,7 @@ void print_scaling(const ScalingOptions& options, const Config& config, Device d
   const StepPlan plan = plan_step(config, device);
   const double whole = options.step_ms / 1e3;
   const double gradients = double(plan.parameters) / (config.train.reduce == "bf16" ? 2 : 1);
-  const double bytes_of_batch = moved_bytes(plan);
+  const double bytes_of_batch = moved_bytes(plan), batches = double(config.train.accumulate);
   const auto print = [&](const char* title, bool strong) {
     std::vector<std::vector<std::string>> rows = {
         {"ranks", "images each", "compute ms", "sent MB", "sums ms", "hidden", "step ms", "images/s", "efficiency"}};
@@ -87,9 +87,10 @@ void print_scaling(const ScalingOptions& options, const Config& config, Device d
       const int64_t batch = strong ? (config.train.batch + ranks - 1) / ranks : config.train.batch;
       const double compute =
           batch == config.train.batch ? whole : whole * moved_bytes(plan_batch(config, device, batch)) / bytes_of_batch;
-      const ScaledStep s = predict_step(options.network, ranks, batch, compute, gradients);
-      const double images = double(strong ? config.train.batch : config.train.batch * ranks);
-      const double speed = images / s.step(), one = double(config.train.batch) / whole;
+      ScaledStep s = predict_step(options.network, ranks, batch, compute / batches, gradients);
+      s.compute = compute;  // of all batches; sums hide in the last one alone
+      const double images = batches * double(strong ? config.train.batch : config.train.batch * ranks);
+      const double speed = images / s.step(), one = batches * double(config.train.batch) / whole;
       rows.push_back(
           {count, std::to_string(batch), number_text(1e3 * compute, 2), number_text(s.bytes / 1e6, 1),
            number_text(1e3 * s.reduce, 2), s.reduce > 0 ? number_text(100 * (1 - s.exposed / s.reduce), 0) + " %" : "-",
@@ -100,10 +101,10 @@ void print_scaling(const ScalingOptions& options, const Config& config, Device d
   };
   std::printf("%s: %s\n", link.name, link.what);
   std::printf("gradients: %.1f MB in %s; a step of %lld images in one process: %.2f ms, as given\n", gradients / 1e6,
-              config.train.reduce.c_str(), (long long)config.train.batch, options.step_ms);
+              config.train.reduce.c_str(), (long long)config.train.images_per_iteration(), options.step_ms);
   print("strong scaling: the processes share train.batch", true);
   print("weak scaling: each process has train.batch images", false);
-  const double image = hiding_share * whole / double(config.train.batch);
+  const double image = hiding_share * whole / double(config.train.images_per_iteration());
   const int last = std::min(*std::max_element(options.ranks.begin(), options.ranks.end()), link.max_ranks);
   const double reduce = predict_step(options.network, last, 1, 0, gradients).reduce;
   std::printf(

@@ -97,6 +97,7 @@ Json to_json(const Config& config, Device device, const StepPlan& plan, const st
                {"precision", config.precision},
                {"size", config.data.size},
                {"batch", config.train.batch},
+               {"accumulate", config.train.accumulate},
                {"memory",
                 {{"parameters", plan.parameters},
                  {"optimizer", plan.optimizer},
@@ -131,8 +132,10 @@ void print_step_plan(const StepPlanOptions& options) {
   if (!options.scaling.ranks.empty()) return print_scaling(options.scaling, config, device);
   const StepPlan plan = plan_step(config, device);
   const std::vector<Profile::Total> work = work_of(plan);
-  std::printf("one step: recipe %s, %lld pixels, batch %lld, %s on %s\n\n", config.recipe.c_str(),
-              (long long)config.data.size, (long long)config.train.batch, config.precision.c_str(), to_string(device));
+  const std::string accumulated = config.train.accumulate == 1 ? "" : str_cat(config.train.accumulate, " batches of ");
+  std::printf("one step: recipe %s, %lld pixels, batch %s%lld, %s on %s\n\n", config.recipe.c_str(),
+              (long long)config.data.size, accumulated.c_str(), (long long)config.train.batch, config.precision.c_str(),
+              to_string(device));
   print_memory(plan, device);
   print_work(work);
   if (options.json.empty()) return;

@@ -52,6 +52,7 @@ void TensorBoardLog::add(const TrainReport& report) {
   EventScalars scalars = {{"train/loss", report.total}};
   if (report.terms.size() > 1)
     for (const auto& [name, value] : report.terms) scalars.emplace_back("train/" + name, value);
+  if (report.gradient_norm > 0) scalars.emplace_back("train/gradient_norm", report.gradient_norm);
   scalars.emplace_back("train/lr", report.lr);
   scalars.emplace_back("train/images_per_s", report.images_per_second);
   write(event_scalars(wall_time(), report.iteration, scalars));

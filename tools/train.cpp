@@ -6,6 +6,8 @@
 #include "core/device.h"
 #include "core/folder_lock.h"
 #include "core/io.h"
+#include "core/text.h"
+#include "models/recipes.h"
 #include "models/trainer.h"
 #include "tools/commands.h"
 #include "tools/profile.h"
@@ -32,6 +34,10 @@ std::string facts_of(const TrainReport& r) {
   char buffer[128];
   std::snprintf(buffer, sizeof buffer, "%.1f images/s  loss %.4f", r.images_per_second, r.total);
   std::string line = buffer;
+  if (r.gradient_norm > 0) {
+    std::snprintf(buffer, sizeof buffer, "  gradient %.3g", r.gradient_norm);
+    line += buffer;
+  }
   if (r.terms.size() == 1) return line;
   for (const auto& [name, value] : r.terms) {
     const size_t level = name.rfind('_');
@@ -140,9 +146,11 @@ bool train_run(const Options& o, const Config& config, Device device, const Comm
 void train(const Options& o) {
   const Communicator processes = connect_processes();
   const bool first = processes.rank() == 0;  // the one that reports
-  const Config config = first ? load_config_with_warnings(o.config, o.overrides) : load_config(o.config, o.overrides);
+  ConfigNotes notes;
+  const Config config =
+      first ? load_config_with_warnings(o.config, o.overrides, &notes) : load_config(o.config, o.overrides);
   if (o.print_config) {
-    if (first) std::printf("%s", write_config(config, true).c_str());
+    if (first) std::printf("%s", open_config(config).c_str());
     return;
   }
   std::string why;
@@ -151,6 +159,8 @@ void train(const Options& o) {
   if (first)
     std::fprintf(stderr, "recipe %s, %s in %s\n", config.recipe.c_str(), o.profile > 0 ? "trace" : "run",
                  o.out.c_str());
+  if (const auto defaults = used_defaults(config, notes); first && !defaults.empty())
+    std::fprintf(stderr, "defaults of recipe %s: %s\n", config.recipe.c_str(), joined(defaults, " ").c_str());
   if (o.profile > 0) return profile(config, device, o, processes);
   if (first) {
     require_unlocked(o.out);

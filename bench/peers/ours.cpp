@@ -152,7 +152,7 @@ class Step : public Work {
     synchronize(Device::cuda);
     return {{"whole step", seconds(Device::cpu, [&] {
                for (int64_t i = 0; i < times; ++i) {
-                 step_->run(batch_, config_.optimizer.lr);
+                 step_->run({batch_}, config_.optimizer.lr);
                  if (step_->pending() == history) step_->take_losses();
                }
                synchronize(Device::cuda);

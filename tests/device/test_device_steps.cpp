@@ -85,6 +85,25 @@ TEST_CASE("device: SGD agrees with the CPU", "[device]") {
   });
 }
 
+TEST_CASE("device: clipped steps agree with the CPU, and the norm has the same bits every time", "[device]") {
+  const auto clip = [](const Tensors& p, const Tensors& g) {
+    const Tensor result = Tensor::zeros({2}, DType::f64, p[0].device());
+    clip_by_norm(g, 0.5, result);
+    return result;
+  };
+  check_steps([&](const Tensors& p, const Tensors& g, const Tensors& v, const Tensors&, int64_t) {
+    sgd_step(p, g, v, sgd_rates(0.05, 0.9, 1e-2, true), clip(p, g));
+  });
+  check_steps([&](const Tensors& p, const Tensors& g, const Tensors& m, const Tensors& v, int64_t number) {
+    adamw_step(p, g, m, v, adamw_rates(number, 0.02, 0.1), clip(p, g));
+  });
+  const Tensors cpu = random_tensors({DType::f32, Random(3)}), cuda = to_device(cpu);
+  const Tensor first = clip(cuda, cuda);
+  CHECK(relative_difference(first, clip(cpu, cpu)) < 1e-12);
+  CHECK(same_bits(clip(cuda, cuda), first));
+  CHECK(clip(cuda, {Tensor{}}).values<double>() == std::vector<double>{0, 1});
+}
+
 TEST_CASE("device: the average of weights agrees with the CPU", "[device]") {
   check_steps([](const Tensors& p, const Tensors&, const Tensors& a, const Tensors&, int64_t) {
     average_step(a, p, average_rates(0.9));

@@ -89,9 +89,13 @@ Run train(const Config& config, Device device, int64_t steps, const Communicator
     gradients.emplace(processes, model->parameters(), config.train.reduce == "bf16" ? DType::bf16 : DType::f32);
     step.share_batches({processes, double(slice.size()) / batch_size}, *gradients);
   }
-  Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0, slice);
-  for (int64_t k = 0; k < steps; ++k)
-    step.run(loader.next(), cosine_lr(config.optimizer, k, steps, batch_size, int64_t(dataset.samples.size())));
+  Loader loader(dataset, config.data, config.augment, config.maps, batch_size, 1, 0, {slice, config.train.accumulate});
+  for (int64_t k = 0; k < steps; ++k) {
+    std::vector<Batch> batches;
+    while (int64_t(batches.size()) < config.train.accumulate) batches.push_back(loader.next());
+    step.run(batches, cosine_lr(config.optimizer, k, steps, config.train.images_per_iteration(),
+                                int64_t(dataset.samples.size())));
+  }
   bool stop = false;
   Run run{sum_losses(processes, step.take_losses(), &stop), {}};
   for (const Tensor& p : model->parameters().tensors()) {
@@ -109,6 +113,7 @@ void check_curves(const Run& device, const Run& cpu, double tolerance) {
     REQUIRE(device.losses[k].terms.size() == cpu.losses[k].terms.size());
     for (size_t i = 0; i < cpu.losses[k].terms.size(); ++i)
       CHECK(device.losses[k].terms[i] == Approx(cpu.losses[k].terms[i]).epsilon(tolerance));
+    CHECK(device.losses[k].gradient_norm == Approx(cpu.losses[k].gradient_norm).epsilon(50 * tolerance));
   }
 }
 
@@ -142,6 +147,29 @@ TEST_CASE("device: norms that are computed again in backward give the same bits"
     config.train.recompute = "norm";
     INFO(precision);
     CHECK(train(config, Device::cuda, 4).weights == kept.weights);
+  }
+}
+
+TEST_CASE("device: clipping follows the CPU, and a CUDA graph replays it with the same bits", "[device]") {
+  Config config = tiny_config("gradtrack");
+  config.optimizer.clip = 0.1;
+  const Run graph = train(config, Device::cuda, 6);
+  check_curves(graph, train(config, Device::cpu, 6), 1e-4);
+  for (const StepLosses& step : graph.losses) CHECK(step.gradient_norm > config.optimizer.clip);
+  config.train.cuda_graph = false;
+  CHECK(train(config, Device::cuda, 6).weights == graph.weights);
+}
+
+TEST_CASE("device: accumulated batches follow the CPU, and a CUDA graph replays them with the same bits", "[device]") {
+  for (const char* recipe : {"gradtrack", "gazemedseg", "full"}) {
+    Config config = tiny_config(recipe);
+    config.train.accumulate = 3;
+    config.optimizer.clip = 0.5;
+    INFO(recipe);
+    const Run graph = train(config, Device::cuda, 5);
+    check_curves(graph, train(config, Device::cpu, 5), 1e-4);
+    config.train.cuda_graph = false;
+    CHECK(train(config, Device::cuda, 5).weights == graph.weights);
   }
 }
 
@@ -185,6 +213,8 @@ TEST_CASE("device: one of two processes", "[.]") {
       Config config = tiny_config(recipe);
       config.attention.target = "pseudo";  // whose loss counts some of the pixels
       config.train.cuda_graph = graph;
+      config.optimizer.clip = graph ? 0.2 : 0;
+      config.train.accumulate = graph ? 2 : 1;
       INFO(recipe << (graph ? " with" : " without") << " a CUDA graph");
       const Run one = train(config, Device::cpu, 10), two = train(config, Device::cuda, 10, processes);
       check_curves(two, one, 1e-4);

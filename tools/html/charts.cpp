@@ -55,7 +55,7 @@ std::string text_at(double x, double y, const char* anchor, const std::string& s
   return str_cat("<text x=\"", x, "\" y=\"", y, "\" text-anchor=\"", anchor, "\">", escape(s), "</text>");
 }
 
-std::string draw_axes(const Frame& f, const Axis& x, const Axis& y, const std::string& x_name) {
+std::string draw_axes(const Frame& f, const Axis& x, const Axis& y, const AxisNames& names) {
   std::string svg;
   for (int i = 0; i <= y.count(); ++i) {
     const double at = f.y(y.tick(i));
@@ -65,7 +65,10 @@ std::string draw_axes(const Frame& f, const Axis& x, const Axis& y, const std::s
     const double at = f.x(x.tick(i));
     svg += line("grid", at, f.top, at, f.bottom) + text_at(at, f.bottom + 17, "middle", x.label(x.tick(i)));
   }
-  return svg + line("axis", f.left, f.bottom, f.right, f.bottom) + text_at(f.right, f.bottom + 34, "end", x_name);
+  const double middle = (f.top + f.bottom) / 2;
+  svg += str_cat("<text x=\"13\" y=\"", middle, "\" text-anchor=\"middle\" transform=\"rotate(-90 13 ", middle, ")\">",
+                 escape(names.y), "</text>");
+  return svg + line("axis", f.left, f.bottom, f.right, f.bottom) + text_at(f.right, f.bottom + 34, "end", names.x);
 }
 
 std::string draw_series(const Frame& f, const Series& s) {
@@ -85,16 +88,20 @@ std::string draw_series(const Frame& f, const Series& s) {
                  "</title></path>", marks, "</g>");
 }
 
-std::string figure(const std::string& title, const std::string& legend_html, double w, double height,
-                   const std::string& svg) {
-  return str_cat("<figure><figcaption>", escape(title), "</figcaption><div class=\"legend\">", legend_html,
-                 "</div><div class=\"scroll\"><svg", w > width ? " class=\"wide\"" : "", " viewBox=\"0 0 ", w, " ",
-                 height, "\" role=\"img\" aria-label=\"", escape(title), "\">", svg, "</svg></div></figure>\n");
-}
-
 }  // namespace
 
-std::string line_chart(const std::string& title, const std::string& x_name, const std::vector<Series>& series) {
+std::string figure(const Chart& c) {
+  if (c.empty()) return "";
+  std::string legend;
+  for (const LegendEntry& entry : c.legend)
+    legend += "<span>" + (entry.colour >= 0 ? swatch(entry.colour) : "") + escape(entry.text) + "</span>";
+  return str_cat("<figure><figcaption>", escape(c.title), "</figcaption><div class=\"legend\">", legend,
+                 "</div><div class=\"scroll\"><svg", c.width > width ? " class=\"wide\"" : "", " viewBox=\"0 0 ",
+                 c.width, " ", c.height, "\" role=\"img\" aria-label=\"", escape(c.title), "\">", c.svg,
+                 "</svg></div></figure>\n");
+}
+
+Chart line_chart(const std::string& title, const AxisNames& axes, const std::vector<Series>& series) {
   constexpr double height = 270;
   std::vector<Series> shown;
   double x_hi = 0, y_lo = INFINITY, y_hi = -INFINITY;
@@ -105,22 +112,25 @@ std::string line_chart(const std::string& title, const std::string& x_name, cons
     y_lo = std::min(y_lo, *std::min_element(s.y.begin(), s.y.end()));
     y_hi = std::max(y_hi, *std::max_element(s.y.begin(), s.y.end()));
   }
-  if (shown.empty()) return "";
+  Chart chart{title};
+  if (shown.empty()) return chart;
   const Axis x(0, x_hi, 6), y(y_lo, y_hi, 5);
-  const Frame f{54, 8, width - 22, height - 38, 0, x_hi > 0 ? x_hi : 1, y.lo, y.hi};
-  std::string svg = draw_axes(f, x, y, x_name), legend;
+  const Frame f{70, 8, width - 22, height - 38, 0, x_hi > 0 ? x_hi : 1, y.lo, y.hi};
+  chart.width = width, chart.height = height;
+  chart.svg = draw_axes(f, x, y, axes);
   for (const Series& s : shown) {
-    svg += draw_series(f, s);
-    if (shown.size() > 1) legend += "<span>" + swatch(s.colour) + escape(s.name) + "</span>";
+    chart.svg += draw_series(f, s);
+    if (shown.size() > 1) chart.legend.push_back({s.name, s.colour});
   }
-  return figure(title, legend, width, height, svg);
+  return chart;
 }
 
-std::string dot_plot(const std::string& title, std::vector<Dot> dots, int colour) {
-  if (dots.empty()) return "";
+Chart dot_plot(const std::string& title, const std::string& x_name, std::vector<Dot> dots, int colour) {
+  Chart chart{title};
+  if (dots.empty()) return chart;
   constexpr int bins = 100;
-  constexpr double height = 146;
-  const Frame f{14, 8, wide - 14, height - 24, 0, 1, 0, 1};
+  constexpr double height = 164;
+  const Frame f{14, 8, wide - 14, height - 42, 0, 1, 0, 1};
   std::sort(dots.begin(), dots.end(), [](const Dot& a, const Dot& b) { return a.value < b.value; });
   const auto bin = [](const Dot& d) { return size_t(std::clamp(int(d.value * bins), 0, bins - 1)); };
   std::vector<int> stack(bins, 0);
@@ -133,7 +143,8 @@ std::string dot_plot(const std::string& title, std::vector<Dot> dots, int colour
     const double at = f.x(i / 10.0);
     svg += line("grid", at, f.top, at, f.bottom) + text_at(at, f.bottom + 17, "middle", fixed(i / 10.0, 1));
   }
-  svg += line("axis", f.left, f.bottom, f.right, f.bottom) + str_cat("<g fill=\"", css_colour(colour), "\">");
+  svg += line("axis", f.left, f.bottom, f.right, f.bottom) + text_at(f.right, f.bottom + 35, "end", x_name) +
+         str_cat("<g fill=\"", css_colour(colour), "\">");
   std::fill(stack.begin(), stack.end(), 0);
   double mean = 0;
   for (const Dot& d : dots) {
@@ -146,14 +157,17 @@ std::string dot_plot(const std::string& title, std::vector<Dot> dots, int colour
   const double median = dots.size() % 2 == 1 ? dots[half].value : (dots[half - 1].value + dots[half].value) / 2;
   svg += "</g>" + line("axis", f.x(mean), f.top, f.x(mean), f.bottom) +
          line("axis", f.x(median), f.top, f.x(median), f.bottom, " stroke-dasharray=\"4 3\"");
-  const std::string legend = str_cat("<span>", dots.size(), " images</span><span>mean ", fixed(mean, 3),
-                                     " (line)</span><span>median ", fixed(median, 3), " (dashes)</span>");
-  return figure(title, legend, wide, height, svg);
+  chart.legend = {{str_cat(dots.size(), " images")},
+                  {str_cat("mean ", fixed(mean, 3), " (line)")},
+                  {str_cat("median ", fixed(median, 3), " (dashes)")}};
+  chart.width = wide, chart.height = height, chart.svg = svg;
+  return chart;
 }
 
-std::string interval_plot(const std::string& title, const std::string& x_name, const std::vector<IntervalRow>& rows,
-                          bool zero) {
-  if (rows.empty()) return "";
+Chart interval_plot(const std::string& title, const std::string& x_name, const std::vector<IntervalRow>& rows,
+                    bool zero) {
+  Chart chart{title};
+  if (rows.empty()) return chart;
   constexpr double pitch = 26, letter = 6.8, notes = 110;
   double names = 0;  // width of the widest name, estimated
   for (const IntervalRow& i : rows) names = std::max(names, std::min(24 + letter * double(i.name.size()), wide / 2));
@@ -165,7 +179,7 @@ std::string interval_plot(const std::string& title, const std::string& x_name, c
   const Axis x(lo, hi, 8);
   const double height = pitch * double(rows.size()) + 52;
   const Frame f{names, 8, wide - notes, height - 44, x.lo, x.hi, 0, double(rows.size())};
-  std::string svg, legend;
+  std::string svg;
   for (int i = 0; i <= x.count(); ++i) {
     const double at = f.x(x.tick(i));
     svg += line("grid", at, f.top, at, f.bottom) + text_at(at, f.bottom + 17, "middle", x.label(x.tick(i)));
@@ -181,10 +195,12 @@ std::string interval_plot(const std::string& title, const std::string& x_name, c
            str_cat("<circle cx=\"", f.x(i.value), "\" cy=\"", y, "\" r=\"4.5\" fill=\"", colour, "\"><title>",
                    escape(i.series), " ", escape(i.name), ": ", fixed(i.value, 4), ", ", fixed(i.low, 4), " to ",
                    fixed(i.high, 4), "</title></circle>");
-    const std::string entry = "<span>" + swatch(i.colour) + escape(i.series) + "</span>";
-    if (!i.series.empty() && legend.find(entry) == std::string::npos) legend += entry;
+    const auto is_entry = [&](const LegendEntry& e) { return e.text == i.series && e.colour == i.colour; };
+    if (!i.series.empty() && std::none_of(chart.legend.begin(), chart.legend.end(), is_entry))
+      chart.legend.push_back({i.series, i.colour});
   }
-  return figure(title, legend, wide, height, svg);
+  chart.width = wide, chart.height = height, chart.svg = svg;
+  return chart;
 }
 
 }  // namespace gt::html

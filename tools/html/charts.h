@@ -1,11 +1,38 @@
-// Charts as inline SVG, each in a <figure> with a caption and a legend. Titles and names are escaped. Colours are
-// numbers of series, see colour_count in tools/html/page.h.
+// Charts as SVG, for a page or as files of their own. Titles and names are escaped. Colours are numbers of series, see
+// colour_count in tools/html/page.h.
 #pragma once
 
 #include <string>
 #include <vector>
 
 namespace gt::html {
+
+/// An entry of a legend.
+struct LegendEntry {
+  std::string text;
+  int colour = -1;  // of its swatch; -1 for none
+};
+
+/// A chart whose axes are labelled. It is empty if there was nothing to draw.
+struct Chart {
+  std::string title;
+  std::vector<LegendEntry> legend = {};
+  double width = 0, height = 0;  // SVG units, CSS pixels at full size
+  std::string svg = {};          // what <svg> holds, with colours and classes of the style sheet
+
+  bool empty() const { return svg.empty(); }
+};
+
+/// The chart as a <figure> of a page, with caption and legend; "" if it is empty.
+std::string figure(const Chart& chart);
+
+/// The chart as an SVG file that needs nothing else: XML with title, legend, colours for print and fonts. The fonts are
+/// names of families that most systems have. Characters that XML does not allow are shown as \xNN. `warning`, such as
+/// "SIMULATED GAZE", stands below the title.
+std::string svg_file(const Chart& chart, const std::string& warning = "");
+
+/// What each of these files holds, and no other one.
+inline constexpr const char* figure_mark = "<!-- GradTrack figure -->";
 
 /// One line of a line chart.
 struct Series {
@@ -15,9 +42,14 @@ struct Series {
   bool marked = false;  // draws a mark at each point, whose tooltip shows the value
 };
 
-/// Lines over a common x axis, with a legend if there are several. Series without points are omitted. Returns "" if no
+/// The names of a chart's axes.
+struct AxisNames {
+  std::string x, y;
+};
+
+/// Lines over a common x axis, with a legend if there are several. Series without points are omitted. Empty if no
 /// series has points.
-std::string line_chart(const std::string& title, const std::string& x_name, const std::vector<Series>& series);
+Chart line_chart(const std::string& title, const AxisNames& axes, const std::vector<Series>& series);
 
 /// One dot of a dot plot.
 struct Dot {
@@ -26,8 +58,8 @@ struct Dot {
 };
 
 /// Dots over an axis of [0,1]. Dots of nearly equal value are stacked. A solid line marks the mean, a dashed line the
-/// median. Returns "" without dots.
-std::string dot_plot(const std::string& title, std::vector<Dot> dots, int colour);
+/// median. Empty without dots.
+Chart dot_plot(const std::string& title, const std::string& x_name, std::vector<Dot> dots, int colour);
 
 /// One row of an interval plot: a value and an interval around it.
 struct IntervalRow {
@@ -39,8 +71,8 @@ struct IntervalRow {
 };
 
 /// One row per interval, from top to bottom, over a common x axis. With `zero`, the axis includes 0 and marks it.
-/// Returns "" without rows.
-std::string interval_plot(const std::string& title, const std::string& x_name, const std::vector<IntervalRow>& rows,
-                          bool zero);
+/// Empty without rows.
+Chart interval_plot(const std::string& title, const std::string& x_name, const std::vector<IntervalRow>& rows,
+                    bool zero);
 
 }  // namespace gt::html
