@@ -25,6 +25,7 @@
 
 #include "core/launch.cuh"
 #include "core/parallel.h"
+#include "kernels/cpu/reduce.h"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
@@ -162,10 +163,9 @@ void clip_by_norm(const std::vector<Span<T, 1>>& spans, double max_norm, double*
     for (int64_t k = begin; k < end; ++k)
       visit_spans(spans, k * chunk, std::min(elements, (k + 1) * chunk),
                   [&](const std::array<T*, 1>& data, int64_t first, int64_t last) {
-                    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-                    for (int64_t i = first; i < last; ++i) sum += double(data[0][i]) * double(data[0][i]);
-                    squares[size_t(k)] += sum;
+                    squares[size_t(k)] += ordered_sum<double>(last - first, [g = data[0] + first](int64_t i) {
+                      return double(g[i]) * double(g[i]);
+                    });
                   });
   });
   double sum = 0;

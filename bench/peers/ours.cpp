@@ -54,7 +54,10 @@ double seconds(Device device, const std::function<void()>& work) {
 
 // ---- The training step ----------------------------------------------------------------------------------------------
 
-/// A batch of synthetic images with simulated gaze.
+/// Whether the step reads pseudo masks. GradTrack's are taken from its maps, within the step.
+bool reads_pseudo(const Config& config) { return config.recipe == "gazemedseg"; }
+
+/// A batch of synthetic images with simulated gaze and, where the step reads them, pseudo masks without a CRF.
 Dataset synthetic(const Config& config) {
   Dataset dataset;
   dataset.simulated_gaze = true;
@@ -66,6 +69,11 @@ Dataset synthetic(const Config& config) {
     sample.image = std::move(made.image);
     sample.normalisation = normalisation_of(sample.image, config.data);
     sample.track = simulate_track(made.mask, name, uint64_t(config.seed));
+    if (reads_pseudo(config)) {
+      const PseudoMasks how = recipe_of(config).pseudo_masks(config);
+      const Tensor map = how.map(sample.track, sample.image);
+      for (const double threshold : how.thresholds) sample.pseudo.push_back(mask_of(map, threshold));
+    }
     dataset.samples.push_back(std::move(sample));
   }
   return dataset;
@@ -100,11 +108,15 @@ class Step : public Work {
     add("input.images", batch_.images);
     add("input.geometry", batch_.geometry);
     add("input.colour", batch_.colour);
-    add("input.xy", tracks.xy);
-    add("input.weight", tracks.weight);
-    add("input.sigma", tracks.sigma);
-    add("input.tau", tracks.tau);
-    add("input.kept", tracks.kept);
+    if (reads_pseudo(config_)) {
+      for (size_t i = 0; i < batch_.pseudo.size(); ++i) add(str_cat("input.pseudo_", i), batch_.pseudo[i]);
+    } else {
+      add("input.xy", tracks.xy);
+      add("input.weight", tracks.weight);
+      add("input.sigma", tracks.sigma);
+      add("input.tau", tracks.tau);
+      add("input.kept", tracks.kept);
+    }
     add("value.total", total);
     for (const LossTerm& term : losses.terms) add("value." + term.name, term.value);
     for (auto [name, p] : model_->parameters().named()) {
@@ -113,7 +125,10 @@ class Step : public Work {
       p.clear_grad();
     }
     const Config& c = config_;
-    const Json options = {{"groups", c.model.groups},
+    const Json options = {{"recipe", c.recipe},
+                          {"levels", c.pseudo.thresholds.size()},
+                          {"consistency_weight", c.loss.consistency_weight},
+                          {"groups", c.model.groups},
                           {"slope", c.model.slope},
                           {"mix", c.maps.mix},
                           {"lambda", c.loss.lambda},
@@ -123,6 +138,7 @@ class Step : public Work {
                           {"background", c.pseudo.background},
                           {"lr", c.optimizer.lr},
                           {"momentum", c.optimizer.momentum},
+                          {"nesterov", c.optimizer.nesterov},
                           {"weight_decay", c.optimizer.weight_decay}};
     all.metadata["options"] = options.dump();
     return all;
@@ -164,6 +180,8 @@ class Step : public Work {
     SupervisedBatch supervised;
     supervised.images = augment(here(batch_.images), here(batch_.geometry), here(batch_.colour));
     supervised.tracks = to_device(batch_.tracks, model_->device());
+    for (const Tensor& masks : batch_.pseudo)
+      supervised.pseudo.push_back(augment_masks(here(masks), here(batch_.geometry)));
     return model_->losses(supervised);
   }
 

@@ -56,6 +56,7 @@ SMALL = ("step", "--config", "configs/kvasir_small.yaml")
 WORKS = (
     Work("training step, kvasir_small at 64 pixels", SMALL, LAYOUTS, "whole step", (Variant(goals={"whole step": 3}),)),
     Work("training step, kvasir_small at 64 pixels, beside a busy loop", SMALL, LAYOUTS, "whole step", busy=1),
+    Work("training step, gazemedseg, kvasir_small at 64 pixels", (*SMALL, "recipe=gazemedseg"), LAYOUTS, "whole step"),
     Work("training step, kvasir_small at 128 pixels", ("step", "--config", "configs/kvasir_small.yaml", "data.size=128"),
          LAYOUTS, "whole step", (Variant(goals={"whole step": 1.5}),)),
     Work("training step, full size", ("step", "--config", "configs/kvasir.yaml"), LAYOUTS, "whole step",

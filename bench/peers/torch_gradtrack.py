@@ -1,4 +1,4 @@
-"""GradTrack's step and ops in PyTorch, made of its library functions, as the twin for the comparison of speed.
+"""The steps of GradTrack and GazeMedSeg, and GradTrack's ops, in PyTorch, made of its library functions, as the twin for the comparison of speed.
 
 Images are (B,C,H,W). Tracks of different lengths are packed as (N,2) fixations and read through padded indices. Nothing
 loops over images, fixations or pixels. Tensors are made on PyTorch's default device. METHOD n stands for section n of
@@ -128,14 +128,12 @@ class UpCat(nn.Module):
         return self.convs(torch.cat([skip, self.upsample["deconv"](x)], 1))
 
 
-class GradTrack(nn.Module):
-    """MONAI's BasicUNet with Track Attention after every decoder block, with GradTrack's parameter names. `amp` runs the
-    network by automatic mixed precision; gaze maps and losses stay f32, as GradTrack's do."""
+class UNet(nn.Module):
+    """MONAI's BasicUNet, with GradTrack's parameter names."""
 
-    def __init__(self, features, channels, options, amp=False):
+    def __init__(self, features, channels, outputs, options):
         super().__init__()
         f, o = features, (options["groups"], options["slope"])
-        self.options, self.amp = options, amp
         self.conv_0 = TwoConv(channels, f[0], *o)
         for i in range(1, 5):
             self.add_module(f"down_{i}", Down(f[i - 1], f[i], *o))
@@ -143,37 +141,111 @@ class GradTrack(nn.Module):
         self.upcat_3 = UpCat(f[3], f[2], f[3] // 2, f[2], *o)
         self.upcat_2 = UpCat(f[2], f[1], f[2] // 2, f[1], *o)
         self.upcat_1 = UpCat(f[1], f[0], f[1], f[5], *o)
-        self.final_conv = nn.Conv2d(f[5], 1, 1)
-        for level, c in zip((1, 2, 3, 4), (f[3], f[2], f[1], f[5])):
+        self.final_conv = nn.Conv2d(f[5], outputs, 1)
+
+    def forward(self, images, after_level=lambda level, features: features):
+        """The outputs (B,outputs,H,W). after_level(level, features) replaces the features of each decoder level."""
+        skips = [self.conv_0(images)]
+        for i in range(1, 5):
+            skips.append(getattr(self, f"down_{i}")(skips[-1]))
+        y = skips.pop()
+        for level in range(1, 5):
+            y = after_level(level, getattr(self, f"upcat_{5 - level}")(y, skips.pop()))
+        return self.final_conv(y)
+
+
+class GradTrack(UNet):
+    """The U-Net with Track Attention after every decoder block. `amp` runs the network by automatic mixed precision; gaze
+    maps and losses stay f32, as GradTrack's do."""
+
+    def __init__(self, features, channels, options, amp=False):
+        super().__init__(features, channels, 1, options)
+        self.options, self.amp = options, amp
+        for level, c in zip((1, 2, 3, 4), (*features[3:0:-1], features[5])):
             self.add_module(f"attention_{level}", TrackAttention(c))
 
     def losses(self, batch):
-        """The losses of a batch of collate(): total, segmentation, and each level's, coarsest first."""
+        """The losses of a batch of collate(): total, and by name segmentation and each level's."""
         o, images = self.options, augment(batch["images"], batch["geometry"], batch["colour"])
         maps = [track_map(batch["tracks"], l, o["mix"], images.shape[2] // n, images.shape[3] // n)
                 for l, n in enumerate((8, 4, 2, 1, 1))]
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
             logits, track = self.network(images, maps)
-        segmentation = segmentation_loss(logits.float(), maps[-1], o)
-        return segmentation + sum(w * l for w, l in zip(o["lambda"], track)), segmentation, track
+        target = (maps[-1] > o["foreground"]).float()
+        counted = target + (maps[-1] < o["background"]).float()
+        segmentation = segmentation_loss(logits.float(), target, counted, o)
+        total = segmentation + sum(w * l for w, l in zip(o["lambda"], track))
+        return total, {"segmentation": segmentation} | {f"track_{l}": t for l, t in enumerate(track, 1)}
 
     def network(self, images, maps):
         """Logits (B,H,W), and each level's loss."""
-        skips = [self.conv_0(images)]
-        for i in range(1, 5):
-            skips.append(getattr(self, f"down_{i}")(skips[-1]))
-        y, track = skips.pop(), []
-        for level, track_map in enumerate(maps[:4], 1):
-            up = getattr(self, f"upcat_{5 - level}")(y, skips.pop())
-            y, loss = getattr(self, f"attention_{level}")(up, track_map)
+        track = []
+
+        def attend(level, features):
+            features, loss = getattr(self, f"attention_{level}")(features, maps[level - 1])
             track.append(loss)
-        return self.final_conv(y)[:, 0], track
+            return features
+
+        return self(images, attend)[:, 0], track
 
 
-def segmentation_loss(z, full_map, o):
-    """Logits (B,H,W) against the pseudo mask of the full track's map."""
-    target = (full_map > o["foreground"]).float()
-    counted = target + (full_map < o["background"]).float()
+# ---- GazeMedSeg (METHOD 6) --------------------------------------------------------------------------------------------
+
+
+def feature_propagation(features, values, dilation=2):
+    """features (B,C,H,W), values (B,1,H,W) -> (B,H,W): values averaged over the 5 x 5 window of pixels `dilation` apart,
+    with the softmax of the products of features, clamped at 0, as weights."""
+    batch, channels, height, width = features.shape
+    window = lambda x: F.unfold(x, 5, dilation, 2 * dilation).view(batch, -1, 25, height, width)
+    similarity = torch.einsum("bchw,bckhw->bkhw", features, window(features))
+    return (similarity.clamp_min(0).softmax(1) * window(values)[:, 0]).sum(1)
+
+
+def augment_masks(masks, geometry):
+    """Masks (B,H,W) u8 of 0 and 255, moved as augment() moves images: 1 where the bilinear value is at least one half."""
+    sampled = sample(masks[:, None].float() / 255, geometry)
+    return (sampled[:, 0] >= 0.5).float()
+
+
+class Level(nn.Module):
+    def __init__(self, features, channels, options):
+        super().__init__()
+        self.encoder = UNet(features, channels, features[5], options)
+        self.classifier = nn.Conv2d(features[5], 1, 1)
+
+
+class GazeMedSeg(nn.Module):
+    """A U-Net for each pseudo mask, and the disagreement of each, after feature propagation, with the others. The
+    classifier comes before the propagation, which leaves one channel to propagate."""
+
+    def __init__(self, features, channels, options, amp=False):
+        super().__init__()
+        self.options = options
+        for level in range(1, options["levels"] + 1):
+            self.add_module(f"level_{level}", Level(features, channels, options))
+
+    def losses(self, batch):
+        o, images = self.options, augment(batch["images"], batch["geometry"], batch["colour"])
+        direct, own, segmentation = [], [], 0
+        for level, masks in enumerate(batch["pseudo"], 1):
+            part = getattr(self, f"level_{level}")
+            features = part.encoder(images)
+            z = part.classifier(features)
+            direct.append(z[:, 0])
+            own.append(feature_propagation(features, z - part.classifier.bias) + part.classifier.bias)
+            target = augment_masks(masks, batch["geometry"])
+            segmentation = segmentation + segmentation_loss(z[:, 0], target, torch.ones_like(target), o)
+        consistency = 0
+        for i, z in enumerate(own):
+            p = torch.sigmoid(z)
+            for q in (torch.sigmoid(d.detach()) for j, d in enumerate(direct) if j != i):
+                consistency = consistency + (p * (1 - 2 * q) + q).mean() / (len(own) - 1)
+        return segmentation + o["consistency_weight"] * consistency, {"segmentation": segmentation,
+                                                                     "consistency": consistency}
+
+
+def segmentation_loss(z, target, counted, o):
+    """Logits (B,H,W) against a target (B,H,W) of 0 and 1, at the pixels where counted is 1."""
     p = torch.sigmoid(z) * counted
     both, either = (p * target).sum((1, 2)), (p + target * counted).sum((1, 2))
     dice = (1 - (2 * both + 1) / (either + 1)).mean()
@@ -184,13 +256,18 @@ def segmentation_loss(z, full_map, o):
 def augment(images, geometry, colour):
     """Augmentation as in kernels/augment.cu: images (B,C,H,W) u8, geometry (B,2,3), colour (B,C,C+1).
 
-    geometry maps output positions to input positions in image sides; grid_sample's positions run from -1 to 1."""
+    geometry maps output positions to input positions in image sides."""
+    sampled = sample(images.float() / 255, geometry)
+    mixed = torch.einsum("bij,bjhw->bihw", colour[..., :-1], sampled) + colour[..., -1][:, :, None, None]
+    return mixed.contiguous(memory_format=images_format(images))
+
+
+def sample(images, geometry):
+    """Images (B,C,H,W) at moved positions; those of grid_sample run from -1 to 1."""
     turn, shift = geometry[..., :2], geometry[..., 2:]
     theta = torch.cat([turn, turn.sum(-1, keepdim=True) + 2 * shift - 1], -1)
     grid = F.affine_grid(theta, images.shape, align_corners=False)
-    sampled = F.grid_sample(images.float() / 255, grid, padding_mode="border", align_corners=False)
-    mixed = torch.einsum("bij,bjhw->bihw", colour[..., :-1], sampled) + colour[..., -1][:, :, None, None]
-    return mixed.contiguous(memory_format=images_format(images))
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def images_format(images):
@@ -200,9 +277,12 @@ def images_format(images):
 
 def collate(inputs, memory_format):
     """The batch, as a data loader would return it, of gradtrack_peer's tensors."""
-    return {
+    batch = {
         "images": inputs["images"].permute(0, 3, 1, 2).contiguous(memory_format=memory_format),
         "geometry": inputs["geometry"],
         "colour": inputs["colour"],
-        "tracks": {**{k: inputs[k] for k in ("xy", "weight", "sigma", "tau")}, "padded": padded(inputs["kept"])},
+        "pseudo": [inputs[k] for k in sorted(inputs) if k.startswith("pseudo_")],
     }
+    if "kept" in inputs:
+        batch["tracks"] = {k: inputs[k] for k in ("xy", "weight", "sigma", "tau")} | {"padded": padded(inputs["kept"])}
+    return batch

@@ -85,19 +85,21 @@ class Step:
         self.batch = twin.collate(read(path, "input."), memory_format)
         self.before = status_mb("VmRSS")
         weights = read(path, "parameter.")
-        features = [weights[f"{block}.conv_1.conv.weight"].shape[0] for block in
+        make, prefix = {"gradtrack": (twin.GradTrack, ""), "gazemedseg": (twin.GazeMedSeg, "level_1.encoder.")}[
+            options["recipe"]]
+        features = [weights[f"{prefix}{block}.conv_1.conv.weight"].shape[0] for block in
                     ("conv_0", "down_1.convs", "down_2.convs", "down_3.convs", "down_4.convs", "upcat_1.convs")]
-        self.model = twin.GradTrack(features, self.batch["images"].shape[1], options, "amp" in settings)
+        self.model = make(features, self.batch["images"].shape[1], options, "amp" in settings)
         self.model.load_state_dict(weights)
         self.model.to(memory_format=memory_format)
         self.optimiser = torch.optim.SGD(self.model.parameters(), options["lr"], options["momentum"],
-                                         weight_decay=options["weight_decay"], fused=True)
+                                         nesterov=options["nesterov"], weight_decay=options["weight_decay"], fused=True)
         self.losses = compiled(self.model.losses, settings)
 
     def first(self):
-        total, segmentation, track = self.losses(self.batch)
+        total, terms = self.losses(self.batch)
         total.backward()
-        values = {"total": total, "segmentation": segmentation} | {f"track_{l}": t for l, t in enumerate(track, 1)}
+        values = {"total": total} | terms
         gradients = {name: p.grad for name, p in self.model.named_parameters()}
         values = {k: v.detach().clone() for k, v in values.items()}  # the next run overwrites a CUDA graph's memory
         self.optimiser.zero_grad()
