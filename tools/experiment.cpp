@@ -323,7 +323,8 @@ void run_experiment(const Experiment& experiment, ExperimentOptions o, const std
   write_page(o.out + "/report.html", comparison_page(c, o.out, choose_device(o.device)), false);
   write_file(o.out + "/scores.csv", comparison_csv(c));
   write_file(o.out + "/table.tex", comparison_latex(c));
-  std::printf("written to %s: report.html, compare.json, scores.csv, table.tex, figures/\n", o.out.c_str());
+  std::printf("written to %s: report.html, compare.json, scores.csv, table.tex%s\n", o.out.c_str(),
+              is_folder(o.out + "/figures") ? ", figures/" : "");
   for (const auto& [run, why] : c.left_out)
     std::fprintf(stderr, "warning: %s is left out: %s\n", run.c_str(), why.c_str());
   if (c.failures.empty()) return;

@@ -113,7 +113,7 @@ void check_curves(const Run& device, const Run& cpu, double tolerance) {
     REQUIRE(device.losses[k].terms.size() == cpu.losses[k].terms.size());
     for (size_t i = 0; i < cpu.losses[k].terms.size(); ++i)
       CHECK(device.losses[k].terms[i] == Approx(cpu.losses[k].terms[i]).epsilon(tolerance));
-    CHECK(device.losses[k].gradient_norm == Approx(cpu.losses[k].gradient_norm).epsilon(50 * tolerance));
+    CHECK(device.losses[k].gradient_norm == Approx(cpu.losses[k].gradient_norm).epsilon(20 * tolerance));
   }
 }
 
