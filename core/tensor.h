@@ -120,9 +120,9 @@ struct Tensor::Impl {
   Device device;
   std::shared_ptr<Buffer> buffer;
   bool requires_grad = false;
-  std::shared_ptr<Impl> grad;  // of a leaf
-  std::shared_ptr<Node> node;  // the op that computed it; null for a leaf
-  int output = 0;              // index among the node's outputs
+  std::shared_ptr<Impl> grad;                              // of a leaf
+  std::shared_ptr<Node> node;                              // the op that computed it; null for a leaf
+  int output = 0;                                          // index among the node's outputs
   std::shared_ptr<Recomputation> recomputation = nullptr;  // see Saved
 };
 

@@ -163,9 +163,8 @@ void clip_by_norm(const std::vector<Span<T, 1>>& spans, double max_norm, double*
     for (int64_t k = begin; k < end; ++k)
       visit_spans(spans, k * chunk, std::min(elements, (k + 1) * chunk),
                   [&](const std::array<T*, 1>& data, int64_t first, int64_t last) {
-                    squares[size_t(k)] += ordered_sum<double>(last - first, [g = data[0] + first](int64_t i) {
-                      return double(g[i]) * double(g[i]);
-                    });
+                    squares[size_t(k)] += ordered_sum<double>(
+                        last - first, [g = data[0] + first](int64_t i) { return double(g[i]) * double(g[i]); });
                   });
   });
   double sum = 0;

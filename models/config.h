@@ -70,7 +70,7 @@ struct TrainOptions {
     v("cuda_graph", cuda_graph, Help{"CUDA: record a training step once as a graph and replay it"});
     v("reduce", reduce, OneOf{"f32", "bf16"}, Help{"several processes: number format in which gradients are sent"});
     v("recompute", recompute, OneOf{"none", "norm"},
-      Help{"what is computed again in the backward pass to save memory: norms' outputs; bits stay the same"});
+      Help{"what the backward pass computes again to save memory; the bits stay"});
   }
 };
 

@@ -265,7 +265,7 @@ TEST_CASE("autograd: a saved tensor is computed again where that was asked for",
     recompute_in_backward(y, [] { return Tensor({2}, DType::f64); });
     y = saver(y);
     CHECK_THROWS_WITH(backward(y, Tensor::full({1000}, 1, DType::f64)),
-                      "a saved tensor was computed again as f64(2), expected f64(1000)");
+                      Catch::Matchers::Contains("a saved tensor was computed again as f64(2), expected f64(1000)"));
     return;
   }
   CHECK(x.grad().values<double>()[0] > 0);

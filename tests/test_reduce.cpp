@@ -69,8 +69,15 @@ TEST_CASE("gemm: every sum adds its terms in order", "[gemm]") {
   struct Size {
     int64_t m, n, k;
   };
-  for (const Size s :
-       {Size{1, 1, 1}, {7, 5, 3}, {16, 16, 16}, {33, 47, 65}, {64, 130, 40}, {300, 20, 17}, {5, 70, 2000}, {3, 4, 0}})
+  for (const Size s : {Size{1, 1, 1},
+                       {7, 5, 3},
+                       {16, 16, 16},
+                       {33, 47, 65},
+                       {64, 130, 40},
+                       {300, 20, 17},
+                       {5, 70, 2000},
+                       {0, 4, 3},
+                       {3, 4, 0}})
     for (const bool transpose_a : {false, true})
       for (const bool transpose_b : {false, true}) {
         std::vector<float> a = random_values(s.m * s.k, 1), b = random_values(s.k * s.n, 2);

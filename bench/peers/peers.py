@@ -61,7 +61,8 @@ WORKS = (
          LAYOUTS, "whole step", (Variant(goals={"whole step": 1.5}),)),
     Work("training step, full size", ("step", "--config", "configs/kvasir.yaml"), LAYOUTS, "whole step",
          (Variant("direct", ("conv=direct",), {"whole step": 1.2}),
-          Variant("auto: Winograd", ("conv=auto",), {"whole step": 1.6})), memory=True),
+          Variant("auto: Winograd", ("conv=auto",), {"whole step": 1.6}),
+          Variant("norms computed again", ("train.recompute=norm",))), memory=True),
     Work("splat, 8 images, 4 levels of 224x224", ("splat",), (("separable",), ("broadcast",)), "forward",
          (Variant(goals={"forward": 20}),)),
     Work("splat, direct formula", ("splat",), (("broadcast",),), "forward"),
@@ -355,9 +356,10 @@ class Race:
     def memory_row(self, variant, memory):
         setting = min(self.torch_mb, key=self.torch_mb.get)
         ratio = self.torch_mb[setting] / memory["peak_mb"]
+        goal = 1 / 0.75 if "train.recompute=norm" in variant.overrides else 1
         return with_goal({"work": self.title(variant, "peak memory"), "ours_mb": memory["peak_mb"],
                           "ours_buffers_mb": memory["buffers_mb"], "torch_mb": self.torch_mb[setting], "ratio": ratio,
-                          "ratio_min": ratio, "ratio_max": ratio, "setting": text_of(setting)}, 1)
+                          "ratio_min": ratio, "ratio_max": ratio, "setting": text_of(setting)}, round(goal, 2))
 
 
 def with_goal(row, goal):

@@ -75,7 +75,7 @@ std::vector<Group> make_groups(int64_t channels, int max = max_group) {
 /// Output channels of all groups, unused ones included.
 template <class T>
 int64_t padded_width(const std::vector<Group>& groups) {
-  return groups.back().first + groups.back().template width<T>();
+  return groups.empty() ? 0 : groups.back().first + groups.back().template width<T>();
 }
 
 /// Packs weights in the order in which tile() reads them: [group][i][C / 16][j][c][channel of the group]. Channels

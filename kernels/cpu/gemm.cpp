@@ -36,6 +36,7 @@ void pack_columns(int64_t begin, int64_t end, int64_t m, int64_t k, const T* a, 
 
 template <class T>
 void multiply(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, const T* b, bool transpose_b, T* y) {
+  if (m == 0 || n == 0) return;
   const std::vector<Group> groups = make_groups<T>(n);
   Tensor columns({k * padded_width<T>(groups)}, dtype_of<T>());
   const Correlation packing{.images = 1, .height = 1, .width = m, .in = k, .out = n, .kernel = 1};
@@ -43,8 +44,8 @@ void multiply(int64_t m, int64_t n, int64_t k, const T* a, bool transpose_a, con
   if (k > 0) pack_weights(packing, weights, groups, columns.data<T>());
 
   // Packed rows stay in the second cache.
-  const int64_t cached = (256 << 10) / (std::max<int64_t>(k, 1) * int64_t(sizeof(T)));
-  const int64_t rows = std::max(grain(n * k), std::clamp<int64_t>(cached, 16, 256));
+  const int64_t terms = std::max<int64_t>(k, 1), cached = (256 << 10) / (terms * int64_t(sizeof(T)));
+  const int64_t rows = std::max(grain(n * terms), std::clamp<int64_t>(cached, 16, 256));
   parallel_for(m, rows, [&](int64_t begin, int64_t end) {
     const PackedProduct<T> product(end - begin, n, k);
     std::vector<T> packed(size_t(product.a_size()));
