@@ -1,5 +1,7 @@
 #include "models/unet.h"
 
+#include <utility>
+
 namespace gt {
 
 TwoConv::TwoConv(const Scope& scope, int64_t in, int64_t out, const UNetOptions& o)
@@ -9,15 +11,17 @@ TwoConv::TwoConv(const Scope& scope, int64_t in, int64_t out, const UNetOptions&
       norm_1(scope / "conv_1" / "adn" / "N", out, o.groups, o.slope) {}
 
 Tensor TwoConv::operator()(const Tensor& x) const {
-  const Tensor y = norm_0(conv_0.without_bias(x), conv_0.bias);
-  return norm_1(conv_1.without_bias(y), conv_1.bias);
+  Tensor y = norm_0(conv_0.without_bias(x), conv_0.bias);
+  y = conv_1.without_bias(y);  // frees the norm's output, if nothing saved it
+  return norm_1(y, conv_1.bias);
 }
 
 UpCat::UpCat(const Scope& scope, int64_t in, int64_t skip, int64_t up, int64_t out, const UNetOptions& options)
     : upsample(scope / "upsample" / "deconv", in, up), convs(scope / "convs", skip + up, out, options) {}
 
-Tensor UpCat::operator()(const Tensor& x, const Tensor& skip) const {
-  return convs(concat(skip, upsample.without_bias(x), upsample.bias));
+Tensor UpCat::operator()(const Tensor& x, Tensor skip) const {
+  skip = concat(skip, upsample.without_bias(x), upsample.bias);  // frees both parts before the convolutions
+  return convs(skip);
 }
 
 namespace {
@@ -88,7 +92,7 @@ Tensor UNet::operator()(const Tensor& x, const Stage& stage) const {
   Tensor y = std::move(skips.back());
   for (size_t level = 0; level < upcat.size(); ++level) {
     skips.pop_back();
-    y = upcat[level](y, skips.back());
+    y = upcat[level](y, std::exchange(skips.back(), {}));
     Tensor none;
     if (stage) stage(int64_t(level) + 1, y, skips.size() > 1 ? skips[skips.size() - 2] : none);
   }

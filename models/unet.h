@@ -48,7 +48,7 @@ struct TwoConv {
 /// (B,2H,2W,skip) and applies TwoConv: (B,2H,2W,out).
 struct UpCat {
   UpCat(const Scope& scope, int64_t in, int64_t skip, int64_t up, int64_t out, const UNetOptions& options);
-  Tensor operator()(const Tensor& x, const Tensor& skip) const;
+  Tensor operator()(const Tensor& x, Tensor skip) const;
   ConvTranspose2x2 upsample;
   TwoConv convs;
 };

@@ -336,8 +336,8 @@ void serve(const Options& options) {
   double before = 0;  // the resident set, MB
   if (options.work == "step") {
     const Config config = load_config(options.config, options.overrides);
-    if (config.recipe != "gradtrack" || config.optimizer.kind != "sgd")
-      fail(options.config, ": expected recipe gradtrack and optimizer.kind sgd, which have a PyTorch twin");
+    if (config.recipe == "full" || config.optimizer.kind != "sgd")
+      fail(options.config, ": expected recipe gradtrack or gazemedseg, and optimizer.kind sgd, which have a PyTorch twin");
     Batch batch = first_batch(config);
     before = status_mb("VmRSS");
     work = std::make_unique<Step>(config, std::move(batch), options.device);
