@@ -14,7 +14,6 @@
 //
 // CUDA: forward takes two launches, the partial sums of chunks and then their sum in a fixed order; backward takes one.
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "core/launch.cuh"
@@ -102,14 +101,26 @@ namespace cpu {
 
 constexpr int64_t block_size = 1024;
 
-/// The sums over elements [begin, end) of all images.
+/// The sums over elements [begin, end) of all images, at most block_size.
 template <class Loss, class T>
 Sums sum_terms(const Samples<T>& s, int64_t begin, int64_t end) {
-  const auto [first, second] = ordered_sums<double, 2>(end - begin, [&](int64_t i) {
-    const Sums terms = Loss::terms(s.z[begin + i], s.t[begin + i], s.weight(begin + i));
-    return std::array{double(terms.first), double(terms.second)};
-  });
-  return {first, second};
+  double first[block_size], second[block_size];
+  const int64_t n = end - begin;
+  const T *z = s.z + begin, *t = s.t + begin;
+  const auto compute_terms = [&](const auto& weight) {  // either body is vectorised
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const Sums terms = Loss::terms(z[i], t[i], weight(i));
+      first[i] = terms.first;
+      second[i] = terms.second;
+    }
+  };
+  if (s.m == nullptr)
+    compute_terms([](int64_t) { return T(1); });
+  else
+    compute_terms([m = s.m + begin](int64_t i) { return m[i]; });
+  return {ordered_sum<double>(n, [&](int64_t i) { return first[i]; }),
+          ordered_sum<double>(n, [&](int64_t i) { return second[i]; })};
 }
 
 template <class T>

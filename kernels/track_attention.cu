@@ -53,7 +53,10 @@ double forward_tile(const AttentionInputs<T>& x, int64_t begin, int64_t end, T* 
     map_elements(channels, nontemporal, y + p * channels, [=](int64_t c) { return f[c] * gain; });
   }
   if (x.map == nullptr) return 0;
-  return ordered_sum<double>(n, [&](int64_t p) { return math::bce(logit[p], x.map[begin + p]); });
+  T loss[max_tile_pixels];
+#pragma omp simd
+  for (int64_t p = 0; p < n; ++p) loss[p] = math::bce(logit[p], x.map[begin + p]);
+  return ordered_sum<double>(n, [&](int64_t p) { return loss[p]; });
 }
 
 /// Writes F', A and, unless it is null, the loss.

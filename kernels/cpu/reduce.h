@@ -8,9 +8,10 @@
 
 namespace gt {
 
-/// The N sums of the terms f(i), an array of N values, over i of [0, n).
+/// The N sums of the terms f(i), an array of N values, over i of [0, n). f should be a few operations: GCC unrolls its
+/// 64 calls. Larger terms are computed first, in a loop of their own.
 template <class T, int N, class F>
-std::array<T, N> ordered_sums(int64_t n, const F& f) {
+[[gnu::always_inline]] inline std::array<T, N> ordered_sums(int64_t n, const F& f) {
   constexpr int64_t width = 16, rows = 4;
   T sum[N][width] = {};
   int64_t i = 0;
@@ -44,13 +45,13 @@ std::array<T, N> ordered_sums(int64_t n, const F& f) {
 
 /// The sum of the terms f(i) over i of [0, n).
 template <class T, class F>
-T ordered_sum(int64_t n, const F& f) {
+[[gnu::always_inline]] inline T ordered_sum(int64_t n, const F& f) {
   return ordered_sums<T, 1>(n, [&f](int64_t i) { return std::array<T, 1>{T(f(i))}; })[0];
 }
 
 /// The sum of a[i] b[i] over n elements.
 template <class T>
-T dot(const T* a, const T* b, int64_t n) {
+[[gnu::always_inline]] inline T dot(const T* a, const T* b, int64_t n) {
   return ordered_sum<T>(n, [=](int64_t i) { return a[i] * b[i]; });
 }
 
