@@ -337,7 +337,8 @@ void serve(const Options& options) {
   if (options.work == "step") {
     const Config config = load_config(options.config, options.overrides);
     if (config.recipe == "full" || config.optimizer.kind != "sgd")
-      fail(options.config, ": expected recipe gradtrack or gazemedseg, and optimizer.kind sgd, which have a PyTorch twin");
+      fail(options.config,
+           ": expected recipe gradtrack or gazemedseg, and optimizer.kind sgd, which have a PyTorch twin");
     Batch batch = first_batch(config);
     before = status_mb("VmRSS");
     work = std::make_unique<Step>(config, std::move(batch), options.device);
