@@ -37,8 +37,6 @@ struct Samples {
   const T* t;  // (B,n)
   const T* m;  // (B,n) or null
   int64_t batch, n;
-
-  GT_HD T weight(int64_t i) const { return m == nullptr ? T(1) : m[i]; }
 };
 
 /// The two sums of a loss.

@@ -7,7 +7,6 @@
 // CUDA: two launches each way, over chunks of each map. Forward first finds the maximum of each chunk; then every block
 // finds the map's maximum from these, and divides. Backward first writes dy / m and sums each chunk; then it adds the
 // sums and corrects the element of the maximum.
-#include <algorithm>
 #include <cstdint>
 
 #include "core/launch.cuh"

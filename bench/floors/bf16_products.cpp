@@ -1,6 +1,6 @@
-// How fast this processor multiplies bf16 numbers, against f32, in the loop of the direct convolution (a tile of 6
-// pixels and 4 vectors, kernels/cpu/conv_tiles.h) with operands in the caches, on one core. docs/cpu.md uses it. It
-// needs a processor with AVX512-BF16, and no build:
+// How fast one core multiplies bf16 numbers and f32 numbers, with operands in the caches. The loop is that of the
+// direct convolution: a tile of 6 pixels and 4 vectors (kernels/cpu/conv_tiles.h). docs/cpu.md has the figures. It
+// needs a processor with AVX512-BF16:
 //   g++ -std=c++20 -O3 -march=native bench/floors/bf16_products.cpp -o build/bf16_products && build/bf16_products
 #include <immintrin.h>
 

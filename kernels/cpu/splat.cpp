@@ -33,7 +33,7 @@ struct Map {
         along_y(f.sigma[2 * (level * f.batch + image) + 1]) {}
 };
 
-/// The most elements that size(map, of_level) takes over all maps, once for each thread.
+/// Elements for each thread: the most that size(s, count) gives for a map of size s with `count` fixations.
 template <class T, class F>
 Tensor scratch_for(const Fixations<T>& f, const std::vector<MapSize>& sizes, const F& size) {
   int64_t most = 0;
