@@ -32,7 +32,7 @@ struct Pixels {
 /// a of a tap before the division by the sum over taps; `largest` is the largest max(s, 0) of the pixel.
 template <class T>
 GT_HD inline T unscaled_weight(T s, T largest) {
-  return math::exp((s > 0 ? s : T(0)) - largest);
+  return math::exp_of_negative((s > 0 ? s : T(0)) - largest);
 }
 
 /// ds of a tap; mean is sum_m a_pm da_pm.
