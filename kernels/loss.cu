@@ -39,10 +39,19 @@ struct Samples {
   int64_t batch, n;
 };
 
+/// What an element adds to the two sums of a loss.
+template <class T>
+struct Terms {
+  T first, second;
+};
+
 /// The two sums of a loss.
 struct Sums {
   double first = 0, second = 0;
-  GT_HD void operator+=(const Sums& other) { first += other.first, second += other.second; }
+  template <class Other>
+  GT_HD void operator+=(const Other& other) {
+    first += double(other.first), second += double(other.second);
+  }
 };
 
 /// `count` pairs of sums on x's device, not initialised.
@@ -53,8 +62,8 @@ Sums* as_sums(double* pairs) { return reinterpret_cast<Sums*>(pairs); }
 /// Sums of bce_with_logits: of the losses and of the weights.
 struct Bce {
   template <class T>
-  static GT_HD Sums terms(T z, T t, T m) {
-    return {double(m * math::bce(z, t)), double(m)};
+  static GT_HD Terms<T> terms(T z, T t, T m) {
+    return {m * math::bce(z, t), m};
   }
   static GT_HD double mean(const Sums& s) { return s.second > 0 ? s.first / s.second : 0; }
 };
@@ -71,9 +80,9 @@ struct BceGradient {
 /// Sums of dice_loss in each image: N and D, without eps.
 struct Dice {
   template <class T>
-  static GT_HD Sums terms(T z, T t, T m) {
+  static GT_HD Terms<T> terms(T z, T t, T m) {
     const T p = math::sigmoid(z);
-    return {2 * double(m * p * t), double(m * (p + t))};
+    return {2 * (m * p * t), m * (p + t)};
   }
   static GT_HD double loss(const Sums& s) { return 1 - s.first / s.second; }
 };
@@ -102,13 +111,13 @@ constexpr int64_t block_size = 1024;
 /// The sums over elements [begin, end) of all images, at most block_size.
 template <class Loss, class T>
 Sums sum_terms(const Samples<T>& s, int64_t begin, int64_t end) {
-  double first[block_size], second[block_size];
+  T first[block_size], second[block_size];
   const int64_t n = end - begin;
   const T *z = s.z + begin, *t = s.t + begin;
   const auto compute_terms = [&](const auto& weight) {  // either body is vectorised
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
-      const Sums terms = Loss::terms(z[i], t[i], weight(i));
+      const Terms<T> terms = Loss::terms(z[i], t[i], weight(i));
       first[i] = terms.first;
       second[i] = terms.second;
     }
