@@ -8,7 +8,11 @@
 // is in at most 4 windows, and sums their gradients in one order, 5n additions at most.
 //
 // CUDA: one launch each way; a thread takes 16 bytes of one pixel's channels. x and y may be bf16.
+#include <algorithm>
+#include <array>
 #include <limits>
+#include <tuple>
+#include <vector>
 
 #include "core/autograd.h"
 #include "core/launch.cuh"
@@ -31,11 +35,21 @@ struct Windows {
   GT_HD int64_t out_width() const { return width / 2; }
 };
 
-/// Whether v takes the place of the maximum so far. The first of equal values and the first NaN stay.
+/// The maximum of a window's pixels so far, and the tap it is at.
 template <class T>
-GT_HD inline bool is_larger(T v, T maximum) {
-  return v > maximum || (v != v && maximum == maximum);
-}
+struct Maximum {
+  T value = -std::numeric_limits<T>::infinity();
+  int tap = 4;  // the middle, which is inside: for a window of -infinity
+
+  /// Takes v if it is larger. The first of equal values and the first NaN stay. All choices are of values, so that a
+  /// loop over it is vectorised.
+  GT_HD void add(T v, int at) {
+    const int tap_of_nan = value == value ? at : tap, tap_of_number = v > value ? at : tap;
+    const T larger = v > value ? v : value;
+    tap = v == v ? tap_of_number : tap_of_nan;
+    value = v == v ? larger : v;
+  }
+};
 
 /// Where a tap 3i + j of the window of output (r,p) is in the input: elements from the beginning of the image; -1 for
 /// outside.
@@ -63,28 +77,55 @@ namespace cpu {
 
 constexpr int64_t block = 1 << 10;  // outputs
 
+// Loops over floats and bytes together use short vectors. So indices are converted in loops of their own.
+constexpr int64_t max_run = 64;  // channels at a time
+
+/// Channels [begin, begin + n) of one pixel of the output, from the 9 pixels of its window; n is at most max_run.
+template <class T>
+void pool_run(int64_t begin, int64_t n, const std::array<const T*, 9>& taps, T* y, uint8_t* index) {
+  int32_t at[max_run];
+  const auto pool = [=, places = &at[0]](auto... x) {  // by value: nothing is read again after a store
+#pragma omp simd
+    for (int64_t c = begin; c < begin + n; ++c) {
+      Maximum<T> maximum;
+      int tap = 0;
+      (maximum.add(x[c], tap++), ...);
+      y[c] = maximum.value;
+      places[c - begin] = maximum.tap;
+    }
+  };
+  std::apply(pool, taps);
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) index[begin + c] = uint8_t(at[c]);
+}
+
 template <class T>
 void max_pool3x3_forward(const Windows& n, const T* x, T* y, uint8_t* index) {
   const int64_t columns = n.out_width();
-  parallel_for(n.images * n.out_height(), 1 + block / (columns * n.channels), [=](int64_t begin, int64_t end) {
+  const std::vector<T> outside(size_t(n.channels), -std::numeric_limits<T>::infinity());
+  parallel_for(n.images * n.out_height(), 1 + block / (columns * n.channels), [&](int64_t begin, int64_t end) {
     for (int64_t pixel = begin * columns; pixel < end * columns; ++pixel) {
       const int64_t row = pixel / columns, b = row / n.out_height();
       const T* const image = x + b * n.height * n.width * n.channels;
-      T* const to = y + pixel * n.channels;
-      uint8_t* const at = index + pixel * n.channels;
-      std::fill_n(to, n.channels, -std::numeric_limits<T>::infinity());
-      std::fill_n(at, n.channels, uint8_t(4));  // the middle, which is inside: for a window of -infinity
+      std::array<const T*, 9> taps;
       for (int tap = 0; tap < 9; ++tap) {
         const int64_t offset = offset_of_tap(n, row % n.out_height(), pixel % columns, tap);
-        for (int64_t c = 0; c < n.channels && offset >= 0; ++c) {
-          const T v = image[offset + c];
-          const bool larger = is_larger(v, to[c]);
-          to[c] = larger ? v : to[c];
-          at[c] = larger ? uint8_t(tap) : at[c];
-        }
+        taps[size_t(tap)] = offset < 0 ? outside.data() : image + offset;
       }
+      for (int64_t c = 0; c < n.channels; c += max_run)
+        pool_run(c, std::min(max_run, n.channels - c), taps, y + pixel * n.channels, index + pixel * n.channels);
     }
   });
+}
+
+/// sum += dy where the index is `tap`, for n channels, at most max_run.
+template <class T>
+void add_run(int64_t n, int tap, const uint8_t* index, const T* dy, T* sum) {
+  int32_t at[max_run];
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) at[c] = index[c];
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) sum[c] += at[c] == tap ? dy[c] : T(0);
 }
 
 template <class T>
@@ -97,8 +138,8 @@ void max_pool3x3_backward(const Windows& n, const T* dy, const uint8_t* index, T
       for (int k = 0; k < 4; ++k) {
         const Membership in = window_of(n, row % n.height, pixel % n.width, k);
         const int64_t from = first + in.offset;
-        for (int64_t c = 0; c < n.channels && in.tap >= 0; ++c)
-          sum[c] += index[from + c] == in.tap ? dy[from + c] : T(0);
+        for (int64_t c = 0; c < n.channels && in.tap >= 0; c += max_run)
+          add_run(std::min(max_run, n.channels - c), in.tap, index + from + c, dy + from + c, sum + c);
       }
     }
   });
@@ -120,18 +161,16 @@ __global__ void __launch_bounds__(RowPartition::threads)
   const int64_t image = row / height * n.height * n.width * n.channels;
   const int64_t to = (row * n.out_width() + column) * n.channels;
   for (int64_t c = partition.lane() * N; c < n.channels; c += partition.lanes * N) {
-    C maxima[N];
-    Vector<uint8_t, N> indices;
-    for (int k = 0; k < N; ++k) maxima[k] = -std::numeric_limits<C>::infinity(), indices.v[k] = 4;
+    Maximum<C> maxima[N];
     for (int tap = 0; tap < 9; ++tap) {
       const int64_t offset = offset_of_tap(n, row % height, column, tap);
       if (offset < 0) continue;
       const auto values = load<N>(x + image + offset + c);
-      for (int k = 0; k < N; ++k)
-        if (const C v = C(values.v[k]); is_larger(v, maxima[k])) maxima[k] = v, indices.v[k] = uint8_t(tap);
+      for (int k = 0; k < N; ++k) maxima[k].add(C(values.v[k]), tap);
     }
     Vector<T, N> largest;
-    for (int k = 0; k < N; ++k) largest.v[k] = T(maxima[k]);
+    Vector<uint8_t, N> indices;
+    for (int k = 0; k < N; ++k) largest.v[k] = T(maxima[k].value), indices.v[k] = uint8_t(maxima[k].tap);
     store(y + to + c, largest);
     store(index + to + c, indices);
   }
