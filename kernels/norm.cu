@@ -25,64 +25,65 @@ namespace {
 
 namespace cpu {
 
-/// The channels' affine functions for images [first, last), once for each element of a tile.
+/// The channels' affine functions for images [first, last), once for each element of a tile of map_tiles().
 template <class T>
 struct TiledAffines {
-  int64_t first, tile;
+  int64_t first, channels, tile;
   std::vector<T> scales, shifts;  // (last-first,tile)
 
-  /// affine(b, c) gives that of channel c in image b.
+  TiledAffines(const ImageShape& shape, int64_t first, int64_t last)
+      : first(first),
+        channels(shape.channels),
+        tile(map_tile_elements(shape)),
+        scales(size_t((last - first) * tile)),
+        shifts(scales.size()) {}
+
+  /// affine(c) gives that of channel c.
   template <class F>
-  TiledAffines(const ImageShape& shape, int64_t first, int64_t last, const F& affine)
-      : first(first), tile(tile_elements(shape)) {
-    for (int64_t b = first; b < last; ++b)
-      for (int64_t j = 0; j < tile; ++j) {
-        const auto [scale, shift] = affine(b, j % shape.channels);
-        scales.push_back(T(scale));
-        shifts.push_back(T(shift));
-      }
+  void set(int64_t image, const F& affine) {
+    T *const scale = scales.data() + (image - first) * tile, *const shift = shifts.data() + (image - first) * tile;
+    for (int64_t c = 0; c < channels; ++c) {
+      const Affine<double> of_channel = affine(c);
+      scale[c] = T(of_channel.scale);
+      shift[c] = T(of_channel.shift);
+    }
+    repeat_pixel(channels, tile, scale);
+    repeat_pixel(channels, tile, shift);
   }
 
   const T* scale(int64_t image) const { return scales.data() + (image - first) * tile; }
   const T* shift(int64_t image) const { return shifts.data() + (image - first) * tile; }
 };
 
-/// The value of a channel's first pixel, x0. Sums are those of x - x0, so that adding a few terms in f32 loses no
-/// digits that matter.
+/// The first pixel of an image, x0. Sums are those of x - x0, so that adding a few terms in f32 loses no digits that
+/// matter.
 template <class T>
-double origin_of(const NormInputs<T>& in, int64_t image, int64_t channel) {
-  return double(in.x[image * in.norm.shape.pixels * in.norm.shape.channels + channel]);
+const T* first_pixel(const NormInputs<T>& in, int64_t image) {
+  return in.x + image * in.norm.shape.pixels * in.norm.shape.channels;
 }
 
-/// x0 of images [first, last), once for each element of a tile: (last-first,tile).
+/// x0, once for each element of a tile.
 template <class T>
-std::vector<T> tiled_origins(const NormInputs<T>& in, int64_t first, int64_t last) {
-  const ImageShape& shape = in.norm.shape;
-  std::vector<T> origins;
-  for (int64_t b = first; b < last; ++b) {
-    const std::vector<T> of_image = tiled<T>(shape, in.x + b * shape.pixels * shape.channels);
-    origins.insert(origins.end(), of_image.begin(), of_image.end());
-  }
-  return origins;
+std::vector<T> tiled_origin(const NormInputs<T>& in, int64_t image) {
+  return tiled<T>(in.norm.shape, first_pixel(in, image));
 }
 
-/// Writes the statistics of group k of (B,G), and its channels' sums of x. `sums` (B,2,C) are those of x - x0 and of
+/// Writes the statistics of an image's groups, and its channels' sums of x. `sums` (B,2,C) are those of x - x0 and of
 /// (x - x0)^2 over each channel of each image.
 template <class T>
-void finish_group(const NormInputs<T>& in, const std::vector<double>& sums, int64_t k) {
+void finish_groups(const NormInputs<T>& in, const std::vector<double>& sums, int64_t image) {
   const Norm& norm = in.norm;
-  const int64_t channels = norm.shape.channels, image = k / norm.groups,
-                first = k % norm.groups * norm.group_channels();
-  Moments group;
-  for (int64_t c = first; c < first + norm.group_channels(); ++c) {
-    const double n = double(norm.shape.pixels);
-    const Moments m =
-        Moments{sums[size_t(2 * image * channels + c)], sums[size_t((2 * image + 1) * channels + c)]}.plus(
-            origin_of(in, image, c), n);
-    in.sums[image * channels + c] = m.sum;
-    group += m.plus(in.bias_of(c), n);
+  const int64_t channels = norm.shape.channels;
+  const double n = double(norm.shape.pixels), *const of_image = sums.data() + 2 * image * channels;
+  for (int64_t g = 0; g < norm.groups; ++g) {
+    Moments group;
+    for (int64_t c = g * norm.group_channels(); c < (g + 1) * norm.group_channels(); ++c) {
+      const Moments m = Moments{of_image[c], of_image[channels + c]}.plus(double(first_pixel(in, image)[c]), n);
+      in.sums[image * channels + c] = m.sum;
+      group += m.plus(in.bias_of(c), n);
+    }
+    in.stats[image * norm.groups + g] = statistics(group, norm.group_size(), norm.eps);
   }
-  in.stats[k] = statistics(group, norm.group_size(), norm.eps);
 }
 
 /// f(first, last) for runs of images. What a pass reads of `tensors` tensors in a run stays in the caches for the next
@@ -101,59 +102,58 @@ void norm_forward(const NormInputs<T>& in, T* y) {
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
   for_images<T>(shape, 1, [&](int64_t first, int64_t last) {
-    const std::vector<T> origins = tiled_origins(in, first, last);
-    const auto moments = [&, first = first](int64_t image) {
-      return [x, origin = origins.data() + (image - first) * tile_elements(shape)](int64_t i, int64_t j) {
+    const auto moments = [&](int64_t image) {
+      return [x, origin = tiled_origin(in, image)](int64_t i, int64_t j) {
         const T v = x[i] - origin[j];
         return std::array{v, v * v};
       };
     };
     reduce_pixels<2>(shape, first, last, moments, sums);
-    for (int64_t k = first * in.norm.groups; k < last * in.norm.groups; ++k) finish_group(in, sums, k);
-    const TiledAffines<T> z(shape, first, last, [&](int64_t b, int64_t c) { return in.affine(b, c); });
+    TiledAffines<T> z(shape, first, last);
+    parallel_for(last - first, 1, [&, first = first](int64_t k, int64_t) {
+      finish_groups(in, sums, first + k);
+      z.set(first + k, [&](int64_t c) { return in.affine(first + k, c); });
+    });
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
       const T *scale = z.scale(image), *shift = z.shift(image), slope = T(in.norm.slope);
-      map_tiles(shape, begin, end, y, [=](int64_t i, int64_t j) {
-        return activate(Affine<T>{scale[j], shift[j]}(x[i]), slope);
-      });
+      map_tiles(
+          shape, begin, end, y,
+          [=](int64_t i, int64_t j) {
+            return activate(Affine<T>{scale[j], shift[j]}(x[i]), slope);
+          },
+          x);
     });
   });
 }
 
-/// A channel's sums over the pixels of all images.
+/// A channel's sums over pixels.
 struct ParameterSums {
   double dz = 0, dz_xhat = 0, dx = 0;
+
+  void operator+=(const ParameterSums& other) { dz += other.dz, dz_xhat += other.dz_xhat, dx += other.dx; }
 };
 
-/// Adds images [first_image, last_image) to `parameters` (C), and returns gradient_affine() of each of their channels.
-/// sums (B,2,C) are those of dz and dz (x - x0) over each channel.
+/// Writes an image's sums to `parameters` (B,C), and gradient_affine() of its channels. sums (B,2,C) are those of dz
+/// and dz (x - x0) over each channel.
 template <class T>
-TiledAffines<T> finish_sums(const NormInputs<T>& in, int64_t first_image, int64_t last_image,
-                            const std::vector<double>& sums, std::vector<ParameterSums>& parameters) {
+void finish_sums(const NormInputs<T>& in, const std::vector<double>& sums, int64_t image,
+                 std::vector<ParameterSums>& parameters, TiledAffines<T>& affines) {
   const Norm& norm = in.norm;
   const int64_t channels = norm.shape.channels;
-  std::vector<GradientMeans> means;  // (last-first,G)
-  for (int64_t k = first_image * norm.groups; k < last_image * norm.groups; ++k) {
-    const int64_t b = k / norm.groups, first = k % norm.groups * norm.group_channels();
-    GradientMeans of_group;
-    for (int64_t c = first; c < first + norm.group_channels(); ++c) {
-      const double dz = sums[size_t(2 * b * channels + c)];
-      const double dz_x = sums[size_t((2 * b + 1) * channels + c)] + origin_of(in, b, c) * dz;
-      const double dz_xhat = sum_with_xhat(in.channel(b, c), dz_x, dz);
-      parameters[size_t(c)].dz += dz;
-      parameters[size_t(c)].dz_xhat += dz_xhat;
-      of_group += in.mean_terms(c, dz, dz_xhat);
-    }
-    means.push_back(of_group);
+  const double *const dz = sums.data() + 2 * image * channels, *const dz_dx = dz + channels;
+  ParameterSums* const of_image = parameters.data() + image * channels;
+  std::vector<GradientMeans> means(size_t(norm.groups));
+  for (int64_t c = 0; c < channels; ++c) {
+    const double dz_x = dz_dx[c] + double(first_pixel(in, image)[c]) * dz[c];
+    const double dz_xhat = sum_with_xhat(in.channel(image, c), dz_x, dz[c]);
+    of_image[c] = {dz[c], dz_xhat, 0};
+    means[size_t(norm.group_of(c))] += in.mean_terms(c, dz[c], dz_xhat);
   }
-  const auto affine = [&](int64_t b, int64_t c) {
-    return gradient_affine(in.channel(b, c), means[size_t(in.group(b - first_image, c))]);
-  };
-  for (int64_t b = first_image; b < last_image; ++b)
-    for (int64_t c = 0; c < channels; ++c)
-      parameters[size_t(c)].dx += sum_of_gradients(in.affine(b, c).scale, sums[size_t(2 * b * channels + c)],
-                                                   affine(b, c), in.sums[b * channels + c], double(norm.shape.pixels));
-  return TiledAffines<T>(norm.shape, first_image, last_image, affine);
+  const auto affine = [&](int64_t c) { return gradient_affine(in.channel(image, c), means[size_t(norm.group_of(c))]); };
+  for (int64_t c = 0; c < channels; ++c)
+    of_image[c].dx = sum_of_gradients(in.affine(image, c).scale, dz[c], affine(c), in.sums[image * channels + c],
+                                      double(norm.shape.pixels));
+  affines.set(image, affine);
 }
 
 template <class T>
@@ -161,36 +161,43 @@ void norm_backward(const NormInputs<T>& in, const T* dy, const NormGradients<T>&
   const ImageShape& shape = in.norm.shape;
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
-  std::vector<ParameterSums> parameters(size_t(shape.channels));
+  std::vector<ParameterSums> parameters(size_t(shape.images * shape.channels));
   for_images<T>(shape, 2, [&](int64_t first, int64_t last) {
-    const TiledAffines<T> z(shape, first, last, [&](int64_t b, int64_t c) { return in.affine(b, c); });
+    TiledAffines<T> z(shape, first, last), affines(shape, first, last);
+    parallel_for(last - first, 1, [&, first = first](int64_t k, int64_t) {
+      z.set(first + k, [&](int64_t c) { return in.affine(first + k, c); });
+    });
     const auto dz_of = [&](int64_t image) {
       return [=, scale = z.scale(image), shift = z.shift(image), slope = T(in.norm.slope)](int64_t i, int64_t j) {
         return activation_gradient(dy[i], Affine<T>{scale[j], shift[j]}(x[i]), slope);
       };
     };
-    const std::vector<T> origins = tiled_origins(in, first, last);
-    const auto gradient_sums = [&, first = first](int64_t image) {
-      return [x, dz_at = dz_of(image), origin = origins.data() + (image - first) * tile_elements(shape)](int64_t i,
-                                                                                                         int64_t j) {
+    const auto gradient_sums = [&](int64_t image) {
+      return [x, dz_at = dz_of(image), origin = tiled_origin(in, image)](int64_t i, int64_t j) {
         const T dz = dz_at(i, j);
         return std::array{dz, dz * (x[i] - origin[j])};
       };
     };
     reduce_pixels<2>(shape, first, last, gradient_sums, sums);
-    const TiledAffines<T> affines = finish_sums(in, first, last, sums, parameters);
+    parallel_for(last - first, 1,
+                 [&, first = first](int64_t k, int64_t) { finish_sums(in, sums, first + k, parameters, affines); });
     if (g.dx == nullptr) return;
     for_blocks(shape, first, last, [&](int64_t, int64_t image, int64_t begin, int64_t end) {
       const T *gamma_r = z.scale(image), *scale = affines.scale(image), *shift = affines.shift(image);
-      map_tiles(shape, begin, end, g.dx, [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
-        return input_gradient(gamma_r[j], dz_at(i, j), Affine<T>{scale[j], shift[j]}(x[i]));
-      });
+      map_tiles(
+          shape, begin, end, g.dx,
+          [=, dz_at = dz_of(image)](int64_t i, int64_t j) {
+            return input_gradient(gamma_r[j], dz_at(i, j), Affine<T>{scale[j], shift[j]}(x[i]));
+          },
+          x, dy);
     });
   });
-  for (size_t c = 0; c < parameters.size(); ++c) {
-    g.dbeta[c] = T(parameters[c].dz);
-    g.dgamma[c] = T(parameters[c].dz_xhat);
-    if (g.dbias != nullptr) g.dbias[c] = T(parameters[c].dx);
+  for (int64_t c = 0; c < shape.channels; ++c) {
+    ParameterSums total;
+    for (int64_t b = 0; b < shape.images; ++b) total += parameters[size_t(b * shape.channels + c)];
+    g.dbeta[c] = T(total.dz);
+    g.dgamma[c] = T(total.dz_xhat);
+    if (g.dbias != nullptr) g.dbias[c] = T(total.dx);
   }
 }
 

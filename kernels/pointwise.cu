@@ -192,36 +192,45 @@ namespace cpu {
 
 constexpr int64_t block = 1 << 14;  // elements
 
-/// y[i] = f(i) for n elements, over the threads.
-template <class T, class F>
-void fill(int64_t n, T* y, const F& f) {
+/// y[i] = f(i) for n elements, over the threads. f reads element i of `sources`.
+template <class T, class F, class... Sources>
+void fill(int64_t n, T* y, const F& f, const Sources*... sources) {
   parallel_for(n, block, [&](int64_t begin, int64_t end) {
-    map_elements(end - begin, exceeds_caches<T>(n), y + begin, [=](int64_t i) { return f(begin + i); });
+    map_elements(
+        end - begin, exceeds_caches<T>(n), y + begin, [=](int64_t i) { return f(begin + i); }, (sources + begin)...);
   });
 }
 
 template <class Op, class T>
 void unary_forward(const Op& op, int64_t n, const T* x, T* y) {
-  fill(n, y, [=](int64_t i) { return op.f(x[i]); });
+  fill(
+      n, y, [=](int64_t i) { return op.f(x[i]); }, x);
 }
 
 /// `saved` is null if the derivative is a function of nothing.
 template <class Op, class T>
 void unary_backward(const Op& op, int64_t n, const T* saved, const T* dy, T* dx) {
-  fill(n, dx, [=](int64_t i) { return dy[i] * op.df(Op::saved == Of::nothing ? T(0) : saved[i]); });
+  const T* const at = Op::saved == Of::nothing ? dy : saved;
+  fill(
+      n, dx, [=](int64_t i) { return dy[i] * op.df(at[i]); }, dy, at);
 }
 
 template <class Op, class T>
 void binary_forward(const Op& op, int64_t n, const T* a, const T* b, T* y) {
-  fill(n, y, [=](int64_t i) { return op.f(a[i], b[i]); });
+  fill(
+      n, y, [=](int64_t i) { return op.f(a[i], b[i]); }, a, b);
 }
 
 /// a and b are null if the op is linear. da and db may be null.
 template <class Op, class T>
 void binary_backward(const Op& op, int64_t n, const T* a, const T* b, const T* dy, T* da, T* db) {
-  const auto at = [](const T* p, int64_t i) { return Op::linear ? T(0) : p[i]; };
-  if (da != nullptr) fill(n, da, [=](int64_t i) { return dy[i] * op.df_da(at(a, i), at(b, i)); });
-  if (db != nullptr) fill(n, db, [=](int64_t i) { return dy[i] * op.df_db(at(a, i), at(b, i)); });
+  if (Op::linear) a = b = dy;
+  if (da != nullptr)
+    fill(
+        n, da, [=](int64_t i) { return dy[i] * op.df_da(a[i], b[i]); }, dy, a, b);
+  if (db != nullptr)
+    fill(
+        n, db, [=](int64_t i) { return dy[i] * op.df_db(a[i], b[i]); }, dy, a, b);
 }
 
 }  // namespace cpu

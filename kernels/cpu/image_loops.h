@@ -12,9 +12,15 @@
 
 namespace gt {
 
-/// Elements of a tile: whole pixels, at least 128 elements.
+/// Elements of a tile of sums: whole pixels, at least 128 elements.
 inline int64_t tile_elements(const ImageShape& shape) {
   return shape.channels * ((127 + shape.channels) / shape.channels);
+}
+
+/// Elements of a tile of map_tiles(): whole tiles of sums, at least 512 elements.
+inline int64_t map_tile_elements(const ImageShape& shape) {
+  const int64_t tile = tile_elements(shape);
+  return tile * ((511 + tile) / tile);
 }
 
 /// Pixels of a block, a thread's unit of work, and blocks of an image.
@@ -23,11 +29,19 @@ inline int64_t image_blocks(const ImageShape& shape) {
   return (shape.pixels + block_pixels(shape) - 1) / block_pixels(shape);
 }
 
-/// The values of the channels, once for each pixel of a tile.
-template <class T, class U>
-std::vector<T> tiled(const ImageShape& shape, const U* values /* (C) */) {
-  std::vector<T> tile(size_t(tile_elements(shape)));
-  for (size_t j = 0; j < tile.size(); ++j) tile[j] = T(values[int64_t(j) % shape.channels]);
+/// Repeats the first pixel of a tile in its others.
+template <class T>
+void repeat_pixel(int64_t channels, int64_t elements, T* tile) {
+  for (int64_t done = channels; done < elements; done += done)
+    std::copy_n(tile, std::min(done, elements - done), tile + done);
+}
+
+/// The values of the channels, once for each pixel of a tile of map_tiles(), so of a tile of sums too.
+template <class T>
+std::vector<T> tiled(const ImageShape& shape, const T* values /* (C) */) {
+  std::vector<T> tile(size_t(map_tile_elements(shape)));
+  std::copy_n(values, shape.channels, tile.data());
+  repeat_pixel(shape.channels, int64_t(tile.size()), tile.data());
   return tile;
 }
 
@@ -59,14 +73,16 @@ void for_pixels(const ImageShape& shape, const F& f) {
   });
 }
 
-/// y[i] = f(i, j) for elements [begin, end), whole pixels; j is the index of element i in its tile.
-template <class T, class F>
-void map_tiles(const ImageShape& shape, int64_t begin, int64_t end, T* y, const F& f) {
+/// y[i] = f(i, j) for elements [begin, end), whole pixels; j is the index of element i in its tile. f reads element i
+/// of `sources`.
+template <class T, class F, class... Sources>
+void map_tiles(const ImageShape& shape, int64_t begin, int64_t end, T* y, const F& f, const Sources*... sources) {
   const bool nontemporal = exceeds_caches<T>(shape.size());
-  const int64_t tile = tile_elements(shape);
+  const int64_t tile = map_tile_elements(shape);
   for (int64_t i = begin; i < end; i += tile) {
     const int64_t count = std::min(tile, end - i);
-    map_elements(count, nontemporal, y + i, [=](int64_t j) { return f(i + j, j); });
+    map_elements(
+        count, nontemporal, y + i, [=](int64_t j) { return f(i + j, j); }, (sources + i)...);
   }
 }
 
@@ -100,6 +116,12 @@ void sum_tiles(int64_t tile, int64_t begin, int64_t end, double* __restrict sum,
   }
 }
 
+/// sums (C) += the values of the pixels (n,C).
+inline void add_pixels(int64_t channels, int64_t n, const double* values, double* sums) {
+  for (int64_t p = 0; p < n; ++p)
+    for (int64_t c = 0; c < channels; ++c) sums[c] += values[p * channels + c];
+}
+
 /// Adds N sums over the pixels of images [first, last) to those images' part of sums (B,N,C). f = make(image) gives the
 /// N terms of element i as f(i, j), where j is its index in its tile. Sums are in double but for the first 16 terms.
 template <int64_t N, class Make>
@@ -110,12 +132,12 @@ void reduce_pixels(const ImageShape& shape, int64_t first_image, int64_t last_im
   for_blocks(shape, first_image, last_image, [&](int64_t block, int64_t image, int64_t begin, int64_t end) {
     std::vector<double> sum(size_t(N * tile));
     sum_tiles<N>(tile, begin, end, sum.data(), make(image));
-    double* out = partial.data() + (block - first_image * blocks) * width;
+    double* const out = partial.data() + (block - first_image * blocks) * width;
     for (int64_t n = 0; n < N; ++n)
-      for (int64_t j = 0; j < tile; ++j) out[n * shape.channels + j % shape.channels] += sum[size_t(n * tile + j)];
+      add_pixels(shape.channels, tile / shape.channels, sum.data() + n * tile, out + n * shape.channels);
   });
-  for (int64_t k = 0; k < int64_t(partial.size()); ++k)
-    sums[size_t((first_image + k / (blocks * width)) * width + k % width)] += partial[size_t(k)];
+  for (int64_t image = first_image; image < last_image; ++image)
+    add_pixels(width, blocks, partial.data() + (image - first_image) * blocks * width, sums.data() + image * width);
 }
 
 /// N sums over the pixels of every image, (B,N,C).

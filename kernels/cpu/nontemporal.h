@@ -34,9 +34,19 @@ inline void store_nontemporal(int64_t n, const T* __restrict x, T* __restrict y)
   std::copy_n(x, n, y);
 }
 
-/// y[i] = f(i) for i in [0, n), by non-temporal stores if `nontemporal`.
-template <class T, class F>
-inline void map_elements(int64_t n, bool nontemporal, T* y, const F& f) {
+/// Asks for the n elements of x, which are read soon. Memory that is read while a tensor is streamed out arrives late
+/// otherwise.
+template <class T>
+inline void prefetch(int64_t n, const T* x) {
+#if defined(__GNUC__)
+  for (int64_t i = 0; i < n; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(x + i, 0, 2);
+#endif
+}
+
+/// y[i] = f(i) for i in [0, n), by non-temporal stores if `nontemporal`. f reads element i of `sources`; what lies
+/// behind their n elements is read next.
+template <class T, class F, class... Sources>
+inline void map_elements(int64_t n, bool nontemporal, T* y, const F& f, const Sources*... sources) {
   if (!nontemporal) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] = f(i);
@@ -46,6 +56,7 @@ inline void map_elements(int64_t n, bool nontemporal, T* y, const F& f) {
   alignas(64) T values[capacity];
   for (int64_t first = 0; first < n; first += capacity) {
     const int64_t count = std::min(capacity, n - first);
+    (prefetch(count, sources + first + count), ...);
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) values[i] = f(first + i);
     store_nontemporal(count, values, y + first);
