@@ -138,6 +138,16 @@ Tensor bce_with_logits(const Tensor& z, const Tensor& t, const Tensor& m = {});
 /// Mean over the B images of 1 - (2 sum p t m + eps) / (sum p m + sum t m + eps) with p = sigmoid(z). -> ()
 Tensor dice_loss(const Tensor& z, const Tensor& t, const Tensor& m = {}, double eps = 1);
 
+// ---- weighted_sum.cu ------------------------------------------------------------------------------------------------
+
+struct WeightedSum {
+  Tensor total;   // ()
+  Tensor values;  // (n + 1): the total, then the terms; without a gradient
+};
+
+/// sum over i of weights_i terms_i, of 1 to 16 scalars.
+WeightedSum weighted_sum(const Tensors& terms, const std::vector<double>& weights);
+
 // ---- optimizer.cu ---------------------------------------------------------------------------------------------------
 // Steps work in place, on all tensors of a model in one call. A parameter whose gradient is undefined is left alone.
 // The rates come in a small f64 tensor, so that a recorded step can be replayed with new ones.

@@ -14,13 +14,14 @@ Numerics numerics_of(const Config& config) {
 
 }  // namespace
 
-Tensor Losses::total() const {
-  Tensor total;
+WeightedSum Losses::sum() const {
+  Tensors values;
+  std::vector<double> weights;
   for (const LossTerm& term : terms) {
-    const Tensor part = term.weight == 1 ? term.value : scale(term.value, term.weight);
-    total = total.defined() ? add(total, part) : part;
+    values.push_back(term.value);
+    weights.push_back(term.weight);
   }
-  return total;
+  return weighted_sum(values, weights);
 }
 
 Model::Model(const Config& config, DType dtype, Device device)
@@ -39,8 +40,10 @@ Tensor BatchShare::of_counted(const Tensor& mean, const Tensor& counted) const {
 Tensor segmentation_loss(const Tensor& logits, const Tensor& target, const Tensor& counted, const LossOptions& options,
                          const BatchShare& share) {
   const Tensor z = reshape(logits, target.shape());
-  return add(scale(share.of_images(dice_loss(z, target, counted)), options.dice),
-             scale(share.of_counted(bce_with_logits(z, target, counted), counted), options.bce));
+  return weighted_sum({share.of_images(dice_loss(z, target, counted)),
+                       share.of_counted(bce_with_logits(z, target, counted), counted)},
+                      {options.dice, options.bce})
+      .total;
 }
 
 }  // namespace gt

@@ -24,8 +24,10 @@ struct LossTerm {
 struct Losses {
   std::vector<LossTerm> terms;
 
-  /// The scalar that is differentiated: the sum of weight * value over the terms, in their order.
-  Tensor total() const;
+  /// The scalar that is differentiated is total: the sum of weight * value over the terms, in their order. values has
+  /// the total and the terms.
+  WeightedSum sum() const;
+  Tensor total() const { return sum().total; }
 };
 
 /// The output of a network for a batch of images (B,H,W,C).

@@ -71,8 +71,8 @@ void TrainingStep::upload(const std::vector<Batch>& batches) {
 }
 
 /// Adds the gradients of a batch, as its part of their mean over the batches, to those of the parameters. Returns the
-/// total loss and the terms. After the last batch the gradients are complete.
-Tensors TrainingStep::differentiate(const Batch& batch, bool last) {
+/// total loss and the terms, (1 + terms). After the last batch the gradients are complete.
+Tensor TrainingStep::differentiate(const Batch& batch, bool last) {
   SupervisedBatch supervised;
   supervised.images = augment(batch.images, batch.geometry, batch.colour);
   if (batch.masks.defined()) supervised.masks = augment_masks(batch.masks, batch.geometry);
@@ -86,15 +86,12 @@ Tensors TrainingStep::differentiate(const Batch& batch, bool last) {
     const NoGrad no_grad;
     supervised.average_logits = averaged_->predict(supervised.images).logits;
   }
-  Tensor total;
-  Tensors values;
+  Tensor total, values;
   {
     const NamedRange range("forward");
-    const Losses losses = model_.losses(supervised);
-    total = losses.total();
-    values.push_back(total.detach());
-    for (const LossTerm& term : losses.terms) values.push_back(term.value.detach());
-    if (inputs_.size() > 1) total = scale(total, 1 / double(inputs_.size()));
+    const WeightedSum losses = model_.losses(supervised).sum();
+    values = losses.values;
+    total = inputs_.size() > 1 ? scale(losses.total, 1 / double(inputs_.size())) : losses.total;
   }
   const NamedRange range("backward");
   if (gradients_ == nullptr || !last)
@@ -105,22 +102,16 @@ Tensors TrainingStep::differentiate(const Batch& batch, bool last) {
 }
 
 void TrainingStep::compute() {
-  Tensors values;
+  Tensor values;
   for (size_t k = 0; k < inputs_.size(); ++k) {
-    const Tensors of_batch = differentiate(inputs_[k], k + 1 == inputs_.size());
-    for (size_t i = 0; i < of_batch.size(); ++i)
-      if (k == 0)
-        values.push_back(of_batch[i]);
-      else
-        values[i] = add(values[i], of_batch[i]);
+    const Tensor of_batch = differentiate(inputs_[k], k + 1 == inputs_.size());
+    values = k == 0 ? of_batch : add(values, of_batch);
   }
-  const size_t terms = model_.loss_terms().size();
-  GT_CHECK(values.size() == 1 + terms, "TrainingStep: expected ", terms, " loss terms as in loss_terms(), got ",
+  if (inputs_.size() > 1) values = scale(values, 1 / double(inputs_.size()));
+  const int64_t expected = 1 + int64_t(model_.loss_terms().size());
+  GT_CHECK(values.size() == expected, "TrainingStep: expected ", expected - 1, " loss terms as in loss_terms(), got ",
            values.size() - 1);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const Tensor mean = inputs_.size() == 1 ? values[i] : scale(values[i], 1 / double(inputs_.size()));
-    copy_bytes(losses_.data<float>() + i, losses_.device(), mean.data<float>(), mean.device(), sizeof(float));
-  }
+  copy_bytes(losses_.raw(), losses_.device(), values.data<float>(), values.device(), size_t(expected) * sizeof(float));
   if (gradients_ != nullptr) gradients_->finish();
   update();
 }

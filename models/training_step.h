@@ -51,7 +51,7 @@ class TrainingStep {
  private:
   void upload(const std::vector<Batch>& batches);
   void compute();
-  Tensors differentiate(const Batch& batch, bool last);
+  Tensor differentiate(const Batch& batch, bool last);
   void update();
 
   const Model& model_;

@@ -420,6 +420,42 @@ OpCase norm_case(const std::string& name, double slope) {
   return c;
 }
 
+/// Sizes: the number of terms. Term i has the weight 0.3 i - 0.5.
+OpCase weighted_sum_case() {
+  OpCase c;
+  c.name = "weighted_sum";
+  c.sizes = {{1}, {2}, {5}, {16}};
+  c.large = {{5}};
+  const auto weights_of = [](size_t n) {
+    std::vector<double> weights;
+    for (size_t i = 0; i < n; ++i) weights.push_back(0.3 * double(i) - 0.5);
+    return weights;
+  };
+  c.inputs = [](const Sizes& s, Maker& m) {
+    Tensors terms;
+    for (int64_t i = 0; i < s[0]; ++i) terms.push_back(m.param(m.normal({})));
+    return terms;
+  };
+  c.op = [=](const Tensors& x) {
+    const WeightedSum sum = weighted_sum(x, weights_of(x.size()));
+    return Tensors{sum.total, sum.values};
+  };
+  c.composed = [=](const Tensors& x) {
+    const std::vector<double> weights = weights_of(x.size());
+    Tensor total = scale(x[0], weights[0]), values = reshape(x[0].detach(), {1});
+    for (size_t i = 1; i < x.size(); ++i) {
+      total = add(total, scale(x[i], weights[i]));
+      values = concat(values, reshape(x[i].detach(), {1}));
+    }
+    return Tensors{total, concat(reshape(total.detach(), {1}), values)};
+  };
+  c.wrong = [] { weighted_sum({Tensor::zeros({}), Tensor::zeros({1})}, {1, 1}); };
+  c.cost = [](const Sizes& s) { return Cost{4 * (2 * double(s[0]) + 2), 2 * double(s[0])}; };
+  c.backward = [](const Sizes& s) { return Cost{4 * double(s[0]), double(s[0])}; };
+  c.fuses = true;
+  return c;
+}
+
 }  // namespace
 
 std::vector<OpCase> pointwise_cases() {
@@ -427,7 +463,7 @@ std::vector<OpCase> pointwise_cases() {
   const std::vector<OpCase> more = broadcast_cases();
   cases.insert(cases.end(), more.begin(), more.end());
   cases.insert(cases.end(), {concat_case(), normalize_max_case(), resize_case(), norm_case("group_norm", 1),
-                             norm_case("group_norm_leaky_relu", 0.1)});
+                             norm_case("group_norm_leaky_relu", 0.1), weighted_sum_case()});
   return cases;
 }
 
