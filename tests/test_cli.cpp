@@ -162,6 +162,7 @@ TEST_CASE("cli: maps and simulate write files from files", "[cli]") {
   INFO(simulated.err);
   REQUIRE(simulated.status == 0);
   CHECK(has(read_file(w.tmp / "again.csv"), "SIMULATED"));
+  CHECK(has(simulated.out, "no recorded gaze to compare with"));
   std::string first;
   for (const auto& file : std::filesystem::directory_iterator(w.data + "/images")) first = file.path().string();
   const Result maps = run("maps --gaze " + w.tmp / "again.csv" + " --image " + first + " --out " + w.tmp / "maps");
@@ -169,6 +170,32 @@ TEST_CASE("cli: maps and simulate write files from files", "[cli]") {
   REQUIRE(maps.status == 0);
   for (const std::string name : {"track", "level1", "level4", "heat"})
     CHECK(read_image(w.tmp / ("maps/" + name + ".png"), 3).height > 0);
+}
+
+TEST_CASE("cli: simulate prints statistics of simulated gaze beside those of recorded gaze", "[cli]") {
+  const Workplace w;
+  const std::string gaze = w.data + "/gaze.csv", simulate = "simulate --data " + w.data + " --seed 5 --out ";
+  // The table without the column SIMULATED and without the gaze of one image stands for recorded gaze.
+  std::istringstream lines(read_file(gaze));
+  std::string recorded, one_image;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string image = line.substr(0, line.find(','));
+    if (one_image.empty() && !recorded.empty()) one_image = image;
+    if (image != one_image) recorded += line.substr(0, line.rfind(',')) + "\n";
+  }
+  write(gaze, recorded);
+  const Result r = run(simulate + w.tmp / "new.csv");
+  INFO(r.out << r.err);
+  REQUIRE(r.status == 0);
+  CHECK(has(r.out, "19 images"));
+  CHECK(has(r.out, "SIMULATED  recorded"));
+  CHECK(has(r.out, "SIMULATED gaze on 20 images"));
+  CHECK_FALSE(has(r.out, "no recorded gaze"));
+  check_error(simulate + gaze + " --force", {"gaze.csv: is read by this command"});
+  CHECK(read_file(gaze) == recorded);
+  write(gaze, recorded + "a,b\n");
+  check_error(simulate + w.tmp / "none.csv", {"gaze.csv:", "columns"});
+  CHECK_FALSE(std::filesystem::exists(w.tmp / "none.csv"));
 }
 
 TEST_CASE("cli: pseudo writes maps, masks and panels, and scores them against the true masks", "[cli]") {
