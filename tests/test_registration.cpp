@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/random.h"
+#include "gaze/gaze_statistics.h"
 #include "gaze/metrics.h"
 #include "gaze/registration.h"
 #include "gaze/simulate.h"
