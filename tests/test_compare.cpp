@@ -148,7 +148,11 @@ TEST_CASE("compare: an interrupted or killed comparison continues to the results
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(127);
     }
-    for (int i = 0; i < 600 && !(exists(output) && has(read_file(output), "train")); ++i) usleep(50'000);
+    const auto trains = [&] {  // on a busy machine a run may begin long after it is announced
+      return exists(output) && has(read_file(output), "train") &&
+             exists(w.tmp / "interrupted/gradtrack/seed1/config.yaml");
+    };
+    for (int i = 0; i < 600 && !trains(); ++i) usleep(50'000);
     usleep(200'000);
     kill(child, signal);
     int status = 0;
