@@ -8,14 +8,10 @@
 // writes, and reads 4ns more; adding it afterwards would move 12ns. A pass takes 3n comparisons.
 //
 // CUDA: one launch each way; a thread takes 16 bytes of one output's channels. x and y may be bf16.
-#include <algorithm>
-#include <vector>
-
 #include "core/autograd.h"
 #include "core/launch.cuh"
 #include "core/parallel.h"
 #include "kernels/common/op_helpers.h"
-#include "kernels/cpu/nontemporal.h"
 #include "kernels/cuda/partition.cuh"
 #include "kernels/cuda/vector.cuh"
 #include "kernels/ops.h"
@@ -75,57 +71,33 @@ void max_pool2x2_forward(int64_t rows, int64_t width, int64_t channels, const T*
   });
 }
 
-/// The gradient of the four pixels of one output pixel, plus `skip`, the gradient from the skip connection. Rows of
-/// skip have `pitch` elements, those of dx `dx_pitch`.
+/// The gradient of the four pixels of one output pixel, plus `skip`, the gradient from the skip connection.
 template <bool has_skip, class T>
-void unpool_pixel(int64_t channels, int64_t pitch, int64_t dx_pitch, const T* dy, const uint8_t* index, const T* skip,
-                  T* dx) {
+void unpool_pixel(int64_t channels, int64_t pitch, const T* dy, const uint8_t* index, const T* skip, T* dx) {
   const auto with_skip = [=](T g, int64_t i) { return has_skip ? g + skip[i] : g; };
 #pragma omp simd simdlen(16)
   for (int64_t c = 0; c < channels; ++c) {
     const int at = index[c];
     dx[c] = with_skip(at == 0 ? dy[c] : T(0), c);
     dx[c + channels] = with_skip(at == 1 ? dy[c] : T(0), c + channels);
-    dx[c + dx_pitch] = with_skip(at == 2 ? dy[c] : T(0), c + pitch);
-    dx[c + dx_pitch + channels] = with_skip(at == 3 ? dy[c] : T(0), c + pitch + channels);
+    dx[c + pitch] = with_skip(at == 2 ? dy[c] : T(0), c + pitch);
+    dx[c + pitch + channels] = with_skip(at == 3 ? dy[c] : T(0), c + pitch + channels);
   }
-}
-
-/// The gradients of `count` output pixels' pixels: two runs of 2 count C elements, `pitch` apart in skip and `dx_pitch`
-/// apart in dx. skip may be null.
-template <class T>
-void unpool_pixels(int64_t count, int64_t channels, int64_t pitch, int64_t dx_pitch, const T* dy, const uint8_t* index,
-                   const T* skip, T* dx) {
-  for (int64_t p = 0; p < count; ++p, dy += channels, index += channels, dx += 2 * channels)
-    if (skip == nullptr) {
-      unpool_pixel<false>(channels, pitch, dx_pitch, dy, index, skip, dx);
-    } else {
-      unpool_pixel<true>(channels, pitch, dx_pitch, dy, index, skip, dx);
-      skip += 2 * channels;
-    }
 }
 
 /// skip may be null.
 template <class T>
 void max_pool2x2_backward(int64_t rows, int64_t width, int64_t channels, const T* dy, const uint8_t* index,
                           const T* skip, T* dx) {
-  const int64_t pitch = 2 * width * channels, at_once = 1 + block / channels;  // pixels
-  const bool nontemporal = exceeds_caches<T>(rows * 2 * pitch);
+  const int64_t pitch = 2 * width * channels;
   parallel_for(rows, 1 + block / (width * channels), [=](int64_t begin, int64_t end) {
-    std::vector<T> run(nontemporal ? size_t(4 * at_once * channels) : 0);  // what is written, in two rows
     for (int64_t row = begin; row < end; ++row)
-      for (int64_t p = 0; p < width; p += at_once) {
-        const int64_t count = std::min(at_once, width - p), n = 2 * count * channels;
+      for (int64_t p = 0; p < width; ++p) {
         const int64_t from = (row * width + p) * channels, to = 2 * (row * pitch + p * channels);
-        const T* const of_skip = skip == nullptr ? nullptr : skip + to;
-        if (!nontemporal) {
-          unpool_pixels(count, channels, pitch, pitch, dy + from, index + from, of_skip, dx + to);
-          continue;
-        }
-        if (skip != nullptr)
-          for (int64_t k : {int64_t(0), pitch}) prefetch(n, of_skip + n + k);
-        unpool_pixels(count, channels, pitch, n, dy + from, index + from, of_skip, run.data());
-        for (int64_t k : {0, 1}) store_nontemporal(n, run.data() + k * n, dx + to + k * pitch);
+        if (skip == nullptr)
+          unpool_pixel<false>(channels, pitch, dy + from, index + from, skip, dx + to);
+        else
+          unpool_pixel<true>(channels, pitch, dy + from, index + from, skip + to, dx + to);
       }
   });
 }
