@@ -62,10 +62,18 @@ const T* first_pixel(const NormInputs<T>& in, int64_t image) {
   return in.x + image * in.norm.shape.pixels * in.norm.shape.channels;
 }
 
-/// x0, once for each element of a tile.
+/// x0 of images [first, last), once for each element of a tile of map_tiles(): (last-first,tile).
 template <class T>
-std::vector<T> tiled_origin(const NormInputs<T>& in, int64_t image) {
-  return tiled<T>(in.norm.shape, first_pixel(in, image));
+std::vector<T> tiled_origins(const NormInputs<T>& in, int64_t first, int64_t last) {
+  const ImageShape& shape = in.norm.shape;
+  const int64_t tile = map_tile_elements(shape);
+  std::vector<T> origins(size_t((last - first) * tile));
+  for (int64_t b = first; b < last; ++b) {
+    T* const of_image = origins.data() + (b - first) * tile;
+    std::copy_n(first_pixel(in, b), shape.channels, of_image);
+    repeat_pixel(shape.channels, tile, of_image);
+  }
+  return origins;
 }
 
 /// Writes the statistics of an image's groups, and its channels' sums of x. `sums` (B,2,C) are those of x - x0 and of
@@ -102,8 +110,9 @@ void norm_forward(const NormInputs<T>& in, T* y) {
   const T* x = in.x;
   std::vector<double> sums(size_t(shape.images * 2 * shape.channels));
   for_images<T>(shape, 1, [&](int64_t first, int64_t last) {
-    const auto moments = [&](int64_t image) {
-      return [x, origin = tiled_origin(in, image)](int64_t i, int64_t j) {
+    const std::vector<T> origins = tiled_origins(in, first, last);
+    const auto moments = [&, first = first](int64_t image) {
+      return [x, origin = origins.data() + (image - first) * map_tile_elements(shape)](int64_t i, int64_t j) {
         const T v = x[i] - origin[j];
         return std::array{v, v * v};
       };
@@ -172,8 +181,10 @@ void norm_backward(const NormInputs<T>& in, const T* dy, const NormGradients<T>&
         return activation_gradient(dy[i], Affine<T>{scale[j], shift[j]}(x[i]), slope);
       };
     };
-    const auto gradient_sums = [&](int64_t image) {
-      return [x, dz_at = dz_of(image), origin = tiled_origin(in, image)](int64_t i, int64_t j) {
+    const std::vector<T> origins = tiled_origins(in, first, last);
+    const auto gradient_sums = [&, first = first](int64_t image) {
+      return [x, dz_at = dz_of(image), origin = origins.data() + (image - first) * map_tile_elements(shape)](
+                 int64_t i, int64_t j) {
         const T dz = dz_at(i, j);
         return std::array{dz, dz * (x[i] - origin[j])};
       };

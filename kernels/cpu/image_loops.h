@@ -36,7 +36,7 @@ void repeat_pixel(int64_t channels, int64_t elements, T* tile) {
     std::copy_n(tile, std::min(done, elements - done), tile + done);
 }
 
-/// The values of the channels, once for each pixel of a tile of map_tiles(), so of a tile of sums too.
+/// The values of the channels, once for each pixel of a tile of map_tiles().
 template <class T>
 std::vector<T> tiled(const ImageShape& shape, const T* values /* (C) */) {
   std::vector<T> tile(size_t(map_tile_elements(shape)));
