@@ -22,7 +22,7 @@ constexpr double usual_count = 25.5;   // fixations on it
 constexpr double count_power = 0.325;  // exponent of the area in the count
 constexpr double count_spread = 0.25;  // sd of the count's logarithm
 constexpr int64_t min_count = 5, max_count = 99;
-constexpr double start_x = 0.563;  // mean of fixation 1, which is a little beside the image's centre
+constexpr double start_x = 0.563;  // mean of fixation 1, which is a little off the image's centre
 constexpr double start_y = 0.452;
 constexpr double start_spread = 0.05;   // sd of fixation 1
 constexpr double rounds = 3.1;          // about the target in a track: positions correlate with those of a round before
@@ -33,7 +33,7 @@ constexpr double mean_offset_y = 0.003;
 constexpr double offset_x = 0.020;  // and sd over images; uneven rounds add to it
 constexpr double offset_y = 0.030;
 constexpr double noise = 0.010;         // sd of a fixation's error
-constexpr double glance_share = 0.040;  // mean share of glances beside the target; few trials have many of them
+constexpr double glance_share = 0.040;  // mean share of glances next to the target; few trials have many of them
 constexpr double glance_noise = 0.13;   // sd of a glance's error
 constexpr double duration_median = 304;
 constexpr double duration_spread = 0.437;  // sd of a duration's logarithm within a track

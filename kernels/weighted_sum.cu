@@ -93,7 +93,7 @@ WeightedSum weighted_sum(const Tensors& terms, const std::vector<double>& weight
   for (const Tensor& t : terms) {
     GT_CHECK(t.shape() == Shape{} && t.dtype() == first.dtype() && t.device() == first.device(),
              "weighted_sum: expected scalars of one dtype and device, got ", t.dtype(), t.shape(), " on ", t.device(),
-             " beside ", first.dtype(), " on ", first.device());
+             " and ", first.dtype(), " on ", first.device());
     needs.push_back(t.requires_grad());
   }
   Tensor total({}, first.dtype(), first.device()), all({int64_t(terms.size()) + 1}, first.dtype(), first.device());

@@ -172,7 +172,7 @@ TEST_CASE("cli: maps and simulate write files from files", "[cli]") {
     CHECK(read_image(w.tmp / ("maps/" + name + ".png"), 3).height > 0);
 }
 
-TEST_CASE("cli: simulate prints statistics of simulated gaze beside those of recorded gaze", "[cli]") {
+TEST_CASE("cli: simulate prints statistics of simulated gaze and of recorded gaze", "[cli]") {
   const Workplace w;
   const std::string gaze = w.data + "/gaze.csv", simulate = "simulate --data " + w.data + " --seed 5 --out ";
   // The table without the column SIMULATED and without the gaze of one image stands for recorded gaze.

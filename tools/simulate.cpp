@@ -92,7 +92,7 @@ std::vector<Row> rows_of(const GazeStatistics& s) {
   return rows;
 }
 
-/// Prints the statistics of simulated tracks beside those of recorded ones, both over the images that have recorded
+/// Prints the statistics of simulated tracks and those of recorded ones, both over the images that have recorded
 /// gaze. Without any, prints those of simulated tracks over all images.
 void print_statistics(const Images& images, const std::vector<Track>& simulated) {
   std::vector<Track> tracks, recorded;
@@ -151,7 +151,7 @@ void add_simulate_command(CLI::App& app) {
   command->add_option("--seed", o->seed, "seed of the random numbers")->capture_default_str();
   add_force_option(*command, o->force);
   command->footer(
-      "Writes a fixation table and prints statistics of the simulated gaze, beside those of the recorded gaze\n"
+      "Writes a fixation table and prints statistics of the simulated gaze, next to those of the recorded gaze\n"
       "if ROOT/gaze.csv holds any. The table is marked as simulated; trained networks, scores and reports\n"
       "carry the mark too. A track depends only on the seed, the name of the image and its mask.\n\n"
       "Example:\n"
