@@ -36,15 +36,15 @@ class MemoryProfile::Replay {
       live_ = event.live;
       if (event.buffer == no_range) continue;
       const ProfiledBuffer& buffer = profile_.buffers_[event.buffer];
-      bytes_[buffer.range] += event.sign * buffer.bytes;
+      const auto held = bytes_.try_emplace(buffer.range, 0).first;
+      held->second += event.sign * buffer.bytes;
+      if (held->second == 0) bytes_.erase(held);  // few of a long profile's ranges hold anything at one time
       known_ += event.sign * buffer.bytes;
     }
   }
-  /// What is live, without ranges that hold nothing. The bytes of unknown buffers stand under no_range.
+  /// What is live. The bytes of unknown buffers stand under no_range.
   BytesByRange bytes() const {
-    BytesByRange held;
-    for (const auto& [range, bytes] : bytes_)
-      if (bytes != 0) held[range] += bytes;
+    BytesByRange held = bytes_;
     if (live_ > known_) held[no_range] += live_ - known_;
     return held;
   }
