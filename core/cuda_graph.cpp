@@ -1,11 +1,9 @@
 #include "core/cuda_graph.h"
 
-#include <array>
-#include <cstring>
 #include <optional>
 
+#include "core/check.h"
 #include "core/cuda.h"
-#include "core/dry_run.h"
 #if GT_EMULATE
 #include "core/emulation/emulation.h"
 #endif
@@ -13,8 +11,6 @@
 namespace gt {
 
 #if GT_CUDA && !GT_EMULATE
-
-// ---- CudaGraph ------------------------------------------------------------------------------------------------------
 
 struct CudaGraph::State {
   cudaGraphExec_t executable = nullptr;
@@ -47,45 +43,6 @@ bool CudaGraph::recorded() const { return state_->executable != nullptr; }
 void CudaGraph::replay() {
   GT_CHECK(recorded(), "CudaGraph::replay: nothing is recorded");
   check_cuda(cudaGraphLaunch(state_->executable, cuda_stream()), "cudaGraphLaunch");
-}
-
-// ---- Upload ---------------------------------------------------------------------------------------------------------
-
-namespace {
-
-/// Pinned memory that a copy reads, and the event after that copy.
-struct Slot {
-  std::optional<Buffer> memory;
-  cudaEvent_t free = nullptr;
-
-  ~Slot() {
-    if (free != nullptr) cudaEventDestroy(free);
-  }
-};
-
-}  // namespace
-
-struct Upload::State {
-  std::array<Slot, 2> slots;
-  size_t next = 0;
-};
-
-void Upload::operator()(const Tensor& from) {
-  if (to_.device() == Device::cpu || dry_run()) return to_.copy_from(from);
-  GT_CHECK(from.shape() == to_.shape() && from.dtype() == to_.dtype(), "Upload: expected ", to_.dtype(), to_.shape(),
-           ", got ", from.dtype(), from.shape());
-  Slot& slot = state_->slots[state_->next++ % state_->slots.size()];
-  if (!slot.memory) {
-    slot.memory.emplace(to_.bytes(), Device::cpu, true);
-    check_cuda(cudaEventCreateWithFlags(&slot.free, cudaEventDisableTiming), "cudaEventCreate");
-  } else {
-    check_cuda(cudaEventSynchronize(slot.free), "cudaEventSynchronize");
-  }
-  std::memcpy(slot.memory->data(), from.raw(), to_.bytes());
-  if (current_profile != nullptr) profiling::count_device_call(profiling::DeviceCall::copy);
-  check_cuda(cudaMemcpyAsync(to_.raw(), slot.memory->data(), to_.bytes(), cudaMemcpyHostToDevice, cuda_stream()),
-             "cudaMemcpyAsync");
-  check_cuda(cudaEventRecord(slot.free, cuda_stream()), "cudaEventRecord");
 }
 
 #elif GT_EMULATE
@@ -129,20 +86,8 @@ void CudaGraph::replay() {
 
 #endif
 
-#if !GT_CUDA || GT_EMULATE
-
-struct Upload::State {};
-
-void Upload::operator()(const Tensor& from) { to_.copy_from(from); }
-
-#endif
-
 CudaGraph::CudaGraph() : state_(std::make_unique<State>()) {}
 CudaGraph::~CudaGraph() = default;
 void CudaGraph::clear() { state_ = std::make_unique<State>(); }
-
-Upload::Upload(const Tensor& to) : to_(to), state_(std::make_unique<State>()) {}
-Upload::~Upload() = default;
-Upload::Upload(Upload&&) noexcept = default;
 
 }  // namespace gt

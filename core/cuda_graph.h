@@ -1,11 +1,9 @@
-// Device work that is recorded once and replayed by one launch, and uploads of batches that the host need not wait for.
-// On the emulated device a replay runs the recorded launches with copies of their arguments, and uploads copy at once.
+// Device work that is recorded once and replayed by one launch. On the emulated device a replay runs the recorded
+// launches with copies of their arguments.
 #pragma once
 
 #include <functional>
 #include <memory>
-
-#include "core/tensor.h"
 
 namespace gt {
 
@@ -24,24 +22,6 @@ class CudaGraph {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
-};
-
-/// Copies host tensors into one tensor on the device, through pinned memory and without waiting for the device. The
-/// copy takes its turn on the one stream, behind the work that was sent before.
-class Upload {
- public:
-  explicit Upload(const Tensor& to);  ///< shares `to`, whose elements it overwrites
-  ~Upload();
-  Upload(Upload&&) noexcept;
-  /// Throws Error unless `from` has the shape and type of tensor(). The caller may change `from` as soon as this
-  /// returns.
-  void operator()(const Tensor& from);
-  const Tensor& tensor() const { return to_; }
-
- private:
-  struct State;
-  Tensor to_;
   std::unique_ptr<State> state_;
 };
 

@@ -133,8 +133,9 @@ void* allocate_host(size_t& bytes) {
 /// A block of exactly `bytes`, filled with NaN. A sanitizer then sees an access one byte beyond the end. If a graph is
 /// recorded, each replay fills the block again.
 [[maybe_unused]] void* allocate_emulated(size_t bytes) {
+  if (bytes == 0) return nullptr;
   void* data = nullptr;
-  if (posix_memalign(&data, alignment, bytes == 0 ? 1 : bytes) != 0) fail("out of memory: ", bytes, " bytes");
+  if (posix_memalign(&data, alignment, bytes) != 0) fail("out of memory: ", bytes, " bytes");
   std::memset(data, 0xFF, bytes);
 #if GT_EMULATE
   if (emulation::recorded_graph() != nullptr) emulation::submit([=] { std::memset(data, 0xFF, bytes); });
@@ -213,12 +214,25 @@ void require_device(Device device) {
 
 void refuse_bf16() { fail("bf16: expected device cuda, got cpu, which computes in f32 and f64 only"); }
 
+Buffer::Buffer(std::shared_ptr<Buffer> whole, size_t offset, size_t bytes)
+    : data_(static_cast<char*>(whole->data_) + offset),
+      bytes_(bytes),
+      capacity_(bytes),
+      device_(whole->device_),
+      pinned_(whole->pinned_),
+      reserved_(whole->reserved_),
+      whole_(std::move(whole)) {
+  GT_CHECK(offset <= whole_->bytes_ && bytes <= whole_->bytes_ - offset, "part of a block: bytes ", offset, " to ",
+           offset + bytes, " of ", whole_->bytes_);
+}
+
 #if GT_CUDA && !GT_EMULATE
 namespace {
 
 void* allocate_cuda(size_t bytes) {
+  if (bytes == 0) return nullptr;
   void* data = nullptr;
-  const cudaError_t status = cudaMallocAsync(&data, bytes == 0 ? 1 : bytes, cuda_stream());
+  const cudaError_t status = cudaMallocAsync(&data, bytes, cuda_stream());
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // clears the error, which the next launch would report again
     throw OutOfDeviceMemory(str_cat("out of device memory: ", bytes, " bytes for one tensor"));
@@ -248,9 +262,10 @@ Buffer::Buffer(size_t bytes, Device device, bool pinned)
 
 // Errors of freeing are ignored: at exit the driver may shut down before the last buffers are freed.
 Buffer::~Buffer() {
+  if (whole_ != nullptr) return;
   if (reserved_)
     release(data_, bytes_);
-  else if (device_ == Device::cuda)
+  else if (device_ == Device::cuda && data_ != nullptr)
     cudaFreeAsync(data_, cuda_stream());
   else if (pinned_)
     cudaFreeHost(data_);
@@ -283,6 +298,7 @@ Buffer::Buffer(size_t bytes, Device device, bool)
 }
 
 Buffer::~Buffer() {
+  if (whole_ != nullptr) return;
   if (reserved_)
     release(data_, bytes_);
   else if (device_ == Device::cpu)

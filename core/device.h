@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <type_traits>
 
@@ -63,6 +64,8 @@ class Buffer {
  public:
   /// Throws Error if there is not enough memory, or if the device is absent.
   Buffer(size_t bytes, Device device, bool pinned = false);
+  /// Part of another block, which lives as long as this. Throws Error unless the part is inside it.
+  Buffer(std::shared_ptr<Buffer> whole, size_t offset, size_t bytes);
   ~Buffer();
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
@@ -75,7 +78,8 @@ class Buffer {
   size_t capacity_;  // bytes of the block; host blocks may be larger than bytes_
   Device device_;
   bool pinned_;
-  bool reserved_;  // address space without memory, in a dry run
+  bool reserved_;                            // address space without memory, in a dry run
+  std::shared_ptr<Buffer> whole_ = nullptr;  // that this is a part of
 };
 
 /// Whether ops may launch kernels whose blocks wait for each other, for all threads of the program. The default is
@@ -84,7 +88,7 @@ void set_blocks_may_wait(bool may);
 bool blocks_may_wait();
 
 /// Copies bytes between or within devices, in stream order. A copy between a device and the host waits for the device:
-/// the host may change or free its memory afterwards. Upload (core/cuda_graph.h) copies without waiting.
+/// the host may change or free its memory afterwards. Upload (core/upload.h) copies without waiting.
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 
 /// Waits for all work on the device. Throws Error with what failed there.

@@ -93,6 +93,16 @@ Tensor Tensor::view(Shape shape) const {
   return t;
 }
 
+Tensor Tensor::part(size_t offset, Shape shape, DType dtype) const {
+  GT_CHECK(defined() && offset % size_of(dtype) == 0, "part of a tensor: expected an offset in elements of ", dtype,
+           ", got ", offset, " bytes");
+  Tensor t;
+  const size_t bytes = checked_bytes(shape, dtype);
+  t.impl_ =
+      std::make_shared<Impl>(std::move(shape), dtype, device(), std::make_shared<Buffer>(impl_->buffer, offset, bytes));
+  return t;
+}
+
 Tensor Tensor::detach() const { return view(shape()); }
 
 Tensor Tensor::clone() const {

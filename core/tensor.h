@@ -88,6 +88,9 @@ class Tensor {
   /// The same data under another shape of equal size, outside the graph. kernels/ops.h has reshape(), which is
   /// recorded.
   Tensor view(Shape shape) const;
+  /// A tensor in the bytes of this one from `offset` on, a multiple of the element's size, outside the graph. Throws
+  /// Error unless they hold it.
+  Tensor part(size_t offset, Shape shape, DType dtype) const;
   Tensor detach() const;           ///< the same data, outside the graph
   Tensor clone() const;            ///< a copy of the data, outside the graph
   Tensor cast(DType dtype) const;  ///< a copy converted to another element type, outside the graph

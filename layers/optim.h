@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/config.h"
-#include "core/cuda_graph.h"
+#include "core/upload.h"
 #include "layers/module.h"
 
 namespace gt {

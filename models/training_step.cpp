@@ -53,20 +53,19 @@ void TrainingStep::upload(const std::vector<Batch>& batches) {
     inputs_ = batches;
     return;
   }
-  uploads_.resize(batches.size());
   inputs_.resize(batches.size());
   for (size_t k = 0; k < batches.size(); ++k) {
     Batch padded = batches[k];
     if (padded.tracks.xy.defined()) padded.tracks = with_capacity(padded.tracks, fixations_);
-    const std::vector<Tensor*> from = tensors_of(padded);
-    if (uploads_[k].empty()) {
+    Tensors from;
+    for (const Tensor* t : tensors_of(padded)) from.push_back(*t);
+    if (k == uploads_.size()) {
+      uploads_.emplace_back(from, model_.device());
       inputs_[k] = padded;
-      for (Tensor* t : tensors_of(inputs_[k])) {
-        *t = Tensor(t->shape(), t->dtype(), model_.device());
-        uploads_[k].emplace_back(*t);
-      }
+      const std::vector<Tensor*> to = tensors_of(inputs_[k]);
+      for (size_t i = 0; i < to.size(); ++i) *to[i] = uploads_[k].tensors()[i];
     }
-    for (size_t i = 0; i < from.size(); ++i) uploads_[k][i](*from[i]);
+    uploads_[k](from);
   }
 }
 

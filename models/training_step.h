@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/cuda_graph.h"
+#include "core/upload.h"
 #include "layers/gradient_sum.h"
 #include "models/model.h"
 
@@ -63,13 +64,13 @@ class TrainingStep {
   const int64_t accumulate_;
   const int64_t fixations_;
   bool replays_;
-  std::vector<std::vector<Upload>> uploads_;  // of each batch
-  std::vector<Batch> inputs_;                 // on the device; every step uses these tensors
-  Tensor losses_;                     // total and terms of the last step and, with optimizer.clip, the gradient's norm
-  Tensor history_;                    // (history, values of losses_)
-  int64_t pending_ = 0;               // steps stored in history_
-  bool attention_supervised_ = true;  // in the recorded step
-  bool warm_ = false;                 // the first step is done, so libraries have their plans
+  std::vector<PackedUpload> uploads_;  // of each batch
+  std::vector<Batch> inputs_;          // on the device; every step uses these tensors
+  Tensor losses_;                      // total and terms of the last step and, with optimizer.clip, the gradient's norm
+  Tensor history_;                     // (history, values of losses_)
+  int64_t pending_ = 0;                // steps stored in history_
+  bool attention_supervised_ = true;   // in the recorded step
+  bool warm_ = false;                  // the first step is done, so libraries have their plans
   CudaGraph graph_;
 };
 

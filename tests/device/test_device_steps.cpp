@@ -1,9 +1,11 @@
 // Optimiser steps and augmentation on device cuda against the CPU. They have no gradient, so the op table lacks them.
 #include <cmath>
 
+#include "core/upload.h"
 #include "kernels/cases/check_op.h"
 #include "kernels/ops.h"
 #include "tests/catch.h"
+#include "tests/temp_folder.h"
 
 using namespace gt;
 
@@ -152,4 +154,41 @@ TEST_CASE("device: unused fixations after the last track are moved to 0 and get 
     CHECK(got[i] == Approx(i < 10 ? expected[i] : 0));
     CHECK((gradient[i] != 0) == (i < 10));
   }
+}
+
+TEST_CASE("packed upload: several tensors arrive in one piece, call after call", "[upload]") {
+  const auto tensors_of = [](double value) {
+    return Tensors{Tensor::full({3, 5}, value, DType::u8), Tensor::full({7}, value, DType::f32), Tensor({0, 4}),
+                   Tensor::full({2, 300}, value, DType::f64), Tensor::full({1}, value, DType::i32)};
+  };
+  PackedUpload upload(tensors_of(0), Device::cuda);
+  REQUIRE(upload.tensors().size() == 5);
+  const auto address = [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw()); };
+  for (const Tensor& t : upload.tensors()) CHECK((address(t) - address(upload.tensors()[0])) % 256 == 0);
+  CHECK_FALSE(upload.tensors()[0].same_buffer(upload.tensors()[1]));
+  // What is sent before a call still reads the call before, although the host does not wait in between.
+  Tensors doubled;
+  for (int call = 1; call <= 5; ++call) {
+    upload(tensors_of(call));
+    doubled.push_back(add(upload.tensors()[3], upload.tensors()[3]));
+    if (call == 5)
+      for (const Tensor& t : upload.tensors())
+        if (t.size() > 0)
+          CHECK(t.to(Device::cpu).view({t.size()}).cast(DType::f64).values<double>() ==
+                std::vector<double>(size_t(t.size()), 5));
+  }
+  for (int call = 1; call <= 5; ++call)
+    CHECK(doubled[size_t(call) - 1].values<double>() == std::vector<double>(600, 2.0 * call));
+
+  Tensors other = tensors_of(1);
+  other[1] = Tensor::full({8}, 1);
+  CHECK(error_of([&] { upload(other); }).find("PackedUpload: expected f32(7), got f32(8)") == 0);
+  CHECK(error_of([&] { upload({other[0]}); }).find("PackedUpload: expected 5 tensors, got 1") == 0);
+  CHECK(upload.tensors()[1].values<float>() == std::vector<float>(7, 5));
+}
+
+TEST_CASE("packed upload: a device without memory for empty tensors", "[upload]") {
+  const Tensor empty = Tensor::zeros({0, 3}, DType::f32, Device::cuda);
+  CHECK(add(empty, empty).values<float>().empty());
+  CHECK(empty.clone().to(Device::cpu).size() == 0);
 }

@@ -9,6 +9,7 @@
 #include "core/kernel_info.h"
 #include "core/launch.cuh"
 #include "core/profile.h"
+#include "core/upload.h"
 #include "kernels/ops.h"
 #include "tests/catch.h"
 #include "tests/emulation/faults.h"
